@@ -1,0 +1,78 @@
+"""The canonical example, and what a source hands to `prepare`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+NO_LABEL = -1
+"""The label of a question without choices, or whose right choice is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One question about one image (DESIGN, section 5).
+
+    Attributes:
+        question_id: unique in the store.
+        image_id: key into the store's table of images.
+        question: the text as published.
+        answers: what people answered, in the published order; empty where the answer is withheld.
+        choices: the candidates of a multiple-choice question; empty for an open-ended one.
+        label: position of the right choice, `NO_LABEL` where there is none.
+        question_type: what per-type figures are grouped by ("" where the source has none).
+        answer_type: likewise ("yes/no", "number", "other" in VQA).
+        split: name of the split.
+    """
+
+    question_id: str
+    image_id: str
+    question: str
+    answers: list[str] = field(default_factory=list)
+    choices: list[str] = field(default_factory=list)
+    label: int = NO_LABEL
+    question_type: str = ""
+    answer_type: str = ""
+    split: str = "train"
+
+
+@dataclass(frozen=True, slots=True)
+class ImageInput:
+    """Where the bytes of an image come from: a file below `root`, or bytes in memory.
+
+    `root` is the folder that `path` may not leave, by `..` or by a symbolic link.
+    """
+
+    path: Path | None = None
+    root: Path | None = None
+    data: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A usable record of a source; `where` names file and record for messages."""
+
+    example: Example
+    image: ImageInput
+    where: str
+
+
+@dataclass(frozen=True, slots=True)
+class BadRow:
+    """A record that cannot be used, and why."""
+
+    where: str
+    reason: str
+
+
+class Source(Protocol):
+    """A published format: yields its records in the published order, good and bad.
+
+    A file that cannot be read at all raises `DataError`; one record that cannot be used is a `BadRow`.
+    """
+
+    def rows(self) -> Iterator[Row | BadRow]:
+        """Yield every record once."""
+        ...

@@ -1,0 +1,241 @@
+"""A store: two memory-mapped Arrow tables (examples, images) under one content fingerprint.
+
+STORE/
+    examples.arrow   the canonical examples, in the source's order
+    images.arrow     image_id, image {bytes, path}, width, height, sha256
+    rejected.jsonl   every record that was not used: where, reason
+    store.json       the manifest, written last
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections import Counter
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from datasets import Dataset, Features, Image, List, Value
+from datasets.arrow_writer import ArrowWriter
+
+from vqa.data.record import BadRow, Example
+from vqa.errors import DataError
+
+FORMAT_VERSION = 1
+
+EXAMPLE_FEATURES = Features(
+    {
+        "question_id": Value("string"),
+        "image_id": Value("string"),
+        "question": Value("string"),
+        "answers": List(Value("string")),
+        "choices": List(Value("string")),
+        "label": Value("int32"),
+        "question_type": Value("string"),
+        "answer_type": Value("string"),
+        "split": Value("string"),
+    }
+)
+IMAGE_FEATURES = Features(
+    {
+        "image_id": Value("string"),
+        "image": Image(decode=False),
+        "width": Value("int32"),
+        "height": Value("int32"),
+        "sha256": Value("string"),
+    }
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Manifest:
+    """What `store.json` says of a store."""
+
+    fingerprint: str
+    source: str
+    splits: dict[str, int]
+    images: int
+    rejected: int
+    format_version: int = FORMAT_VERSION
+
+
+class Store:
+    """A prepared data set, opened read-only. Rows are addressed by their position in `examples`."""
+
+    def __init__(self, path: Path, manifest: Manifest) -> None:
+        self.path, self.manifest = path, manifest
+
+    @classmethod
+    def open(cls, path: Path | str) -> Store:
+        """Open the store at `path`.
+
+        Raises:
+            DataError: no store stands there, or one of another format version.
+        """
+        path = Path(path)
+        manifest_file = path / "store.json"
+        try:
+            fields = json.loads(manifest_file.read_text(encoding="utf-8"))
+            manifest = Manifest(**fields)
+        except FileNotFoundError:
+            raise DataError(
+                "no prepared store here", where=str(path), fix="make one with: vqa prepare SOURCE … --to STORE"
+            ) from None
+        except (OSError, ValueError, TypeError) as error:
+            raise DataError(f"unreadable manifest ({error})", where=str(manifest_file)) from error
+        if manifest.format_version != FORMAT_VERSION:
+            raise DataError(
+                f"store format {manifest.format_version}, this program reads {FORMAT_VERSION}",
+                where=str(path),
+                fix="prepare it again",
+            )
+        return cls(path, manifest)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over every example and every image, in order."""
+        return self.manifest.fingerprint
+
+    @cached_property
+    def examples(self) -> Dataset:
+        """The table of canonical examples."""
+        return self._table("examples.arrow")
+
+    @cached_property
+    def images(self) -> Dataset:
+        """The table of images; `image` is `{"bytes": …, "path": …}`, not decoded."""
+        return self._table("images.arrow")
+
+    def rows(self, split: str) -> np.ndarray:
+        """Positions of the examples of `split`, in order.
+
+        Raises:
+            DataError: the store has no such split.
+        """
+        if split not in self.manifest.splits:
+            raise DataError(
+                f"no split {split!r}; it has {', '.join(self.manifest.splits)}", where=str(self.path)
+            )
+        chosen = pc.equal(self.examples.data.column("split"), split)
+        return np.flatnonzero(chosen.to_numpy(zero_copy_only=False))
+
+    def column(self, name: str, rows: np.ndarray) -> list[Any]:
+        """The values of one column of the examples at `rows`."""
+        return self.examples.data.column(name).take(pa.array(rows)).to_pylist()
+
+    def example(self, row: int) -> Example:
+        """The example at `row`."""
+        return Example(**self.examples[int(row)])
+
+    @cached_property
+    def image_rows(self) -> np.ndarray:
+        """For every example the position of its image in `images`; int64 [examples]."""
+        ids = self.images.data.column("image_id").combine_chunks()
+        return pc.index_in(self.examples.data.column("image_id"), value_set=ids).to_numpy()
+
+    def image_bytes(self, row: int) -> bytes:
+        """The encoded bytes of the image at `row` of `images`.
+
+        Raises:
+            DataError: the store keeps paths and the file is gone or was changed since.
+        """
+        record = self.images[int(row)]
+        if record["image"]["bytes"] is not None:
+            return bytes(record["image"]["bytes"])
+        path = Path(record["image"]["path"])
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise DataError(f"image is gone ({error.strerror})", where=str(path)) from error
+        if hashlib.sha256(data).hexdigest() != record["sha256"]:
+            raise DataError("image changed since the store was prepared", where=str(path))
+        return data
+
+    def _table(self, name: str) -> Dataset:
+        try:
+            return Dataset.from_file(str(self.path / name))
+        except (OSError, pa.ArrowException) as error:
+            raise DataError(f"unreadable table ({error})", where=str(self.path / name)) from error
+
+
+class StoreWriter:
+    """Writes a store beside its destination and moves it there whole, or leaves nothing.
+
+    Use as a context manager; `commit` moves the finished store into place.
+    """
+
+    def __init__(self, path: Path, *, overwrite: bool = False) -> None:
+        self.path = path
+        if path.exists() and not (overwrite and (path / "store.json").exists()):
+            raise DataError(
+                "already exists", where=str(path), fix="choose another --to, or --overwrite a store"
+            )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        self._examples = ArrowWriter(path=str(self._temporary / "examples.arrow"), features=EXAMPLE_FEATURES)
+        self._images = ArrowWriter(path=str(self._temporary / "images.arrow"), features=IMAGE_FEATURES)
+        self._rejected = (self._temporary / "rejected.jsonl").open("w", encoding="utf-8")
+        self._digest = hashlib.sha256()
+        self._splits: Counter[str] = Counter()
+        self._counts: Counter[str] = Counter()
+
+    def __enter__(self) -> StoreWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._rejected.close()
+        shutil.rmtree(self._temporary, ignore_errors=True)
+
+    def add_example(self, example: Example) -> None:
+        """Append one example."""
+        record = dataclasses.asdict(example)
+        self._digest.update(json.dumps(record, sort_keys=True).encode())
+        self._examples.write(record)
+        self._splits[example.split] += 1
+
+    def add_image(
+        self, image_id: str, *, data: bytes | None, path: Path | None, width: int, height: int, sha256: str
+    ) -> None:
+        """Append one image: its bytes, or the path where they lie."""
+        self._digest.update(json.dumps([image_id, sha256]).encode())
+        image = {"bytes": data, "path": None if path is None else str(path)}
+        self._images.write(
+            {"image_id": image_id, "image": image, "width": width, "height": height, "sha256": sha256}
+        )
+        self._counts["images"] += 1
+
+    def reject(self, row: BadRow) -> None:
+        """Note a record that is not used."""
+        self._rejected.write(json.dumps(dataclasses.asdict(row), ensure_ascii=False) + "\n")
+        self._counts["rejected"] += 1
+
+    def commit(self, source: str) -> Store:
+        """Finish the tables, write the manifest last and move the store into place."""
+        self._examples.finalize()
+        self._images.finalize()
+        self._rejected.close()
+        manifest = Manifest(
+            fingerprint=self._digest.hexdigest(),
+            source=source,
+            splits=dict(self._splits),
+            images=self._counts["images"],
+            rejected=self._counts["rejected"],
+        )
+        text = json.dumps(dataclasses.asdict(manifest), indent=2, ensure_ascii=False)
+        (self._temporary / "store.json").write_text(text + "\n", encoding="utf-8")
+        self._temporary.chmod(0o755)
+        if self.path.exists():
+            shutil.rmtree(self.path)
+        os.replace(self._temporary, self.path)
+        return Store(self.path, manifest)

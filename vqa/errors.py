@@ -1,0 +1,65 @@
+"""The one exception tree.
+
+VQAError                    exit 1: the program's own failure
+├── InputError              exit 2: something that the user gave is wrong
+│   ├── ConfigError         an experiment file or an override
+│   ├── DataError           a source file, one of its records, an image, a store
+│   ├── ResultError         a result, question or annotation file that is to be scored
+│   ├── RunError            a run directory
+│   └── ModelError          an exported model, weights, word vectors
+└── TrainingError           exit 1: training could not go on
+    └── NonFiniteLossError  the loss became NaN or infinite
+"""
+
+from __future__ import annotations
+
+
+class VQAError(Exception):
+    """Base of every error that this package raises on purpose.
+
+    Args:
+        what: what is wrong, one clause.
+        where: file, record or configuration key.
+        fix: what the user can do.
+    """
+
+    exit_code = 1
+
+    def __init__(self, what: str, *, where: str = "", fix: str = "") -> None:
+        self.what, self.where, self.fix = what, where, fix
+        message = f"{where}: {what}" if where else what
+        super().__init__(f"{message} — {fix}" if fix else message)
+
+
+class InputError(VQAError):
+    """Something that the user gave is wrong; the command exits with 2."""
+
+    exit_code = 2
+
+
+class ConfigError(InputError):
+    """An experiment file or an override does not fit the schema."""
+
+
+class DataError(InputError):
+    """A source file, one of its records, an image or a store cannot be used."""
+
+
+class ResultError(InputError):
+    """A result, question or annotation file cannot be scored."""
+
+
+class RunError(InputError):
+    """A run directory is in no state for what was asked."""
+
+
+class ModelError(InputError):
+    """An exported model, a weight file or a word-vector file cannot be used."""
+
+
+class TrainingError(VQAError):
+    """Training could not go on."""
+
+
+class NonFiniteLossError(TrainingError):
+    """The loss became NaN or infinite."""
