@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from random import Random
 from typing import Any
 
@@ -114,7 +115,8 @@ def make_scene(level: Level, count: int, rng: Random) -> tuple[Scene, list[Quest
     asked = {question.form: question for question in plan.questions}
     for planned in plan.questions:
         kinds.remove(planned.kind)
-    for kind in [*kinds, *rng.choices(tuple(ASK), k=20 * count)]:
+    more = (rng.choice(tuple(ASK)) for _ in range(20 * count))
+    for kind in chain(kinds, more):
         if len(asked) == count:
             break
         question = _try(kind, scene, level, rng)

@@ -88,12 +88,10 @@ def _places(radii: list[float], gap: float, rng: Random) -> list[tuple[float, fl
 
 def place_of(thing: Thing, level: Level) -> str | None:
     """Part of the picture where the object lies, None in the middle and near a border."""
-    if level.places == 4:
-        lines: tuple[float, ...] = (CENTRE,)
-        columns, rows = ("left", "right"), ("top", "bottom")
-    else:
-        lines = (SIDE / 3 - 0.5, SIDE * 2 / 3 - 0.5)
-        columns, rows = ("left", "", "right"), ("top", "", "bottom")
+    quarters = level.places == 4
+    lines = (CENTRE,) if quarters else (SIDE / 3 - 0.5, SIDE * 2 / 3 - 0.5)
+    columns = ("left", "right") if quarters else ("left", "", "right")
+    rows = ("top", "bottom") if quarters else ("top", "", "bottom")
     border = level.margin / 2
     if any(abs(value - line) < border for value in (thing.x, thing.y) for line in lines):
         return None
