@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
+
+Width = Annotated[int, Field(ge=1, le=65_536)]
+"""Number of values in a vector."""
+
+Dropout = Annotated[float, Field(ge=0, lt=1)]
+"""Share of the values that training sets to zero."""
+
+LearningRate = Annotated[float, Field(gt=0, le=100)]
+
+Activation = Literal["relu", "tanh", "none"]
 
 
 class Brick(BaseModel):

@@ -31,15 +31,17 @@ class Attended(NamedTuple):
 
 
 class Choices(NamedTuple):
-    """The choices of a batch, flat: any number a question.
+    """The choices of a batch, flat: any number a question. The same text is encoded once.
 
     Attributes:
-        words: the words of every choice, packed in this order.
+        words: the words of every distinct choice text of the batch, packed.
+        text: for every choice its text's place among `words`.
         question: for every choice the position of its question in the batch, ascending.
         answer_id: for every choice its place in the answer vocabulary, −1 outside it.
     """
 
     words: PackedSequence
+    text: Int[Tensor, " choices"]
     question: Int[Tensor, " choices"]
     answer_id: Int[Tensor, " choices"]
 

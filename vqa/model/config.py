@@ -1,0 +1,111 @@
+"""The model's part of an experiment. Nothing here imports torch before `build`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pydantic import model_validator
+
+from vqa.model.attention import AnyAttention, NoAttention
+from vqa.model.brick import Brick
+from vqa.model.fusion import AnyFusion, Multiply
+from vqa.model.head import AnyHead, Chooser, Classifier
+from vqa.model.image_encoder import AnyImageEncoder, Small
+from vqa.model.question_encoder import LSTM, AnyQuestionEncoder
+
+if TYPE_CHECKING:
+    from vqa.model.network import Network
+    from vqa.model.parts import QuestionEncoder
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What the data decide about a network.
+
+    Attributes:
+        image_height, image_width: of the pictures, in pixels.
+        words: number of word ids.
+        answers: size of the answer vocabulary.
+        vocabulary: the word of each id; needed for word vectors alone.
+    """
+
+    image_height: int
+    image_width: int
+    words: int
+    answers: int
+    vocabulary: tuple[str, ...] = ()
+
+
+class ModelConfig(Brick):
+    """One brick of each kind.
+
+    Attributes:
+        image_encoder: picture → grid; `none` gives the question-only baseline.
+        question_encoder: question → vector; `none` gives the image-only baseline.
+        attention: grid and question → image vector.
+        fusion: image vector and question vector → one.
+        head: → scores over the answer vocabulary, or over each question's choices.
+        coordinates: put each position's x and y behind its channels.
+    """
+
+    image_encoder: AnyImageEncoder = Small()
+    question_encoder: AnyQuestionEncoder = LSTM()
+    attention: AnyAttention = NoAttention()
+    fusion: AnyFusion = Multiply()
+    head: AnyHead = Classifier()
+    coordinates: bool = False
+
+    @model_validator(mode="after")
+    def _check(self) -> ModelConfig:
+        shared = isinstance(self.head, Chooser) and self.head.encoder == "shared"
+        if shared and self.question_encoder.name == "none":
+            raise ValueError(
+                "head: a chooser that shares question_encoder=none cannot read the choices;"
+                " give it its own, such as head={name: chooser, encoder: lstm}"
+            )
+        return self
+
+    @property
+    def reads_choices(self) -> bool:
+        """Whether the data must have choices."""
+        return isinstance(self.head, Chooser)
+
+    def build(self, sizes: Sizes, *, pretrained: bool = True) -> Network:
+        """The network for data of these sizes, with weights from torch's current random state.
+
+        Args:
+            sizes: what the data decide.
+            pretrained: False reads no weight or vector file: a state dict is loaded afterwards.
+
+        Raises:
+            ModelError: a file cannot be used, or the bricks do not fit the sizes.
+        """
+        from vqa.model.network import Network
+
+        image_size = (sizes.image_height, sizes.image_width)
+        image_encoder = self.image_encoder.build(image_size, pretrained=pretrained)
+        question_encoder = self.question_encoder.build(
+            sizes.words, sizes.vocabulary or None, pretrained=pretrained
+        )
+        choice_encoder = self._choice_encoder(sizes, pretrained)
+        image_dim = image_encoder.dim + 2 * self.coordinates
+        attention = self.attention.build(image_dim, image_encoder.grid, question_encoder.dim)
+        fusion = self.fusion.build(attention.dim, question_encoder.dim)
+        choice_dim = (choice_encoder or question_encoder).dim
+        return Network(
+            image_encoder,
+            question_encoder,
+            attention,
+            fusion,
+            self.head.build(fusion.dim, sizes.answers, choice_dim),
+            coordinates=self.coordinates,
+            choices_are_read=self.reads_choices,
+            choice_encoder=choice_encoder,
+        )
+
+    def _choice_encoder(self, sizes: Sizes, pretrained: bool) -> QuestionEncoder | None:
+        """The chooser's own encoder."""
+        if not isinstance(self.head, Chooser) or self.head.encoder == "shared":
+            return None
+        return self.head.encoder.build(sizes.words, sizes.vocabulary or None, pretrained=pretrained)

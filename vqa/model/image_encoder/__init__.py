@@ -1,0 +1,108 @@
+"""Image encoders: how a picture becomes a grid of vectors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from vqa.model.brick import Brick, LearningRate, Width, from_name
+
+if TYPE_CHECKING:
+    from vqa.model.parts import ImageEncoder
+
+Stride = Annotated[int, Field(ge=1, le=8)]
+
+
+class NoImage(Brick):
+    """The picture is not looked at: one constant vector. The question-only baseline."""
+
+    name: Literal["none"] = "none"
+
+    def build(self, image_size: tuple[int, int], *, pretrained: bool = True) -> ImageEncoder:
+        """The module; it takes pictures of any size."""
+        from vqa.model.image_encoder.none import ConstantImage
+
+        del image_size, pretrained
+        return ConstantImage()
+
+
+class Small(Brick):
+    """A small CNN for small pictures, trained from scratch: convolution, batch norm, ReLU at each stage.
+
+    Attributes:
+        channels: of each stage.
+        strides: by how much each stage shrinks the picture.
+        kernel: side of the convolutions, odd.
+        downsample: shrink by the convolution's `stride`, or by max-`pool`ing after it.
+    """
+
+    name: Literal["small"] = "small"
+    channels: tuple[Width, ...] = Field(default=(32, 64, 128, 128), min_length=1, max_length=16)
+    strides: tuple[Stride, ...] = (2, 2, 2, 2)
+    kernel: Literal[1, 3, 5, 7] = 3
+    downsample: Literal["stride", "pool"] = "stride"
+
+    @model_validator(mode="after")
+    def _check(self) -> Small:
+        if len(self.strides) != len(self.channels):
+            raise ValueError(
+                f"{len(self.channels)} channels and {len(self.strides)} strides: give one of each a stage"
+            )
+        return self
+
+    def build(self, image_size: tuple[int, int], *, pretrained: bool = True) -> ImageEncoder:
+        """The module for pictures of this height and width."""
+        from vqa.model.image_encoder.small import SmallCNN
+
+        del pretrained
+        pool = self.downsample == "pool"
+        return SmallCNN(image_size, self.channels, self.strides, self.kernel, pool)
+
+
+class TorchVision(Brick):
+    """Any CNN of torchvision by its name, up to any of its stages.
+
+    Attributes:
+        model: `resnet50`, `vgg16`, `googlenet`, `densenet121`, `convnext_tiny`, …
+        weights: `none`, the name of torchvision's weights (`DEFAULT`, `IMAGENET1K_V1`), or a local file
+            (`.pth`, `.pt`, `.safetensors`) with a state dict of the same model.
+        stage: the node whose output is the grid, by its name in `torchvision.models.feature_extraction`;
+            by default the last grid before pooling.
+        frozen: keep the weights as they are, batch-norm statistics included.
+        lr: its own learning rate.
+        normalize: scale each position's vector to length one ("norm I" in Antol et al. 2015).
+    """
+
+    name: Literal["torchvision"] = "torchvision"
+    model: str = Field(default="resnet18", min_length=1)
+    weights: str = Field(default="none", min_length=1)
+    stage: str | None = None
+    frozen: bool = False
+    lr: LearningRate | None = None
+    normalize: bool = False
+
+    @model_validator(mode="after")
+    def _check(self) -> TorchVision:
+        if self.frozen and self.lr is not None:
+            raise ValueError("a frozen encoder has no learning rate: drop `lr` or `frozen`")
+        return self
+
+    def build(self, image_size: tuple[int, int], *, pretrained: bool = True) -> ImageEncoder:
+        """The module for pictures of this height and width.
+
+        Args:
+            image_size: height and width, in pixels.
+            pretrained: False leaves the weights to a state dict that is loaded afterwards.
+
+        Raises:
+            ModelError: no such model, stage or weights, or they do not fit.
+        """
+        from vqa.model.image_encoder.torchvision import TorchVisionCNN
+
+        return TorchVisionCNN(self, image_size, pretrained=pretrained)
+
+
+AnyImageEncoder = Annotated[
+    NoImage | Small | TorchVision, Field(discriminator="name"), BeforeValidator(from_name)
+]

@@ -1,0 +1,37 @@
+"""What all CNNs share before and after their stages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+class Standardize(nn.Module):
+    """(x − mean) / std, channel by channel."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(-1, 1, 1))
+
+    def forward(
+        self, images: Float[Tensor, "images 3 height width"]
+    ) -> Float[Tensor, "images 3 height width"]:
+        """Pictures in 0…1 to zero mean and unit variance, over the data that the constants are from."""
+        return (images - self.mean) / self.std
+
+
+def positions_last(
+    maps: Float[Tensor, "images channels height width"],
+) -> Float[Tensor, "images positions channels"]:
+    """Feature maps to a grid, row by row; no copy where the memory is channels-last."""
+    return maps.flatten(2).transpose(1, 2)

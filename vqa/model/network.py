@@ -1,0 +1,117 @@
+"""The composition: picture → grid → vector, question → vector, both → one → scores."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
+
+from vqa.model.parts import Attention, Fusion, Head, ImageEncoder, QuestionEncoder
+from vqa.model.types import Attended, Choices, EncodedText, Output
+
+
+class Network(nn.Module):
+    """Any image encoder with any question encoder, attention, fusion and head.
+
+    Args:
+        image_encoder, question_encoder, attention, fusion, head: the bricks, built to fit.
+        coordinates: put each position's x and y, from −1 to 1, behind its channels.
+        choices_are_read: the head wants the choices' vectors.
+        choice_encoder: encodes the choices; None leaves them to the question encoder.
+    """
+
+    def __init__(
+        self,
+        image_encoder: ImageEncoder,
+        question_encoder: QuestionEncoder,
+        attention: Attention,
+        fusion: Fusion,
+        head: Head,
+        *,
+        coordinates: bool = False,
+        choices_are_read: bool = False,
+        choice_encoder: QuestionEncoder | None = None,
+    ) -> None:
+        super().__init__()
+        self.image_encoder, self.question_encoder = image_encoder, question_encoder
+        self.attention, self.fusion, self.head = attention, fusion, head
+        self.choice_encoder, self.choices_are_read = choice_encoder, choices_are_read
+        places = grid_coordinates(image_encoder.grid) if coordinates else None
+        self.register_buffer("places", places, persistent=False)
+
+    places: Tensor | None
+
+    def forward(
+        self,
+        images: Float[Tensor, "images 3 height width"],
+        image_of_question: Int[Tensor, " batch"],
+        words: PackedSequence,
+        choices: Choices | None = None,
+    ) -> Output:
+        """Scores for a batch of questions.
+
+        Args:
+            images: the batch's pictures, each once, in 0…1.
+            image_of_question: for every question the place of its picture in `images`.
+            words: the questions' word ids.
+            choices: the questions' choices, where the head reads them.
+        """
+        return self.answer(self.image_encoder(images), image_of_question, words, choices)
+
+    def answer(
+        self,
+        grid: Float[Tensor, "images positions channels"],
+        image_of_question: Int[Tensor, " batch"],
+        words: PackedSequence,
+        choices: Choices | None = None,
+    ) -> Output:
+        """As `forward`, from pictures that the image encoder has encoded before."""
+        if self.places is not None:
+            grid = torch.cat((grid, self.places.to(grid.dtype).expand(len(grid), -1, -1)), dim=2)
+        text: EncodedText = self.question_encoder(words)
+        attended: Attended = self.attention(grid, text, image_of_question)
+        fused = self.fusion(attended.vector, text.vector)
+        scores = self.head(fused, self._choice_vectors(choices), choices)
+        return Output(scores, attended.weights, text)
+
+    def _choice_vectors(self, choices: Choices | None) -> Tensor | None:
+        if choices is None or not self.choices_are_read:
+            return None
+        encoder = self.choice_encoder or self.question_encoder
+        text: EncodedText = encoder(choices.words)
+        return text.vector
+
+    def parameter_groups(self, lr: float) -> list[dict[str, Any]]:
+        """What the optimiser trains: one group a learning rate, frozen parameters left out.
+
+        Args:
+            lr: the learning rate of every part that has none of its own.
+        """
+        groups = [{"name": "network", "lr": lr, "params": [*self._shared_parameters()]}]
+        for name in ("image_encoder", "question_encoder"):
+            part: ImageEncoder | QuestionEncoder = getattr(self, name)
+            if part.learning_rate is not None:
+                trained = [p for p in part.parameters() if p.requires_grad]
+                groups.append({"name": name, "lr": part.learning_rate, "params": trained})
+        return [group for group in groups if group["params"]]
+
+    def _shared_parameters(self) -> list[nn.Parameter]:
+        apart: set[nn.Parameter] = set()
+        for part in (self.image_encoder, self.question_encoder):
+            if part.learning_rate is not None:
+                apart.update(part.parameters())
+        return [p for p in self.parameters() if p.requires_grad and p not in apart]
+
+
+def grid_coordinates(grid: tuple[int, int]) -> Float[Tensor, "1 positions 2"]:
+    """x (left −1, right 1) and y (top −1, bottom 1) of each position, row by row; 0 along a side of one."""
+    height, width = grid
+    y, x = torch.meshgrid(_even(height), _even(width), indexing="ij")
+    return torch.stack((x, y), dim=2).view(1, height * width, 2)
+
+
+def _even(steps: int) -> Tensor:
+    return torch.linspace(-1, 1, steps) if steps > 1 else torch.zeros(1)

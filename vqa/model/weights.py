@@ -1,0 +1,89 @@
+"""Weight files handed in by path."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vqa.errors import ModelError
+
+SHOWN = 3
+
+
+def read_state_dict(path: Path) -> dict[str, Tensor]:
+    """The state dict in a `.safetensors` file or one of torch's, which is unpickled with weights only.
+
+    A dict around it under `state_dict` or `model`, and `module.` before every name, are taken off.
+
+    Raises:
+        ModelError: the file is missing, corrupt, or something else than a state dict.
+    """
+    if not path.is_file():
+        raise ModelError("no such weight file", where=str(path))
+    try:
+        content = _reader(path)(path)
+    except Exception as error:  # what a corrupt file raises is not specified
+        reason = str(error).strip().splitlines()
+        raise ModelError(
+            f"not a readable weight file ({type(error).__name__}: {reason[0] if reason else ''})",
+            where=str(path),
+            fix="give a .safetensors file, or a state dict saved with torch.save",
+        ) from error
+    return _unwrap(content, path)
+
+
+def _reader(path: Path) -> Callable[[Path], Any]:
+    if path.suffix == ".safetensors":
+        from safetensors.torch import load_file
+
+        return load_file
+    return lambda path: torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _unwrap(content: Any, path: Path) -> dict[str, Tensor]:
+    for key in ("state_dict", "model"):
+        if isinstance(content, dict) and isinstance(content.get(key), dict):
+            content = content[key]
+    tensors = isinstance(content, dict) and all(isinstance(v, Tensor) for v in content.values())
+    if not tensors or not content:
+        raise ModelError(
+            f"holds {type(content).__name__}, not a state dict of tensors",
+            where=str(path),
+            fix="save model.state_dict()",
+        )
+    return {str(name).removeprefix("module."): tensor for name, tensor in content.items()}
+
+
+def load_what_is_needed(module: nn.Module, state: dict[str, Tensor], where: str) -> None:
+    """Load the tensors that `module` has; further ones (a classifier that was cut off) are left out.
+
+    Raises:
+        ModelError: a tensor is missing or has another shape.
+    """
+    wanted = module.state_dict()
+    # Files from before batch norm counted its batches lack the counts; nothing here uses them.
+    needed = {name for name in wanted if not name.endswith("num_batches_tracked")}
+    missing = sorted(needed - state.keys())
+    other = sorted(n for n in needed & state.keys() if state[n].shape != wanted[n].shape)
+    if missing or other:
+        raise ModelError(
+            _difference(missing, other, len(needed)),
+            where=where,
+            fix="give the weights of the same model",
+        )
+    module.load_state_dict({name: state.get(name, wanted[name]) for name in wanted})
+
+
+def _difference(missing: list[str], other: list[str], needed: int) -> str:
+    parts = []
+    for names, what in ((missing, "missing"), (other, "of another shape")):
+        if names:
+            more = ", …" if len(names) > SHOWN else ""
+            parts.append(
+                f"{len(names)} of {needed} tensors {what} ({', '.join(names[:SHOWN])}{more})"
+            )
+    return "; ".join(parts)
