@@ -1,0 +1,243 @@
+"""The protocols: a name with a version, and how it scores predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from vqa.errors import InputError, ResultError
+from vqa.evaluation import choice_statistics
+from vqa.evaluation.accuracy import (
+    BEFORE_2021,
+    SINCE_2021,
+    Dialect,
+    VQAAccuracy,
+    exact_score,
+    require_answers,
+)
+from vqa.evaluation.bootstrap import RESAMPLES, Interval, codes, image_sums, mean_interval
+from vqa.evaluation.multiple_choice import (
+    OUT_OF_VOCABULARY,
+    OutOfVocabulary,
+    choice_score,
+    is_tie,
+    policies,
+)
+from vqa.evaluation.predictions import Prediction, check_unique
+from vqa.evaluation.result import EvaluationResult, grouped, mean, official_mean
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """What a protocol gives: one score a prediction, 0 to 100, and what must be said beside it.
+
+    `accuracies` are the same on 0 to 1 where an official tool's own arithmetic is to be followed to
+    the last bit.
+    """
+
+    scores: list[float]
+    accuracies: list[float] | None = None
+    policies: dict[str, str] = field(default_factory=dict)
+    details: dict[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    digits: int = 4
+
+
+Scorer = Callable[[Sequence[Prediction], OutOfVocabulary], Scored]
+
+
+def score_predictions(
+    predictions: Sequence[Prediction],
+    protocol_name: str,
+    *,
+    out_of_vocabulary: OutOfVocabulary = "mask",
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> EvaluationResult:
+    """Score every prediction under a protocol and sum up.
+
+    Args:
+        predictions: one a question, with its ground truth.
+        protocol_name: one of `PROTOCOLS`.
+        out_of_vocabulary: policy of multiple choice.
+        resamples: of the bootstrap interval; 0 leaves the intervals out.
+        seed: of the bootstrap.
+
+    Raises:
+        InputError: no such protocol or policy.
+        ResultError: no predictions, a repeated id, or a question that this protocol cannot score.
+    """
+    scorer = _scorer(protocol_name)
+    if out_of_vocabulary not in OUT_OF_VOCABULARY:
+        raise InputError(
+            f"no policy {out_of_vocabulary!r}", fix=f"one of {', '.join(OUT_OF_VOCABULARY)}"
+        )
+    if not predictions:
+        raise ResultError("there is no question to score")
+    check_unique(predictions)
+    return summarise(
+        predictions, protocol_name, scorer(predictions, out_of_vocabulary), resamples, seed
+    )
+
+
+def protocol_for(predictions: Sequence[Prediction]) -> str:
+    """The protocol that fits the ground truth: multiple choice where every question has choices,
+    VQA accuracy where every question has ten answers, else exact match."""
+    if predictions and all(item.choices for item in predictions):
+        return "multiple-choice/1"
+    if predictions and all(len(item.answers) == 10 for item in predictions):
+        return "vqa-accuracy/since-2021"
+    return "exact/1"
+
+
+def summarise(
+    predictions: Sequence[Prediction], protocol: str, scored: Scored, resamples: int, seed: int
+) -> EvaluationResult:
+    """Attach scores to predictions, and take means and intervals over all and over groups."""
+    done = [
+        replace(item, score=score) for item, score in zip(predictions, scored.scores, strict=True)
+    ]
+    by_answer = grouped([item.answer_type for item in done])
+    by_question = grouped([item.question_type for item in done])
+    interval, intervals = _intervals(done, by_answer, by_question, resamples, seed)
+    return EvaluationResult(
+        protocol=protocol,
+        overall=_mean(scored, range(len(done))),
+        per_answer_type={name: _mean(scored, rows) for name, rows in by_answer.items()},
+        per_question_type={name: _mean(scored, rows) for name, rows in by_question.items()},
+        n=len(done),
+        predictions=done,
+        interval=interval,
+        intervals=intervals,
+        policies=scored.policies,
+        details=scored.details,
+        notes=scored.notes,
+        digits=scored.digits,
+    )
+
+
+def _mean(scored: Scored, rows: Sequence[int]) -> float:
+    if scored.accuracies is not None:
+        return official_mean([scored.accuracies[row] for row in rows])
+    return mean([scored.scores[row] for row in rows])
+
+
+def _scorer(name: str) -> Scorer:
+    if name not in PROTOCOLS:
+        raise InputError(f"no protocol {name!r}", fix=f"one of {', '.join(PROTOCOLS)}")
+    return PROTOCOLS[name]
+
+
+def _intervals(
+    predictions: Sequence[Prediction],
+    by_answer: Mapping[str, list[int]],
+    by_question: Mapping[str, list[int]],
+    resamples: int,
+    seed: int,
+) -> tuple[Interval | None, dict[str, dict[str, Interval]]]:
+    if not resamples:
+        return None, {}
+    scores = np.array([item.score for item in predictions], dtype=np.float64)
+    images = codes(item.image_id for item in predictions)
+
+    def interval(rows: Sequence[int] | slice) -> Interval | None:
+        data = image_sums(scores[rows], images[rows], int(images.max()) + 1)
+        return mean_interval(data, resamples=resamples, seed=seed)
+
+    def by_group(groups: Mapping[str, list[int]]) -> dict[str, Interval]:
+        found = {name: interval(rows) for name, rows in groups.items()}
+        return {name: item for name, item in found.items() if item is not None}
+
+    kinds = {"per_answer_type": by_group(by_answer), "per_question_type": by_group(by_question)}
+    return interval(slice(None)), kinds
+
+
+def _vqa_accuracy(dialect: Dialect) -> Scorer:
+    def score(predictions: Sequence[Prediction], _: OutOfVocabulary) -> Scored:
+        require_answers(predictions, f"vqa-accuracy/{dialect.name}")
+        accuracy = VQAAccuracy(dialect)
+        stated = {"other_answers": "by position", "rounding": "2 decimals, as the official tool"}
+        lone = sum(len(item.answers) == 1 for item in predictions)
+        notes = [
+            f"{lone} questions have a single answer and score 0 by this rule; exact/1 suits them"
+        ]
+        accuracies = [accuracy.accuracy(item.answer, item.answers) for item in predictions]
+        scores = [round(100 * value, 10) for value in accuracies]
+        return Scored(scores, accuracies, policies=stated, notes=notes if lone else [], digits=2)
+
+    return score
+
+
+def _exact(predictions: Sequence[Prediction], _: OutOfVocabulary) -> Scored:
+    require_answers(predictions, "exact/1")
+    stated = {"normalisation": "white space at both ends stripped, case folded; nothing else"}
+    return Scored([exact_score(item.answer, item.answers) for item in predictions], policies=stated)
+
+
+def _multiple_choice(predictions: Sequence[Prediction], policy: OutOfVocabulary) -> Scored:
+    scores = [choice_score(item, policy) for item in predictions]
+    details = choice_statistics.describe(predictions)
+    covered = details["coverage"]
+    notes = []
+    if covered and covered["right_answers"] < 100:
+        notes.append(
+            f"the vocabulary can say {covered['right_answers']:.1f} % of the right choices"
+        )
+    if details["ties"]:
+        notes.append(f"{details['ties']} questions tie and score their chance")
+    return Scored(scores, policies=policies(policy), details=details, notes=notes)
+
+
+def _gqa(predictions: Sequence[Prediction], _: OutOfVocabulary) -> Scored:
+    require_answers(predictions, "gqa/1")
+    scores = [
+        100.0 if item.answer is not None and item.answer in item.answers else 0.0
+        for item in predictions
+    ]
+    missing = "consistency, validity, plausibility and distribution need GQA's question file"
+    return Scored(
+        scores,
+        policies={"normalisation": "none: answers are compared as they are"},
+        notes=[f"not computed: {missing}"],
+    )
+
+
+def _visual7w(predictions: Sequence[Prediction], _: OutOfVocabulary) -> Scored:
+    scores = [_visual7w_score(item) for item in predictions]
+    ties = sum(is_tie(item) for item in predictions if item.choices)
+    stated = {
+        "normalisation": "lower case, nothing else",
+        "ties": "expected: the share of the tied choices that is right (officially the first)",
+    }
+    return Scored(scores, policies=stated, details={"ties": ties})
+
+
+def _visual7w_score(item: Prediction) -> float:
+    if item.choice_scores:
+        return choice_score(item)
+    right = item.choices[item.label] if item.label >= 0 else next(iter(item.answers), None)
+    if right is None:
+        raise ResultError("no right answer is known", where=f"question {item.question_id}")
+    return 100.0 if item.answer is not None and item.answer.lower() == right.lower() else 0.0
+
+
+PROTOCOLS: Mapping[str, Scorer] = MappingProxyType(
+    {
+        "vqa-accuracy/since-2021": _vqa_accuracy(SINCE_2021),
+        "vqa-accuracy/before-2021": _vqa_accuracy(BEFORE_2021),
+        "exact/1": _exact,
+        "multiple-choice/1": _multiple_choice,
+        "gqa/1": _gqa,
+        "visual7w/1": _visual7w,
+    }
+)
+"""Every protocol by name."""
+
+DIALECTS: Mapping[str, Dialect] = MappingProxyType(
+    {f"vqa-accuracy/{dialect.name}": dialect for dialect in (SINCE_2021, BEFORE_2021)}
+)
+"""The dialects of VQA accuracy by protocol name."""
