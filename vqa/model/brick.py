@@ -1,4 +1,7 @@
-"""What every brick's configuration shares. Nothing here imports torch: a configuration is checked before anything heavy."""
+"""What every brick's configuration shares.
+
+Nothing here imports torch: a configuration is checked before anything heavy.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,10 @@ Activation = Literal["relu", "tanh", "none"]
 
 
 class Brick(BaseModel):
-    """A frozen, closed configuration of one part of the network; subclasses add `name: Literal[…]` and `build`."""
+    """A frozen, closed configuration of one part of the network.
+
+    Subclasses add `name: Literal[…]` and `build`.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from torch import nn
 
@@ -33,5 +34,4 @@ def fully_connected(
     sizes: Sequence[int], activation: Activation, dropout: float = 0.0
 ) -> nn.Sequential:
     """A chain of projections through `sizes`; of one size it is the identity."""
-    pairs = zip(sizes[:-1], sizes[1:], strict=True)
-    return nn.Sequential(*(projection(i, o, activation, dropout) for i, o in pairs))
+    return nn.Sequential(*(projection(i, o, activation, dropout) for i, o in pairwise(sizes)))

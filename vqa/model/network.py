@@ -107,7 +107,10 @@ class Network(nn.Module):
 
 
 def grid_coordinates(grid: tuple[int, int]) -> Float[Tensor, "1 positions 2"]:
-    """x (left −1, right 1) and y (top −1, bottom 1) of each position, row by row; 0 along a side of one."""
+    """x (left −1, right 1) and y (top −1, bottom 1) of each position, row by row.
+
+    Along a side of one position it is 0.
+    """
     height, width = grid
     y, x = torch.meshgrid(_even(height), _even(width), indexing="ij")
     return torch.stack((x, y), dim=2).view(1, height * width, 2)

@@ -26,7 +26,10 @@ def segment_log_softmax(
 
 
 def segment_starts(segment: Int[Tensor, " items"], segments: int) -> Int[Tensor, " segments"]:
-    """Where each segment begins, for an ascending `segment`; an empty one begins where the next does."""
+    """Where each segment begins, for an ascending `segment`.
+
+    An empty one begins where the next one does.
+    """
     return torch.searchsorted(
         segment, torch.arange(segments, device=segment.device, dtype=segment.dtype)
     )

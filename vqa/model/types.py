@@ -64,7 +64,7 @@ class Output(NamedTuple):
     """What the network returns for a batch.
 
     Attributes:
-        scores: the head's raw scores, [batch, vocabulary] for a classifier, [choices] for a chooser.
+        scores: the head's raw scores: [batch, vocabulary] of a classifier, [choices] of a chooser.
         attention: the weights of every glimpse, None without attention.
         text: the encoded questions, for diagnostics.
     """

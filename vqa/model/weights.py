@@ -15,9 +15,9 @@ SHOWN = 3
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
-    """The state dict in a `.safetensors` file or one of torch's, which is unpickled with weights only.
+    """The state dict in a `.safetensors` file, or in one of torch's (read with weights only).
 
-    A dict around it under `state_dict` or `model`, and `module.` before every name, are taken off.
+    A dict around it under `state_dict` or `model`, and `module.` before names, are taken off.
 
     Raises:
         ModelError: the file is missing, corrupt, or something else than a state dict.
@@ -40,7 +40,8 @@ def _reader(path: Path) -> Callable[[Path], Any]:
     if path.suffix == ".safetensors":
         from safetensors.torch import load_file
 
-        return load_file
+        reader: Callable[[Path], Any] = load_file
+        return reader
     return lambda path: torch.load(path, map_location="cpu", weights_only=True)
 
 
@@ -59,7 +60,7 @@ def _unwrap(content: Any, path: Path) -> dict[str, Tensor]:
 
 
 def load_what_is_needed(module: nn.Module, state: dict[str, Tensor], where: str) -> None:
-    """Load the tensors that `module` has; further ones (a classifier that was cut off) are left out.
+    """Load the tensors that `module` has; others (a classifier that was cut off) are left out.
 
     Raises:
         ModelError: a tensor is missing or has another shape.

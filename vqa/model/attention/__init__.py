@@ -59,7 +59,7 @@ class Soft(Brick):
 
 
 class Stacked(Brick):
-    """Stacked attention (Yang et al. 2016): each hop refines the query that the next one looks with.
+    """Stacked attention (Yang et al. 2016): each hop refines the query that the next one uses.
 
     Attributes:
         hops: how many times it looks.

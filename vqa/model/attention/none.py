@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from jaxtyping import Float, Int
 from torch import Tensor
+from typing_extensions import override
 
 from vqa.errors import ModelError
 from vqa.model.parts import Attention
@@ -19,6 +20,7 @@ class GridMean(Attention):
         super().__init__()
         self.dim = image_dim
 
+    @override
     def forward(
         self,
         grid: Float[Tensor, "images positions channels"],
@@ -47,6 +49,7 @@ class FlattenedGrid(Attention):
                 fix="pool by mean, use attention, or choose smaller pictures or a later stage",
             )
 
+    @override
     def forward(
         self,
         grid: Float[Tensor, "images positions channels"],

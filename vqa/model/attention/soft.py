@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from typing_extensions import override
 
 from vqa.model.brick import Activation
 from vqa.model.layers import activation_layer
@@ -32,6 +33,7 @@ class SoftAttention(Attention):
         # A bias would move all scores alike, which the softmax undoes.
         self.score = nn.Linear(hidden, glimpses, bias=False)
 
+    @override
     def forward(
         self,
         grid: Float[Tensor, "images positions channels"],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from typing_extensions import override
 
 from vqa.model.layers import projection
 from vqa.model.parts import Attention
@@ -34,7 +35,7 @@ class Hop(nn.Module):
 
 
 class StackedAttention(Attention):
-    """Hops over one projected grid, tanh(W v + b); the last query is the vector, each hop a glimpse."""
+    """Hops over one projected grid, tanh(W v + b); the last query is the vector."""
 
     def __init__(
         self, image_dim: int, question_dim: int, hops: int, dim: int, hidden: int, dropout: float
@@ -46,6 +47,7 @@ class StackedAttention(Attention):
         self.project_question = nn.Identity() if same else nn.Linear(question_dim, dim)
         self.hops = nn.ModuleList(Hop(dim, hidden, dropout) for _ in range(hops))
 
+    @override
     def forward(
         self,
         grid: Float[Tensor, "images positions channels"],

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from typing_extensions import override
 
 from vqa.model.brick import Activation
 from vqa.model.layers import fully_connected
@@ -14,13 +15,17 @@ from vqa.model.parts import Fusion
 
 
 class ConcatFusion(Fusion):
-    """z = f(W [v; q] + b), once for each size after the first, which is that of both vectors together."""
+    """z = f(W [v; q] + b), once for each size after the first.
+
+    The first size is that of both vectors together.
+    """
 
     def __init__(self, sizes: Sequence[int], activation: Activation, dropout: float) -> None:
         super().__init__()
         self.dim = sizes[-1]
         self.layers = fully_connected(sizes, activation, dropout)
 
+    @override
     def forward(
         self, image: Float[Tensor, "batch image_dim"], question: Float[Tensor, "batch question_dim"]
     ) -> Float[Tensor, "batch dim"]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from jaxtyping import Float
 from torch import Tensor
+from typing_extensions import override
 
 from vqa.model.brick import Activation
 from vqa.model.layers import projection
@@ -21,6 +22,7 @@ class SumFusion(Fusion):
         self.project_image = projection(image_dim, dim, activation, dropout)
         self.project_question = projection(question_dim, dim, activation, dropout)
 
+    @override
     def forward(
         self, image: Float[Tensor, "batch image_dim"], question: Float[Tensor, "batch question_dim"]
     ) -> Float[Tensor, "batch dim"]:

@@ -20,7 +20,7 @@ class Classifier(Brick):
         hidden: widths of fully connected layers before the last.
         activation: after each of them.
         dropout: before each layer, the last included.
-        loss: `cross_entropy` (one answer wins) or `soft_bce` (each answer is right or wrong by itself).
+        loss: `cross_entropy` (one answer wins) or `soft_bce` (each is right or wrong by itself).
     """
 
     name: Literal["classifier"] = "classifier"
@@ -42,7 +42,7 @@ class Chooser(Brick):
     """Encodes each choice and scores it against the fused vector; any number of choices a question.
 
     Attributes:
-        encoder: what encodes the choices: `shared` with the question, or a recurrent encoder of its own.
+        encoder: what encodes the choices: `shared` with the question, or a recurrent one.
         dim: width of the product.
         activation: of both projections.
         dropout: before both projections.

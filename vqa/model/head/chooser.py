@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from jaxtyping import Float
 from torch import Tensor, nn
+from typing_extensions import override
 
 from vqa.errors import ModelError
 from vqa.model.brick import Activation
@@ -14,7 +15,7 @@ from vqa.model.types import Choices, Targets
 
 
 class ChooserHead(Head):
-    """s = w · (f(W_z z + b_z) ⊙ f(W_c c + b_c)) for the fused vector z and each choice's vector c."""
+    """s = w · (f(W_z z + b_z) ⊙ f(W_c c + b_c)) for the fused vector z and a choice's vector c."""
 
     def __init__(
         self, fused_dim: int, choice_dim: int, dim: int, activation: Activation, dropout: float
@@ -25,6 +26,7 @@ class ChooserHead(Head):
         # A bias would move all choices of a question alike, which the softmax undoes.
         self.score = nn.Linear(dim, 1, bias=False)
 
+    @override
     def forward(
         self,
         fused: Float[Tensor, "batch dim"],
@@ -47,10 +49,11 @@ class ChooserHead(Head):
         scores: Tensor = self.score(asked * offered)[:, 0]
         return scores
 
+    @override
     def loss(
         self, scores: Float[Tensor, " choices"], targets: Targets, choices: Choices | None
     ) -> Float[Tensor, ""]:
-        """Cross-entropy over each question's choices, summed over the questions and divided by their number.
+        """Cross-entropy over each question's choices, in the mean over the questions.
 
         A question with label −1 counts as zero.
         """
@@ -61,6 +64,7 @@ class ChooserHead(Head):
         right = (starts + targets.label.clamp(min=0)).clamp(max=len(scores) - 1)
         return -(log_probability[right] * (targets.label >= 0)).sum() / questions
 
+    @override
     def choice_scores(
         self, scores: Float[Tensor, " choices"], choices: Choices
     ) -> Float[Tensor, " choices"]:

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
+from typing_extensions import override
 
 from vqa.model.brick import Activation
 from vqa.model.layers import fully_connected
@@ -32,6 +33,7 @@ class ClassifierHead(Head):
         self.answer = nn.Sequential(nn.Dropout(dropout), nn.Linear(sizes[-1], answers))
         self.criterion = _LOSSES[loss]
 
+    @override
     def forward(
         self,
         fused: Float[Tensor, "batch dim"],
@@ -42,6 +44,7 @@ class ClassifierHead(Head):
         scores: Tensor = self.answer(self.hidden(fused))
         return scores
 
+    @override
     def loss(
         self,
         scores: Float[Tensor, "batch answers"],
@@ -51,6 +54,7 @@ class ClassifierHead(Head):
         """See `soft_cross_entropy` and `soft_binary_cross_entropy`."""
         return self.criterion(scores, targets)
 
+    @override
     def choice_scores(
         self, scores: Float[Tensor, "batch answers"], choices: Choices
     ) -> Float[Tensor, " choices"]:
@@ -62,10 +66,11 @@ class ClassifierHead(Head):
 def soft_cross_entropy(
     scores: Float[Tensor, "batch answers"], targets: Targets
 ) -> Float[Tensor, ""]:
-    """Cross-entropy against the acceptable answers' weights, scaled to sum to one for each question.
+    """Cross-entropy against the acceptable answers' weights, scaled to sum to one a question.
 
-    −Σₐ (wₐ / Σ w) log softmax(s)ₐ, summed over the questions and divided by how many there are. A question
-    with no weight (none of its answers is in the vocabulary) counts as zero. No dense target is made.
+    −Σₐ (wₐ / Σ w) log softmax(s)ₐ, summed over the questions and divided by how many there are.
+    A question with no weight (none of its answers is in the vocabulary) counts as zero. No dense
+    target is made.
     """
     log_probability = functional.log_softmax(_in_float(scores), dim=1)
     gathered = log_probability.gather(1, targets.answer_id.clamp(min=0))
@@ -79,9 +84,10 @@ def soft_binary_cross_entropy(
 ) -> Float[Tensor, ""]:
     """Binary cross-entropy of every answer against its weight, 0 for those not named.
 
-    Σₐ softplus(sₐ) − Σₐ wₐ sₐ: summed over the vocabulary, as in the bottom-up top-down model (Anderson et al.
-    2018), so that its size does not fall with the vocabulary's; summed over the questions and divided by how
-    many there are. A question with no weight counts as zero. No dense target is made.
+    Σₐ softplus(sₐ) − Σₐ wₐ sₐ: summed over the vocabulary, as in the bottom-up top-down model
+    (Anderson et al. 2018), so that its size does not fall with the vocabulary's; summed over the
+    questions and divided by how many there are. A question with no weight counts as zero. No
+    dense target is made.
     """
     scores = _in_float(scores)
     weight = targets.weight.to(scores.dtype)

@@ -28,7 +28,7 @@ class NoImage(Brick):
 
 
 class Small(Brick):
-    """A small CNN for small pictures, trained from scratch: convolution, batch norm, ReLU at each stage.
+    """A small CNN for small pictures, trained from scratch: convolution, batch norm, ReLU a stage.
 
     Attributes:
         channels: of each stage.
@@ -47,7 +47,8 @@ class Small(Brick):
     def _check(self) -> Small:
         if len(self.strides) != len(self.channels):
             raise ValueError(
-                f"{len(self.channels)} channels and {len(self.strides)} strides: give one of each a stage"
+                f"{len(self.channels)} channels and {len(self.strides)} strides:"
+                " give one of each a stage"
             )
         return self
 
@@ -65,10 +66,10 @@ class TorchVision(Brick):
 
     Attributes:
         model: `resnet50`, `vgg16`, `googlenet`, `densenet121`, `convnext_tiny`, …
-        weights: `none`, the name of torchvision's weights (`DEFAULT`, `IMAGENET1K_V1`), or a local file
-            (`.pth`, `.pt`, `.safetensors`) with a state dict of the same model.
-        stage: the node whose output is the grid, by its name in `torchvision.models.feature_extraction`;
-            by default the last grid before pooling.
+        weights: `none`, the name of torchvision's weights (`DEFAULT`, `IMAGENET1K_V1`), or a local
+            file (`.pth`, `.pt`, `.safetensors`) with a state dict of the same model.
+        stage: the node whose output is the grid, by its name in
+            `torchvision.models.feature_extraction`; by default the last grid before pooling.
         frozen: keep the weights as they are, batch-norm statistics included.
         lr: its own learning rate.
         normalize: scale each position's vector to length one ("norm I" in Antol et al. 2015).

@@ -26,7 +26,7 @@ class Standardize(nn.Module):
     def forward(
         self, images: Float[Tensor, "images 3 height width"]
     ) -> Float[Tensor, "images 3 height width"]:
-        """Pictures in 0…1 to zero mean and unit variance, over the data that the constants are from."""
+        """Pictures in 0…1 to about zero mean and unit variance."""
         return (images - self.mean) / self.std
 
 

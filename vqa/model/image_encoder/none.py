@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from typing_extensions import override
 
 from vqa.model.parts import ImageEncoder
 
@@ -19,6 +20,7 @@ class ConstantImage(ImageEncoder):
         self.dim, self.grid = 1, (1, 1)
         self.register_buffer("one", torch.ones(()), persistent=False)
 
+    @override
     def forward(
         self, images: Float[Tensor, "images 3 height width"]
     ) -> Float[Tensor, "images 1 1"]:

@@ -8,13 +8,14 @@ from itertools import pairwise
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from typing_extensions import override
 
 from vqa.model.image_encoder.grid import Standardize, positions_last
 from vqa.model.parts import ImageEncoder
 
 
 class SmallCNN(ImageEncoder):
-    """Stages of convolution, batch norm, ReLU, in channels-last memory, which two cores run fastest.
+    """Stages of convolution, batch norm, ReLU; in channels-last memory, the fastest on a CPU.
 
     A stage of stride s brings a side of n pixels to ⌈n / s⌉.
     """
@@ -39,6 +40,7 @@ class SmallCNN(ImageEncoder):
         )
         self.to(memory_format=torch.channels_last)
 
+    @override
     def forward(
         self, images: Float[Tensor, "images 3 height width"]
     ) -> Float[Tensor, "images positions dim"]:

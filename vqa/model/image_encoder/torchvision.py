@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
+from typing_extensions import override
 
 from vqa.errors import ModelError
 from vqa.model.image_encoder import TorchVision
@@ -25,6 +26,7 @@ LAST_GRID = {
     "densenet": "relu",
     "googlenet": "inception5b",
     "inception": "Mixed_7c",
+    "maxvit": "blocks",
     "mnasnet": "layers",
     "regnet": "trunk_output",
     "resnet": "layer4",
@@ -33,9 +35,11 @@ LAST_GRID = {
     "swin": "permute",
     "wide_resnet": "layer4",
 }
-# Side branches for the loss that these have are of no use here; their published weights want another input scale.
+# These have side branches for the loss, of no use here, and published weights for another input
+# scale.
 WITH_AUXILIARY = ("googlenet", "inception_v3")
 GRID = "grid"
+SHOWN = 20
 
 
 class TorchVisionCNN(ImageEncoder):
@@ -61,6 +65,7 @@ class TorchVisionCNN(ImageEncoder):
         self.network.requires_grad_(not self.frozen)
         self.train(self.training)
 
+    @override
     def train(self, mode: bool = True) -> TorchVisionCNN:
         """A frozen network stays in evaluation mode: its batch norms keep their statistics."""
         super().train(mode)
@@ -68,6 +73,7 @@ class TorchVisionCNN(ImageEncoder):
             self.network.eval()
         return self
 
+    @override
     def forward(
         self, images: Float[Tensor, "images 3 height width"]
     ) -> Float[Tensor, "images positions dim"]:
@@ -114,7 +120,7 @@ def _cut(network: nn.Module, config: TorchVision) -> nn.Module:
         raise ModelError(
             f"{config.model} has no stage {stage!r}",
             where="model.image_encoder.stage",
-            fix=f"choose of: {', '.join(near)}",
+            fix=f"choose a node such as {', '.join(near[:SHOWN])}",
         ) from error
     return cut
 
@@ -173,7 +179,7 @@ def _download(config: TorchVision) -> dict[str, Tensor]:
         raise ModelError(
             f"cannot fetch {short} of {config.model} from {weights.url} ({error})",
             where="model.image_encoder.weights",
-            fix=f"fetch that file elsewhere, then give its path as `weights` or put it into {cache}",
+            fix=f"fetch that file elsewhere, then give its path as `weights` or put it in {cache}",
         ) from error
     return state
 

@@ -108,8 +108,8 @@ class LSTM(Recurrent):
     """Long short-term memory with a forget gate (Gers et al. 2000).
 
     Attributes:
-        forget_bias: the forget gate's bias at the start, the sum of torch's two; a positive one lets early
-            gradients through (Jozefowicz et al. 2015).
+        forget_bias: the forget gate's bias at the start, the sum of torch's two; a positive one
+            lets early gradients through (Jozefowicz et al. 2015).
     """
 
     name: Literal["lstm"] = "lstm"
@@ -125,7 +125,7 @@ class Transformers(Brick):
     """A text encoder of `transformers`, by local path or name.
 
     Attributes:
-        model: a folder with configuration, weights and tokenizer, or a name on the Hugging Face hub.
+        model: a folder with configuration, weights and tokenizer, or a name on Hugging Face's hub.
         pooling: `cls`, the first token's vector, or the `mean` over the tokens.
         frozen: keep the weights as they are, dropout off.
         lr: its own learning rate.

@@ -1,8 +1,11 @@
-"""Recurrent encoders over packed sequences: no step is spent on padding, so padding cannot change a result."""
+"""Recurrent encoders over packed sequences.
+
+No step is spent on padding, so padding cannot change a result.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -10,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence
+from typing_extensions import override
 
 from vqa.errors import ModelError
 from vqa.model.parts import QuestionEncoder
@@ -17,7 +21,7 @@ from vqa.model.question_encoder import Recurrent
 from vqa.model.question_encoder.vectors import read_vectors
 from vqa.model.types import EncodedText
 
-CELLS: dict[str, type[nn.RNNBase]] = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
+CELLS: dict[str, Callable[..., nn.RNNBase]] = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
 
 
 class LayerRun(NamedTuple):
@@ -29,7 +33,7 @@ class LayerRun(NamedTuple):
 
 
 class RecurrentEncoder(QuestionEncoder):
-    """Word vectors, then one recurrent layer after another; the last layer's final states are the vector."""
+    """Word vectors, then recurrent layers; the last one's final states are the vector."""
 
     def __init__(
         self,
@@ -55,6 +59,7 @@ class RecurrentEncoder(QuestionEncoder):
             for layer in self.layers:
                 _set_forget_bias(layer, config.initial_forget_bias)
 
+    @override
     def forward(self, words: PackedSequence) -> EncodedText:
         """Packed ids to vectors in the order of the batch."""
         runs = self.run(words)

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+from typing_extensions import override
 
 from vqa.errors import ModelError
 from vqa.model.parts import QuestionEncoder
@@ -38,6 +39,7 @@ class TransformersEncoder(QuestionEncoder):
         self.network.requires_grad_(not self.frozen)
         self.train(self.training)
 
+    @override
     def train(self, mode: bool = True) -> TransformersEncoder:
         """A frozen network stays in evaluation mode."""
         super().train(mode)
@@ -45,6 +47,7 @@ class TransformersEncoder(QuestionEncoder):
             self.network.eval()
         return self
 
+    @override
     def forward(self, words: PackedSequence) -> EncodedText:
         """Packed ids to vectors in the order of the batch; padded within, with a mask."""
         ids, lengths = pad_packed_sequence(words, batch_first=True)
@@ -88,10 +91,11 @@ def _load(model: str, pretrained: bool) -> nn.Module:
     return network
 
 
-def _encoder(network: nn.Module) -> nn.Module:
+def _encoder(network: Any) -> nn.Module:
     """The encoder alone, without a pooling layer that would never learn."""
     if network.config.is_encoder_decoder:
         network = network.get_encoder()
     if getattr(network, "pooler", None) is not None:
         network.pooler = None
-    return network
+    encoder: nn.Module = network
+    return encoder

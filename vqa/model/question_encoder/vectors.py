@@ -1,4 +1,4 @@
-"""Word vectors from a text file in GloVe's format: a word and its values a line, separated by blanks."""
+"""Word vectors from a text file in GloVe's format: a line is a word and its values."""
 
 from __future__ import annotations
 
@@ -13,21 +13,20 @@ from vqa.errors import ModelError
 def read_vectors(path: Path, words: Collection[str], dim: int) -> dict[str, np.ndarray]:
     """The vectors of those `words` that the file has; the first counts where a word stands twice.
 
-    A first line of two numbers (fastText's count and width) is skipped. Only wanted lines are parsed.
+    A first line of two numbers (fastText's count and width) is skipped. Beyond the first vector,
+    only those of wanted words are parsed and checked.
 
     Raises:
-        ModelError: the file cannot be read, a line has another width than `dim` or a value that is no finite
-            number, or the file has none of the words.
+        ModelError: the file cannot be read, a line has another width than `dim` or a value that is
+            no finite number, or the file has none of the words.
     """
     wanted = {word.encode() for word in words}
     found: dict[str, np.ndarray] = {}
-    for number, line in _lines(path):
-        # From the right: some published files have blanks inside their words.
-        word, *values = line.rsplit(b" ", dim)
-        if len(values) != dim or (b" " in word and _is_number(word.rsplit(b" ", 1)[1])):
-            raise _other_width(path, number, line, dim)
-        if word in wanted:
-            found.setdefault(word.decode(), _parse(values, path, number))
+    for place, (number, line) in enumerate(_lines(path)):
+        if place == 0 or line.split(b" ", 1)[0] in wanted:
+            word, values = _split(line, dim, f"{path}, line {number}", first=place == 0)
+            if word in wanted:
+                found.setdefault(word.decode(), values)
     if not found:
         raise ModelError(
             "has a vector for none of the vocabulary's words",
@@ -43,9 +42,7 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
         with path.open("rb") as file:
             for number, line in enumerate(file, start=1):
                 line = line.strip(b" \r\n")
-                header = (
-                    number == 1 and len(line.split()) == 2 and line.replace(b" ", b"").isdigit()
-                )
+                header = number == 1 and [part.isdigit() for part in line.split()] == [True, True]
                 if line and not header:
                     yield number, line
     except OSError as error:
@@ -56,28 +53,26 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
         ) from error
 
 
-def _parse(values: list[bytes], path: Path, number: int) -> np.ndarray:
-    try:
-        vector = np.array([float(value) for value in values], dtype=np.float32)
-    except ValueError as error:
-        raise ModelError(f"not a number: {error}", where=f"{path}, line {number}") from None
-    if not np.isfinite(vector).all():
-        raise ModelError("a value is not finite", where=f"{path}, line {number}")
-    return vector
+def _split(line: bytes, dim: int, where: str, *, first: bool) -> tuple[bytes, np.ndarray]:
+    """The word and its vector, counted from the right: some files have blanks inside words."""
+    word, *texts = line.rsplit(b" ", dim)
+    values = _numbers(texts)
+    left_over = word.split(b" ")[1:]
+    if len(texts) != dim or (left_over and _numbers(left_over[-1:]) is not None):
+        width = len(line.split(b" ")) - 1
+        raise ModelError(
+            f"has {width} values, not {dim}",
+            where=where,
+            fix=f"set embedding_dim={width}" if first and width else "mend or replace the file",
+        )
+    if values is None or not np.isfinite(values).all():
+        raise ModelError("a value is no finite number", where=where, fix="mend or replace the file")
+    return word, values
 
 
-def _is_number(text: bytes) -> bool:
+def _numbers(texts: list[bytes]) -> np.ndarray | None:
+    """The texts as numbers; None where one is none."""
     try:
-        float(text)
+        return np.array([float(text) for text in texts], dtype=np.float32)
     except ValueError:
-        return False
-    return True
-
-
-def _other_width(path: Path, number: int, line: bytes, dim: int) -> ModelError:
-    width = len(line.split(b" ")) - 1
-    return ModelError(
-        f"has {width} values, not {dim}",
-        where=f"{path}, line {number}",
-        fix=f"set embedding_dim={width}" if number == 1 and width else "mend or replace the file",
-    )
+        return None
