@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import io
 from pathlib import Path
 from typing import Any
 
@@ -129,7 +130,8 @@ def _output_shape(network: nn.Module, config: TorchVision, size: tuple[int, int]
     """What one picture becomes; the shape of a grid."""
     network.eval()
     try:
-        with torch.no_grad():
+        # A traced network prints its own traceback besides raising.
+        with torch.no_grad(), contextlib.redirect_stderr(io.StringIO()):
             shape: torch.Size = network(torch.zeros(1, 3, *size))[GRID].shape
     except RuntimeError as error:
         raise ModelError(
