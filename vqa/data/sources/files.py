@@ -1,0 +1,171 @@
+"""Reading annotation files: JSON, plain or gzipped; errors name the file and what is wrong."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+from vqa.errors import DataError
+
+KINDS = {
+    str: "text", int: "a whole number", float: "a number", bool: "true or false",
+    list: "a list", dict: "an object", type(None): "null",
+}  # fmt: skip
+
+
+class Unusable(Exception):
+    """A record that cannot be used; its message is the reason. Caught where rows are yielded."""
+
+
+def open_text(path: Path) -> IO[str]:
+    """Open a UTF-8 text file for reading, gzipped or not, with or without a byte-order mark.
+
+    Raises:
+        DataError: it is not there or is no file.
+    """
+    try:
+        with path.open("rb") as file:
+            packed = file.read(2) == b"\x1f\x8b"
+    except FileNotFoundError:
+        raise DataError("no such file", where=str(path)) from None
+    except OSError as error:
+        raise DataError(f"unreadable ({error.strerror})", where=str(path)) from error
+    if packed:
+        return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
+    return path.open(encoding="utf-8-sig", newline="")
+
+
+def read_json(path: Path, object_hook: Callable[[dict[str, Any]], Any] | None = None) -> Any:
+    """The content of a JSON file; `object_hook` as in `json.load`.
+
+    Raises:
+        DataError: not there, truncated, not JSON, not UTF-8.
+    """
+    try:
+        with open_text(path) as file:
+            return json.load(file, object_hook=object_hook)
+    except json.JSONDecodeError as error:
+        raise DataError(
+            f"truncated or not JSON ({error.msg}, line {error.lineno}, column {error.colno})",
+            where=str(path),
+            fix="get the file again",
+        ) from error
+    except (OSError, EOFError, zlib.error, ValueError, RecursionError) as error:
+        raise _damaged(path, error) from error
+
+
+def read_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """The lines of a text file that are not blank, with their numbers from 1.
+
+    Raises:
+        DataError: not there, truncated, not UTF-8.
+    """
+    try:
+        with open_text(path) as file:
+            for number, line in enumerate(file, start=1):
+                if line.strip():
+                    yield number, line
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> DataError:
+    return DataError(f"damaged file ({error})", where=str(path), fix="get the file again")
+
+
+def records(content: Any, key: str, path: Path) -> list[Any]:
+    """The list under `key` of a file's top-level object.
+
+    Raises:
+        DataError: there is none.
+    """
+    found = content.get(key) if isinstance(content, dict) else None
+    if not isinstance(found, list):
+        raise DataError(
+            f"no list {key!r} at the top level", where=str(path), fix="is it the right file?"
+        )
+    return found
+
+
+def kind_of(value: Any) -> str:
+    """What a JSON value is, in words."""
+    return KINDS.get(type(value), type(value).__name__)
+
+
+def mapping(record: Any) -> Mapping[str, Any]:
+    """`record`, which must be an object.
+
+    Raises:
+        Unusable: it is something else.
+    """
+    if not isinstance(record, dict):
+        raise Unusable(f"an object was expected, not {kind_of(record)}")
+    return record
+
+
+def text(record: Mapping[str, Any], key: str) -> str:
+    """The text under `key`.
+
+    Raises:
+        Unusable: missing, or not text.
+    """
+    value = _present(record, key)
+    if not isinstance(value, str):
+        raise Unusable(f"key {key!r}: text was expected, not {kind_of(value)}")
+    return value
+
+
+def scalar(record: Mapping[str, Any], key: str) -> str:
+    """The text or number under `key`, as text.
+
+    Raises:
+        Unusable: missing, or of another kind.
+    """
+    return as_text(_present(record, key), key)
+
+
+def as_text(value: Any, key: str) -> str:
+    """A text or a number as text; true and false as JSON spells them.
+
+    Raises:
+        Unusable: anything else.
+    """
+    if isinstance(value, bool):
+        return str(value).lower()
+    if not isinstance(value, str | int | float):
+        raise Unusable(f"key {key!r}: text or a number was expected, not {kind_of(value)}")
+    return str(value)
+
+
+def texts(record: Mapping[str, Any], key: str) -> list[str]:
+    """The list of texts or numbers under `key`, as texts.
+
+    Raises:
+        Unusable: missing, or of another kind.
+    """
+    value = _present(record, key)
+    if not isinstance(value, list):
+        raise Unusable(f"key {key!r}: a list was expected, not {kind_of(value)}")
+    return [as_text(item, key) for item in value]
+
+
+def whole(record: Mapping[str, Any], key: str) -> int:
+    """The whole number under `key`.
+
+    Raises:
+        Unusable: missing, or of another kind.
+    """
+    value = _present(record, key)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise Unusable(f"key {key!r}: a whole number was expected, not {kind_of(value)}")
+    return value
+
+
+def _present(record: Mapping[str, Any], key: str) -> Any:
+    if key not in record:
+        raise Unusable(f"key {key!r} is missing")
+    return record[key]
