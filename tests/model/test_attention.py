@@ -12,7 +12,9 @@ from vqa.errors import ModelError
 from vqa.model.attention import NoAttention, Soft, Stacked
 from vqa.model.types import EncodedText
 
-GRID, QUESTION = torch.randn(3, 6, 7).double(), EncodedText(torch.randn(6, 5).double())
+RANDOM = torch.Generator().manual_seed(0)
+GRID = torch.randn(3, 6, 7, generator=RANDOM).double()
+QUESTION = EncodedText(torch.randn(6, 5, generator=RANDOM).double())
 LOOKING = [Soft(glimpses=2, hidden=4), Soft(hidden=4, activation="tanh"), Stacked(dim=8, hidden=4)]
 
 

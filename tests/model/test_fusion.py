@@ -11,7 +11,9 @@ from torch import Tensor
 from vqa.model.fusion import Concat, Multiply, Sum
 from vqa.model.parts import Fusion
 
-IMAGE, QUESTION = torch.randn(4, 5).double(), torch.randn(4, 3).double()
+RANDOM = torch.Generator().manual_seed(0)
+IMAGE = torch.randn(4, 5, generator=RANDOM).double()
+QUESTION = torch.randn(4, 3, generator=RANDOM).double()
 
 
 def _projected(fusion: Any) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,262 @@
+"""Image encoders: the grid's geometry, torchvision's networks, weights from files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+
+import pytest
+import torch
+import torchvision
+from safetensors.torch import save_file
+from torch import Tensor
+
+from vqa.errors import ModelError
+from vqa.model.image_encoder import NoImage, Small, TorchVision
+
+MODEL = "squeezenet1_1"
+STAGE = "features.4"
+
+
+@pytest.mark.parametrize("size", [(64, 64), (75, 75), (33, 50), (1, 7)])
+@pytest.mark.parametrize("downsample", ["stride", "pool"])
+def test_the_small_grid_is_computed_from_the_image_size(
+    size: tuple[int, int], downsample: Any
+) -> None:
+    config = Small(channels=(4, 6, 8), strides=(2, 1, 3), downsample=downsample)
+    encoder = config.build(size)
+    maps = encoder.stages(torch.zeros(2, 3, *size))
+    assert maps.shape == (2, encoder.dim, *encoder.grid)
+    assert encoder(torch.zeros(2, 3, *size)).shape == (2, encoder.positions, 8)
+
+
+def test_positions_run_row_by_row() -> None:
+    """A bright pixel lights up the position that its row and column say."""
+    encoder = Small(channels=(4,), strides=(2,), kernel=1).build((6, 8)).eval()
+    dark = torch.zeros(1, 3, 6, 8)
+    bright = dark.clone()
+    bright[0, :, 4, 2] = 1
+    changed = (encoder(bright) - encoder(dark)).abs().sum(2)[0].nonzero().flatten()
+    assert encoder.grid == (3, 4)
+    assert changed.tolist() == [2 * 4 + 1]
+
+
+def test_pictures_are_standardized() -> None:
+    encoder = TorchVision(model=MODEL, stage=STAGE).build((32, 32))
+    mean = torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1)
+    assert encoder.standardize(mean.expand(1, 3, 2, 2)).abs().max() < 1e-6
+    assert "standardize.mean" in encoder.state_dict()
+
+
+def test_the_grid_needs_no_copy() -> None:
+    images = torch.rand(2, 3, 32, 32)
+    for config in (Small(channels=(4, 6), strides=(2, 2)), TorchVision(model=MODEL, stage=STAGE)):
+        assert config.build((32, 32))(images).is_contiguous()
+
+
+def test_no_image_takes_pictures_of_any_size() -> None:
+    encoder = NoImage().build((64, 64))
+    assert encoder(torch.zeros(4, 3, 0, 0)).tolist() == [[[1.0]]] * 4
+
+
+@pytest.mark.parametrize(
+    ("model", "dim"),
+    [
+        ("alexnet", 256),
+        ("densenet121", 1024),
+        ("googlenet", 1024),
+        ("mobilenet_v3_small", 576),
+        ("regnet_y_400mf", 440),
+        ("resnet18", 512),
+        ("shufflenet_v2_x0_5", 1024),
+        ("swin_t", 768),
+    ],
+)
+def test_the_default_stage_is_the_last_grid(model: str, dim: int) -> None:
+    encoder = TorchVision(model=model).build((64, 96))
+    assert encoder.dim == dim
+    grid = encoder.train()(torch.rand(2, 3, 64, 96))
+    assert grid.shape == (2, encoder.positions, dim)
+    assert encoder.positions > 1
+
+
+def test_it_equals_torchvisions_own_features() -> None:
+    encoder = TorchVision(model=MODEL, weights="file.pth").build((32, 32), pretrained=False).eval()
+    whole = torchvision.models.get_model(MODEL, weights=None).eval()
+    encoder.network.load_state_dict(whole.state_dict(), strict=False)
+    images = torch.rand(2, 3, 32, 32)
+    maps = whole.features(encoder.standardize(images))
+    torch.testing.assert_close(encoder(images), maps.flatten(2).transpose(1, 2))
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_weights_come_from_a_file(tmp_path: Path, suffix: str) -> None:
+    state = torchvision.models.get_model(MODEL, weights=None).state_dict()
+    file = tmp_path / f"weights{suffix}"
+    save_file(state, file) if suffix == ".safetensors" else torch.save(state, file)
+    encoder = TorchVision(model=MODEL, stage=STAGE, weights=str(file)).build((32, 32))
+    loaded = encoder.network.state_dict()
+    assert loaded
+    assert all(torch.equal(loaded[name], state[name]) for name in loaded)
+
+
+def test_wrapped_state_dicts_are_unwrapped(tmp_path: Path) -> None:
+    state = torchvision.models.get_model(MODEL, weights=None).state_dict()
+    wrapped = {"state_dict": {f"module.{name}": value for name, value in state.items()}}
+    torch.save(wrapped, tmp_path / "w.pth")
+    config = TorchVision(model=MODEL, stage=STAGE, weights=str(tmp_path / "w.pth"))
+    loaded = config.build((32, 32)).network.state_dict()
+    assert all(torch.equal(loaded[name], state[name]) for name in loaded)
+
+
+def test_densenets_old_names_and_missing_batch_counts_are_understood(tmp_path: Path) -> None:
+    state = torchvision.models.get_model("densenet121", weights=None).state_dict()
+    old = {_old_name(n): v for n, v in state.items() if not n.endswith("num_batches_tracked")}
+    assert old.keys() - state.keys()
+    torch.save(old, tmp_path / "w.pth")
+    config = TorchVision(
+        model="densenet121", stage="features.denseblock1", weights=str(tmp_path / "w.pth")
+    )
+    loaded = config.build((32, 32)).network.state_dict()
+    names = [name for name in loaded if not name.endswith("num_batches_tracked")]
+    assert any("denselayer" in name for name in names)
+    assert all(torch.equal(loaded[name], state[name]) for name in names)
+
+
+def _old_name(name: str) -> str:
+    for part in ("norm1", "norm2", "conv1", "conv2"):
+        if "denselayer" in name:
+            name = name.replace(f".{part}.", f".{part[:-1]}.{part[-1]}.")
+    return name
+
+
+def _bad_file(kind: str, folder: Path) -> Path:
+    file = folder / f"{kind}.pth"
+    state = torchvision.models.get_model(MODEL, weights=None).state_dict()
+    if kind == "garbage":
+        file.write_bytes(b"not a weight file" * 10)
+    elif kind == "truncated":
+        torch.save(state, file)
+        file.write_bytes(file.read_bytes()[:1000])
+    elif kind == "module":
+        torch.save(torch.nn.Linear(2, 2), file)
+    elif kind == "list":
+        torch.save([torch.zeros(2)], file)
+    elif kind == "empty":
+        torch.save({}, file)
+    elif kind == "other":
+        torch.save(torchvision.models.get_model("alexnet", weights=None).state_dict(), file)
+    elif kind == "shape":
+        torch.save({**state, "features.0.weight": torch.zeros(64, 1, 3, 3)}, file)
+    return file
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("garbage", "not a readable weight file"),
+        ("truncated", "not a readable weight file"),
+        ("module", "not a readable weight file"),
+        ("list", "holds list, not a state dict"),
+        ("empty", "not a state dict"),
+        ("other", "tensors missing"),
+        ("shape", r"1 of \d+ tensors of another shape \(features\.0\.weight\)"),
+        ("absent", "no such weight file"),
+    ],
+)
+def test_wrong_weight_files_are_refused(tmp_path: Path, kind: str, message: str) -> None:
+    file = _bad_file(kind, tmp_path)
+    with pytest.raises(ModelError, match=message) as caught:
+        TorchVision(model=MODEL, stage=STAGE, weights=str(file)).build((32, 32))
+    assert str(file) in str(caught.value)
+
+
+def test_without_network_a_weight_name_says_how_to_supply_a_file(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def unreachable(*args: Any, **kwargs: Any) -> Any:
+        raise URLError("no network")
+
+    monkeypatch.setattr(torchvision.models._api, "load_state_dict_from_url", unreachable)
+    config = TorchVision(model=MODEL, weights="DEFAULT")
+    with pytest.raises(
+        ModelError, match=r"cannot fetch DEFAULT .*https.*give its path as `weights`"
+    ):
+        config.build((32, 32))
+    config.build((32, 32), pretrained=False)
+
+
+@pytest.mark.parametrize("name", ["IMAGENET1K_V1", "SqueezeNet1_1_Weights.IMAGENET1K_V1"])
+def test_weights_by_name(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    state = torchvision.models.get_model(MODEL, weights=None).state_dict()
+    fetch = "load_state_dict_from_url"
+    monkeypatch.setattr(torchvision.models._api, fetch, lambda *_, **__: state)
+    encoder = TorchVision(model=MODEL, stage=STAGE, weights=name).build((32, 32))
+    loaded = encoder.network.state_dict()
+    assert all(torch.equal(loaded[key], state[key]) for key in loaded)
+
+
+@pytest.mark.parametrize(
+    ("fields", "size", "message"),
+    [
+        ({"model": "resnet19"}, (32, 32), "did you mean resnet18"),
+        ({"model": "fasterrcnn_resnet50_fpn"}, (32, 32), "no image classifier"),
+        (
+            {"stage": "features.99"},
+            (32, 32),
+            r"no stage 'features.99' — choose a node such as f",
+        ),
+        ({"weights": "IMAGENET9K"}, (32, 32), "no weights 'IMAGENET9K'.*IMAGENET1K_V1.*local file"),
+        ({}, (8, 8), "cannot take pictures of 8×8"),
+        ({"stage": "flatten"}, (64, 64), "which is no grid"),
+    ],
+)
+def test_wrong_torchvision_settings_are_refused(
+    fields: dict[str, Any], size: tuple[int, int], message: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(ModelError, match=message):
+        TorchVision(**{"model": MODEL, **fields}).build(size)
+    assert capfd.readouterr().err == ""
+
+
+def _statistics(encoder: Any) -> list[Tensor]:
+    return [b.clone() for n, b in encoder.named_buffers() if "running" in n]
+
+
+def test_a_frozen_network_keeps_weights_and_statistics() -> None:
+    config = TorchVision(model="resnet18", stage="layer1", frozen=True)
+    encoder = config.build((32, 32)).train()
+    before = _statistics(encoder)
+    grid = encoder(torch.rand(4, 3, 32, 32))
+    assert before
+    assert all(torch.equal(a, b) for a, b in zip(before, _statistics(encoder), strict=True))
+    assert not grid.requires_grad
+    assert not any(p.requires_grad for p in encoder.parameters())
+
+
+def test_a_tuned_network_moves_its_statistics() -> None:
+    encoder = TorchVision(model="resnet18", stage="layer1", lr=1e-4).build((32, 32)).train()
+    before = _statistics(encoder)
+    assert encoder(torch.rand(4, 3, 32, 32)).requires_grad
+    assert not any(torch.equal(a, b) for a, b in zip(before, _statistics(encoder), strict=True))
+    assert encoder.learning_rate == 1e-4
+
+
+def test_normalized_vectors_have_length_one() -> None:
+    encoder = TorchVision(model=MODEL, stage=STAGE, normalize=True).build((32, 32))
+    lengths = encoder(torch.rand(2, 3, 32, 32)).norm(dim=2)
+    torch.testing.assert_close(lengths, torch.ones_like(lengths))
+
+
+def test_published_googlenet_weights_get_the_input_scale_that_they_want() -> None:
+    """They came from another framework; torchvision rescales their input, ours must do the same."""
+    whole = torchvision.models.get_model(
+        "googlenet", weights=None, aux_logits=False, init_weights=False, transform_input=True
+    ).eval()
+    config = TorchVision(model="googlenet", stage="maxpool1", weights="DEFAULT")
+    encoder = config.build((32, 32), pretrained=False).eval()
+    encoder.network.load_state_dict(whole.state_dict(), strict=False)
+    images = torch.rand(2, 3, 32, 32)
+    maps = whole.maxpool1(whole.conv1(whole._transform_input(encoder.standardize(images))))
+    torch.testing.assert_close(encoder(images), maps.flatten(2).transpose(1, 2))

@@ -1,0 +1,245 @@
+"""The composition: every combination builds, trains a step and round-trips; the baselines train."""
+
+from __future__ import annotations
+
+from itertools import product
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence, pack_sequence
+
+from vqa.model.attention import AnyAttention
+from vqa.model.config import ModelConfig, Sizes
+from vqa.model.fusion import AnyFusion
+from vqa.model.head import AnyHead
+from vqa.model.image_encoder import AnyImageEncoder
+from vqa.model.network import Network, grid_coordinates
+from vqa.model.question_encoder import AnyQuestionEncoder
+from vqa.model.types import Choices, Targets
+
+SIZES = Sizes(image_height=24, image_width=32, words=12, answers=5)
+TINY: dict[str, dict[str, Any]] = {
+    "small": {"channels": (4, 4), "strides": (4, 2)},
+    "torchvision": {"model": "squeezenet1_1", "stage": "features.3", "lr": 1e-3},
+    "rnn": {"dim": 4, "embedding_dim": 4},
+    "gru": {"dim": 4, "embedding_dim": 4},
+    "lstm": {"dim": 4, "embedding_dim": 4},
+    "soft": {"hidden": 4, "glimpses": 2},
+    "stacked": {"dim": 4, "hidden": 4},
+    "concat": {"hidden": (6,)},
+    "multiply": {"dim": 6},
+    "sum": {"dim": 6},
+    "chooser": {"dim": 6},
+}
+FAMILIES = {
+    "image_encoder": AnyImageEncoder,
+    "question_encoder": AnyQuestionEncoder,
+    "attention": AnyAttention,
+    "fusion": AnyFusion,
+    "head": AnyHead,
+}
+NAMES = [
+    [member.model_fields["name"].default for member in get_args(get_args(union)[0])]
+    for union in FAMILIES.values()
+]
+
+
+@pytest.fixture
+def images() -> Tensor:
+    return torch.rand(3, 3, 24, 32)
+
+
+def _config(names: tuple[str, ...], bert: Path) -> ModelConfig:
+    bricks: dict[str, Any] = {
+        family: {"name": name, **TINY.get(name, {})}
+        for family, name in zip(FAMILIES, names, strict=True)
+    }
+    if bricks["question_encoder"]["name"] == "transformers":
+        bricks["question_encoder"]["model"] = str(bert)
+    if names[1] == "none" and names[4] == "chooser":
+        bricks["head"]["encoder"] = {"name": "gru", "dim": 4}
+    return ModelConfig.model_validate({**bricks, "coordinates": names[2] == "soft"})
+
+
+def _step(network: Network, batch: tuple[Any, ...], targets: Targets, choices: Choices) -> float:
+    optimizer = torch.optim.SGD(network.parameter_groups(0.01))
+    network.train()
+    output = network(*batch)
+    loss = network.head.loss(output.scores, targets, choices)
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+@pytest.mark.parametrize("names", [pytest.param(n, id="-".join(n)) for n in product(*NAMES)])
+def test_every_combination_trains_a_step_and_round_trips(
+    names: tuple[str, ...],
+    tiny_bert: Path,
+    images: Tensor,
+    image_of_question: Tensor,
+    words: PackedSequence,
+    choices: Choices,
+    targets: Targets,
+) -> None:
+    config = _config(names, tiny_bert)
+    network = config.build(SIZES)
+    batch = (images, image_of_question, words, choices)
+    assert _step(network, batch, targets, choices) > 0
+    untouched = [n for n, p in network.named_parameters() if p.grad is None]
+    assert untouched == []
+    again = ModelConfig.model_validate(config.model_dump(mode="json")).build(
+        SIZES, pretrained=False
+    )
+    again.load_state_dict(network.state_dict())
+    with torch.no_grad():
+        before, after = network.eval()(*batch), again.eval()(*batch)
+    torch.testing.assert_close(after.scores, before.scores, rtol=0, atol=0)
+    offered = network.head.choice_scores(before.scores, choices)
+    assert offered.shape == choices.question.shape
+    assert (before.attention is None) == (names[2] == "none")
+
+
+def _scores(network: Network, texts: list[Tensor], images: Tensor, where: Tensor) -> Tensor:
+    output: Tensor = network(images, where, pack_sequence(texts, enforce_sorted=False)).scores
+    return output
+
+
+@pytest.mark.parametrize("attention", ["none", "soft", "stacked"])
+def test_neither_padding_nor_grouping_changes_an_answer(
+    attention: str, images: Tensor, image_of_question: Tensor
+) -> None:
+    fields = {"attention": attention, "coordinates": True, "image_encoder": {"name": "small"}}
+    network = ModelConfig.model_validate(fields).build(SIZES).double().eval()
+    images = images.double()
+    texts = [torch.randint(12, (length,)) for length in (3, 5, 1, 4, 5, 2)]
+    together = _scores(network, texts, images, image_of_question)
+    for place, text in enumerate(texts):
+        image = images[image_of_question[place]][None]
+        alone = _scores(network, [text], image, torch.tensor([0]))
+        torch.testing.assert_close(alone[0], together[place])
+
+
+def test_encoded_pictures_give_the_same_answers(
+    images: Tensor, image_of_question: Tensor, words: PackedSequence
+) -> None:
+    network = ModelConfig(attention={"name": "soft"}, coordinates=True).build(SIZES).eval()  # type: ignore[arg-type]
+    grid = network.image_encoder(images)
+    whole, cached = (
+        network(images, image_of_question, words),
+        network.answer(grid, image_of_question, words),
+    )
+    assert torch.equal(whole.scores, cached.scores)
+
+
+def test_coordinates_run_from_the_top_left() -> None:
+    places = grid_coordinates((2, 3))[0]
+    assert places.tolist() == [[-1, -1], [0, -1], [1, -1], [-1, 1], [0, 1], [1, 1]]
+    assert grid_coordinates((1, 1)).tolist() == [[[0, 0]]]
+
+
+def test_coordinates_let_a_blind_pool_tell_where(image_of_question: Tensor) -> None:
+    grids = {
+        coordinates: ModelConfig(coordinates=coordinates).build(SIZES).attention.dim
+        for coordinates in (False, True)
+    }
+    assert grids == {False: 128, True: 130}
+
+
+def test_parameter_groups_by_learning_rate(tiny_bert: Path) -> None:
+    config = ModelConfig.model_validate(
+        {
+            "image_encoder": {"name": "torchvision", "model": "squeezenet1_1", "lr": 1e-4},
+            "question_encoder": {"name": "transformers", "model": str(tiny_bert), "lr": 1e-5},
+        }
+    )
+    network = config.build(SIZES)
+    groups = network.parameter_groups(1e-3)
+    assert {g["name"]: g["lr"] for g in groups} == {
+        "network": 1e-3,
+        "image_encoder": 1e-4,
+        "question_encoder": 1e-5,
+    }
+    grouped = [id(p) for group in groups for p in group["params"]]
+    assert sorted(grouped) == sorted(id(p) for p in network.parameters())
+
+
+def test_frozen_parameters_are_in_no_group() -> None:
+    fields = {"image_encoder": {"name": "torchvision", "model": "squeezenet1_1", "frozen": True}}
+    network = ModelConfig.model_validate(fields).build(SIZES)
+    (group,) = network.parameter_groups(1e-3)
+    frozen = {id(p) for p in network.image_encoder.parameters()}
+    assert frozen
+    assert not frozen & {id(p) for p in group["params"]}
+
+
+def test_a_shared_chooser_has_no_encoder_of_its_own(choices: Choices) -> None:
+    shared = ModelConfig.model_validate({"head": "chooser"}).build(SIZES)
+    assert shared.choice_encoder is None
+    own = ModelConfig.model_validate({"head": {"name": "chooser", "encoder": "gru"}}).build(SIZES)
+    assert own.choice_encoder is not None
+    assert own.choice_encoder is not own.question_encoder
+
+
+BASELINES = {
+    "question only": {"image_encoder": "none"},
+    "image only": {"question_encoder": "none", "image_encoder": TINY["small"] | {"name": "small"}},
+    "choices only": {
+        "image_encoder": "none",
+        "question_encoder": "none",
+        "head": {"name": "chooser", "encoder": "gru"},
+    },
+}
+
+
+@pytest.mark.parametrize("name", BASELINES)
+def test_baselines_train_on_what_they_see_alone(
+    name: str,
+    images: Tensor,
+    image_of_question: Tensor,
+    words: PackedSequence,
+    choices: Choices,
+    targets: Targets,
+) -> None:
+    network = ModelConfig.model_validate(BASELINES[name]).build(SIZES)
+    losses = [
+        _step(network, (images, image_of_question, words, choices), targets, choices)
+        for _ in range(12)
+        if network.zero_grad() is None
+    ]
+    assert losses[-1] < losses[0]
+    network.eval()
+    before = network(images, image_of_question, words, choices).scores
+    other = PackedSequence((words.data + 1) % 12, *words[1:])
+    blank = network(images * 0, image_of_question, words, choices).scores
+    reworded = network(images, image_of_question, other, choices).scores
+    assert torch.equal(before, blank) == (name != "image only")
+    assert torch.equal(before, reworded) == (name != "question only")
+
+
+def test_a_network_learns_from_picture_and_question_together() -> None:
+    """Which corner is bright, and is it the one asked for: neither alone tells."""
+    torch.manual_seed(0)
+    fields = {
+        "image_encoder": {"name": "small", "channels": (8, 16), "strides": (2, 2)},
+        "question_encoder": {"name": "lstm", "dim": 16, "embedding_dim": 8},
+        "attention": {"name": "none", "pool": "flatten"},
+        "fusion": {"name": "multiply", "dim": 32},
+    }
+    network = ModelConfig.model_validate(fields).build(Sizes(8, 8, words=4, answers=2))
+    optimizer = torch.optim.Adam(network.parameter_groups(5e-3))
+    for _ in range(60):
+        bright, asked = torch.randint(2, (64,)), torch.randint(2, (64,))
+        images = torch.rand(64, 3, 8, 8) * 0.2
+        images[torch.arange(64), :, bright * 7, 0] += 0.7
+        words = pack_sequence([torch.tensor([3, a]) for a in asked.tolist()])
+        right = (bright == asked).long()
+        scores = network(images, torch.arange(64), words).scores
+        none = torch.full((64,), -1)
+        loss = network.head.loss(scores, Targets(right[:, None], torch.ones(64, 1), none), None)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert (scores.argmax(1) == right).float().mean() > 0.95

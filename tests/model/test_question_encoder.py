@@ -1,0 +1,245 @@
+"""Question encoders: padding and batching change nothing, vectors from files, a transformer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence, pack_sequence, pad_packed_sequence
+
+from vqa.errors import ModelError
+from vqa.model.parts import QuestionEncoder
+from vqa.model.question_encoder import GRU, LSTM, RNN, Transformers
+from vqa.model.types import EncodedText
+
+WORDS = 12
+LENGTHS = [3, 9, 1, 4, 9, 2]
+RECURRENT = [
+    pytest.param(member, layers, bidirectional, id=f"{member.__name__}-{layers}-{bidirectional}")
+    for member in (RNN, GRU, LSTM)
+    for layers in (1, 3)
+    for bidirectional in (False, True)
+]
+every_recurrent = pytest.mark.parametrize(("member", "layers", "bidirectional"), RECURRENT)
+
+
+def _texts() -> list[Tensor]:
+    return [torch.randint(WORDS, (length,)) for length in LENGTHS]
+
+
+def _packed(texts: list[Tensor]) -> PackedSequence:
+    return pack_sequence(texts, enforce_sorted=False)
+
+
+def _vector(encoder: QuestionEncoder, texts: list[Tensor]) -> Tensor:
+    encoded: EncodedText = encoder(_packed(texts))
+    return encoded.vector
+
+
+@every_recurrent
+def test_a_question_alone_equals_itself_among_others(
+    member: Any, layers: int, bidirectional: bool
+) -> None:
+    config = member(dim=5, embedding_dim=4, layers=layers, bidirectional=bidirectional)
+    encoder, texts = config.build(WORDS).double(), _texts()
+    together = _vector(encoder, texts)
+    for place, text in enumerate(texts):
+        torch.testing.assert_close(_vector(encoder, [text])[0], together[place])
+    backwards = _vector(encoder, texts[::-1])
+    torch.testing.assert_close(backwards.flip(0), together)
+
+
+@every_recurrent
+def test_it_equals_torch_over_each_unpadded_text(
+    member: Any, layers: int, bidirectional: bool
+) -> None:
+    """One stacked torch module with the same weights, a question at a time, unpacked."""
+    config = member(dim=5, embedding_dim=4, layers=layers, bidirectional=bidirectional)
+    encoder, texts = config.build(WORDS).double(), _texts()
+    cell = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}[config.name]
+    whole = cell(4, 5, num_layers=layers, bidirectional=bidirectional).double()
+    state = {
+        name.replace("_l0", f"_l{depth}"): value
+        for depth, layer in enumerate(encoder.layers)
+        for name, value in layer.state_dict().items()
+    }
+    whole.load_state_dict(state)
+    directions = 2 if bidirectional else 1
+    for text, vector in zip(texts, _vector(encoder, texts), strict=True):
+        _, last = whole(encoder.embedding(text)[:, None])
+        hidden = last[0] if isinstance(last, tuple) else last
+        torch.testing.assert_close(vector, hidden[-directions:, 0].flatten())
+
+
+@every_recurrent
+def test_gradients_of_a_question_ignore_its_neighbours(
+    member: Any, layers: int, bidirectional: bool
+) -> None:
+    config = member(dim=5, embedding_dim=4, layers=layers, bidirectional=bidirectional)
+    encoder, texts = config.build(WORDS).double(), _texts()
+    _vector(encoder, texts)[2].sum().backward()
+    among = [p.grad.clone() for p in encoder.parameters()]
+    encoder.zero_grad()
+    _vector(encoder, texts[2:3]).sum().backward()
+    for got, parameter in zip(among, encoder.parameters(), strict=True):
+        torch.testing.assert_close(got, parameter.grad)
+
+
+def test_packing_that_is_sorted_already_needs_no_indices() -> None:
+    encoder = LSTM(dim=5, embedding_dim=4).build(WORDS)
+    texts = sorted(_texts(), key=len, reverse=True)
+    plain = encoder(pack_sequence(texts)).vector
+    torch.testing.assert_close(plain, _vector(encoder, texts))
+
+
+def test_the_states_end_in_the_vector() -> None:
+    encoder = GRU(dim=5, embedding_dim=4, layers=2).build(WORDS)
+    encoded = encoder(_packed(_texts()))
+    states, lengths = pad_packed_sequence(encoded.states, batch_first=True)
+    torch.testing.assert_close(states[torch.arange(6), lengths - 1], encoded.vector)
+
+
+@pytest.mark.parametrize("bias", [1.0, -2.5, 0.0])
+def test_the_forget_bias_is_the_sum_of_torchs_two(bias: float) -> None:
+    encoder = LSTM(dim=5, layers=2, bidirectional=True, forget_bias=bias).build(WORDS)
+    for layer in encoder.layers:
+        for suffix in ("l0", "l0_reverse"):
+            total = getattr(layer, f"bias_ih_{suffix}") + getattr(layer, f"bias_hh_{suffix}")
+            assert total[5:10].tolist() == [bias] * 5
+            assert len(set(total[:5].tolist())) > 1
+
+
+def test_dropout_between_layers_and_on_the_embedding() -> None:
+    for fields in ({"dropout": 0.5, "layers": 2}, {"embedding_dropout": 0.5}):
+        encoder = GRU(dim=5, **fields).build(WORDS)
+        texts = _texts()
+        assert not torch.equal(_vector(encoder, texts), _vector(encoder, texts))
+        encoder.eval()
+        assert torch.equal(_vector(encoder, texts), _vector(encoder, texts))
+
+
+VOCABULARY = ("<unk>", "red", "is", "the", "square")
+
+
+def _glove(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_word_vectors_are_put_in_their_places(tmp_path: Path) -> None:
+    text = "the 0.1 0.2 0.3\n. . . 9 9 9\nred 1 -2 3e-1\nred 7 7 7\ncafé 4 5 6\n"
+    file = _glove(tmp_path / "glove.txt", text)
+    torch.manual_seed(5)
+    encoder = LSTM(vectors=file, embedding_dim=3).build(len(VOCABULARY), VOCABULARY)
+    torch.manual_seed(5)
+    random = LSTM(embedding_dim=3).build(len(VOCABULARY), VOCABULARY)
+    weight = encoder.embedding.weight
+    torch.testing.assert_close(weight[1], torch.tensor([1, -2, 0.3]))
+    torch.testing.assert_close(weight[3], torch.tensor([0.1, 0.2, 0.3]))
+    assert torch.equal(weight[[0, 2, 4]], random.embedding.weight[[0, 2, 4]])
+    assert weight.requires_grad
+
+
+def test_frozen_vectors_and_a_header_line(tmp_path: Path) -> None:
+    file = _glove(tmp_path / "crawl.vec", "2 3\nthe 1 2 3\nred 4 5 6\n")
+    config = GRU(vectors=file, embedding_dim=3, freeze_vectors=True)
+    encoder = config.build(len(VOCABULARY), VOCABULARY)
+    assert not encoder.embedding.weight.requires_grad
+    assert encoder.embedding.weight[3].tolist() == [1, 2, 3]
+
+
+def test_without_reading_the_file_a_state_dict_restores_the_vectors(tmp_path: Path) -> None:
+    file = _glove(tmp_path / "glove.txt", "the 1 2 3\n")
+    config = GRU(vectors=file, embedding_dim=3)
+    encoder = config.build(len(VOCABULARY), VOCABULARY)
+    file.unlink()
+    restored = config.build(len(VOCABULARY), pretrained=False)
+    restored.load_state_dict(encoder.state_dict())
+    assert restored.embedding.weight[3].tolist() == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("the 1 2\n", r"line 1: has 2 values, not 3.*embedding_dim=2"),
+        ("the 1 2 3 4\n", r"line 1: has 4 values, not 3.*embedding_dim=4"),
+        ("a 1 2 3\nred 1 2\n", r"line 2: has 2 values, not 3.*mend"),
+        ("a 1 2 3\nred 1 2 3 4\n", r"line 2: has 4 values"),
+        ("a 1 2 3\nred 1 x 3\n", r"line 2: a value is no finite number"),
+        ("a 1 2 3\nred 1 nan 3\n", r"line 2: a value is no finite number"),
+        ("hello\n", r"line 1: has 0 values"),
+        ("a 1 2 3\nRED 1 2 3\n", "none of the vocabulary's words"),
+        ("", "none of the vocabulary's words"),
+    ],
+)
+def test_wrong_vector_files_are_refused(tmp_path: Path, text: str, message: str) -> None:
+    file = _glove(tmp_path / "glove.txt", text)
+    with pytest.raises(ModelError, match=message):
+        LSTM(vectors=file, embedding_dim=3).build(len(VOCABULARY), VOCABULARY)
+
+
+def test_a_missing_vector_file_and_a_missing_vocabulary(tmp_path: Path) -> None:
+    config = LSTM(vectors=tmp_path / "none.txt", embedding_dim=3)
+    with pytest.raises(ModelError, match=r"none\.txt: cannot read the word vectors"):
+        config.build(len(VOCABULARY), VOCABULARY)
+    with pytest.raises(ModelError, match="need the vocabulary's words"):
+        config.build(7, VOCABULARY)
+
+
+def _transformer(tiny_bert: Path, **fields: Any) -> QuestionEncoder:
+    return Transformers(model=str(tiny_bert), **fields).build(WORDS)
+
+
+@pytest.mark.parametrize("pooling", ["cls", "mean"])
+def test_a_transformer_ignores_padding(tiny_bert: Path, pooling: str) -> None:
+    encoder, texts = _transformer(tiny_bert, pooling=pooling).eval(), _texts()
+    together = _vector(encoder, texts)
+    for place, text in enumerate(texts):
+        hidden = encoder.network(input_ids=text[None]).last_hidden_state[0]
+        expected = hidden[0] if pooling == "cls" else hidden.mean(0)
+        torch.testing.assert_close(together[place], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_transformer_gives_every_tokens_state(tiny_bert: Path) -> None:
+    encoder, texts = _transformer(tiny_bert, pooling="cls").eval(), _texts()
+    encoded = encoder(_packed(texts))
+    states, lengths = pad_packed_sequence(encoded.states, batch_first=True)
+    assert lengths.tolist() == LENGTHS
+    torch.testing.assert_close(states[:, 0], encoded.vector)
+
+
+def test_a_frozen_transformer_never_trains(tiny_bert: Path) -> None:
+    encoder = _transformer(tiny_bert, frozen=True).train()
+    texts = _texts()
+    assert not any(p.requires_grad for p in encoder.parameters())
+    assert torch.equal(_vector(encoder, texts), _vector(encoder, texts))  # its dropout is off
+    tuned = _transformer(tiny_bert, lr=1e-5).train()
+    assert not torch.equal(_vector(tuned, texts), _vector(tuned, texts))
+    assert tuned.learning_rate == 1e-5
+
+
+def test_a_transformer_without_its_weights_waits_for_a_state_dict(
+    tiny_bert: Path, tmp_path: Path
+) -> None:
+    encoder = _transformer(tiny_bert).eval()
+    encoder.network.config.save_pretrained(tmp_path)
+    bare = Transformers(model=str(tmp_path)).build(WORDS, pretrained=False).eval()
+    bare.load_state_dict(encoder.state_dict())
+    texts = _texts()
+    torch.testing.assert_close(_vector(bare, texts), _vector(encoder, texts))
+
+
+def test_transformer_errors(tiny_bert: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="knows 12 tokens, the texts use 13"):
+        Transformers(model=str(tiny_bert)).build(13)
+    with pytest.raises(ModelError, match="cannot load this text encoder"):
+        Transformers(model=str(tmp_path / "nothing")).build(WORDS)
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(ModelError, match="cannot load this text encoder"):
+        Transformers(model=str(tmp_path)).build(WORDS)
+    encoder = _transformer(tiny_bert)
+    with pytest.raises(ModelError, match="17 tokens, the model reads at most 16"):
+        _vector(encoder, [torch.zeros(17, dtype=torch.long)])
