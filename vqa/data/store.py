@@ -2,7 +2,8 @@
 
 STORE/
     examples.arrow   the canonical examples, in the source's order
-    images.arrow     image_id, image {bytes, path}, width, height, sha256
+    images.arrow     image_id, image {bytes, path}, width, height, sha256; in a store that was
+                     prepared from text only no bytes, no path, 0, 0 and "" stand there
     rejected.jsonl   every record that was not used: where, reason
     store.json       the manifest, written last
 """
@@ -12,7 +13,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections import Counter
@@ -65,6 +65,7 @@ class Manifest:
     splits: dict[str, int]
     images: int
     rejected: int
+    text_only: bool = False
     format_version: int = FORMAT_VERSION
 
 
@@ -88,7 +89,9 @@ class Store:
             manifest = Manifest(**fields)
         except FileNotFoundError:
             raise DataError(
-                "no prepared store here", where=str(path), fix="make one with: vqa prepare SOURCE … --to STORE"
+                "no prepared store here",
+                where=str(path),
+                fix="make one with: vqa prepare SOURCE … --to STORE",
             ) from None
         except (OSError, ValueError, TypeError) as error:
             raise DataError(f"unreadable manifest ({error})", where=str(manifest_file)) from error
@@ -123,7 +126,8 @@ class Store:
         """
         if split not in self.manifest.splits:
             raise DataError(
-                f"no split {split!r}; it has {', '.join(self.manifest.splits)}", where=str(self.path)
+                f"no split {split!r}; it has {', '.join(self.manifest.splits)}",
+                where=str(self.path),
             )
         chosen = pc.equal(self.examples.data.column("split"), split)
         return np.flatnonzero(chosen.to_numpy(zero_copy_only=False))
@@ -146,8 +150,15 @@ class Store:
         """The encoded bytes of the image at `row` of `images`.
 
         Raises:
-            DataError: the store keeps paths and the file is gone or was changed since.
+            DataError: the store keeps paths and the file is gone or was changed since, or the
+                store was prepared without pictures.
         """
+        if self.manifest.text_only:
+            raise DataError(
+                "the store was prepared from text only and holds no pictures",
+                where=str(self.path),
+                fix="prepare it again without --text-only, or train without an image encoder",
+            )
         record = self.images[int(row)]
         if record["image"]["bytes"] is not None:
             return bytes(record["image"]["bytes"])
@@ -181,8 +192,12 @@ class StoreWriter:
             )
         path.parent.mkdir(parents=True, exist_ok=True)
         self._temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-        self._examples = ArrowWriter(path=str(self._temporary / "examples.arrow"), features=EXAMPLE_FEATURES)
-        self._images = ArrowWriter(path=str(self._temporary / "images.arrow"), features=IMAGE_FEATURES)
+        self._examples = ArrowWriter(
+            path=str(self._temporary / "examples.arrow"), features=EXAMPLE_FEATURES
+        )
+        self._images = ArrowWriter(
+            path=str(self._temporary / "images.arrow"), features=IMAGE_FEATURES
+        )
         self._rejected = (self._temporary / "rejected.jsonl").open("w", encoding="utf-8")
         self._digest = hashlib.sha256()
         self._splits: Counter[str] = Counter()
@@ -192,26 +207,43 @@ class StoreWriter:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
-        self._rejected.close()
+        for file in (self._examples, self._images, self._rejected):
+            file.close()
         shutil.rmtree(self._temporary, ignore_errors=True)
 
     def add_example(self, example: Example) -> None:
         """Append one example."""
-        record = dataclasses.asdict(example)
+        record = {name: getattr(example, name) for name in EXAMPLE_FEATURES}
         self._digest.update(json.dumps(record, sort_keys=True).encode())
         self._examples.write(record)
         self._splits[example.split] += 1
 
     def add_image(
-        self, image_id: str, *, data: bytes | None, path: Path | None, width: int, height: int, sha256: str
+        self,
+        image_id: str,
+        *,
+        data: bytes | None,
+        path: Path | None,
+        width: int,
+        height: int,
+        sha256: str,
     ) -> None:
         """Append one image: its bytes, or the path where they lie."""
         self._digest.update(json.dumps([image_id, sha256]).encode())
         image = {"bytes": data, "path": None if path is None else str(path)}
         self._images.write(
-            {"image_id": image_id, "image": image, "width": width, "height": height, "sha256": sha256}
+            {
+                "image_id": image_id,
+                "image": image,
+                "width": width,
+                "height": height,
+                "sha256": sha256,
+            }
         )
         self._counts["images"] += 1
 
@@ -220,7 +252,7 @@ class StoreWriter:
         self._rejected.write(json.dumps(dataclasses.asdict(row), ensure_ascii=False) + "\n")
         self._counts["rejected"] += 1
 
-    def commit(self, source: str) -> Store:
+    def commit(self, source: str, *, text_only: bool = False) -> Store:
         """Finish the tables, write the manifest last and move the store into place."""
         self._examples.finalize()
         self._images.finalize()
@@ -231,11 +263,18 @@ class StoreWriter:
             splits=dict(self._splits),
             images=self._counts["images"],
             rejected=self._counts["rejected"],
+            text_only=text_only,
         )
         text = json.dumps(dataclasses.asdict(manifest), indent=2, ensure_ascii=False)
         (self._temporary / "store.json").write_text(text + "\n", encoding="utf-8")
         self._temporary.chmod(0o755)
-        if self.path.exists():
-            shutil.rmtree(self.path)
-        os.replace(self._temporary, self.path)
+        self._move()
         return Store(self.path, manifest)
+
+    def _move(self) -> None:
+        """Put the finished store in place; one that stood there goes only then."""
+        old = self._temporary.with_name(f"{self._temporary.name}.old")
+        if self.path.exists():
+            self.path.rename(old)
+        self._temporary.rename(self.path)
+        shutil.rmtree(old, ignore_errors=True)

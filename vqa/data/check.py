@@ -1,0 +1,80 @@
+"""What a canonical example may hold, whichever source it comes from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+
+from vqa.data.record import NO_LABEL, Example
+
+MAX_WORDS = 256
+MAX_CHARACTERS = 4000
+
+BLANKS = re.compile(r"[\t\r\n]")
+CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+BYTE_ORDER_MARK = "\ufeff"
+
+
+class Refused(Exception):
+    """The example cannot be used; the message is the reason."""
+
+
+def checked(example: Example) -> Example:
+    """`example` with tabs and line ends as blanks and without outer blanks in the question.
+
+    Raises:
+        Refused: an empty or overlong text, a control character, equal choices, a right answer that
+            is not among the choices, a missing id or split.
+    """
+    for name in ("question_id", "image_id", "split"):
+        if not getattr(example, name):
+            raise Refused(f"empty {name}")
+    _check_encoding(example)
+    question = _text(example.question, "question").strip(BYTE_ORDER_MARK + " ")
+    if not question:
+        raise Refused("empty question")
+    answers = [_text(answer, "answer") for answer in example.answers]
+    if answers and not any(answer.strip() for answer in answers):
+        raise Refused("empty answer")
+    choices = [_text(choice, "choice") for choice in example.choices]
+    _check_choices(choices, answers, example.label)
+    return replace(example, question=question, answers=answers, choices=choices)
+
+
+def _text(value: str, what: str) -> str:
+    if len(value) > MAX_CHARACTERS:
+        raise Refused(f"{what} of {len(value):,} characters, the limit is {MAX_CHARACTERS:,}")
+    if (control := CONTROL.search(value)) is not None:
+        raise Refused(f"control character U+{ord(control[0]):04X} in the {what}")
+    value = BLANKS.sub(" ", value)
+    if len(value) > 2 * MAX_WORDS and (words := len(value.split())) > MAX_WORDS:
+        raise Refused(f"{what} of {words:,} words, the limit is {MAX_WORDS}")
+    return value
+
+
+def _check_choices(choices: list[str], answers: list[str], label: int) -> None:
+    if not all(choice.strip() for choice in choices):
+        raise Refused("empty choice")
+    if len(set(choices)) < len(choices):
+        raise Refused(f"equal choices ({_first_repeated(choices)!r})")
+    if not NO_LABEL <= label < len(choices):
+        raise Refused(f"label {label} with {len(choices)} choices")
+    if choices and answers and label == NO_LABEL:
+        raise Refused("the right answer is not among the choices")
+
+
+def _first_repeated(values: Iterable[str]) -> str:
+    seen: set[str] = set()
+    return next(value for value in values if value in seen or seen.add(value))  # type: ignore[func-returns-value]
+
+
+def _check_encoding(example: Example) -> None:
+    parts = (
+        example.question_id, example.image_id, example.question, example.question_type,
+        example.answer_type, example.split, *example.answers, *example.choices,
+    )  # fmt: skip
+    try:
+        "".join(parts).encode()
+    except UnicodeEncodeError as error:
+        raise Refused("half a surrogate pair, which is no character") from error

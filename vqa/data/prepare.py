@@ -1,0 +1,229 @@
+"""From a source to a store: every record checked, every picture decoded once, all or nothing."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+
+from vqa.data.check import Refused, checked
+from vqa.data.image import DEFAULT_LIMITS, ImageInfo, ImageLimits, check_image, read_image
+from vqa.data.record import BadRow, ImageInput, Row, Source
+from vqa.data.store import Store, StoreWriter
+from vqa.errors import DataError
+
+AHEAD = 128
+"""Records that wait for their pictures at a time; bounds memory."""
+SHOWN = 5
+"""Bad records that an error message lists."""
+
+Progress = Callable[[int, int], None]
+"""Called now and then with the numbers of records read and of unusable ones among them."""
+
+
+def prepare(
+    source: Source,
+    to: Path | str,
+    *,
+    name: str = "",
+    max_bad: int = 0,
+    overwrite: bool = False,
+    link_images: bool = False,
+    text_only: bool = False,
+    limits: ImageLimits = DEFAULT_LIMITS,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> Store:
+    """Write the records of `source` as a store at `to`, or leave nothing there.
+
+    The same records and options give the same fingerprint.
+
+    Args:
+        source: where records come from.
+        to: the store's folder; it must not exist.
+        name: what the store calls its source; the class's name by default.
+        max_bad: how many records may be left out because they cannot be used.
+        overwrite: replace a store that stands at `to`, once the new one is complete.
+        link_images: keep the paths of image files instead of their bytes.
+        text_only: read no picture at all, for baselines that see only the question.
+        limits: what one picture may cost.
+        threads: threads that check pictures; one a core by default.
+        progress: told how far it is, after every 1,000 records and at the end.
+
+    Raises:
+        DataError: a file cannot be read, more than `max_bad` records cannot be used, none can, or
+            `to` is taken.
+    """
+    keep = _Keep(link=link_images, pictures=not text_only, limits=limits)
+    with StoreWriter(Path(to), overwrite=overwrite) as writer:
+        with warnings.catch_warnings(), _Pictures(writer, keep, threads) as pictures:
+            warnings.filterwarnings("ignore", module="PIL")
+            tally = _Tally(writer, progress)
+            for row in _settled(_judged(source.rows()), pictures):
+                tally.add(row)
+        tally.close(max_bad)
+        return writer.commit(name or type(source).__name__, text_only=text_only)
+
+
+class _Tally:
+    """Writes settled rows and counts them."""
+
+    def __init__(self, writer: StoreWriter, progress: Progress | None) -> None:
+        self._writer, self._progress = writer, progress
+        self._read, self._bad, self._first = 0, 0, list[BadRow]()
+
+    def add(self, row: Row | BadRow) -> None:
+        self._read += 1
+        if isinstance(row, Row):
+            self._writer.add_example(row.example)
+        else:
+            self._bad += 1
+            self._writer.reject(row)
+            self._first.extend([row] if len(self._first) < SHOWN else [])
+        if self._read % 1000 == 0:
+            self._tell()
+
+    def close(self, max_bad: int) -> None:
+        """Raises `DataError` where too much is bad or nothing is good."""
+        self._tell()
+        shown = "; ".join(f"{row.where}: {row.reason}" for row in self._first)
+        more = f"; … {self._bad - SHOWN:,} more" if self._bad > SHOWN else ""
+        if self._bad > max_bad:
+            raise DataError(
+                f"{self._bad:,} of {self._read:,} records cannot be used: {shown}{more}",
+                fix=f"correct them, or leave them out with --max-bad {self._bad}",
+            )
+        if self._bad == self._read:
+            raise DataError(f"no usable record ({shown}{more})" if shown else "no record at all")
+
+    def _tell(self) -> None:
+        if self._progress is not None:
+            self._progress(self._read, self._bad)
+
+
+def _judged(rows: Iterator[Row | BadRow]) -> Iterator[Row | BadRow]:
+    """Check texts and the uniqueness of question ids."""
+    seen: set[str] = set()
+    for row in rows:
+        if isinstance(row, BadRow):
+            yield row
+            continue
+        try:
+            example = checked(row.example)
+        except Refused as reason:
+            yield BadRow(row.where, str(reason))
+            continue
+        if example.question_id in seen:
+            yield BadRow(row.where, f"question id {example.question_id!r} occurs before")
+            continue
+        seen.add(example.question_id)
+        yield replace(row, example=example)
+
+
+def _settled(rows: Iterator[Row | BadRow], pictures: _Pictures) -> Iterator[Row | BadRow]:
+    """Let pictures be checked some records ahead; rows come out in their order."""
+    waiting: deque[tuple[Row | BadRow, _Picture | None]] = deque()
+    for row in rows:
+        waiting.append((row, pictures.start(row) if isinstance(row, Row) else None))
+        if len(waiting) > AHEAD:
+            yield pictures.settle(*waiting.popleft())
+    while waiting:
+        yield pictures.settle(*waiting.popleft())
+
+
+@dataclass(frozen=True)
+class _Keep:
+    """What is kept of a picture: bytes, only the path, or (without `pictures`) only its id."""
+
+    link: bool
+    pictures: bool
+    limits: ImageLimits
+
+    def check(self, image: ImageInput) -> tuple[ImageInfo, bytes]:
+        """Read and decode, in a thread."""
+        data = read_image(image, self.limits)
+        where = "" if image.path is None else str(image.path)
+        return check_image(data, limits=self.limits, where=where), data
+
+
+@dataclass(slots=True)
+class _Picture:
+    """One image id: what it stands for, its check until that is settled, why it is unusable."""
+
+    image: str | int
+    check: Future[tuple[ImageInfo, bytes]] | None
+    reason: str = ""
+    written: bool = False
+
+
+class _Pictures:
+    """Checks each picture once, in threads, and writes it before the first row that needs it."""
+
+    def __init__(self, writer: StoreWriter, keep: _Keep, threads: int | None) -> None:
+        self._writer, self._keep = writer, keep
+        self._pool = ThreadPoolExecutor(threads or os.cpu_count() or 1)
+        self._known: dict[str, _Picture] = {}
+
+    def __enter__(self) -> _Pictures:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+    def start(self, row: Row) -> _Picture:
+        """The picture of `row`, whose check is begun where it is new."""
+        known = self._known.get(row.example.image_id)
+        if known is None:
+            check = self._pool.submit(self._keep.check, row.image) if self._keep.pictures else None
+            known = self._known[row.example.image_id] = _Picture(_identity(row.image), check)
+        elif self._keep.pictures and known.image != _identity(row.image):
+            return _Picture(
+                "", None, reason=f"image id {row.example.image_id!r} stands for two images"
+            )
+        return known
+
+    def settle(self, row: Row | BadRow, picture: _Picture | None) -> Row | BadRow:
+        """`row`, or why its picture makes it unusable."""
+        if isinstance(row, BadRow) or picture is None:
+            return row
+        if not picture.written and not picture.reason:
+            self._write(row, picture)
+        return BadRow(row.where, picture.reason) if picture.reason else row
+
+    def _write(self, row: Row, picture: _Picture) -> None:
+        image_id = row.example.image_id
+        if picture.check is None:
+            self._writer.add_image(image_id, data=None, path=None, width=0, height=0, sha256="")
+            picture.written = True
+            return
+        try:
+            info, data = picture.check.result()
+        except DataError as error:
+            picture.reason = f"image {error}"
+        else:
+            path = row.image.path if self._keep.link else None
+            self._writer.add_image(
+                image_id,
+                data=None if path is not None else data,
+                path=None if path is None else path.resolve(),
+                width=info.width,
+                height=info.height,
+                sha256=info.sha256,
+            )
+            picture.written = True
+        picture.check = None
+
+
+def _identity(image: ImageInput) -> str | int:
+    """Tells two pictures under one id apart."""
+    return str(image.path) if image.data is None else hash(image.data)
