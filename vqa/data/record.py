@@ -70,7 +70,7 @@ class BadRow:
 class Source(Protocol):
     """A published format: yields its records in the published order, good and bad.
 
-    A file that cannot be read at all raises `DataError`; a record that cannot be used is a `BadRow`.
+    A file that cannot be read raises `DataError`; a record that cannot be used is a `BadRow`.
     """
 
     def rows(self) -> Iterator[Row | BadRow]:
