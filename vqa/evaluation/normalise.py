@@ -16,8 +16,7 @@ depend on them:
 - One contraction takes an apostrophe away: `somebody'd` becomes `somebodyd`.
 - The order matters: articles go after punctuation, so `a-frame` becomes `frame`; contractions come
   last.
-- Normalising twice is not normalising once: `- -` or `the. a` style remains can change on a second
-  pass.
+- Normalising twice is normalising once, but for texts with more than 32 full stops.
 """
 
 from __future__ import annotations

@@ -1,0 +1,63 @@
+"""Why a question has its score: every step on both sides, in words."""
+
+from __future__ import annotations
+
+from vqa.evaluation.accuracy import exact_score, explain
+from vqa.evaluation.multiple_choice import (
+    OutOfVocabulary,
+    choice_score,
+    chosen_positions,
+    right_positions,
+)
+from vqa.evaluation.normalise import light
+from vqa.evaluation.predictions import Prediction
+from vqa.evaluation.protocols import DIALECTS, score_predictions
+
+
+def explain_question(
+    item: Prediction, protocol: str, out_of_vocabulary: OutOfVocabulary = "mask"
+) -> list[str]:
+    """Lines that show how `protocol` scores one question.
+
+    Raises:
+        InputError: no such protocol, or it cannot score this question.
+    """
+    result = score_predictions([item], protocol, out_of_vocabulary=out_of_vocabulary, resamples=0)
+    head = [f"question {item.question_id}: {item.question}"] if item.question else []
+    if protocol in DIALECTS:
+        return [*head, *explain(item.answer, item.answers, DIALECTS[protocol])]
+    if protocol == "multiple-choice/1" or (protocol == "visual7w/1" and item.choice_scores):
+        return [*head, protocol, *_choices(item, out_of_vocabulary)]
+    if protocol == "exact/1":
+        return [*head, protocol, *_exact(item)]
+    right = item.answers or item.choices[item.label :][:1]
+    compared = [f"  said   {item.answer!a}", *(f"  right  {answer!a}" for answer in right)]
+    stated = f"normalisation: {result.policies['normalisation']}"
+    return [*head, protocol, *compared, stated, f"score {result.overall:.2f}"]
+
+
+def _exact(item: Prediction) -> list[str]:
+    said = [f"prediction {item.answer!a}"]
+    if item.answer is not None:
+        said.append(f"  stripped, case folded {light(item.answer)!a}")
+    for answer in dict.fromkeys(item.answers):
+        said += [f"accepted answer {answer!a}", f"  stripped, case folded {light(answer)!a}"]
+    return [*said, f"score {exact_score(item.answer, item.answers):.2f}"]
+
+
+def _choices(item: Prediction, policy: OutOfVocabulary) -> list[str]:
+    chosen, right = chosen_positions(item), right_positions(item)
+    lines = []
+    for at, choice in enumerate(item.choices):
+        score = item.choice_scores[at] if item.choice_scores else None
+        shown = (
+            ""
+            if not item.choice_scores
+            else "outside the vocabulary"
+            if score is None
+            else f"{score:g}"
+        )
+        marks = [name for name, places in (("chosen", chosen), ("right", right)) if at in places]
+        lines.append(f"  {at + 1}. {choice!a} {shown} {' '.join(marks)}".rstrip())
+    tied = f", {len(chosen)} tie" if len(chosen) > 1 else ""
+    return [*lines, f"policy {policy}{tied}: score {choice_score(item, policy):.2f}"]

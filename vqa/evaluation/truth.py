@@ -1,0 +1,310 @@
+"""Reading what is right: question and annotation files in the published layouts.
+
+| layout | told by | answers |
+|---|---|---|
+| VQA v1, v2 and their like | `annotations` in the annotation file | ten |
+| Visual7W telling | `images[].qa_pairs` | one, with four choices |
+| GQA | an object by question id with `imageId` | one |
+| CLEVR | `questions[].question_index` | one |
+| our own | a list or JSON Lines of records like a predictions file | any |
+
+Ids are text from here on: 413918000 and "413918000" are the same question.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from vqa.errors import ResultError
+from vqa.evaluation.coverage import shortened
+from vqa.evaluation.files import json_lines, read_json, read_text
+from vqa.evaluation.predictions import Prediction, id_text, plain_text
+
+
+@dataclass(frozen=True)
+class Truth:
+    """The questions with what is right, as predictions without an answer.
+
+    Attributes:
+        records: in the order of the file that holds the answers.
+        raw: the published record by question id, for protocols with figures of their own (GQA).
+        optional: ids that may but need not be answered (GQA's unbalanced questions).
+        choice_order: whether the order of the choices is the file's own; Visual7W lists the right
+            one apart, so there the choices stand in alphabetical order, which favours none.
+    """
+
+    records: list[Prediction]
+    raw: Mapping[str, Any] = field(default_factory=dict)
+    optional: frozenset[str] = frozenset()
+    choice_order: bool = True
+    right: Mapping[str, str] = field(default_factory=dict)
+
+
+def read_truth(questions: Path | None, annotations: Path | None, split: str = "") -> Truth:
+    """Read the questions and what is right from one file or two.
+
+    Args:
+        questions: question file; alone where it holds the answers too (GQA, Visual7W, CLEVR).
+        annotations: annotation file; alone where the texts and choices of the questions are not
+            needed.
+        split: only the questions of this split, where the layout names splits.
+
+    Raises:
+        ResultError: a file is unreadable, in no known layout, has a bad record, repeats an id, or
+            the two differ in their ids; or no file was given.
+    """
+    holder = annotations or questions
+    if holder is None:
+        raise ResultError("neither questions nor annotations are given")
+    truth = _read(holder)
+    if annotations is not None and questions is not None and annotations != questions:
+        truth = _with_questions(truth, questions, annotations)
+    if split:
+        truth = _only(truth, split, holder)
+    _check_unique(truth, holder)
+    if not truth.records:
+        raise ResultError("holds no question", where=str(holder))
+    return truth
+
+
+def records_of(value: Any, where: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield (place, record) for every object of a list.
+
+    Raises:
+        ResultError: `value` is no list, or one of its elements no object.
+    """
+    if not isinstance(value, list):
+        raise ResultError(f"expected a list of records, found {_kind(value)}", where=where)
+    for position, record in enumerate(value):
+        place = f"{where}[{position}]"
+        if not isinstance(record, dict):
+            raise ResultError(f"expected an object, found {_kind(record)}", where=place)
+        yield place, record
+
+
+def take(record: Mapping[str, Any], key: str, check: Callable[[Any], Any], where: str) -> Any:
+    """The value of `key` after `check`.
+
+    Raises:
+        ResultError: it is absent or `check` refuses it with a ValueError.
+    """
+    if key not in record:
+        raise ResultError(f"no {key!r}", where=where)
+    try:
+        return check(record[key])
+    except ValueError as error:
+        raise ResultError(f"{key}: {error}", where=where) from None
+
+
+def texts(value: Any) -> list[str]:
+    """`value` where it is a list of strings.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if not isinstance(value, list):
+        raise ValueError(f"expected a list, found {_kind(value)}")
+    return [plain_text(item) for item in value]
+
+
+def _read(path: Path) -> Truth:
+    text = read_text(path)
+    if _is_json_lines(text):
+        return Truth([_own(record, f"{path}:{line}") for line, record in json_lines(text, path)])
+    value = read_json(path, strict=False)
+    if isinstance(value, list):
+        return Truth([_own(record, place) for place, record in records_of(value, str(path))])
+    if not isinstance(value, dict):
+        raise ResultError(f"expected a list or an object, found {_kind(value)}", where=str(path))
+    return _published(value, str(path))
+
+
+def _is_json_lines(text: str) -> bool:
+    first, _, rest = text.lstrip().partition("\n")
+    return first.startswith("{") and first.rstrip().endswith("}") and rest.lstrip().startswith("{")
+
+
+def _published(value: dict[str, Any], where: str) -> Truth:
+    if "annotations" in value:
+        return _vqa_annotations(value["annotations"], f"{where}: annotations")
+    if "images" in value:
+        return _visual7w(value["images"], f"{where}: images")
+    if "questions" in value:
+        found = records_of(value["questions"], f"{where}: questions")
+        return Truth([_clevr(record, place) for place, record in found])
+    if value and all(isinstance(item, dict) and "imageId" in item for item in value.values()):
+        return _gqa(value, where)
+    raise ResultError(
+        "is in no known layout (VQA annotations, Visual7W, GQA, CLEVR, or a list of records)",
+        where=where,
+    )
+
+
+def _own(record: Any, where: str) -> Prediction:
+    if isinstance(record, dict) and "answers" not in record and "answer" in record:
+        record = record | {"answers": [record["answer"]]}
+    made = Prediction.from_json(record, where)
+    return replace(made, answer=None, choice_scores=[], top=[], confidence=None, score=None)
+
+
+def _vqa_annotations(value: Any, where: str) -> Truth:
+    records, right = [], {}
+    for place, record in records_of(value, where):
+        made = _vqa(record, place)
+        records.append(made)
+        if isinstance(record.get("multiple_choice_answer"), str):
+            right[made.question_id] = record["multiple_choice_answer"]
+    return Truth(records, right=right)
+
+
+def _vqa(record: dict[str, Any], where: str) -> Prediction:
+    found = record.get("answers")
+    if not isinstance(found, list) or not found:
+        raise ResultError("no 'answers', a list of what people said", where=where)
+    try:
+        answers = [plain_text(one["answer"] if isinstance(one, dict) else one) for one in found]
+    except (ValueError, KeyError) as error:
+        raise ResultError(f"answers: {error}", where=where) from None
+    return Prediction(
+        question_id=take(record, "question_id", id_text, where),
+        image_id=take(record, "image_id", id_text, where),
+        question_type=take({"question_type": ""} | record, "question_type", plain_text, where),
+        answer_type=take({"answer_type": ""} | record, "answer_type", plain_text, where),
+        answers=answers,
+    )
+
+
+def _with_questions(truth: Truth, questions: Path, annotations: Path) -> Truth:
+    """Add question texts, choices and labels from a question file of the VQA layout."""
+    value = read_json(questions, strict=False)
+    where = f"{questions}: questions"
+    if not isinstance(value, dict) or "questions" not in value:
+        raise ResultError("no 'questions' in it", where=str(questions))
+    by_id = {
+        take(record, "question_id", id_text, place): (place, record)
+        for place, record in records_of(value["questions"], where)
+    }
+    _check_same_ids(truth, by_id, f"{questions}, compared with {annotations}")
+    return replace(
+        truth,
+        records=[
+            _with_question(item, *by_id[item.question_id], truth.right) for item in truth.records
+        ],
+    )
+
+
+def _with_question(
+    item: Prediction, where: str, record: dict[str, Any], right: Mapping[str, str]
+) -> Prediction:
+    question = take({"question": ""} | record, "question", plain_text, where)
+    choices = take({"multiple_choices": []} | record, "multiple_choices", texts, where)
+    answer = right.get(item.question_id)
+    label = choices.index(answer) if answer in choices else -1
+    return replace(item, question=question, choices=choices, label=label)
+
+
+def _check_unique(truth: Truth, holder: Path) -> None:
+    counts = Counter(item.question_id for item in truth.records)
+    twice = [question_id for question_id, count in counts.items() if count > 1]
+    if twice:
+        raise ResultError(
+            f"question ids stand more than once ({shortened(twice)})", where=str(holder)
+        )
+
+
+def _check_same_ids(truth: Truth, by_id: Mapping[str, Any], where: str) -> None:
+    annotated = {item.question_id for item in truth.records}
+    extra = [one for one in by_id if one not in annotated]
+    absent = [one for one in annotated if one not in by_id]
+    if extra or absent:
+        raise ResultError(
+            f"{len(extra)} questions are not annotated ({shortened(extra)}), "
+            f"{len(absent)} annotated ones are absent ({shortened(absent)})",
+            where=where,
+            fix="give the two files of one split",
+        )
+
+
+def _visual7w(value: Any, where: str) -> Truth:
+    records = []
+    for place, image in records_of(value, where):
+        split = take({"split": ""} | image, "split", plain_text, place)
+        for inner, pair in records_of(image.get("qa_pairs"), f"{place}: qa_pairs"):
+            records.append(_visual7w_pair(pair, split, inner))
+    return Truth(records, choice_order=False)
+
+
+def _visual7w_pair(pair: dict[str, Any], split: str, where: str) -> Prediction:
+    answer = take(pair, "answer", plain_text, where)
+    wrong = take({"multiple_choices": []} | pair, "multiple_choices", texts, where)
+    choices = sorted([answer, *wrong]) if wrong else []
+    return Prediction(
+        question_id=take(pair, "qa_id", id_text, where),
+        image_id=take(pair, "image_id", id_text, where),
+        split=split,
+        question_type=take({"type": ""} | pair, "type", plain_text, where),
+        answers=[answer],
+        choices=choices,
+        label=choices.index(answer) if choices else -1,
+        question=take({"question": ""} | pair, "question", plain_text, where),
+    )
+
+
+def _clevr(record: dict[str, Any], where: str) -> Prediction:
+    if "answer" not in record:
+        raise ResultError("no 'answer'", where=where, fix="give the annotation file too")
+    program = record.get("program")
+    last = program[-1] if isinstance(program, list) and program else {}
+    kind = last.get("function", last.get("type", "")) if isinstance(last, dict) else ""
+    return Prediction(
+        question_id=take(record, "question_index", id_text, where),
+        image_id=take(record, "image_index", id_text, where),
+        split=take({"split": ""} | record, "split", plain_text, where),
+        question_type=kind if isinstance(kind, str) else "",
+        answers=[take(record, "answer", plain_text, where)],
+        question=take({"question": ""} | record, "question", plain_text, where),
+    )
+
+
+def _gqa(value: dict[str, Any], where: str) -> Truth:
+    records = [_gqa_question(key, record, f"{where}: {key}") for key, record in value.items()]
+    optional = frozenset(key for key, record in value.items() if record.get("isBalanced") is False)
+    balanced = [item for item in records if item.question_id not in optional]
+    return Truth(balanced, raw=value, optional=optional)
+
+
+def _gqa_question(key: str, record: dict[str, Any], where: str) -> Prediction:
+    types = record.get("types")
+    structural = types.get("structural") if isinstance(types, dict) else None
+    kind = structural if isinstance(structural, str) else ""
+    return Prediction(
+        question_id=key,
+        image_id=take(record, "imageId", id_text, where),
+        question_type=kind,
+        answer_type=("open" if kind == "query" else "binary") if kind else "",
+        answers=[take(record, "answer", plain_text, where)],
+        question=take({"question": ""} | record, "question", plain_text, where),
+    )
+
+
+def _only(truth: Truth, split: str, holder: Path) -> Truth:
+    kept = [item for item in truth.records if item.split == split]
+    if not kept:
+        found = ", ".join(sorted({item.split for item in truth.records if item.split})) or "none"
+        raise ResultError(f"no question of split {split!r} (it has {found})", where=str(holder))
+    return replace(truth, records=kept)
+
+
+def _kind(value: Any) -> str:
+    names = {
+        dict: "an object",
+        list: "a list",
+        str: "a string",
+        bool: "a boolean",
+        type(None): "null",
+    }
+    return names.get(type(value), "a number")
