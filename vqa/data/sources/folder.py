@@ -1,0 +1,64 @@
+"""Finding the picture of a numbered image in a folder, whatever exact name its download has."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from vqa.data.record import ImageInput
+from vqa.errors import DataError
+
+_NUMBERED = re.compile(r"(?:.*_)?(\d+)\.(?:jpe?g|png)", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class PictureFolder:
+    """A folder of pictures with their image's number at the end of the name.
+
+    The published name comes first; where it is missing, a picture with the same number does:
+    `COCO_train2014_000000000071.jpg`, `000000000071.jpg`, `71.png`.
+
+    Args:
+        root: the folder given by the user, which no picture may leave.
+        subfolders: searched before `root` itself, where they exist.
+    """
+
+    root: Path
+    subfolders: tuple[str, ...] = ()
+
+    def find(self, published: str, number: int | None) -> ImageInput:
+        """The picture named `published`, else one numbered `number`, else where it should lie."""
+        names, numbers = self._listing
+        path = names.get(published)
+        if path is None and number is not None:
+            path = numbers.get(number)
+        return ImageInput(path=path or self.root / published, root=self.root)
+
+    @cached_property
+    def _listing(self) -> tuple[dict[str, Path], dict[int, Path]]:
+        names: dict[str, Path] = {}
+        numbers: dict[int, Path] = {}
+        for folder in (*self._existing_subfolders(), self.root):
+            for name in _file_names(folder):
+                names.setdefault(name, folder / name)
+                if match := _NUMBERED.fullmatch(name):
+                    numbers.setdefault(int(match[1]), folder / name)
+        return names, numbers
+
+    def _existing_subfolders(self) -> list[Path]:
+        folders = (self.root / name for name in self.subfolders)
+        return [folder for folder in folders if folder.is_dir()]
+
+
+def _file_names(folder: Path) -> list[str]:
+    try:
+        return sorted(os.listdir(folder))  # noqa: PTH208  (names alone: 80,000 paths would be slow)
+    except OSError as error:
+        raise DataError(
+            f"no readable folder of images ({error.strerror})",
+            where=str(folder),
+            fix="see --images",
+        ) from error

@@ -1,0 +1,82 @@
+"""Naming the published layout of a JSON file, for the message about one given by mistake."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from vqa.data.sources.files import kind_of
+
+
+def looks_like(content: Any) -> str:
+    """What the parsed content of a JSON file seems to be, in words."""
+    if isinstance(content, list):
+        return _list_layout(content)
+    if isinstance(content, dict):
+        return _object_layout(content)
+    return kind_of(content)
+
+
+def _list_layout(content: list[Any]) -> str:
+    first = content[0] if content else None
+    if isinstance(first, dict):
+        if first.keys() >= {"question_id", "answer"} and not first.keys() & {"question", "image"}:
+            return "a VQA result file (a list of question_id and answer)"
+        if first.keys() >= {"questionId", "prediction"}:
+            return "a GQA result file (a list of questionId and prediction)"
+        return f"a list of objects with the keys {_names(first)} (for the source `table`)"
+    if isinstance(first, list) and len(first) == 3:
+        return "easy-VQA's list of [question, answer, image number]"
+    return f"a list of {len(content)} entries, the first being {kind_of(first)}"
+
+
+def _object_layout(content: Mapping[str, Any]) -> str:
+    for key, layout in (
+        ("annotations", _annotations_layout),
+        ("questions", _questions_layout),
+        ("images", _images_layout),
+    ):
+        entries = content.get(key)
+        if isinstance(entries, list):
+            return layout(entries[0] if entries and isinstance(entries[0], dict) else {})
+    first = next(iter(content.values()), None)
+    if isinstance(first, dict) and first.keys() >= {"question", "imageId"}:
+        return "a GQA questions file (an object by question id)"
+    return f"an object with the keys {_names(content)}"
+
+
+def _annotations_layout(first: Mapping[str, Any]) -> str:
+    if "caption" in first:
+        return "a COCO captions file"
+    if "bbox" in first:
+        return "a COCO instances file"
+    return "a VQA annotations file (the answers, not the questions)"
+
+
+def _questions_layout(first: Mapping[str, Any]) -> str:
+    if "image_filename" in first:
+        return "a CLEVR questions file"
+    if "multiple_choices" in first:
+        return "a VQA multiple-choice questions file"
+    if "question_id" in first:
+        return "a VQA questions file"
+    return "an object with a list `questions` of another layout"
+
+
+def _images_layout(first: Mapping[str, Any]) -> str:
+    if "qa_pairs" in first:
+        return f"a Visual7W file ({'pointing' if is_pointing(first) else 'telling'})"
+    return "an object with a list `images` and no questions"
+
+
+def is_pointing(image: Mapping[str, Any]) -> bool:
+    """Whether an image's entry is Visual7W pointing: its answers are numbers of boxes."""
+    pairs = image.get("qa_pairs")
+    first = pairs[0] if isinstance(pairs, list) and pairs else None
+    answer = first.get("answer") if isinstance(first, dict) else None
+    return "boxes" in image or (isinstance(answer, int) and not isinstance(answer, bool))
+
+
+def _names(record: Mapping[str, Any], shown: int = 8) -> str:
+    names = ", ".join(str(key) for key in list(record)[:shown])
+    return f"{names}, …" if len(record) > shown else names
