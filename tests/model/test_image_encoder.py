@@ -63,13 +63,11 @@ def test_no_image_takes_pictures_of_any_size() -> None:
 @pytest.mark.parametrize(
     ("model", "dim"),
     [
-        ("alexnet", 256),
         ("densenet121", 1024),
         ("googlenet", 1024),
         ("mobilenet_v3_small", 576),
         ("regnet_y_400mf", 440),
         ("resnet18", 512),
-        ("shufflenet_v2_x0_5", 1024),
         ("swin_t", 768),
     ],
 )
@@ -146,7 +144,7 @@ def _bad_file(kind: str, folder: Path) -> Path:
     elif kind == "empty":
         torch.save({}, file)
     elif kind == "other":
-        torch.save(torchvision.models.get_model("alexnet", weights=None).state_dict(), file)
+        torch.save(torchvision.models.get_model("mnasnet0_5", weights=None).state_dict(), file)
     elif kind == "shape":
         torch.save({**state, "features.0.weight": torch.zeros(64, 1, 3, 3)}, file)
     return file
