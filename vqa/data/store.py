@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 import json
 import shutil
 import tempfile
@@ -134,7 +135,8 @@ class Store:
 
     def column(self, name: str, rows: np.ndarray) -> list[Any]:
         """The values of one column of the examples at `rows`."""
-        return self.examples.data.column(name).take(pa.array(rows)).to_pylist()
+        values: list[Any] = self.examples.data.column(name).take(pa.array(rows)).to_pylist()
+        return values
 
     def example(self, row: int) -> Example:
         """The example at `row`."""
@@ -144,7 +146,10 @@ class Store:
     def image_rows(self) -> np.ndarray:
         """For every example the position of its image in `images`; int64 [examples]."""
         ids = self.images.data.column("image_id").combine_chunks()
-        return pc.index_in(self.examples.data.column("image_id"), value_set=ids).to_numpy()
+        places: np.ndarray = pc.index_in(
+            self.examples.data.column("image_id"), value_set=ids
+        ).to_numpy()
+        return places
 
     def image_bytes(self, row: int) -> bytes:
         """The encoded bytes of the image at `row` of `images`.
@@ -170,6 +175,16 @@ class Store:
         if hashlib.sha256(data).hexdigest() != record["sha256"]:
             raise DataError("image changed since the store was prepared", where=str(path))
         return data
+
+    def rejected(self, limit: int | None = None) -> list[dict[str, str]]:
+        """The first `limit` records that were not used, each with `where` and `reason`."""
+        try:
+            with (self.path / "rejected.jsonl").open(encoding="utf-8") as lines:
+                return [json.loads(line) for line in itertools.islice(lines, limit)]
+        except (OSError, ValueError) as error:
+            raise DataError(
+                f"unreadable ({error})", where=str(self.path / "rejected.jsonl")
+            ) from error
 
     def _table(self, name: str) -> Dataset:
         try:
@@ -276,5 +291,9 @@ class StoreWriter:
         old = self._temporary.with_name(f"{self._temporary.name}.old")
         if self.path.exists():
             self.path.rename(old)
-        self._temporary.rename(self.path)
+        try:
+            self._temporary.rename(self.path)
+        except OSError:
+            old.rename(self.path)
+            raise
         shutil.rmtree(old, ignore_errors=True)

@@ -6,6 +6,7 @@ FOLDER/{train,test}/images/<number>.png, and numbers start again in each split.
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,3 +74,13 @@ def _fields(record: Any) -> tuple[str, str, int]:
         if type(value) is not kind:
             raise Unusable(f"[question, answer, image number] was expected, not {kind_of(value)}")
     return record[0], record[1], record[2]
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `vqa prepare easy-vqa`."""
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="holds train and test")
+
+
+def from_args(args: argparse.Namespace) -> EasyVQA:
+    """The source that the command line describes."""
+    return EasyVQA(args.folder)

@@ -6,6 +6,7 @@ text. There is no official split; puzzles 0000 to 0079 of each kind train, 0080 
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 from collections.abc import Iterator
@@ -69,3 +70,15 @@ class PuzzleVQA:
             split="train" if int(number[1]) < TRAIN_PUZZLES else "test",
         )
         return example, ImageInput(path=self.folder / image, root=self.folder / "images")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `vqa prepare puzzle-vqa`."""
+    parser.add_argument(
+        "folder", type=Path, metavar="FOLDER", help="holds the <kind>.json files and images"
+    )
+
+
+def from_args(args: argparse.Namespace) -> PuzzleVQA:
+    """The source that the command line describes."""
+    return PuzzleVQA(args.folder)

@@ -1,0 +1,178 @@
+"""vqa prepare SOURCE INPUT… --to STORE"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from difflib import get_close_matches
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from vqa.errors import InputError
+
+if TYPE_CHECKING:
+    from vqa.data.record import Source
+    from vqa.data.store import Store
+
+
+class Entry(NamedTuple):
+    """Where a source's options are added and read, and what it is."""
+
+    module: str
+    help: str
+
+
+SOURCES = {
+    "scenes": Entry("scenes_options", "generated scenes with questions and four choices"),
+    "sort-of-clevr": Entry("sort_of_clevr_options", "Sort-of-CLEVR, generated as published"),
+    "easy-vqa": Entry("easy_vqa", "easy-VQA: its folder"),
+    "puzzle-vqa": Entry("puzzle_vqa", "PuzzleVQA: its folder"),
+    "vqa": Entry("vqa", "VQA v1 and v2: questions and annotations files, folders of images"),
+    "visual7w": Entry("visual7w", "Visual7W telling: its JSON file, folder of images"),
+    "table": Entry("table", "your own JSON, JSON Lines, CSV or Parquet files"),
+}
+PLAIN_STEP = 50_000
+"""Without a terminal, a line of progress stands after every so many records."""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments; those of a source are added when it is known which."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    listed = "\n".join(f"  {name:<14} {entry.help}" for name, entry in SOURCES.items())
+    parser.description = "Turn a data set into a store. Sources:\n\n" + listed
+    parser.epilog = "vqa prepare SOURCE --help tells the options of a source."
+    parser.add_argument("source", metavar="SOURCE", help="one of the above")
+    parser.add_argument(
+        "rest", nargs=argparse.REMAINDER, metavar="INPUT… --to STORE", help="see SOURCE --help"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prepare; 0 where a store stands."""
+    if args.source not in SOURCES:
+        raise _unknown(args.source)
+    module = import_module(f"vqa.data.sources.{SOURCES[args.source].module}")
+    parser = argparse.ArgumentParser(
+        prog=f"vqa prepare {args.source}", formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.description = SOURCES[args.source].help
+    module.configure(parser)
+    _add_common(parser)
+    options = parser.parse_args(args.rest)
+    started = time.monotonic()
+    store = _prepare(_split(module.from_args(options), options), args.source, options)
+    _report(store, time.monotonic() - started, options.json)
+    return 0
+
+
+def _unknown(name: str) -> InputError:
+    close = get_close_matches(name, SOURCES, n=1)
+    fix = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(SOURCES)}"
+    return InputError(f"no source {name!r}", where="vqa prepare", fix=fix)
+
+
+def _add_common(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("the store")
+    add = group.add_argument
+    add("--to", type=Path, required=True, metavar="STORE", help="folder to make")
+    add("--overwrite", action="store_true", help="replace a store that stands there")
+    add("--max-bad", type=_count, default=0, metavar="N",
+        help="go on without up to N records that cannot be used (default 0)")  # fmt: skip
+    add("--link-images", action="store_true", help="keep paths of images instead of their bytes")
+    add("--text-only", action="store_true", help="read no image: for question-only baselines")
+    add("--split-by-image", metavar="SHARES",
+        help="split anew, no image in two splits: train=0.8,val=0.1,test=0.1")  # fmt: skip
+    add("--seed", type=int, default=0, metavar="S", help="of everything drawn (default 0)")
+    add("--json", action="store_true", help="print the result as JSON")
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError("0 or more is needed")
+    return value
+
+
+def _split(source: Source, options: argparse.Namespace) -> Source:
+    if options.split_by_image is None:
+        return source
+    from vqa.data.sources.split import SplitByImage, parse_shares
+
+    return SplitByImage(source, parse_shares(options.split_by_image), options.seed)
+
+
+def _prepare(source: Source, name: str, options: argparse.Namespace) -> Store:
+    from vqa.data.prepare import prepare
+
+    progress = _Progress()
+    try:
+        return prepare(
+            source,
+            options.to,
+            name=name,
+            max_bad=options.max_bad,
+            overwrite=options.overwrite,
+            link_images=options.link_images,
+            text_only=options.text_only,
+            progress=progress,
+        )
+    finally:
+        progress.close()
+
+
+class _Progress:
+    """One line that moves on a terminal; now and then a line elsewhere. Stands on stderr."""
+
+    def __init__(self) -> None:
+        self._started, self._moving = time.monotonic(), sys.stderr.isatty()
+
+    def __call__(self, read: int, bad: int) -> None:
+        line = f"{read:,} records, {bad:,} unusable, {time.monotonic() - self._started:.0f} s"
+        if self._moving:
+            print(f"\r{line}", end="", file=sys.stderr, flush=True)
+        elif read % PLAIN_STEP == 0 and read:
+            print(line, file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        """Leave the line clear for what follows."""
+        if self._moving:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+def _report(store: Store, seconds: float, as_json: bool) -> None:
+    facts = summary(store, seconds)
+    if as_json:
+        print(json.dumps(facts, ensure_ascii=False, indent=2))
+        return
+    for split, count in facts["splits"].items():
+        print(f"{split:<12} {count:>10,} questions")
+    images = "no images were read" if facts["text_only"] else "images"
+    print(f"{'':<12} {facts['images']:>10,} {images}")
+    if facts["rejected"]:
+        print(
+            f"{'':<12} {facts['rejected']:>10,} records left out ({store.path / 'rejected.jsonl'})"
+        )
+        for record in facts["first_rejected"]:
+            print(f"  {record['where']}: {record['reason']}")
+    print(f"fingerprint {store.fingerprint}")
+    print(f"{store.path}: prepared in {seconds:.1f} s")
+
+
+def summary(store: Store, seconds: float) -> dict[str, Any]:
+    """What `--json` prints."""
+    manifest = store.manifest
+    return {
+        "store": str(store.path),
+        "source": manifest.source,
+        "splits": manifest.splits,
+        "questions": sum(manifest.splits.values()),
+        "images": manifest.images,
+        "text_only": manifest.text_only,
+        "rejected": manifest.rejected,
+        "first_rejected": store.rejected(limit=5),
+        "fingerprint": manifest.fingerprint,
+        "seconds": round(seconds, 3),
+    }
