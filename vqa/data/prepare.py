@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import os
 import warnings
 from collections import deque
@@ -19,6 +21,11 @@ from vqa.errors import DataError
 
 AHEAD = 128
 """Records that wait for their pictures at a time; bounds memory."""
+PIXEL = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNoAAAAggCBd81ytgAAAABJRU5ErkJggg=="
+)
+"""A PNG of one mid-grey pixel: stands for every picture of a store that is made from text only."""
+PIXEL_SHA256 = hashlib.sha256(PIXEL).hexdigest()
 SHOWN = 5
 """Bad records that an error message lists."""
 
@@ -50,7 +57,8 @@ def prepare(
         max_bad: how many records may be left out because they cannot be used.
         overwrite: replace a store that stands at `to`, once the new one is complete.
         link_images: keep the paths of image files instead of their bytes.
-        text_only: read no picture at all, for baselines that see only the question.
+        text_only: read no picture at all, for baselines that see only the question; one grey pixel
+            stands for each.
         limits: what one picture may cost.
         threads: threads that check pictures; one a core by default.
         progress: told how far it is, after every 1,000 records and at the end.
@@ -138,7 +146,7 @@ def _settled(rows: Iterator[Row | BadRow], pictures: _Pictures) -> Iterator[Row 
 
 @dataclass(frozen=True)
 class _Keep:
-    """What is kept of a picture: bytes, only the path, or (without `pictures`) only its id."""
+    """What is kept of a picture: bytes, only the path, or (without `pictures`) a grey pixel."""
 
     link: bool
     pictures: bool
@@ -203,7 +211,9 @@ class _Pictures:
     def _write(self, row: Row, picture: _Picture) -> None:
         image_id = row.example.image_id
         if picture.check is None:
-            self._writer.add_image(image_id, data=None, path=None, width=0, height=0, sha256="")
+            self._writer.add_image(
+                image_id, data=PIXEL, path=None, width=1, height=1, sha256=PIXEL_SHA256
+            )
             picture.written = True
             return
         try:

@@ -3,7 +3,7 @@
 STORE/
     examples.arrow   the canonical examples, in the source's order
     images.arrow     image_id, image {bytes, path}, width, height, sha256; in a store that was
-                     prepared from text only no bytes, no path, 0, 0 and "" stand there
+                     prepared from text only every image is the same grey pixel
     rejected.jsonl   every record that was not used: where, reason
     store.json       the manifest, written last
 """
@@ -155,15 +155,8 @@ class Store:
         """The encoded bytes of the image at `row` of `images`.
 
         Raises:
-            DataError: the store keeps paths and the file is gone or was changed since, or the
-                store was prepared without pictures.
+            DataError: the store keeps paths and the file is gone or was changed since.
         """
-        if self.manifest.text_only:
-            raise DataError(
-                "the store was prepared from text only and holds no pictures",
-                where=str(self.path),
-                fix="prepare it again without --text-only, or train without an image encoder",
-            )
         record = self.images[int(row)]
         if record["image"]["bytes"] is not None:
             return bytes(record["image"]["bytes"])
