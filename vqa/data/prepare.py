@@ -17,6 +17,7 @@ from vqa.data.check import Refused, checked
 from vqa.data.image import DEFAULT_LIMITS, ImageInfo, ImageLimits, check_image, read_image
 from vqa.data.record import BadRow, ImageInput, Row, Source
 from vqa.data.store import Store, StoreWriter
+from vqa.data.withheld import Withheld
 from vqa.errors import DataError
 
 AHEAD = 128
@@ -72,7 +73,8 @@ def prepare(
         with warnings.catch_warnings(), _Pictures(writer, keep, threads) as pictures:
             warnings.filterwarnings("ignore", module="PIL")
             tally = _Tally(writer, progress)
-            for row in _settled(_judged(source.rows()), pictures):
+            judged = Withheld(max_bad).sift(_judged(tally.reading(source.rows())))
+            for row in _settled(judged, pictures):
                 tally.add(row)
         tally.close(max_bad)
         return writer.commit(name or type(source).__name__, text_only=text_only)
@@ -85,16 +87,21 @@ class _Tally:
         self._writer, self._progress = writer, progress
         self._read, self._bad, self._first = 0, 0, list[BadRow]()
 
+    def reading(self, rows: Iterator[Row | BadRow]) -> Iterator[Row | BadRow]:
+        """`rows`, counted on their way."""
+        for row in rows:
+            self._read += 1
+            if self._read % 1000 == 0:
+                self._tell()
+            yield row
+
     def add(self, row: Row | BadRow) -> None:
-        self._read += 1
         if isinstance(row, Row):
             self._writer.add_example(row.example)
         else:
             self._bad += 1
             self._writer.reject(row)
             self._first.extend([row] if len(self._first) < SHOWN else [])
-        if self._read % 1000 == 0:
-            self._tell()
 
     def close(self, max_bad: int) -> None:
         """Raises `DataError` where too much is bad or nothing is good."""
