@@ -39,6 +39,8 @@ def checked(example: Example) -> Example:
         raise Refused("empty answer")
     choices = [_text(choice, "choice") for choice in example.choices]
     _check_choices(choices, answers, example.label)
+    if (question, answers, choices) == (example.question, example.answers, example.choices):
+        return example
     return replace(example, question=question, answers=answers, choices=choices)
 
 

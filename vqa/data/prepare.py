@@ -9,7 +9,7 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
@@ -137,7 +137,7 @@ def _judged(rows: Iterator[Row | BadRow]) -> Iterator[Row | BadRow]:
             yield BadRow(row.where, f"question id {example.question_id!r} occurs before")
             continue
         seen.add(example.question_id)
-        yield replace(row, example=example)
+        yield Row(example, row.image, row.where)
 
 
 def _settled(rows: Iterator[Row | BadRow], pictures: _Pictures) -> Iterator[Row | BadRow]:

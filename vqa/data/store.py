@@ -227,7 +227,7 @@ class StoreWriter:
     def add_example(self, example: Example) -> None:
         """Append one example."""
         record = {name: getattr(example, name) for name in EXAMPLE_FEATURES}
-        self._digest.update(json.dumps(record, sort_keys=True).encode())
+        self._digest.update(json.dumps(record).encode())
         self._examples.write(record)
         self._splits[example.split] += 1
 
