@@ -149,7 +149,7 @@ def _report(store: Store, seconds: float, as_json: bool) -> None:
         return
     for split, count in facts["splits"].items():
         print(f"{split:<12} {count:>10,} questions")
-    images = "no images were read" if facts["text_only"] else "images"
+    images = "images, none of them read" if facts["text_only"] else "images"
     print(f"{'':<12} {facts['images']:>10,} {images}")
     if facts["rejected"]:
         print(
