@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 
 from vqa.data.sources.scenes import SortOfClevr
 from vqa.errors import InputError
 
-PUBLISHED = 10_000
+PUBLISHED: Mapping[str, int] = {"train": 9800, "test": 200}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add them."""
-    parser.add_argument(
-        "--images", type=int, default=PUBLISHED, metavar="N",
-        help="98 %% of them to train on, 2 %% to test (default, as published: 9,800 and 200)",
-    )  # fmt: skip
+    for split, images in PUBLISHED.items():
+        parser.add_argument(
+            f"--{split}", type=int, default=images, metavar="N",
+            help=f"images to {split} on (published and default: {images:,})",
+        )  # fmt: skip
 
 
 def from_args(args: argparse.Namespace) -> SortOfClevr:
     """The source that the command line describes.
 
     Raises:
-        InputError: too few images.
+        InputError: less than no image in a split, or no image at all.
     """
-    if args.images < 2:
-        raise InputError(f"{args.images} images", where="--images", fix="ask for 2 or more")
-    test = max(1, args.images // 50)
-    return SortOfClevr({"train": args.images - test, "test": test}, args.seed)
+    images = {split: getattr(args, split) for split in PUBLISHED}
+    if not any(images.values()):
+        raise InputError("no images", where="--train, --test", fix="ask for 1 or more")
+    return SortOfClevr(images, args.seed)
