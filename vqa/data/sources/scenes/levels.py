@@ -11,6 +11,9 @@ SIDE = 64
 """Height and width of a picture in pixels."""
 
 KINDS = ("existence", "colour", "shape", "number", "position", "comparison", "relation")
+ATTRIBUTES = ("colour", "shape", "size")
+SIDES = ("left", "right", "above", "below", "closest", "furthest")
+COMPARISONS = ("superlative", "superlative", "sameness", "commonest", "shared")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,9 @@ class Level:
         gap: least distance between two objects; negative where they may cover one another a little.
         margin: how much two coordinates must differ before a question rests on it.
         places: 4 (the quarters of the picture) or 8 (the corners and the sides of a 3×3 division).
+        looks: the attributes by which a question may single out an object.
+        sides: the relations in use.
+        comparisons: the ways to compare in use; one named twice is drawn twice as often.
         hops: how many relations one reference may chain ("the object left of the red circle": 1).
         colour_jitter: largest change of each channel of an object's colour, 0 to 255.
         rotation: largest turn of an object in degrees.
@@ -43,6 +49,9 @@ class Level:
     gap: float = 2.0
     margin: float = 7.0
     places: int = 4
+    looks: tuple[str, ...] = ATTRIBUTES
+    sides: tuple[str, ...] = SIDES
+    comparisons: tuple[str, ...] = COMPARISONS
     hops: int = 1
     colour_jitter: int = 10
     rotation: float = 0.0
@@ -66,6 +75,9 @@ LEVELS = {
             shapes=_SHAPES[:4],
             radii={"small": (6.0, 6.5), "large": (10.0, 10.5)},
             margin=9.0,
+            looks=("colour", "shape"),
+            sides=SIDES[:4],
+            comparisons=("superlative",),
             colour_jitter=5,
         ),
         Level(

@@ -112,6 +112,6 @@ def plural(looks: Mapping[str, str], noun: str) -> str:
     return phrase + ("es" if phrase.endswith(("s", "x")) else "s")
 
 
-def in_place(place: str) -> str:
-    """A part of the picture as an adverbial: "in the top left", "at the top"."""
-    return _PLACES.get(place, f"in the {place}")
+def in_place(place: str, places: int) -> str:
+    """A part of the picture as an adverbial: "in the top left", of eight "in the top left corner"."""
+    return _PLACES.get(place) or f"in the {place}" + (" corner" if places > 4 else "")

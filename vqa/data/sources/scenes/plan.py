@@ -28,7 +28,7 @@ def make_plan(kinds: list[str], level: Level, rng: Random) -> Plan:
     else:
         low, high = level.objects
         plan = Plan([random_looks(level, rng) for _ in range(rng.randint(low, high))])
-    if "comparison" in kinds and len(plan.looks) > 1:
+    if "shared" in level.comparisons and "comparison" in kinds and len(plan.looks) > 1:
         return _share(plan, level, rng)
     return plan
 
@@ -54,11 +54,11 @@ def _count_all(level: Level, rng: Random) -> Plan:
 
 
 def _count_some(level: Level, rng: Random) -> Plan:
-    """How many objects have a colour, a shape, a size, or (hard) two of them."""
+    """How many objects have one attribute, or two, of the same value."""
     low, high = level.objects
     count, numbers = _window(0, high, rng)
-    names = rng.choice((["colour"], ["shape"], ["size"], ["size", rng.choice(("colour", "shape"))]))
-    wanted = {name: rng.choice(values(level, name)) for name in names[: level.hops]}
+    names = rng.sample(level.looks, rng.randint(1, level.hops))
+    wanted = {name: rng.choice(values(level, name)) for name in names}
     looks = [random_looks(level, rng, **wanted) for _ in range(count)]
     total = rng.randint(max(low, count), high)
     while len(looks) < total:

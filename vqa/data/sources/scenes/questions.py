@@ -82,7 +82,7 @@ def _plain_attribute(attribute: str) -> Callable[[Scene, Level, Random], Questio
         if rng.random() < 0.3:
             reference = by_place(scene, target, level, rng)
         else:
-            reference = by_looks(scene, target, rng, avoid=attribute)
+            reference = by_looks(scene, target, level, rng, avoid=attribute)
         return ask_attribute(attribute, attribute, reference, scene, level, rng)
 
     return ask
@@ -91,7 +91,7 @@ def _plain_attribute(attribute: str) -> Callable[[Scene, Level, Random], Questio
 def ask_position(scene: Scene, level: Level, rng: Random) -> Question | None:
     """In which part of the picture an object lies."""
     target = rng.randrange(len(scene))
-    reference, right = by_looks(scene, target, rng), place_of(scene[target], level)
+    reference, right = by_looks(scene, target, level, rng), place_of(scene[target], level)
     if reference is None or right is None:
         return None
     names = CORNERS if right in CORNERS else EDGES
@@ -115,7 +115,7 @@ def ask_relation(scene: Scene, level: Level, rng: Random) -> Question | None:
 def _ask_direction(scene: Scene, level: Level, rng: Random) -> Question | None:
     first, second = rng.sample(range(len(scene)), 2)
     right = direction(scene[first], scene[second], level.margin)
-    ref, other = by_looks(scene, first, rng), by_looks(scene, second, rng)
+    ref, other = by_looks(scene, first, level, rng), by_looks(scene, second, level, rng)
     if right is None or ref is None or other is None:
         return None
     text = phrasing.say(phrasing.DIRECTION, rng, ref=ref.phrase, other=other.phrase)
@@ -126,13 +126,13 @@ def _ask_direction(scene: Scene, level: Level, rng: Random) -> Question | None:
 def ask_comparison(scene: Scene, level: Level, rng: Random) -> Question | None:
     """The colour or shape of the largest, the leftmost, the one alike, or of most objects."""
     attribute = rng.choice(("colour", "shape"))
-    way = rng.choice(("superlative", "superlative", "sameness", "commonest"))
+    way = rng.choice([way for way in level.comparisons if way != "shared"])
     if way == "commonest":
         return _ask_commonest(attribute, scene, level, rng)
     if way == "superlative":
         reference = by_superlative(scene, level, rng)
     else:
-        reference = by_sameness(scene, rng.randrange(len(scene)), rng, avoid=attribute)
+        reference = by_sameness(scene, rng.randrange(len(scene)), level, rng, avoid=attribute)
     return ask_attribute("comparison", attribute, reference, scene, level, rng)
 
 

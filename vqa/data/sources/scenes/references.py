@@ -9,7 +9,7 @@ from random import Random
 
 from vqa.data.sources.scenes import phrasing
 from vqa.data.sources.scenes.levels import Level
-from vqa.data.sources.scenes.world import ATTRIBUTES, Scene, Thing, place_of
+from vqa.data.sources.scenes.world import Scene, Thing, place_of
 
 Mentions = frozenset[tuple[str, str]]
 
@@ -31,9 +31,11 @@ class Reference:
     form: str = "looks"
 
 
-def by_looks(scene: Scene, target: int, rng: Random, avoid: str = "") -> Reference | None:
+def by_looks(
+    scene: Scene, target: int, level: Level, rng: Random, avoid: str = ""
+) -> Reference | None:
     """The object by the fewest attributes that single it out, never by the attribute `avoid`."""
-    names = [name for name in ATTRIBUTES if name != avoid]
+    names = [name for name in level.looks if name != avoid]
     for size in range(len(names) + 1):
         fitting = [subset for subset in combinations(names, size) if _single(scene, target, subset)]
         if fitting:
@@ -55,7 +57,7 @@ def by_place(scene: Scene, target: int, level: Level, rng: Random) -> Reference 
     # An object near a border line might be taken to lie here too.
     if place is None or places.count(place) > 1 or None in places:
         return None
-    phrase = f"the {rng.choice(phrasing.NOUNS)} {phrasing.in_place(place)}"
+    phrase = f"the {rng.choice(phrasing.NOUNS)} {phrasing.in_place(place, level.places)}"
     return Reference(phrase, target, form="place")
 
 
@@ -65,14 +67,14 @@ def by_relation(
     """The object by where it lies from another one, which may itself be given by a relation."""
     relations = [
         (name, anchor)
-        for name in phrasing.SIDES
+        for name in level.sides
         for anchor in range(len(scene))
         if related(scene, name, anchor, level.margin) == target
     ]
     if not relations:
         return None
     name, anchor = rng.choice(relations)
-    other = by_looks(scene, anchor, rng)
+    other = by_looks(scene, anchor, level, rng)
     if hops > 1 and rng.random() < 0.5:
         other = by_relation(scene, anchor, level, rng, hops - 1) or other
     if other is None:
@@ -132,11 +134,13 @@ def _superlative(scene: Scene, name: str, margin: float) -> int | None:
     return _extreme(scene, lambda thing: sign * getattr(thing, axis), margin)
 
 
-def by_sameness(scene: Scene, target: int, rng: Random, avoid: str) -> Reference | None:
+def by_sameness(
+    scene: Scene, target: int, level: Level, rng: Random, avoid: str
+) -> Reference | None:
     """The one object that has the same colour, shape or size as another one."""
     pairs = [
         (name, other)
-        for name in ATTRIBUTES
+        for name in level.looks
         if name != avoid
         for other in range(len(scene))
         if other != target and _sharing(scene, other, name) == [target]
@@ -144,7 +148,7 @@ def by_sameness(scene: Scene, target: int, rng: Random, avoid: str) -> Reference
     if not pairs:
         return None
     name, other = rng.choice(pairs)
-    anchor = by_looks(scene, other, rng, avoid=name)
+    anchor = by_looks(scene, other, level, rng, avoid=name)
     if anchor is None:
         return None
     noun = rng.choice(phrasing.NOUNS)

@@ -89,11 +89,12 @@ class Scenes:
         image = ImageInput(data=png(render(scene, level, rng)))
         name = f"{split}-{index:06d}"
         for number, question in enumerate(questions):
-            example = _example(question, name, number, split)
+            example = example_of(question, name, number, split)
             yield Row(example, image, where=f"scenes {example.question_id}")
 
 
-def _example(question: Question, image_id: str, number: int, split: str) -> Example:
+def example_of(question: Question, image_id: str, number: int, split: str) -> Example:
+    """The canonical example of a question about an image."""
     return Example(
         question_id=f"{image_id}-{number}",
         image_id=image_id,

@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from random import Random
 
-from vqa.data.sources.scenes.levels import SIDE, Level
+from vqa.data.sources.scenes.levels import ATTRIBUTES, SIDE, Level
 
-ATTRIBUTES = ("colour", "shape", "size")
 CENTRE = (SIDE - 1) / 2
 
 
