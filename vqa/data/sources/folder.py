@@ -11,6 +11,7 @@ from pathlib import Path
 from vqa.data.record import ImageInput
 from vqa.errors import DataError
 
+_PICTURES = frozenset({".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff"})
 _NUMBERED = re.compile(r"(?:.*_)?(\d+)\.(?:jpe?g|png)", re.IGNORECASE)
 
 
@@ -19,7 +20,8 @@ class PictureFolder:
     """A folder of pictures with their image's number at the end of the name.
 
     The published name comes first; where it is missing, a picture with the same number does:
-    `COCO_train2014_000000000071.jpg`, `000000000071.jpg`, `71.png`.
+    `COCO_train2014_000000000071.jpg`, `000000000071.jpg`, `71.png`. A name without a suffix stands
+    for the picture of that name with one.
 
     Args:
         root: the folder given by the user, which no picture may leave.
@@ -35,6 +37,8 @@ class PictureFolder:
         path = names.get(published)
         if path is None and number is not None:
             path = numbers.get(number)
+        if path is None and "." not in published:
+            path = self._stems.get(published)
         return ImageInput(path=path or self.root / published, root=self.root)
 
     @cached_property
@@ -47,6 +51,12 @@ class PictureFolder:
                 if match := _NUMBERED.fullmatch(name):
                     numbers.setdefault(int(match[1]), folder / name)
         return names, numbers
+
+    @cached_property
+    def _stems(self) -> dict[str, Path]:
+        """Pictures by their name without its suffix."""
+        paths = self._listing[0].values()
+        return {path.stem: path for path in paths if path.suffix.lower() in _PICTURES}
 
     def _existing_subfolders(self) -> list[Path]:
         folders = (self.root / name for name in self.subfolders)

@@ -1,0 +1,273 @@
+"""A person's own data set: JSON, JSON Lines, CSV, TSV or Parquet, with pictures in a folder."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+from vqa.data.record import BadRow, Example, ImageInput, Row
+from vqa.data.sources.files import Unusable, as_text, kind_of
+from vqa.data.sources.folder import PictureFolder
+from vqa.data.sources.table_answers import LABELS, AnswerReader
+from vqa.data.sources.table_columns import (
+    SYNONYMS,
+    WITHHOLDABLE,
+    Columns,
+    parse_map,
+    resolve,
+    suggestion,
+)
+from vqa.data.sources.table_files import Broken, TableFile, open_table
+from vqa.errors import DataError
+
+DEFAULT_SPLIT = "train"
+KNOWN_SPLITS = frozenset({"train", "training", "val", "valid", "validation", "dev", "test"})
+_ASSIGNED = re.compile(r"([\w.-]+)=(.+)")
+
+
+@dataclass(frozen=True)
+class Input:
+    """A file, and the split of all of its records where the user names it."""
+
+    path: Path
+    split: str | None = None
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """An input whose columns are known."""
+
+    file: TableFile
+    columns: Columns
+    split: str
+    stem: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """Records with columns of any names.
+
+    A record's split is its input's, else its split column's, else `train`. A record without an id
+    gets "<file's stem>/<number of the record>". Where a record of a split has answers, every record
+    of that split must have them.
+
+    Args:
+        inputs: the files, in the order in which they are to be stored.
+        mapping: field → columns; fields that are not here are looked for by name and synonym.
+        images: the folder that the pictures' names are relative to; each file's own by default.
+        answers: how answers, choices and labels are read.
+        records: the key of a JSON object's list of records.
+        pictures: whether rows point at pictures; without, no image column is needed.
+    """
+
+    name: ClassVar[str] = "table"
+    inputs: Sequence[Input]
+    mapping: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    images: Path | None = None
+    answers: AnswerReader = field(default_factory=AnswerReader)
+    records: str | None = None
+    pictures: bool = True
+
+    def rows(self) -> Iterator[Row | BadRow]:
+        """Yield every record.
+
+        Raises:
+            DataError: a file is unreadable, or a column that is needed is not there.
+        """
+        for opened in self._opened:
+            folder = PictureFolder(self.images or opened.file.path.parent)
+            for number, (place, record) in enumerate(opened.file.records()):
+                where = f"{opened.file.path}, {place}"
+                try:
+                    yield Row(*self._example(opened, folder, record, number), where)
+                except Unusable as error:
+                    yield BadRow(where, str(error))
+
+    def notices(self) -> list[str]:
+        """What was guessed about the files, a line each.
+
+        Raises:
+            DataError: as `rows`.
+        """
+        return list(dict.fromkeys(self._resolved[1]))
+
+    @property
+    def _opened(self) -> list[_Opened]:
+        return self._resolved[0]
+
+    @cached_property
+    def _resolved(self) -> tuple[list[_Opened], list[str]]:
+        files = [open_table(given.path, self.records) for given in self.inputs]
+        known = [file.columns() for file in files]
+        elsewhere = {name for columns in known for name in columns}
+        stems = [file.path.name.split(".")[0] for file in files]
+        opened, notices = [], []
+        for i, (given, file, columns) in enumerate(zip(self.inputs, files, known, strict=True)):
+            where = str(file.path)
+            chosen, guesses = resolve(columns, self.mapping, where=where, elsewhere=elsewhere)
+            self._check(chosen, columns, where)
+            if given.split:
+                chosen = chosen.without("split")
+            stem = stems[i] if stems.count(stems[i]) == 1 else f"{stems[i]}.{i}"
+            opened.append(_Opened(file, chosen, given.split or _split_of_stem(i, stems), stem))
+            notices += guesses + _file_notices(opened[-1], given)
+        return opened, notices
+
+    def _check(self, chosen: Columns, columns: Sequence[str], where: str) -> None:
+        if "question" not in chosen:
+            raise _no_column("question", columns, where)
+        if self.pictures and "image" not in chosen and "image_id" not in chosen:
+            raise _no_column("image", columns, where)
+
+    @cached_property
+    def _answered(self) -> set[str]:
+        """The splits of which a record has an answer; asked for only where one has none."""
+        found: set[str] = set()
+        for opened in self._opened:
+            for _, record in opened.file.records():
+                if isinstance(record, dict) and self.answers.has_any(record, opened.columns):
+                    found.add(_split(opened, record))
+        return found
+
+    def _example(
+        self, opened: _Opened, folder: PictureFolder, record: dict[str, Any] | Broken, number: int
+    ) -> tuple[Example, ImageInput]:
+        if isinstance(record, Broken):
+            raise Unusable(record.reason)
+        columns = opened.columns
+        question = columns.needed(record, "question")
+        if not isinstance(question, str):
+            raise Unusable(f"the question is {kind_of(question)}, text was expected")
+        question_id = _optional(columns, record, "question_id") or f"{opened.stem}/{number}"
+        image_id, image = self._image(columns, folder, record)
+        said, split = self.answers.read(record, columns), _split(opened, record)
+        if not said.answers and split in self._answered:
+            raise Unusable(f"no answer, though others of split {split!r} have one")
+        example = Example(
+            question_id=question_id,
+            image_id=image_id or question_id,
+            question=question,
+            answers=said.answers,
+            choices=said.choices,
+            label=said.label,
+            question_type=_optional(columns, record, "question_type"),
+            answer_type=_optional(columns, record, "answer_type"),
+            split=split,
+        )
+        return example, image
+
+    def _image(
+        self, columns: Columns, folder: PictureFolder, record: Mapping[str, Any]
+    ) -> tuple[str, ImageInput]:
+        """The image's id ("" where nothing names it) and where its bytes are."""
+        image_id = _optional(columns, record, "image_id")
+        if not self.pictures:
+            value = columns.value(record, "image")
+            return image_id or (
+                _picture(value, folder)[0] if value is not None else ""
+            ), ImageInput()
+        value = columns.needed(record, "image" if "image" in columns else "image_id")
+        name, image = _picture(value, folder)
+        return image_id or name, image
+
+
+def _picture(value: Any, folder: PictureFolder) -> tuple[str, ImageInput]:
+    """A picture's name and place, from its path or number, or from bytes as `datasets` has them."""
+    path = value.get("path") if isinstance(value, Mapping) else None
+    data = value.get("bytes") if isinstance(value, Mapping) else value
+    if isinstance(data, bytes):
+        return hashlib.sha256(data).hexdigest()[:16], ImageInput(data=data)
+    name = as_text(path if isinstance(value, Mapping) else value, "image").strip()
+    if re.match(r"[a-z]+://", name, re.IGNORECASE):
+        raise Unusable(f"the image is a web address ({name[:60]}); fetch the pictures first")
+    name = name.replace("\\", "/").removeprefix("./")
+    return name, folder.find(name, int(name) if name.isdecimal() else None)
+
+
+def _split(opened: _Opened, record: Mapping[str, Any]) -> str:
+    value = opened.columns.value(record, "split")
+    return str(value).strip() if isinstance(value, str | int) else opened.split
+
+
+def _split_of_stem(i: int, stems: Sequence[str]) -> str:
+    """Several files that are named like splits are these splits."""
+    return stems[i] if len(stems) > 1 and set(stems) <= KNOWN_SPLITS else DEFAULT_SPLIT
+
+
+def _optional(columns: Columns, record: Mapping[str, Any], name: str) -> str:
+    value = columns.value(record, name)
+    return "" if value is None else as_text(value, name).strip()
+
+
+def _no_column(name: str, columns: Sequence[str], where: str) -> DataError:
+    fix = f"say which with --map {name}=COLUMN; {suggestion(name, columns)}"
+    return DataError(f"no column for the {name}", where=where, fix=fix)
+
+
+def _file_notices(opened: _Opened, given: Input) -> list[str]:
+    notices = []
+    if not given.split and "split" not in opened.columns:
+        change = f"write SPLIT={given.path.name} to change"
+        notices.append(f"{given.path} is taken as split {opened.split!r} ({change})")
+    if not any(name in opened.columns for name in WITHHOLDABLE):
+        notices.append(f"{given.path} has no column for answers (--map answer=… if it has)")
+    if "label" in opened.columns and not {"choices", "answer", "answers"} & opened.columns.fields:
+        notices.append(f"{given.path} has no choices: the label is taken as the answer")
+    return notices
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `vqa prepare table`."""
+    parser.description = (
+        "Your own data set: JSON (a list of objects), JSON Lines, CSV, TSV or Parquet, plain or\n"
+        "gzipped. Columns are found by their usual names, or named with --map. A label is the\n"
+        "right choice's position from 0, its letter or its text. Without a split column or\n"
+        "SPLIT=FILE everything is 'train'; --split-by-image draws splits."
+    )
+    parser.epilog = (
+        "example: vqa prepare table train=a.json test=b.json --map image=image_name\n"
+        "         --map choices=option_a,option_b,option_c --images pictures --to STORE"
+    )
+    add = parser.add_argument
+    add("inputs", nargs="+", metavar="[SPLIT=]FILE", help="the files, each with a split or not")
+    add("--map", action="append", default=[], metavar="FIELD=COLUMN[,COLUMN…]",
+        help=f"where a field stands: {', '.join(SYNONYMS)}; image.path goes into an object")  # fmt: skip
+    add("--images", type=Path, metavar="DIR",
+        help="folder that the images' names are relative to (default: the file's)")  # fmt: skip
+    add("--separator", metavar="TEXT", help="between several answers or choices in one cell")
+    add("--label-is", choices=LABELS, default="auto",
+        help="how a label names the right choice (default: any way that is clear)")  # fmt: skip
+    add("--records", metavar="KEY", help="the list of records in a JSON object of several lists")
+
+
+def from_args(args: argparse.Namespace) -> Table:
+    """The source that the command line describes; tells on stderr what it guessed.
+
+    Raises:
+        InputError: a mapping that cannot be read, a missing column, a file of no known kind.
+    """
+    table = Table(
+        inputs=[_input(text) for text in args.inputs],
+        mapping=parse_map(args.map),
+        images=args.images,
+        answers=AnswerReader(args.separator, args.label_is),
+        records=args.records,
+        pictures=not getattr(args, "text_only", False),
+    )
+    for notice in table.notices():
+        print(f"note: {notice}", file=sys.stderr)
+    return table
+
+
+def _input(text: str) -> Input:
+    assigned = _ASSIGNED.fullmatch(text)
+    if assigned is None or Path(text).exists():
+        return Input(Path(text))
+    return Input(Path(assigned[2]), assigned[1])

@@ -1,0 +1,270 @@
+"""Reading a person's own records: a JSON list, JSON Lines, CSV, TSV or Parquet, one at a time."""
+
+from __future__ import annotations
+
+import csv
+import json
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import Any, Protocol
+
+from vqa.data.sources.files import kind_of, open_text, read_json, read_lines
+from vqa.data.sources.layouts import looks_like
+from vqa.errors import DataError
+
+LOOKED_AT = 100
+"""Records whose keys are the columns of a JSON file."""
+
+_DELIMITERS = (",", "\t", ";", "|")
+_SUFFIXES = {
+    ".json": "json",
+    ".jsonl": "lines",
+    ".ndjson": "lines",
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".tab": "tsv",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+}
+
+
+@dataclass(frozen=True)
+class Broken:
+    """Stands for a record that is no object; `reason` says what it is."""
+
+    reason: str
+
+
+Record = dict[str, Any] | Broken
+
+
+class TableFile(Protocol):
+    """A file of records."""
+
+    @property
+    def path(self) -> Path:
+        """Where it lies."""
+        ...
+
+    def columns(self) -> list[str]:
+        """The names of the columns, in their order."""
+        ...
+
+    def records(self) -> Iterator[tuple[str, Record]]:
+        """Yield every record once with its place in the file ("line 3")."""
+        ...
+
+
+def open_table(path: Path, key: str | None = None) -> TableFile:
+    """The file at `path`, by its suffix; `.gz` may follow it.
+
+    Args:
+        path: the file.
+        key: where a JSON object holds its list of records; needed only where it has several lists.
+
+    Raises:
+        DataError: it is not there, empty, or of an unknown kind.
+    """
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    if suffixes and suffixes[-1] == ".gz":
+        suffixes.pop()
+    kind = _SUFFIXES.get(suffixes[-1] if suffixes else "")
+    if kind is None:
+        raise DataError(
+            "unknown kind of file", where=str(path), fix=f"known suffixes: {', '.join(_SUFFIXES)}"
+        )
+    if kind == "parquet":
+        return ParquetFile(path)
+    head = _first_lines(path)
+    if kind in ("csv", "tsv"):
+        return DelimitedFile(path, "\t" if kind == "tsv" else _delimiter(head[0]))
+    lines = kind == "lines" or (len(head) == 2 and all(_is_object(line) for line in head))
+    return JsonLinesFile(path) if lines else JsonFile(path, key)
+
+
+@dataclass(frozen=True)
+class JsonFile:
+    """A JSON list of objects, or an object that holds one."""
+
+    path: Path
+    key: str | None = None
+
+    def columns(self) -> list[str]:
+        """The keys of the first records."""
+        return _keys(self.records())
+
+    def records(self) -> Iterator[tuple[str, Record]]:
+        """Yield every record with its number from 0."""
+        for index, record in enumerate(self._list):
+            yield f"record {index}", _record(record)
+
+    @cached_property
+    def _list(self) -> list[Any]:
+        content = read_json(self.path)
+        if isinstance(content, list) and self.key is None:
+            return content
+        lists = _lists(content)
+        if self.key is None and len(lists) == 1:
+            return next(iter(lists.values()))
+        if self.key in lists:
+            return lists[self.key]
+        raise self._no_list(content, lists)
+
+    def _no_list(self, content: Any, lists: dict[str, Any]) -> DataError:
+        fix = "give a list of objects, one a question"
+        if lists:
+            fix = f"choose with --records KEY one of: {', '.join(lists)}"
+        what = "no list of records" if self.key is None else f"no list under {self.key!r}"
+        return DataError(
+            f"{what}; it looks like {looks_like(content)}", where=str(self.path), fix=fix
+        )
+
+
+@dataclass(frozen=True)
+class JsonLinesFile:
+    """One JSON object a line."""
+
+    path: Path
+
+    def columns(self) -> list[str]:
+        """The keys of the first records."""
+        return _keys(self.records())
+
+    def records(self) -> Iterator[tuple[str, Record]]:
+        """Yield every record with the number of its line from 1."""
+        for number, line in read_lines(self.path):
+            yield f"line {number}", _parsed(line)
+
+
+@dataclass(frozen=True)
+class DelimitedFile:
+    """CSV or TSV with a header."""
+
+    path: Path
+    delimiter: str
+
+    def columns(self) -> list[str]:
+        """The header."""
+        return next(self._lines())[1]
+
+    def records(self) -> Iterator[tuple[str, Record]]:
+        """Yield every record with the number of its last line from 1."""
+        lines = self._lines()
+        names = next(lines)[1]
+        for number, cells in lines:
+            if cells:
+                yield f"line {number}", _row(names, cells)
+
+    def _lines(self) -> Iterator[tuple[int, list[str]]]:
+        """Every line's cells, the header's first."""
+        done = 0
+        try:
+            with open_text(self.path) as file:
+                reader = csv.reader(file, delimiter=self.delimiter, strict=True)
+                names = self._header(next(reader, []))
+                yield reader.line_num, names
+                for cells in reader:
+                    done = reader.line_num
+                    yield done, cells
+        except (csv.Error, OSError, EOFError, zlib.error, ValueError) as error:
+            raise DataError(f"damaged after line {done} ({error})", where=str(self.path)) from error
+
+    def _header(self, cells: list[str]) -> list[str]:
+        names = [name.strip() for name in cells]
+        if not any(names):
+            raise DataError("no header", where=str(self.path), fix="name the columns in line 1")
+        twice = {name for name in names if names.count(name) > 1}
+        if twice:
+            raise DataError(f"two columns {sorted(twice)[0]!r}", where=str(self.path))
+        return names
+
+
+@dataclass(frozen=True)
+class ParquetFile:
+    """A Parquet file, read in batches."""
+
+    path: Path
+    batch_size: int = 1024
+
+    def columns(self) -> list[str]:
+        """The names of the schema."""
+        return list(self._open().schema_arrow.names)
+
+    def records(self) -> Iterator[tuple[str, Record]]:
+        """Yield every record with its number from 0."""
+        file, index = self._open(), 0
+        for batch in file.iter_batches(batch_size=self.batch_size):
+            for record in batch.to_pylist():
+                yield f"row {index}", record
+                index += 1
+
+    def _open(self) -> Any:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            return pq.ParquetFile(self.path)
+        except FileNotFoundError:
+            raise DataError("no such file", where=str(self.path)) from None
+        except (OSError, pa.ArrowException) as error:
+            raise DataError(f"not a Parquet file ({error})", where=str(self.path)) from error
+
+
+def _first_lines(path: Path) -> list[str]:
+    """Up to two lines that are not blank.
+
+    Raises:
+        DataError: there is none.
+    """
+    head = [line for _, line in islice(read_lines(path), 2)]
+    if not head:
+        raise DataError("empty file", where=str(path))
+    return head
+
+
+def _delimiter(header: str) -> str:
+    """The one of the usual delimiters that stands most often in the header."""
+    return max(_DELIMITERS, key=header.count)
+
+
+def _is_object(line: str) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _lists(content: Any) -> dict[str, list[Any]]:
+    """The lists of objects that an object holds, by key."""
+    entries = content.items() if isinstance(content, dict) else ()
+    return {key: v for key, v in entries if isinstance(v, list) and v and isinstance(v[0], dict)}
+
+
+def _keys(records: Iterator[tuple[str, Record]]) -> list[str]:
+    first = [record for _, record in islice(records, LOOKED_AT)]
+    return list(dict.fromkeys(k for record in first if isinstance(record, dict) for k in record))
+
+
+def _record(value: Any) -> Record:
+    return (
+        value
+        if isinstance(value, dict)
+        else Broken(f"an object was expected, not {kind_of(value)}")
+    )
+
+
+def _parsed(line: str) -> Record:
+    try:
+        return _record(json.loads(line))
+    except (ValueError, RecursionError) as error:
+        return Broken(f"not JSON ({error})")
+
+
+def _row(names: list[str], cells: list[str]) -> Record:
+    if len(cells) != len(names):
+        return Broken(f"{len(cells)} cells, but the header has {len(names)}")
+    return dict(zip(names, cells, strict=True))
