@@ -69,15 +69,18 @@ def prepare(
             `to` is taken.
     """
     keep = _Keep(link=link_images, pictures=not text_only, limits=limits)
-    with StoreWriter(Path(to), overwrite=overwrite) as writer:
-        with warnings.catch_warnings(), _Pictures(writer, keep, threads) as pictures:
-            warnings.filterwarnings("ignore", module="PIL")
+    try:
+        with StoreWriter(Path(to), overwrite=overwrite) as writer:
             tally = _Tally(writer, progress)
-            judged = Withheld(max_bad).sift(_judged(tally.reading(source.rows())))
-            for row in _settled(judged, pictures):
-                tally.add(row)
-        tally.close(max_bad)
-        return writer.commit(name or type(source).__name__, text_only=text_only)
+            with warnings.catch_warnings(), _Pictures(writer, keep, threads) as pictures:
+                warnings.filterwarnings("ignore", module="PIL")
+                judged = Withheld(max_bad).sift(_judged(tally.reading(source.rows())))
+                for row in _settled(judged, pictures):
+                    tally.add(row)
+            tally.close(max_bad)
+            return writer.commit(name or type(source).__name__, text_only=text_only)
+    except OSError as error:
+        raise DataError(f"cannot write the store ({error.strerror})", where=str(to)) from error
 
 
 class _Tally:
@@ -161,6 +164,8 @@ class _Keep:
 
     def check(self, image: ImageInput) -> tuple[ImageInfo, bytes]:
         """Read and decode, in a thread."""
+        if self.link and image.path is not None:
+            _check_name(image.path)
         data = read_image(image, self.limits)
         where = "" if image.path is None else str(image.path)
         return check_image(data, limits=self.limits, where=where), data
@@ -244,3 +249,11 @@ class _Pictures:
 def _identity(image: ImageInput) -> str | int:
     """Tells two pictures under one id apart."""
     return str(image.path) if image.data is None else hash(image.data)
+
+
+def _check_name(path: Path) -> None:
+    """A path that is kept must be text."""
+    try:
+        str(path.resolve()).encode()
+    except UnicodeEncodeError:
+        raise DataError("the file's name is not UTF-8", where=repr(str(path))) from None

@@ -10,6 +10,7 @@ STORE/
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import itertools
@@ -32,6 +33,8 @@ from vqa.data.record import BadRow, Example
 from vqa.errors import DataError
 
 FORMAT_VERSION = 1
+FLUSH_BYTES = 32_000_000
+"""Pictures are written out at the latest when so many bytes wait."""
 
 EXAMPLE_FEATURES = Features(
     {
@@ -193,11 +196,9 @@ class StoreWriter:
     """
 
     def __init__(self, path: Path, *, overwrite: bool = False) -> None:
-        self.path = path
-        if path.exists() and not (overwrite and (path / "store.json").exists()):
-            raise DataError(
-                "already exists", where=str(path), fix="choose another --to, or --overwrite a store"
-            )
+        self.path, self._overwrite = path, overwrite
+        self._check_free()
+        self._made = [folder for folder in path.parents if not folder.exists()]
         path.parent.mkdir(parents=True, exist_ok=True)
         self._temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
         self._examples = ArrowWriter(
@@ -206,7 +207,10 @@ class StoreWriter:
         self._images = ArrowWriter(
             path=str(self._temporary / "images.arrow"), features=IMAGE_FEATURES
         )
-        self._rejected = (self._temporary / "rejected.jsonl").open("w", encoding="utf-8")
+        self._rejected = (self._temporary / "rejected.jsonl").open(
+            "w", encoding="utf-8", errors="backslashreplace"
+        )
+        self._waiting_bytes = 0
         self._digest = hashlib.sha256()
         self._splits: Counter[str] = Counter()
         self._counts: Counter[str] = Counter()
@@ -223,6 +227,9 @@ class StoreWriter:
         for file in (self._examples, self._images, self._rejected):
             file.close()
         shutil.rmtree(self._temporary, ignore_errors=True)
+        for folder in self._made:
+            with contextlib.suppress(OSError):  # it holds the store
+                folder.rmdir()
 
     def add_example(self, example: Example) -> None:
         """Append one example."""
@@ -254,6 +261,10 @@ class StoreWriter:
             }
         )
         self._counts["images"] += 1
+        self._waiting_bytes += len(data or b"")
+        if self._waiting_bytes > FLUSH_BYTES:
+            self._images.write_examples_on_file()
+            self._waiting_bytes = 0
 
     def reject(self, row: BadRow) -> None:
         """Note a record that is not used."""
@@ -279,14 +290,24 @@ class StoreWriter:
         self._move()
         return Store(self.path, manifest)
 
+    def _check_free(self) -> None:
+        if self.path.exists() and not (self._overwrite and (self.path / "store.json").exists()):
+            raise DataError(
+                "already exists",
+                where=str(self.path),
+                fix="choose another --to, or --overwrite a store",
+            )
+
     def _move(self) -> None:
         """Put the finished store in place; one that stood there goes only then."""
+        self._check_free()
         old = self._temporary.with_name(f"{self._temporary.name}.old")
         if self.path.exists():
             self.path.rename(old)
         try:
             self._temporary.rename(self.path)
         except OSError:
-            old.rename(self.path)
+            if old.exists():
+                old.rename(self.path)
             raise
         shutil.rmtree(old, ignore_errors=True)
