@@ -150,6 +150,37 @@ def test_encoded_pictures_give_the_same_answers(
     assert torch.equal(whole.scores, cached.scores)
 
 
+@pytest.mark.parametrize("head", ["classifier", "chooser"])
+@pytest.mark.parametrize("attention", ["none", "soft", "stacked"])
+@pytest.mark.parametrize("question_encoder", ["rnn", "gru", "lstm"])
+def test_no_tensor_is_made_on_another_device(
+    question_encoder: str,
+    attention: str,
+    head: str,
+    images: Tensor,
+    image_of_question: Tensor,
+    words: PackedSequence,
+    choices: Choices,
+    targets: Targets,
+) -> None:
+    """On the device without storage any tensor of the CPU would be refused."""
+    fields = {"question_encoder": question_encoder, "attention": attention, "head": head}
+    network = ModelConfig.model_validate({**fields, "coordinates": True}).build(SIZES).to("meta")
+    there = Choices(_elsewhere(choices.words), *(part.to("meta") for part in choices[1:]))
+    output = network(images.to("meta"), image_of_question.to("meta"), _elsewhere(words), there)
+    loss = network.head.loss(output.scores, Targets(*(t.to("meta") for t in targets)), there)
+    loss.backward()
+    assert loss.is_meta
+    assert network.head.choice_scores(output.scores, there).is_meta
+    assert output.text.vector.is_meta
+
+
+def _elsewhere(packed: PackedSequence) -> PackedSequence:
+    """As on a GPU: the data there, the batch sizes here."""
+    data, sizes, *order = packed
+    return PackedSequence(data.to("meta"), sizes, *(indices.to("meta") for indices in order))
+
+
 def test_coordinates_run_from_the_top_left() -> None:
     places = grid_coordinates((2, 3))[0]
     assert places.tolist() == [[-1, -1], [0, -1], [1, -1], [-1, 1], [0, 1], [1, 1]]

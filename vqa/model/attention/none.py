@@ -28,7 +28,7 @@ class GridMean(Attention):
         image_of_question: Int[Tensor, " batch"],
     ) -> Attended:
         """Pool once an image, then hand the vector to each of its questions."""
-        return Attended(grid.mean(dim=1)[image_of_question])
+        return Attended(grid.mean(dim=1).index_select(0, image_of_question))
 
 
 class FlattenedGrid(Attention):
@@ -57,4 +57,4 @@ class FlattenedGrid(Attention):
         image_of_question: Int[Tensor, " batch"],
     ) -> Attended:
         """Row by row, channels innermost."""
-        return Attended(grid.flatten(1)[image_of_question])
+        return Attended(grid.flatten(1).index_select(0, image_of_question))

@@ -41,9 +41,11 @@ class SoftAttention(Attention):
         image_of_question: Int[Tensor, " batch"],
     ) -> Attended:
         """Weigh each question's grid; the grid is projected once an image."""
-        projected = self.project_image(grid)[image_of_question]  # [batch, positions, hidden]
+        projected = self.project_image(grid).index_select(
+            0, image_of_question
+        )  # [batch, positions, hidden]
         asked = self.project_question(question.vector)[:, None]  # [batch, 1, hidden]
         scores = self.score(self.meet(projected + asked))  # [batch, positions, glimpses]
         weights = torch.softmax(scores.float(), dim=1).transpose(1, 2)
-        seen = torch.bmm(weights.to(grid.dtype), grid[image_of_question])
+        seen = torch.bmm(weights.to(grid.dtype), grid.index_select(0, image_of_question))
         return Attended(seen.flatten(1), weights)

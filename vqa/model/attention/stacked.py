@@ -28,9 +28,12 @@ class Hop(nn.Module):
         image_of_question: Int[Tensor, " batch"],
     ) -> tuple[Float[Tensor, "batch dim"], Float[Tensor, "batch 1 positions"]]:
         """The refined query, and where it looked."""
-        met = self.project_grid(grid)[image_of_question] + self.project_query(query)[:, None]
+        met = (
+            self.project_grid(grid).index_select(0, image_of_question)
+            + self.project_query(query)[:, None]
+        )
         weights = torch.softmax(self.score(met.tanh()).float(), dim=1).transpose(1, 2)
-        seen = torch.bmm(weights.to(grid.dtype), grid[image_of_question])[:, 0]
+        seen = torch.bmm(weights.to(grid.dtype), grid.index_select(0, image_of_question))[:, 0]
         return query + seen, weights
 
 

@@ -44,8 +44,8 @@ class ChooserHead(Head):
                 where="model.head",
                 fix="use the classifier, or data with choices",
             )
-        asked = self.project_fused(fused)[choices.question]
-        offered = self.project_choice(choice_vectors)[choices.text]
+        asked = self.project_fused(fused).index_select(0, choices.question)
+        offered = self.project_choice(choice_vectors).index_select(0, choices.text)
         scores: Tensor = self.score(asked * offered)[:, 0]
         return scores
 
