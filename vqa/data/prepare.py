@@ -80,7 +80,9 @@ def prepare(
             tally.close(max_bad)
             return writer.commit(name or type(source).__name__, text_only=text_only)
     except OSError as error:
-        raise DataError(f"cannot write the store ({error.strerror})", where=str(to)) from error
+        raise DataError(
+            f"cannot write the store ({error.strerror or error})", where=str(to)
+        ) from error
 
 
 class _Tally:
