@@ -238,7 +238,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("inputs", nargs="+", metavar="[SPLIT=]FILE", help="the files, each with a split or not")
     add("--map", action="append", default=[], metavar="FIELD=COLUMN[,COLUMN…]",
-        help=f"where a field stands: {', '.join(SYNONYMS)}; image.path goes into an object")  # fmt: skip
+        help=f"where a field stands: {', '.join(SYNONYMS)}; image.path is path in image")  # fmt: skip
     add("--images", type=Path, metavar="DIR",
         help="folder that the images' names are relative to (default: the file's)")  # fmt: skip
     add("--separator", metavar="TEXT", help="between several answers or choices in one cell")

@@ -196,11 +196,16 @@ class ParquetFile:
 
     def records(self) -> Iterator[tuple[str, Record]]:
         """Yield every record with its number from 0."""
+        import pyarrow as pa
+
         file, index = self._open(), 0
-        for batch in file.iter_batches(batch_size=self.batch_size):
-            for record in batch.to_pylist():
-                yield f"row {index}", record
-                index += 1
+        try:
+            for batch in file.iter_batches(batch_size=self.batch_size):
+                for record in batch.to_pylist():
+                    yield f"row {index}", record
+                    index += 1
+        except (OSError, pa.ArrowException) as error:
+            raise DataError(f"damaged after row {index} ({error})", where=str(self.path)) from error
 
     def _open(self) -> Any:
         import pyarrow as pa

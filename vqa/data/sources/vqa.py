@@ -289,15 +289,13 @@ def _read(file: Path, key: str) -> dict[str, Any]:
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of `vqa prepare vqa`."""
     parser.description = (
-        "VQA v1 and v2: open-ended, and v1's multiple choice. Give each option once per split; "
-        "files given without an option are told apart by their content. "
-        "The k-th --annotations belongs to the k-th --questions, so a split whose answers are "
-        "withheld comes last."
+        "VQA v1 and v2: open-ended, and v1's multiple choice. Give each option once per split; files\n"
+        "given without an option are told apart by their content. The k-th --annotations belongs to\n"
+        "the k-th --questions, so a split whose answers are withheld comes last."
     )
     parser.epilog = (
-        "example: vqa prepare vqa --questions train_questions.json --annotations "
-        "train_annotations.json --questions val_questions.json.gz --annotations "
-        "val_annotations.json.gz --images coco --to STORE"
+        "example: vqa prepare vqa --questions train_q.json --annotations train_a.json\n"
+        "         --questions val_q.json.gz --annotations val_a.json.gz --images coco --to STORE"
     )
     repeat: dict[str, Any] = {"action": "extend", "nargs": "+", "default": []}
     parser.add_argument(
