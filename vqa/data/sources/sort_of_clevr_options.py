@@ -13,11 +13,14 @@ PUBLISHED: Mapping[str, int] = {"train": 9800, "test": 200}
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add them."""
-    for split, images in PUBLISHED.items():
+    parser.add_argument(
+        "--images", type=int, default=sum(PUBLISHED.values()), metavar="N",
+        help="98 %% of them to train on, 2 %% to test on (published and default: 10,000)",
+    )  # fmt: skip
+    for split in PUBLISHED:
         parser.add_argument(
-            f"--{split}", type=int, default=images, metavar="N",
-            help=f"images to {split} on (published and default: {images:,})",
-        )  # fmt: skip
+            f"--{split}", type=int, metavar="N", help=f"images to {split} on, instead"
+        )
 
 
 def from_args(args: argparse.Namespace) -> SortOfClevr:
@@ -26,7 +29,10 @@ def from_args(args: argparse.Namespace) -> SortOfClevr:
     Raises:
         InputError: less than no image in a split, or no image at all.
     """
-    images = {split: getattr(args, split) for split in PUBLISHED}
+    test = args.images // 50
+    images = {"train": args.images - test, "test": test}
+    given = {split: getattr(args, split) for split in PUBLISHED}
+    images |= {split: count for split, count in given.items() if count is not None}
     if not any(images.values()):
-        raise InputError("no images", where="--train, --test", fix="ask for 1 or more")
+        raise InputError("no images", where="--images", fix="ask for 1 or more")
     return SortOfClevr(images, args.seed)
