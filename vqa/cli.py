@@ -1,0 +1,81 @@
+"""The `vqa` command: parses words, imports the room that does the work, and turns errors into one line."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import importlib
+import sys
+from collections.abc import Sequence
+
+import vqa
+from vqa.errors import VQAError
+
+COMMANDS = {
+    "prepare": "make a store of a data set",
+    "inspect": "say what is in a store",
+    "train": "train an experiment here and now",
+    "evaluate": "score a trained model on a split",
+    "score": "score a result file, without a model",
+    "compare": "compare runs, with paired statistics",
+    "ask": "ask a trained model about a picture",
+    "export": "copy a trained model out of its run",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code: 0 done, 2 bad input, 1 anything else."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words or words[0].startswith("-") or words[0] not in COMMANDS:
+        return _outline(words)
+    try:
+        return _run(words[0], words[1:])
+    except VQAError as error:
+        print(f"vqa: {error}", file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 1
+    except KeyboardInterrupt:
+        print("vqa: interrupted", file=sys.stderr)
+        return 1
+
+
+def _run(name: str, words: Sequence[str]) -> int:
+    """Parse and run one command; options may stand anywhere among its arguments."""
+    module = importlib.import_module(f"vqa.commands.{name}")
+    summary = COMMANDS[name]
+    parser = argparse.ArgumentParser(
+        prog=f"vqa {name}", description=summary[:1].upper() + summary[1:] + "."
+    )
+    module.configure(parser)
+    try:
+        args = parser.parse_intermixed_args(words)
+    except TypeError:  # a command with commands of its own
+        args = parser.parse_args(words)
+    return int(module.run(args))
+
+
+def _outline(words: Sequence[str]) -> int:
+    """Help, the version, or the nearest command to one that does not exist."""
+    parser = argparse.ArgumentParser(
+        prog="vqa",
+        description="Train and evaluate visual question answering.",
+        epilog="`vqa COMMAND --help` tells a command's arguments.",
+    )
+    parser.add_argument("--version", action="version", version=f"vqa {vqa.__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND")
+    for name, summary in COMMANDS.items():
+        commands.add_parser(name, help=summary)
+    if words and not words[0].startswith("-"):
+        near = difflib.get_close_matches(words[0], COMMANDS, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(COMMANDS)}"
+        print(f"vqa: no command {words[0]!r}{hint}", file=sys.stderr)
+        return 2
+    parser.parse_args(words)
+    parser.print_help()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,55 @@
+"""vqa train CONFIG [key.path=value …] --run DIR"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument("config", type=Path, help="an experiment, in YAML")
+    parser.add_argument("overrides", nargs="*", metavar="key.path=value", help="changes to it")
+    parser.add_argument(
+        "--run",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="where the run goes; resumed if unfinished",
+    )
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train; 0 where the run succeeded."""
+    from vqa.config import load_experiment
+
+    experiment = load_experiment(args.config, args.overrides)
+    from vqa.training.directory import SUCCEEDED, RunDirectory
+    from vqa.training.result import is_finished
+    from vqa.training.run import train
+
+    directory = RunDirectory(args.run)
+    finished = directory.experiment_file.exists() and is_finished(directory)
+    result = train(experiment, args.run)
+    if finished:
+        print(f"vqa: {args.run} had finished before; nothing was trained", file=sys.stderr)
+    if args.json:
+        print(json.dumps(result.fields, ensure_ascii=False, indent=2))
+    elif result.status == SUCCEEDED:
+        print(summary(args.run, result.fields))
+    else:
+        print(
+            f"vqa: {result.status}; the same command goes on from the last checkpoint",
+            file=sys.stderr,
+        )
+    return 0 if result.status == SUCCEEDED else 1
+
+
+def summary(run_dir: Path, fields: dict[str, object]) -> str:
+    """The result as a few lines."""
+    from vqa.commands.table import figures
+
+    return f"{run_dir}: succeeded\n{figures(fields)}"

@@ -1,0 +1,351 @@
+"""The one schema of an experiment: a short YAML file, `key.path=value` overrides, and errors that say what to do.
+
+Nothing here imports torch, so that a wrong experiment is refused before anything heavy is loaded.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from vqa.errors import ConfigError
+from vqa.model.brick import from_name
+from vqa.model.config import ModelConfig
+
+
+class Section(BaseModel):
+    """A frozen, closed part of an experiment."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _pair(value: Any) -> Any:
+    """Let a square size be written as one number."""
+    return (value, value) if isinstance(value, int) else value
+
+
+class Augmentation(Section):
+    """Changes to a training picture that leave the answers true. Which ones do depends on the questions:
+    a flip makes "left" wrong, so everything is off by default.
+
+    Attributes:
+        horizontal_flip, vertical_flip: mirror with probability ½.
+        quarter_turns: rotate by 0, 90, 180 or 270 degrees (square pictures only).
+        shift: move by up to this many pixels each way; the edge is repeated.
+    """
+
+    horizontal_flip: bool = False
+    vertical_flip: bool = False
+    quarter_turns: bool = False
+    shift: int = Field(default=0, ge=0, le=512)
+
+
+class DataConfig(Section):
+    """What is learnt from.
+
+    Attributes:
+        store: a prepared store.
+        train_split: the split whose questions train the network and make the vocabularies.
+        validation_split: the split that chooses the best checkpoint; `none` trains to the end;
+            `auto` takes `val`, `valid` or `validation` where the store has one.
+        fraction: share of the training images that is used (chosen by seed), for learning curves.
+        batch_size: questions an optimiser step, over all processes together.
+        group_by_image: put the questions of an image into one batch, so that each image is encoded once.
+        image_size: height and width that pictures are brought to, in pixels.
+        resize: `stretch`, `fit` (letterbox) or `crop` (centre).
+        augmentation: changes to training pictures that leave the answers true.
+        min_word_count: rarer words become the unknown word.
+        max_answers: size of the answer vocabulary (the most frequent answers).
+        resident: keep decoded pictures on the device (`auto`: where they fit half of what is free).
+        workers: decoding processes when pictures are not resident.
+    """
+
+    store: Path
+    train_split: str = "train"
+    validation_split: str = "auto"
+    fraction: float = Field(default=1.0, gt=0, le=1)
+    batch_size: int = Field(default=256, ge=1, le=1_000_000)
+    group_by_image: bool = False
+    image_size: Annotated[tuple[int, int], BeforeValidator(_pair)] = (64, 64)
+    resize: Literal["stretch", "fit", "crop"] = "stretch"
+    augmentation: Augmentation = Augmentation()
+    min_word_count: int = Field(default=1, ge=1)
+    max_answers: int = Field(default=3000, ge=1)
+    resident: Literal["auto", "always", "never"] = "auto"
+    workers: int = Field(default=1, ge=0, le=256)
+
+    @model_validator(mode="after")
+    def _check(self) -> DataConfig:
+        height, width = self.image_size
+        if not (8 <= height <= 4096 and 8 <= width <= 4096):
+            raise ValueError("image_size: each side lies between 8 and 4096")
+        if self.augmentation.quarter_turns and height != width:
+            raise ValueError("augmentation.quarter_turns needs a square image_size")
+        return self
+
+
+class Schedule(Section):
+    """How the learning rate moves: linear warm-up over `warmup_steps`, then constant, a cosine down to
+    `final_ratio` of the peak at the last step, or times `gamma` every `step_epochs` epochs."""
+
+    name: Literal["constant", "cosine", "step"] = "constant"
+    warmup_steps: int = Field(default=0, ge=0)
+    final_ratio: float = Field(default=0.0, ge=0, le=1)
+    step_epochs: int = Field(default=10, ge=1)
+    gamma: float = Field(default=0.1, gt=0, le=1)
+
+
+class OptimizerConfig(Section):
+    """torch.optim's own names; `momentum` is SGD's, `betas` and `eps` are Adam's and AdamW's."""
+
+    name: Literal["adam", "adamw", "sgd"] = "adam"
+    lr: float = Field(default=1e-3, gt=0, le=100)
+    weight_decay: float = Field(default=0.0, ge=0)
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = Field(default=1e-8, gt=0)
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    schedule: Annotated[Schedule, BeforeValidator(from_name)] = Schedule()
+
+
+class EarlyStopping(Section):
+    """Stop after `patience` validations without a gain of more than `min_delta` points; 0 never stops."""
+
+    patience: int = Field(default=0, ge=0)
+    min_delta: float = Field(default=0.0, ge=0)
+
+
+class TrainerConfig(Section):
+    """Lightning's own names, and three of ours.
+
+    Attributes:
+        early_stopping: on validation accuracy.
+        checkpoint_every_n_steps: also save within an epoch; 0 saves at the end of each epoch alone.
+        diagnostics: log gradient norm by time step and forget gates every `log_every_n_steps`.
+    """
+
+    accelerator: Literal["auto", "cpu", "gpu"] = "auto"
+    devices: int = Field(default=1, ge=1, le=1024)
+    num_nodes: int = Field(default=1, ge=1, le=1024)
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    max_epochs: int = Field(default=10, ge=1, le=100_000)
+    max_steps: int = Field(default=-1, ge=-1)
+    gradient_clip_val: float | None = Field(default=None, gt=0)
+    accumulate_grad_batches: int = Field(default=1, ge=1)
+    log_every_n_steps: int = Field(default=50, ge=1)
+    check_val_every_n_epoch: int = Field(default=1, ge=1)
+    early_stopping: EarlyStopping = EarlyStopping()
+    checkpoint_every_n_steps: int = Field(default=0, ge=0)
+    diagnostics: bool = True
+
+    @model_validator(mode="before")
+    @classmethod
+    def _precision_shorthand(cls, fields: Any) -> Any:
+        if isinstance(fields, Mapping) and str(fields.get("precision")) == "32":
+            return {**fields, "precision": "32-true"}
+        return fields
+
+
+class EvaluationConfig(Section):
+    """How the trained model is scored.
+
+    Attributes:
+        split: the split that is scored; `auto` takes `test`, else validation, else training.
+        protocol: a protocol's name and version; `auto` chooses by the data: multiple choice where there
+            are choices, VQA accuracy for ten answers, else exact match.
+        batch_size: questions a forward pass; changes no figure.
+        out_of_vocabulary: what a choice outside the answer vocabulary gets from a classifier.
+    """
+
+    split: str = "auto"
+    protocol: str = "auto"
+    batch_size: int = Field(default=1024, ge=1)
+    out_of_vocabulary: Literal["mask", "count-wrong"] = "mask"
+
+
+class TrackingConfig(Section):
+    """W&B mirrors the journal; it is never needed."""
+
+    wandb: Literal["off", "offline", "online"] = "off"
+    project: str = "vqa"
+    entity: str | None = None
+    group: str | None = None
+    tags: tuple[str, ...] = ()
+    samples: int = Field(default=32, ge=0, le=1000)
+
+
+class Experiment(Section):
+    """Everything that decides a run's result."""
+
+    schema_version: Literal[1] = 1
+    data: DataConfig
+    model: ModelConfig = ModelConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    trainer: TrainerConfig = TrainerConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+    tracking: TrackingConfig = TrackingConfig()
+    seed: int = Field(default=0, ge=0, lt=2**31)
+
+    @model_validator(mode="after")
+    def _check(self) -> Experiment:
+        processes = self.trainer.devices * self.trainer.num_nodes
+        if self.data.batch_size % processes:
+            raise ValueError(
+                f"data.batch_size {self.data.batch_size} does not divide among {processes} processes"
+            )
+        return self
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain YAML and JSON types, complete."""
+        return self.model_dump(mode="json")
+
+    def to_yaml(self) -> str:
+        """The resolved experiment as a file that can be run alone."""
+        return yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True)
+
+    def digest(self) -> str:
+        """SHA-256 of what decides the result: everything but `tracking`."""
+        fields = {key: value for key, value in self.to_dict().items() if key != "tracking"}
+        return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
+
+
+def load_experiment(path: Path | str, overrides: Sequence[str] = ()) -> Experiment:
+    """Read an experiment from YAML and apply `key.path=value` overrides in order.
+
+    Raises:
+        ConfigError: the file cannot be read, or a key or a value does not fit the schema.
+    """
+    fields = read_yaml(Path(path))
+    for override in overrides:
+        _apply(fields, override)
+    return parse_experiment(fields, where=str(path))
+
+
+def parse_experiment(fields: Mapping[str, Any], where: str = "experiment") -> Experiment:
+    """Check plain fields against the schema; every fault is named with its key path."""
+    try:
+        return Experiment.model_validate(fields)
+    except ValidationError as error:
+        raise ConfigError("; ".join(_explain(error)), where=where) from None
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a YAML mapping; no tags, no objects, no repeated keys."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise ConfigError("no such file", where=str(path)) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot be read ({error})", where=str(path)) from None
+    try:
+        fields = yaml.load(text, Loader=_UniqueKeyLoader)  # a subclass of SafeLoader
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise ConfigError(
+            f"not valid YAML: {' '.join(str(error).split())}", where=str(path)
+        ) from None
+    if not isinstance(fields, dict):
+        raise ConfigError(
+            "an experiment is a mapping of sections", where=str(path), fix="begin with `data:`"
+        )
+    return fields
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """A safe loader that refuses a key written twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Build the mapping, or name the key and line that repeats."""
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, str | int | float | bool):
+                raise yaml.YAMLError(f"a key must be a word, line {key_node.start_mark.line + 1}")
+            if key in seen:
+                raise yaml.YAMLError(
+                    f"key {key!r} stands twice, line {key_node.start_mark.line + 1}"
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def _apply(fields: dict[str, Any], override: str) -> None:
+    """Set one `key.path=value`; a brick written as a name becomes a mapping when a field of it is set."""
+    path, separator, text = override.partition("=")
+    keys = path.strip().split(".")
+    if not separator or not all(keys):
+        raise ConfigError("an override is written key.path=value", where=override)
+    node = fields
+    for key in keys[:-1]:
+        child = node.get(key)
+        child = {"name": child} if isinstance(child, str) else child
+        if child is None:
+            child = {}
+        if not isinstance(child, dict):
+            raise ConfigError(f"{key!r} holds a value, not a section", where=override)
+        node[key] = child
+        node = child
+    try:
+        node[keys[-1]] = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"not a YAML value: {text!r}", where=path) from error
+
+
+def _explain(error: ValidationError) -> Iterable[str]:
+    """One sentence a fault, with the key path and, for an unknown key or name, the nearest known one."""
+    for fault in error.errors():
+        path, known = _locate(fault["loc"])
+        if fault["type"] == "extra_forbidden":
+            yield f"{path}: no such key{_did_you_mean(str(fault['loc'][-1]), known)}"
+        elif fault["type"] == "union_tag_invalid":
+            context = fault["ctx"]
+            names = [name.strip(" '") for name in str(context["expected_tags"]).split(",")]
+            yield f"{path}: no {context['tag']!r}{_did_you_mean(str(context['tag']), names)}"
+        elif fault["type"] == "missing":
+            yield f"{path}: missing"
+        else:
+            message = fault["msg"].removeprefix("Value error, ")
+            message = message[:1].lower() + message[1:]
+            yield f"{path}: {message}" if path else message
+
+
+def _locate(loc: tuple[int | str, ...]) -> tuple[str, list[str]]:
+    """The key path as a user writes it (without pydantic's union tags), and the keys known beside its end."""
+    model: Any = Experiment
+    path: list[str] = []
+    known: list[str] = []
+    for part in loc:
+        members = _models_of(model)
+        tagged = [m for m in members if _tag(m) == part]
+        if len(members) > 1 and tagged:
+            model = tagged[0]
+            continue
+        fields = {name: info for m in members for name, info in m.model_fields.items()}
+        known = list(fields)
+        path.append(str(part))
+        model = fields[part].annotation if part in fields else None
+    return ".".join(path), known
+
+
+def _models_of(annotation: Any) -> list[type[BaseModel]]:
+    """The configuration classes that an annotation admits."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in get_args(annotation) for model in _models_of(part)]
+
+
+def _tag(model: type[BaseModel]) -> str | None:
+    name = model.model_fields.get("name")
+    return None if name is None else str(name.default)
+
+
+def _did_you_mean(word: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    if near:
+        return f"; did you mean {near[0]!r}?"
+    return f"; known: {', '.join(known)}" if known else ""

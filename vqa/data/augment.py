@@ -1,0 +1,51 @@
+"""Changes to training pictures, on the device, by one gather: mirror, quarter turn, shift."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Int, UInt8
+from torch import Tensor
+
+from vqa.config import Augmentation
+
+
+def augment(
+    images: UInt8[Tensor, "images 3 height width"], config: Augmentation, seed: Sequence[int]
+) -> UInt8[Tensor, "images 3 height width"]:
+    """Change every picture by its own draw; the same `seed` gives the same pictures on any device."""
+    if config == Augmentation():
+        return images
+    random = np.random.default_rng(seed)
+    count, _, height, width = images.shape
+    draws = random.random((4, count))
+    turned = torch.from_numpy(draws[0] < 0.5).to(images.device)
+    if (
+        config.quarter_turns
+    ):  # a transposition and the two flips give all four turns and their mirrors
+        images = torch.where(turned[:, None, None, None], images.transpose(2, 3), images)
+    flip_x = draws[1] < 0.5 if config.horizontal_flip else np.zeros(count, dtype=bool)
+    flip_y = draws[2] < 0.5 if config.vertical_flip else np.zeros(count, dtype=bool)
+    if config.quarter_turns and not (config.horizontal_flip or config.vertical_flip):
+        flip_x, flip_y = _pure_turns(draws[0] < 0.5, draws[3])
+    dy, dx = random.integers(-config.shift, config.shift + 1, (2, count))
+    rows = _positions(height, flip_y, dy).to(images.device)
+    columns = _positions(width, flip_x, dx).to(images.device)
+    picture = torch.arange(count, device=images.device)[:, None, None]
+    return images.permute(0, 2, 3, 1)[picture, rows[:, :, None], columns[:, None, :]].permute(
+        0, 3, 1, 2
+    )
+
+
+def _pure_turns(transposed: np.ndarray, draw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The flips that make a transposition a turn by ±90°, and its absence a turn by 0° or 180°."""
+    flip_x = draw < 0.5
+    return flip_x, np.where(transposed, ~flip_x, flip_x)
+
+
+def _positions(size: int, flip: np.ndarray, shift: np.ndarray) -> Int[Tensor, "images size"]:
+    """For every picture the source line of each line; lines from beyond the edge repeat it."""
+    lines = np.clip(np.arange(size)[None] + shift[:, None], 0, size - 1)
+    return torch.from_numpy(np.where(flip[:, None], size - 1 - lines, lines))

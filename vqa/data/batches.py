@@ -1,0 +1,106 @@
+"""From a table of questions and a bank of pictures to the tensors of a batch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Int, UInt8
+from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence
+
+from vqa.data.table import ChoiceTable, QuestionTable
+from vqa.data.text import Texts
+from vqa.model.types import Choices, Targets
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some questions with their pictures, each picture once.
+
+    Attributes:
+        index: positions of the questions in their table (on the CPU).
+        images: 0…255.
+        image_of_question: place of each question's picture in `images`.
+        words: the packed tokens of the questions.
+        share: what this process's loss counts for, so that the mean over processes is the mean over questions.
+    """
+
+    index: np.ndarray
+    images: UInt8[Tensor, "images 3 height width"]
+    image_of_question: Int[Tensor, " batch"]
+    words: PackedSequence
+    choices: Choices | None
+    targets: Targets
+    share: float = 1.0
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+
+@dataclass(frozen=True)
+class Batcher:
+    """Gathers batches of one split onto a device."""
+
+    table: QuestionTable
+    device: torch.device
+
+    def gather(
+        self, index: np.ndarray, images: Tensor, image_of_question: np.ndarray, share: float = 1.0
+    ) -> Batch:
+        """Join the questions at `index` with pictures that were fetched already."""
+        table = self.table
+        targets = Targets(
+            self._tensor(table.answer_id[index]),
+            self._tensor(table.weight[index]),
+            self._tensor(table.label[index]),
+        )
+        return Batch(
+            index=index,
+            images=images,
+            image_of_question=self._tensor(image_of_question),
+            words=pack(table.questions, index, self.device),
+            choices=None
+            if table.choices is None
+            else gather_choices(table.choices, index, self.device),
+            targets=targets,
+            share=share,
+        )
+
+    def _tensor(self, array: np.ndarray) -> Tensor:
+        return torch.from_numpy(array).to(self.device, non_blocking=True)
+
+
+def pack(texts: Texts, index: np.ndarray, device: torch.device) -> PackedSequence:
+    """The texts at `index` as one packed sequence: time-major, longest first, no padding anywhere."""
+    starts, lengths = texts.offsets[index], texts.lengths[index]
+    order = np.argsort(-lengths, kind="stable")
+    starts, lengths = starts[order], lengths[order]
+    step = np.arange(lengths[0] if len(lengths) else 0)[:, None]
+    present = step < lengths
+    ids = texts.ids[(starts + step)[present]].astype(np.int64)
+    inverse = np.empty_like(order)
+    inverse[order] = np.arange(len(order))
+    return PackedSequence(
+        torch.from_numpy(ids).to(device, non_blocking=True),
+        torch.from_numpy(present.sum(1)),
+        torch.from_numpy(order).to(device, non_blocking=True),
+        torch.from_numpy(inverse).to(device, non_blocking=True),
+    )
+
+
+def gather_choices(table: ChoiceTable, index: np.ndarray, device: torch.device) -> Choices | None:
+    """The choices of the questions at `index`, each distinct text encoded once; None where there are none."""
+    counts = table.offsets[index + 1] - table.offsets[index]
+    if not counts.sum():
+        return None
+    question = np.repeat(np.arange(len(index)), counts)
+    within = np.arange(len(question)) - np.repeat(np.cumsum(counts) - counts, counts)
+    flat = np.repeat(table.offsets[index], counts) + within
+    distinct, text = np.unique(table.text[flat], return_inverse=True)
+    place = (
+        torch.from_numpy(a).to(device, non_blocking=True)
+        for a in (text, question, table.answer_id[flat])
+    )
+    return Choices(pack(table.texts, distinct, device), *place)

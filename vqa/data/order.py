@@ -1,0 +1,70 @@
+"""The order in which questions are met: a pure function of (seed, epoch), so that a run resumes at any index."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Position:
+    """The next batch of a training stream."""
+
+    epoch: int = 0
+    index: int = 0
+
+
+def epoch_order(image: np.ndarray, seed: int, epoch: int, *, grouped: bool) -> np.ndarray:
+    """A permutation of the questions for one epoch; int64 [questions].
+
+    Args:
+        image: the image of every question; int [questions].
+        grouped: shuffle the images and keep the questions of each together (in a shuffled order).
+    """
+    random = np.random.default_rng([seed, epoch])
+    order = random.permutation(len(image))
+    if not grouped:
+        return order
+    rank = random.permutation(int(image.max()) + 1)
+    return order[np.argsort(rank[image[order]], kind="stable")]
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Every batch of a training run, cut the same way for any number of processes.
+
+    A global batch is a run of the epoch's order; process `rank` of `world` takes its contiguous share, so one
+    optimiser step sees the same questions whatever `world` is. The last batch of an epoch may be smaller; where it
+    has fewer questions than processes it is left out.
+    """
+
+    image: np.ndarray
+    batch_size: int
+    seed: int
+    grouped: bool
+    rank: int = 0
+    world: int = 1
+
+    def __len__(self) -> int:
+        """Batches an epoch."""
+        full, rest = divmod(len(self.image), self.batch_size)
+        return full + (rest >= self.world)
+
+    def batches(self, start: Position, count: int) -> Iterator[tuple[Position, np.ndarray, int]]:
+        """Yield `count` batches from `start`: position, this process's questions, size of the global batch."""
+        epoch, index = start.epoch, start.index
+        while count > 0:
+            order = epoch_order(self.image, self.seed, epoch, grouped=self.grouped)
+            for i in range(index, min(len(self), index + count)):
+                whole = order[i * self.batch_size : (i + 1) * self.batch_size]
+                yield Position(epoch, i), np.array_split(whole, self.world)[self.rank], len(whole)
+                count -= 1
+            epoch, index = epoch + 1, 0
+
+
+def shares(count: int, batch_size: int, rank: int = 0, world: int = 1) -> Iterator[np.ndarray]:
+    """Cut 0…count−1 into batches for evaluation, the same for any `world`; processes take turns at them."""
+    for start in range(rank * batch_size, count, world * batch_size):
+        yield np.arange(start, min(start + batch_size, count))

@@ -1,0 +1,112 @@
+"""The questions of one split as flat arrays: what a batch is gathered from. Small enough to be always in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vqa.data.text import AnswerVocabulary, QuestionTokenizer, Texts, soft_scores
+
+if TYPE_CHECKING:
+    from vqa.data.store import Store
+
+
+@dataclass(frozen=True)
+class ChoiceTable:
+    """The choices of a split, flat; the same text is kept once.
+
+    Attributes:
+        texts: every distinct choice text, tokenised.
+        offsets: the choices of question i are `text[offsets[i]:offsets[i + 1]]`; int64 [questions + 1].
+        text: for every choice its place in `texts`; int64 [choices].
+        answer_id: for every choice its place in the answer vocabulary, −1 outside it; int64 [choices].
+    """
+
+    texts: Texts
+    offsets: np.ndarray
+    text: np.ndarray
+    answer_id: np.ndarray
+
+
+@dataclass(frozen=True)
+class QuestionTable:
+    """The questions of a split.
+
+    Attributes:
+        rows: their positions in the store's examples; int64 [questions].
+        image: their image's position among `image_rows`; int64 [questions].
+        image_rows: the images of the split, by position in the store's images; int64 [images].
+        questions: the tokenised questions.
+        answer_id, weight: acceptable answers of each question, padded with −1 and 0; [questions, answers].
+        label: right choice or −1; int64 [questions].
+        choices: None where no question of the split has choices.
+    """
+
+    rows: np.ndarray
+    image: np.ndarray
+    image_rows: np.ndarray
+    questions: Texts
+    answer_id: np.ndarray
+    weight: np.ndarray
+    label: np.ndarray
+    choices: ChoiceTable | None
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+def build_table(
+    store: Store, rows: np.ndarray, tokenizer: QuestionTokenizer, vocabulary: AnswerVocabulary
+) -> QuestionTable:
+    """Tokenise the examples at `rows` of `store`."""
+    image_rows, image = np.unique(store.image_rows[rows], return_inverse=True)
+    answer_id, weight = _targets(store.column("answers", rows), vocabulary)
+    return QuestionTable(
+        rows=rows,
+        image=image.astype(np.int64),
+        image_rows=image_rows.astype(np.int64),
+        questions=tokenizer.encode(store.column("question", rows)),
+        answer_id=answer_id,
+        weight=weight,
+        label=np.asarray(store.column("label", rows), dtype=np.int64),
+        choices=build_choices(store.column("choices", rows), tokenizer, vocabulary),
+    )
+
+
+def build_choices(
+    choices: Sequence[Sequence[str]], tokenizer: QuestionTokenizer, vocabulary: AnswerVocabulary
+) -> ChoiceTable | None:
+    """Tokenise the choices of a list of questions; None where there are none at all."""
+    offsets = np.zeros(len(choices) + 1, dtype=np.int64)
+    np.cumsum([len(group) for group in choices], out=offsets[1:])
+    if not offsets[-1]:
+        return None
+    places: dict[str, int] = {}
+    text = [places.setdefault(choice, len(places)) for group in choices for choice in group]
+    answer_id = np.asarray([vocabulary.id(choice) for choice in places], dtype=np.int64)
+    flat = np.asarray(text, dtype=np.int64)
+    return ChoiceTable(tokenizer.encode(list(places)), offsets, flat, answer_id[flat])
+
+
+def _targets(
+    answers: Sequence[Sequence[str]], vocabulary: AnswerVocabulary
+) -> tuple[np.ndarray, np.ndarray]:
+    """The sayable answers of every question with their soft scores, padded to the widest question."""
+    cache: dict[tuple[str, ...], list[tuple[int, float]]] = {}
+    rows = []
+    for group in answers:
+        key = tuple(group)
+        if key not in cache:
+            scored = ((vocabulary.id(answer), score) for answer, score in soft_scores(key).items())
+            cache[key] = [(i, score) for i, score in scored if i >= 0]
+        rows.append(cache[key])
+    width = max((len(row) for row in rows), default=0) or 1
+    answer_id = np.full((len(rows), width), -1, dtype=np.int64)
+    weight = np.zeros((len(rows), width), dtype=np.float32)
+    for i, row in enumerate(rows):
+        for j, (answer, score) in enumerate(row):
+            answer_id[i, j], weight[i, j] = answer, score
+    return answer_id, weight

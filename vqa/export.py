@@ -1,0 +1,275 @@
+"""The exported model: a folder that answers questions alone, and refuses to when a part of it does not fit."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.torch
+import torch
+import yaml
+from PIL import Image
+from torch import Tensor
+
+from vqa.config import Experiment, parse_experiment
+from vqa.data.batches import Batch, gather_choices, pack
+from vqa.data.image import decode_image
+from vqa.data.table import build_choices
+from vqa.data.text import AnswerVocabulary, QuestionTokenizer
+from vqa.errors import ModelError
+from vqa.evaluation.predict import PROBABILITY_LOSS, Predictor, read_output
+from vqa.model.config import Sizes
+from vqa.model.head import Classifier
+from vqa.model.network import Network
+from vqa.model.types import Targets
+
+FORMAT_VERSION = 1
+WEIGHTS, EXPERIMENT, TOKENIZER, ANSWERS = (
+    "weights.safetensors",
+    "experiment.yaml",
+    "tokenizer.json",
+    "answers.json",
+)
+PARTS = (WEIGHTS, EXPERIMENT, TOKENIZER, ANSWERS)
+MAX_QUESTION = 4000
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model says to a question.
+
+    Attributes:
+        answer: the best answer or choice; None where a classifier's vocabulary holds none of the choices.
+        confidence: its probability by the model.
+        top: the likeliest answers with their probabilities, or every choice with its own.
+        attention: for each glimpse the weight of each place of the grid, [glimpses, rows, columns]; None without
+            attention.
+        words: the question as the model read it.
+    """
+
+    answer: str | None
+    confidence: float | None
+    top: list[tuple[str, float]]
+    attention: np.ndarray | None
+    words: list[str]
+
+
+class VQAModel:
+    """A trained model with everything that it needs to answer.
+
+    Attributes:
+        experiment: how it was trained.
+        tokenizer, vocabulary: words and answers as numbers.
+        data_fingerprint: of the store that it learnt from.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        experiment: Experiment,
+        tokenizer: QuestionTokenizer,
+        vocabulary: AnswerVocabulary,
+        data_fingerprint: str,
+    ) -> None:
+        self.network, self.experiment = network, experiment
+        self.tokenizer, self.vocabulary = tokenizer, vocabulary
+        self.data_fingerprint = data_fingerprint
+
+    def predictor(self, device: torch.device | None = None) -> Predictor:
+        """The network on `device`, with the precision that it was trained with."""
+        device = device or torch.device("cpu")
+        head = self.experiment.model.head
+        independent = isinstance(head, Classifier) and head.loss == PROBABILITY_LOSS
+        dtypes = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
+        autocast = dtypes.get(self.experiment.trainer.precision)
+        return Predictor(self.network.to(device), device, autocast, independent)
+
+    def ask(
+        self,
+        image: str | Path | bytes | Image.Image,
+        question: str,
+        choices: Sequence[str] | None = None,
+    ) -> Answer:
+        """Answer a question about a picture.
+
+        Args:
+            image: a file, its bytes, or a Pillow image.
+            question: the question, in words.
+            choices: the candidates, where one of several is to be picked.
+
+        Raises:
+            ModelError: the question is empty or overlong, or the model needs choices.
+            DataError: the picture cannot be read.
+        """
+        if not question.strip() or len(question) > MAX_QUESTION:
+            raise ModelError(f"a question has 1 to {MAX_QUESTION} characters", where="question")
+        if self.experiment.model.reads_choices and not choices:
+            raise ModelError(
+                "this model picks among choices", where="choices", fix="give two or more"
+            )
+        predictor = self.predictor()
+        options = [str(choice) for choice in choices or ()]
+        batch = self._batch(image, question, options, predictor.device)
+        output = predictor.ask(batch)
+        said = read_output(predictor, batch, output, [options], self.vocabulary)[0]
+        top = said.top or _ranked(options, said.choice_scores)
+        attention = None if output.attention is None else self._maps(output.attention[0])
+        return Answer(said.answer, said.confidence, top, attention, self.tokenizer.tokens(question))
+
+    def _maps(self, weights: Tensor) -> np.ndarray:
+        """Attention weights [glimpses, positions] on the grid: [glimpses, rows, columns]."""
+        return weights.float().cpu().numpy().reshape(len(weights), *self.network.image_encoder.grid)
+
+    def _batch(
+        self,
+        image: str | Path | bytes | Image.Image,
+        question: str,
+        choices: list[str],
+        device: torch.device,
+    ) -> Batch:
+        data = self.experiment.data
+        pixels = decode_image(_encoded(image), size=data.image_size, resize=data.resize)
+        index = np.zeros(1, dtype=np.int64)
+        table = build_choices([choices], self.tokenizer, self.vocabulary)
+        nothing = torch.full((1, 1), -1, device=device)
+        return Batch(
+            index=index,
+            images=torch.from_numpy(pixels).permute(2, 0, 1)[None].to(device),
+            image_of_question=torch.zeros(1, dtype=torch.int64, device=device),
+            words=pack(self.tokenizer.encode([question]), index, device),
+            choices=None if table is None else gather_choices(table, index, device),
+            targets=Targets(nothing, torch.zeros((1, 1), device=device), nothing[0]),
+        )
+
+    def save(self, path: Path) -> None:
+        """Write the model's folder whole, replacing what stood there."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        try:
+            self._write(temporary)
+            temporary.chmod(0o755)
+            if path.exists():
+                shutil.rmtree(path)
+            temporary.replace(path)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+    def _write(self, path: Path) -> None:
+        state = {
+            name: tensor.detach().cpu().contiguous()
+            for name, tensor in self.network.state_dict().items()
+        }
+        safetensors.torch.save_file(state, path / WEIGHTS)
+        (path / EXPERIMENT).write_text(self.experiment.to_yaml(), encoding="utf-8")
+        self.tokenizer.save(path / TOKENIZER)
+        self.vocabulary.save(path / ANSWERS)
+        data = self.experiment.data
+        manifest = {
+            "format_version": FORMAT_VERSION,
+            "data_fingerprint": self.data_fingerprint,
+            "transform": {"image_size": list(data.image_size), "resize": data.resize},
+            "normaliser": self.vocabulary.normaliser,
+            "sha256": {name: _sha256(path / name) for name in PARTS},
+        }
+        (path / "model.json").write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+
+
+def load(path: Path | str) -> VQAModel:
+    """Load an exported model, or the model of a run directory.
+
+    Raises:
+        ModelError: the folder holds no model, a part of it was changed, or the parts do not fit each other.
+    """
+    path = Path(path)
+    if not (path / "model.json").exists() and (path / "model" / "model.json").exists():
+        path = path / "model"
+    manifest = _manifest(path)
+    experiment = _experiment(path / EXPERIMENT)
+    tokenizer, vocabulary = (
+        QuestionTokenizer.load(path / TOKENIZER),
+        AnswerVocabulary.load(path / ANSWERS),
+    )
+    height, width = experiment.data.image_size
+    sizes = Sizes(height, width, len(tokenizer), len(vocabulary))
+    network = experiment.model.build(sizes, pretrained=False)
+    try:
+        network.load_state_dict(safetensors.torch.load_file(path / WEIGHTS))
+    except (RuntimeError, OSError, safetensors.SafetensorError) as error:
+        raise ModelError(f"the weights do not fit ({error})", where=str(path / WEIGHTS)) from error
+    network.eval()
+    return VQAModel(network, experiment, tokenizer, vocabulary, str(manifest["data_fingerprint"]))
+
+
+def _manifest(path: Path) -> dict[str, Any]:
+    file = path / "model.json"
+    try:
+        manifest = json.loads(file.read_text(encoding="utf-8"))
+        version, sums = manifest["format_version"], manifest["sha256"]
+        changed = [name for name in PARTS if _sha256(path / name) != sums[name]]
+    except FileNotFoundError as error:
+        raise ModelError(
+            "no exported model here"
+            if error.filename == str(file)
+            else f"{Path(error.filename).name} is missing",
+            where=str(path),
+            fix="give a finished run's directory or its model/ folder",
+        ) from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"not a model's manifest ({error})", where=str(file)) from None
+    if version != FORMAT_VERSION:
+        raise ModelError(
+            f"model format {version}, this program reads {FORMAT_VERSION}", where=str(path)
+        )
+    if changed:
+        raise ModelError(
+            f"changed since it was exported: {', '.join(changed)}",
+            where=str(path),
+            fix="export again",
+        )
+    return dict(manifest)
+
+
+def _experiment(path: Path) -> Experiment:
+    try:
+        fields = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ModelError(f"unreadable ({error})", where=str(path)) from None
+    return parse_experiment(fields, where=str(path))
+
+
+def _ranked(choices: list[str], scores: list[float | None]) -> list[tuple[str, float]]:
+    """Every sayable choice with its probability, best first."""
+    sayable = [
+        (choice, score) for choice, score in zip(choices, scores, strict=False) if score is not None
+    ]
+    if not sayable:
+        return []
+    probabilities = torch.tensor([score for _, score in sayable]).softmax(0).tolist()
+    ranked = zip((choice for choice, _ in sayable), probabilities, strict=True)
+    return sorted(ranked, key=lambda pair: -pair[1])
+
+
+def _encoded(image: str | Path | bytes | Image.Image) -> bytes:
+    if isinstance(image, bytes):
+        return image
+    if isinstance(image, Image.Image):
+        buffer = io.BytesIO()
+        image.save(buffer, "PNG")
+        return buffer.getvalue()
+    try:
+        return Path(image).read_bytes()
+    except OSError as error:
+        raise ModelError(f"cannot be read ({error.strerror})", where=str(image)) from None
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

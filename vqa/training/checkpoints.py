@@ -1,0 +1,116 @@
+"""Checkpoints: the last two and the best, each believed only while its manifest vouches for it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vqa.errors import RunError
+from vqa.training.directory import sync_directory, write_atomic
+
+KEPT = 2
+State = dict[str, Any]
+
+
+class Checkpoints:
+    """The checkpoints of a run directory.
+
+    A checkpoint is `NAME.pt` and, written after it, `NAME.json` with its SHA-256 and its step. What has no manifest,
+    or does not match it, is passed over with a message.
+    """
+
+    def __init__(self, path: Path, warn: Callable[[str], None]) -> None:
+        self._path, self._warn = path, warn
+
+    def save(self, state: State, step: int) -> None:
+        """Save a state to go on from, then drop all but the last two."""
+        self._write(f"step-{step:09d}", state, step)
+        for manifest in self._steps()[KEPT:]:
+            manifest.unlink()
+            manifest.with_suffix(".pt").unlink(missing_ok=True)
+
+    def save_best(self, network: State, step: int) -> None:
+        """Save the weights of the best validation so far."""
+        self._write("best", network, step)
+
+    def last(self) -> State | None:
+        """The newest state that can be trusted; None where nothing was saved yet.
+
+        Raises:
+            RunError: there are checkpoints, but none can be trusted.
+        """
+        manifests = self._steps()
+        for state in self._trusted(manifests):
+            return state
+        if manifests or (any(self._path.glob("step-*.pt")) and not self._only_torn()):
+            raise RunError(
+                "no checkpoint can be trusted",
+                where=str(self._path),
+                fix="remove it to train from the start",
+            )
+        return None
+
+    def best(self) -> State | None:
+        """The weights of the best validation; None where there is none."""
+        manifest = self._path / "best.json"
+        return next(self._trusted([manifest]), None) if manifest.exists() else None
+
+    def _steps(self) -> list[Path]:
+        return sorted(self._path.glob("step-*.json"), reverse=True)
+
+    def _only_torn(self) -> bool:
+        """Whether the first checkpoint of all was being written when the run died: nothing is lost but the start."""
+        return len(list(self._path.glob("step-*.pt"))) == 1
+
+    def _trusted(self, manifests: list[Path]) -> Iterator[State]:
+        for manifest in manifests:
+            try:
+                yield _read(manifest)
+            except _Corrupt as error:
+                self._warn(f"checkpoint {manifest.with_suffix('.pt').name} is passed over: {error}")
+
+    def _write(self, name: str, state: State, step: int) -> None:
+        self._path.mkdir(exist_ok=True)
+        file = self._path / f"{name}.pt"
+        temporary = self._path / f".{name}.{os.getpid()}"
+        try:
+            with temporary.open("wb") as stream:
+                torch.save(state, stream)
+                stream.flush()
+                os.fsync(stream.fileno())
+            digest = _sha256(temporary)
+            file.with_suffix(".json").unlink(missing_ok=True)
+            temporary.replace(file)
+        finally:
+            temporary.unlink(missing_ok=True)
+        sync_directory(self._path)
+        write_atomic(file.with_suffix(".json"), json.dumps({"sha256": digest, "step": step}) + "\n")
+
+
+class _Corrupt(Exception):
+    """A checkpoint that is not what its manifest says."""
+
+
+def _read(manifest: Path) -> State:
+    file = manifest.with_suffix(".pt")
+    try:
+        expected = json.loads(manifest.read_text(encoding="utf-8"))["sha256"]
+        if _sha256(file) != expected:
+            raise _Corrupt("its contents do not match its manifest")
+        state = torch.load(file, map_location="cpu", weights_only=True)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _Corrupt(str(error)) from error
+    if not isinstance(state, dict):
+        raise _Corrupt("it holds no state")
+    return state
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

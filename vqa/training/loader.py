@@ -1,0 +1,67 @@
+"""The training stream that Lightning iterates: every batch of the run in order, from any position."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+
+from vqa.config import DataConfig
+from vqa.data.augment import augment
+from vqa.data.bank import ImageBank, ResidentImages, ahead
+from vqa.data.batches import Batch, Batcher
+from vqa.data.order import Position, Stream
+from vqa.data.table import QuestionTable
+
+
+@dataclass(frozen=True)
+class TrainingBatches:
+    """`count` batches from `start`, on the device; to Lightning one long epoch, so that the only state of a run's
+    data is its position.
+    """
+
+    table: QuestionTable
+    bank: ImageBank
+    config: DataConfig
+    seed: int
+    device: torch.device
+    start: Position
+    count: int
+    rank: int = 0
+    world: int = 1
+
+    @property
+    def stream(self) -> Stream:
+        """The order of this process's questions."""
+        config = self.config
+        return Stream(
+            self.table.image,
+            config.batch_size,
+            self.seed,
+            config.group_by_image,
+            self.rank,
+            self.world,
+        )
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[Batch]:
+        threads = 0 if isinstance(self.bank, ResidentImages) else self.config.workers
+        return ahead(self._work(), threads)
+
+    def _work(self) -> Iterator[Callable[[], Batch]]:
+        batcher = Batcher(self.table, self.device)
+        for position, index, whole in self.stream.batches(self.start, self.count):
+            yield partial(self._gather, batcher, position, index, whole)
+
+    def _gather(self, batcher: Batcher, position: Position, index: np.ndarray, whole: int) -> Batch:
+        distinct, image_of_question = np.unique(self.table.image[index], return_inverse=True)
+        seed = (self.seed, position.epoch, position.index, self.rank)
+        images = augment(self.bank.fetch(distinct), self.config.augmentation, seed)
+        return batcher.gather(
+            index, images, image_of_question, share=len(index) * self.world / whole
+        )

@@ -1,0 +1,226 @@
+"""What happens between the steps of a run: journal, validation, checkpoints, stopping."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import torch
+from pytorch_lightning import Callback, LightningModule, Trainer
+from torch import Tensor, distributed
+from typing_extensions import override
+
+from vqa.data.batches import Batch
+from vqa.model.question_encoder.diagnostics import forget_gates, gradient_norm_by_step
+from vqa.tracking.journal import Journal
+from vqa.tracking.wandb import Mirror
+from vqa.training.checkpoints import Checkpoints, State
+from vqa.training.display import Display
+from vqa.training.module import TrainingModule
+from vqa.training.session import Session
+from vqa.training.signals import StopSignals
+from vqa.training.state import Progress, RandomState
+from vqa.training.validation import agree, judge
+
+STEPS_BETWEEN_VOTES = 10
+SPEED = "train/questions_per_second"
+"""The one journal figure, beside `time`, that a resumed run does not repeat."""
+
+
+class RunLoop(Callback):
+    """The state of a run beside the network's, and the hooks that move it.
+
+    Args:
+        session: what is trained, where, for how long.
+        module: the network and how it learns.
+        progress: how far the run has come; moved from here alone.
+        resumed: the state to go on from.
+        checkpoints, journal, mirror: written by the first process alone.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        module: TrainingModule,
+        progress: Progress,
+        resumed: State | None,
+        checkpoints: Checkpoints,
+        journal: Journal,
+        mirror: Mirror,
+        signals: StopSignals,
+        display: Display,
+    ) -> None:
+        self.session, self.module, self.progress, self.resumed = session, module, progress, resumed
+        self.checkpoints, self.journal, self.mirror = checkpoints, journal, mirror
+        self.signals, self.display = signals, display
+        self.config, self.first = session.experiment.trainer, session.place.first
+        self.predictor = session.model.predictor(session.device)
+        self.validation = session.validation()
+        self._save_is_due = False
+        self._clock = time.perf_counter()
+        self._logged_questions, self._logged_at = progress.questions, self._clock
+
+    @override
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Put back optimiser, schedule, scaler, figures and random states of the run's earlier life."""
+        if self.resumed is not None:
+            self._restore(trainer, self.resumed)
+            self.resumed = None
+        self._clock = self._logged_at = time.perf_counter()
+
+    @override
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Batch, batch_idx: int
+    ) -> None:
+        """Keep the gradients that the next record shows."""
+        due = (self.progress.steps + 1) % self.config.log_every_n_steps == 0
+        self.module.keep_input_gradients = (
+            self.config.diagnostics and due and self._is_step(self.progress.batches + 1)
+        )
+
+    def _is_step(self, batches: int) -> bool:
+        return batches % self.config.accumulate_grad_batches == 0
+
+    @override
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Batch,
+        batch_idx: int,
+    ) -> None:
+        """Count, record, validate, save and stop, in this order."""
+        progress, last = self.progress, batch_idx + 1 == trainer.num_training_batches
+        progress.batches += 1
+        progress.questions += round(len(batch) * trainer.world_size / batch.share)
+        if self._is_step(progress.batches) or last:
+            progress.steps += 1
+            self.display.step(len(batch))
+            self._after_step(batch)
+        self.module.output = None
+        epochs, index = divmod(progress.batches, self.module.batches_an_epoch)
+        if index == 0 or last:
+            self._after_epoch(trainer, epochs + (index > 0), last)
+        self._save_or_stop(trainer, last)
+
+    def _after_step(self, batch: Batch) -> None:
+        config, steps = self.config, self.progress.steps
+        if steps % config.log_every_n_steps == 0:
+            self._log(self._figures() | self._diagnostics(batch) | self._speed())
+        if config.checkpoint_every_n_steps and steps % config.checkpoint_every_n_steps == 0:
+            self._save_is_due = True
+
+    def _figures(self) -> dict[str, float]:
+        """Means since the last record."""
+        module = self.module
+        optimizer = module.optimizers(use_pl_optimizer=False)
+        assert isinstance(optimizer, torch.optim.Optimizer)
+        figures = {
+            "train/loss": _mean(module.loss_sum, module.batches_seen),
+            "train/gradient_norm": _mean(module.gradient_norm, module.steps_seen),
+            "train/clipped_share": _mean(module.clipped, module.steps_seen),
+            "train/lr": float(optimizer.param_groups[0]["lr"]),
+        }
+        module.reset_figures()
+        return figures
+
+    def _diagnostics(self, batch: Batch) -> dict[str, float]:
+        """Gradient norm by distance from the question's end, and each layer's mean forget gate."""
+        output = self.module.output
+        if not self.config.diagnostics or output is None:
+            return {}
+        norms = gradient_norm_by_step(output.text.inputs).tolist()
+        gates = forget_gates(self.module.network.question_encoder, batch.words).tolist()
+        figures = {f"gradient_by_step/{k:02d}": norm for k, norm in enumerate(norms)}
+        return figures | {f"forget_gate/layer_{k}": gate for k, gate in enumerate(gates)}
+
+    def _speed(self) -> dict[str, float]:
+        now, done = time.perf_counter(), self.progress.questions
+        speed = (done - self._logged_questions) / max(1e-9, now - self._logged_at)
+        self._logged_questions, self._logged_at = done, now
+        return {SPEED: round(speed, 1)}
+
+    def _log(self, values: dict[str, float]) -> None:
+        epoch = (self.progress.batches - 1) // self.module.batches_an_epoch
+        self.mirror.log(self.journal.log(self.progress.steps, epoch, values))
+
+    def _after_epoch(self, trainer: Trainer, epoch: int, last: bool) -> None:
+        config = self.config
+        shown: dict[str, float] = {}
+        if self.module.batches_seen:
+            shown["loss"] = _mean(self.module.loss_sum, self.module.batches_seen)
+        if self.validation is not None and (epoch % config.check_val_every_n_epoch == 0 or last):
+            accuracy = self.validation.accuracy(
+                self.predictor, trainer.global_rank, trainer.world_size
+            )
+            self._log({"val/accuracy": accuracy})
+            shown["val accuracy"] = accuracy
+            if judge(self.progress, accuracy, config.early_stopping) and self.first:
+                self.checkpoints.save_best(self.module.network.state_dict(), self.progress.steps)
+        self.display.epoch(epoch, shown)
+        self._save_is_due = True
+
+    def _save_or_stop(self, trainer: Trainer, last: bool) -> None:
+        """Save between two steps alone: a half accumulated gradient is in no checkpoint."""
+        if not (self._is_step(self.progress.batches) or last):
+            return
+        stop = self._stop_is_agreed()
+        if self._save_is_due or stop or last:
+            self._save(trainer)
+            self._save_is_due = False
+        if stop or self.progress.stopped_early:
+            trainer.should_stop = True
+
+    def _stop_is_agreed(self) -> bool:
+        """Whether a signal ends the run here; several processes vote now and then, so that all stop at one step."""
+        if self.session.place.world == 1:
+            self.signals.agreed = self.signals.status
+        elif self.progress.steps % STEPS_BETWEEN_VOTES == 0:
+            self.signals.agreed = agree(self.signals.status, self.session.device)
+        return self.signals.agreed is not None
+
+    def _save(self, trainer: Trainer) -> None:
+        now = time.perf_counter()
+        self.progress.train_seconds += now - self._clock
+        self._clock = now
+        self.progress.journal_bytes = self.journal.size
+        random_states = _gather(RandomState.capture().states, trainer.world_size)
+        if self.first:
+            self.checkpoints.save(self._state(trainer, random_states), self.progress.steps)
+
+    def _state(self, trainer: Trainer, random_states: list[dict[str, Any]]) -> State:
+        module = self.module
+        return {
+            "network": module.network.state_dict(),
+            "optimizer": trainer.optimizers[0].state_dict(),
+            "schedule": trainer.lr_scheduler_configs[0].scheduler.state_dict(),
+            "precision": trainer.precision_plugin.state_dict(),
+            "progress": self.progress.to_state(),
+            "figures": {name: getattr(module, name) for name in module.FIGURES},
+            "random": random_states,
+            "data_fingerprint": self.session.materials.store.fingerprint,
+        }
+
+    def _restore(self, trainer: Trainer, state: State) -> None:
+        trainer.optimizers[0].load_state_dict(state["optimizer"])
+        trainer.lr_scheduler_configs[0].scheduler.load_state_dict(state["schedule"])
+        if state["precision"]:
+            trainer.precision_plugin.load_state_dict(state["precision"])
+        for name, value in state["figures"].items():
+            moved = value.to(self.module.device) if isinstance(value, Tensor) else value
+            setattr(self.module, name, moved)
+        RandomState(state["random"][trainer.global_rank]).restore()
+
+
+def _mean(total: Tensor | float, count: int) -> float:
+    return float(total) / max(1, count)
+
+
+def _gather(item: dict[str, Any], world: int) -> list[dict[str, Any]]:
+    """What every process holds, in the order of their ranks."""
+    if world == 1:
+        return [item]
+    gathered: list[Any] = [None] * world
+    distributed.all_gather_object(gathered, item)
+    return gathered

@@ -1,0 +1,131 @@
+"""The LightningModule: loss, optimiser, clipping; figures stay on the device until they are logged."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from pytorch_lightning import LightningModule
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+from typing_extensions import override
+
+from vqa.config import Experiment
+from vqa.data.batches import Batch
+from vqa.errors import NonFiniteLossError
+from vqa.model.network import Network
+from vqa.model.question_encoder.diagnostics import keep_gradient
+from vqa.model.types import Output
+from vqa.training.loader import TrainingBatches
+from vqa.training.optimizer import build_optimizer, rate
+
+QUESTIONS_NAMED = 20
+
+
+def to_unit(images: Tensor) -> Tensor:
+    """Pixels 0…255 as 0…1."""
+    return images.float().div_(255)
+
+
+class TrainingModule(LightningModule):
+    """A network and how it learns.
+
+    Attributes:
+        output: what the network returned for the last batch, for diagnostics.
+        loss_sum, clipped, gradient_norm: running figures since they were last read, on the device.
+    """
+
+    FIGURES = ("loss_sum", "clipped", "gradient_norm", "batches_seen", "steps_seen")
+
+    def __init__(
+        self, network: Network, experiment: Experiment, total_steps: int, batches_an_epoch: int
+    ) -> None:
+        super().__init__()
+        self.network, self.experiment = network, experiment
+        self.total_steps, self.batches_an_epoch = total_steps, batches_an_epoch
+        self.batches: TrainingBatches | None = None
+        self.output: Output | None = None
+        self.question_ids: list[str] = []
+        self.keep_input_gradients = False
+        self.reset_figures()
+
+    def reset_figures(self) -> None:
+        """Begin to count anew."""
+        self.loss_sum: Tensor | float = 0.0
+        self.clipped: Tensor | float = 0.0
+        self.gradient_norm: Tensor | float = 0.0
+        self.batches_seen = self.steps_seen = 0
+
+    @property
+    def _steps_an_epoch(self) -> int:
+        return max(1, self.batches_an_epoch // self.experiment.trainer.accumulate_grad_batches)
+
+    @override
+    def train_dataloader(self) -> TrainingBatches:
+        """The stream that was handed in."""
+        assert self.batches is not None
+        return self.batches
+
+    @override
+    def transfer_batch_to_device(
+        self, batch: Batch, device: torch.device, dataloader_idx: int
+    ) -> Batch:
+        """Batches are made on the device."""
+        return batch
+
+    @override
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """The mean loss over the batch's questions.
+
+        Raises:
+            NonFiniteLossError: it is NaN or infinite.
+        """
+        output = self.network(
+            to_unit(batch.images), batch.image_of_question, batch.words, batch.choices
+        )
+        loss: Tensor = self.network.head.loss(output.scores, batch.targets, batch.choices)
+        if not torch.isfinite(loss):
+            self._refuse(loss, batch)
+        if self.keep_input_gradients:
+            keep_gradient(output.text)
+        self.output = output
+        self.loss_sum += loss.detach()
+        self.batches_seen += 1
+        return loss * batch.share
+
+    def _refuse(self, loss: Tensor, batch: Batch) -> None:
+        named = [self.question_ids[int(i)] for i in batch.index[:QUESTIONS_NAMED]]
+        more = len(batch) - len(named)
+        ids = ", ".join(named) + (f" and {more} more" if more > 0 else "")
+        raise NonFiniteLossError(
+            f"the loss is {loss.item()} (questions {ids})",
+            where=f"step {self.trainer.global_step}",
+            fix="the last good checkpoint is kept; lower optimizer.lr or set trainer.gradient_clip_val",
+        )
+
+    @override
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: int | float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip by the norm of all gradients together, and count how often that bites."""
+        limit = self.experiment.trainer.gradient_clip_val
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        norm = nn.utils.clip_grad_norm_(parameters, limit if limit is not None else float("inf"))
+        self.gradient_norm += norm.detach()
+        self.clipped += (norm > limit).float() if limit is not None else 0.0
+        self.steps_seen += 1
+
+    @override
+    def configure_optimizers(self) -> Any:
+        """The optimiser and its schedule, stepped every optimiser step."""
+        config = self.experiment.optimizer
+        fused = self.experiment.trainer.precision != "16-mixed"
+        optimizer = build_optimizer(self.network.parameter_groups(config.lr), config, fused=fused)
+        schedule = LambdaLR(
+            optimizer, rate(config.schedule, self.total_steps, self._steps_an_epoch)
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

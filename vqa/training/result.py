@@ -1,0 +1,115 @@
+"""What `result.json` says: how a run ended, and with what."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import time
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import vqa
+from vqa.config import Experiment
+from vqa.training.directory import SUCCEEDED, RunDirectory
+from vqa.training.state import Progress
+
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "pytorch-lightning",
+    "transformers",
+    "datasets",
+    "wandb",
+    "numpy",
+)
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a run ended.
+
+    Attributes:
+        status: succeeded, failed, cancelled or preempted.
+        fields: the contents of `result.json`.
+    """
+
+    status: str
+    fields: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def overall(self) -> float | None:
+        """The score under the run's protocol, 0 to 100."""
+        return self.fields.get("overall")
+
+
+def write_result(
+    run: RunDirectory,
+    experiment: Experiment,
+    status: str,
+    *,
+    progress: Progress | None = None,
+    evaluation: dict[str, Any] | None = None,
+    counts: dict[str, int] | None = None,
+    fingerprint: str | None = None,
+    split: str | None = None,
+    error: str | None = None,
+) -> Result:
+    """Write `result.json` and the matching event."""
+    fields: dict[str, Any] = {"status": status}
+    if error is not None:
+        fields["error"] = error
+    fields |= evaluation or {}
+    fields |= {"split": split, "data_fingerprint": fingerprint, "config_hash": experiment.digest()}
+    if progress is not None:
+        fields["training"] = {
+            "steps": progress.steps,
+            "questions": progress.questions,
+            "seconds": round(progress.train_seconds, 2),
+            "questions_per_second": round(
+                progress.questions / max(1e-9, progress.train_seconds), 1
+            ),
+            "best_validation_accuracy": progress.best,
+            "best_step": progress.best_step,
+            "stopped_early": progress.stopped_early,
+        }
+    fields |= {"counts": counts or {}, "finished": round(time.time(), 3), "versions": versions()}
+    fields["git_commit"] = git_commit()
+    run.finish(fields)
+    run.event(status, **({"error": error} if error else {}))
+    return Result(status, fields)
+
+
+def read_result(run: RunDirectory) -> Result | None:
+    """The result of a run that has ended; None for one that has not."""
+    fields = run.result()
+    return None if fields is None else Result(str(fields.get("status")), fields)
+
+
+def is_finished(run: RunDirectory) -> bool:
+    """Whether the run succeeded: any other end can be gone on from."""
+    result = read_result(run)
+    return result is not None and result.status == SUCCEEDED
+
+
+def versions() -> dict[str, str]:
+    """Of everything that a figure may depend on."""
+    found = {"python": platform.python_version(), "vqa": vqa.__version__}
+    for package in PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def git_commit() -> str | None:
+    """The commit of this code where it runs from a checkout."""
+    folder = Path(__file__).resolve().parent
+    command = ["git", "-C", str(folder), "rev-parse", "HEAD"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None if done.returncode == 0 else None

@@ -1,0 +1,244 @@
+"""Train one experiment into a run directory: `train(experiment, run_dir) -> Result`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import torch
+from pytorch_lightning import seed_everything
+
+from vqa.config import Experiment
+from vqa.errors import RunError, TrainingError, VQAError
+from vqa.evaluation.evaluate import gather_predictions, has_truth, predict_split, score
+from vqa.evaluation.predictions import Prediction, write_predictions
+from vqa.export import VQAModel
+from vqa.tracking.journal import Journal
+from vqa.tracking.wandb import Mirror, open_mirror
+from vqa.training.checkpoints import Checkpoints, State
+from vqa.training.directory import FAILED, SUCCEEDED, RunDirectory, RunLock
+from vqa.training.display import Display
+from vqa.training.launch import is_rank, run_ranks
+from vqa.training.loop import RunLoop
+from vqa.training.materials import load_materials
+from vqa.training.module import TrainingModule
+from vqa.training.result import Result, is_finished, read_result, write_result
+from vqa.training.session import Place, Session, lightning, quiet
+from vqa.training.signals import StopSignals
+from vqa.training.state import Progress
+
+
+def train(experiment: Experiment, run_dir: Path | str) -> Result:
+    """Train, evaluate and export; go on where an earlier life of the same run stopped.
+
+    Returns:
+        How it ended; at once where the run had succeeded before.
+
+    Raises:
+        InputError: the experiment, its data or the directory cannot be used; nothing was begun.
+        TrainingError: training failed; `result.json` says why.
+    """
+    run = RunDirectory(run_dir)
+    if run.experiment_file.exists():
+        run.create(experiment)  # refuses another experiment
+        if is_finished(run):
+            return _result_of(run)
+    processes = experiment.trainer.devices * experiment.trainer.num_nodes
+    if processes == 1 or is_rank():
+        train_here(experiment, run)
+        return _result_of(run)
+    load_materials(experiment)  # bad input ends here, before anything is begun
+    run.create(experiment)
+    codes = run_ranks(run.path, experiment.trainer.devices, experiment.trainer.num_nodes)
+    return _joint_result(experiment, run, codes)
+
+
+def train_here(experiment: Experiment, run: RunDirectory) -> str:
+    """Train as this one process and return the status."""
+    seed_everything(experiment.seed, verbose=False)
+    session = _open(experiment, run)
+    run.create(experiment)
+    if not session.place.first:
+        return _live(session)
+    with RunLock(run.path):
+        (run.path / "result.json").unlink(missing_ok=True)
+        try:
+            return _live(session)
+        except (VQAError, RuntimeError, OSError, ValueError, MemoryError) as error:
+            _end(session, FAILED, error=str(error))
+            if isinstance(error, VQAError):
+                raise
+            raise TrainingError(f"{type(error).__name__}: {error}", where=str(run.path)) from error
+
+
+def _open(experiment: Experiment, run: RunDirectory) -> Session:
+    """Load the data and build the network; whatever is wrong with either shows here."""
+    materials = load_materials(experiment)
+    network = experiment.model.build(materials.sizes(experiment.data))
+    model = VQAModel(
+        network, experiment, materials.tokenizer, materials.vocabulary, materials.store.fingerprint
+    )
+    session = Session(experiment, run, materials, model, Place.here())
+    session.check()
+    return session
+
+
+def _live(session: Session) -> str:
+    """One life of a run: restore, train, and where training came to its end, evaluate and export."""
+    first, run = session.place.first, session.run
+    checkpoints = Checkpoints(run.checkpoints, lambda message: _warn(session, message))
+    state = _trusted_state(session, checkpoints)
+    progress = Progress() if state is None else Progress.from_state(state["progress"])
+    if first:
+        run.event("started" if state is None else "resumed", step=progress.steps, pid=os.getpid())
+    with closing(open_mirror(session.experiment, run.path, enabled=first)) as mirror:
+        status = _fit(session, state, progress, checkpoints, mirror)
+        if status == SUCCEEDED:
+            _conclude(session, progress, checkpoints, mirror)
+        elif first:
+            _end(session, status, progress=progress)
+    return status
+
+
+def _fit(
+    session: Session,
+    state: State | None,
+    progress: Progress,
+    checkpoints: Checkpoints,
+    mirror: Mirror,
+) -> str:
+    """Train what is left of the stream."""
+    network, plan, first = session.model.network, session.plan, session.place.first
+    if state is not None:
+        network.load_state_dict(state["network"])
+    if progress.stopped_early or progress.batches >= plan.batches:
+        return SUCCEEDED
+    module = TrainingModule(network, session.experiment, plan.steps, plan.batches_an_epoch)
+    module.question_ids = session.materials.store.column(
+        "question_id", session.materials.train.rows
+    )
+    module.batches = session.batches(progress)
+    torch.manual_seed(session.experiment.seed + session.place.rank)
+    with (
+        StopSignals() as signals,
+        closing(Journal(session.run.journal_file) if first else Journal.nowhere()) as journal,
+        closing(Display(plan.steps, progress.steps, plan.epochs, enabled=first)) as display,
+    ):
+        journal.rewind(progress.journal_bytes)
+        loop = RunLoop(
+            session, module, progress, state, checkpoints, journal, mirror, signals, display
+        )
+        with quiet():
+            lightning(session.experiment.trainer, session.device, loop, session.place).fit(module)
+        done = progress.stopped_early or progress.batches >= plan.batches
+        return SUCCEEDED if done else signals.agreed or FAILED
+
+
+def _conclude(
+    session: Session, progress: Progress, checkpoints: Checkpoints, mirror: Mirror
+) -> None:
+    """Take the best weights, evaluate, export, and say that the run succeeded."""
+    model, run = session.model, session.run
+    best = checkpoints.best()
+    if best is not None:
+        model.network.load_state_dict(best)
+    split = session.materials.splits.evaluation
+    predictions = _predictions(session, split)
+    if not session.place.first:
+        return
+    evaluation = _score(session, split, predictions)
+    model.network.to("cpu")
+    model.save(run.model)
+    mirror.samples(model, session.materials.store, predictions)
+    result = _end(session, SUCCEEDED, progress=progress, evaluation=evaluation, split=split)
+    mirror.finish(result.fields)
+
+
+def _predictions(session: Session, split: str) -> list[Prediction]:
+    """Every process's predictions, joined in the first one."""
+    store, place = session.materials.store, session.place
+    own = predict_split(
+        session.model,
+        store,
+        split,
+        batch_size=session.experiment.evaluation.batch_size,
+        device=session.device,
+        rank=place.rank,
+        world=place.world,
+    )
+    order = store.column("question_id", store.rows(split))
+    return gather_predictions(
+        own, session.run.predictions_file(split), order, place.rank, place.world
+    )
+
+
+def _score(session: Session, split: str, predictions: list[Prediction]) -> dict[str, Any]:
+    """The figures of `split`, or a note that its answers are withheld; writes the predictions file."""
+    file, settings = session.run.predictions_file(split), session.experiment.evaluation
+    if has_truth(predictions):
+        return score(predictions, settings.protocol, settings.out_of_vocabulary, file).to_json()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_predictions(file, predictions)
+    return {"n": len(predictions), "notes": [f"split {split} has no answers: nothing was scored"]}
+
+
+def _end(
+    session: Session,
+    status: str,
+    *,
+    progress: Progress | None = None,
+    evaluation: dict[str, Any] | None = None,
+    split: str | None = None,
+    error: str | None = None,
+) -> Result:
+    return write_result(
+        session.run,
+        session.experiment,
+        status,
+        progress=progress,
+        evaluation=evaluation,
+        counts=session.counts(),
+        fingerprint=session.materials.store.fingerprint,
+        split=split,
+        error=error,
+    )
+
+
+def _trusted_state(session: Session, checkpoints: Checkpoints) -> State | None:
+    state = checkpoints.last()
+    store = session.materials.store
+    if state is not None and state["data_fingerprint"] != store.fingerprint:
+        raise RunError(
+            "the store has changed since this run began",
+            where=str(store.path),
+            fix="train into another --run directory",
+        )
+    return state
+
+
+def _result_of(run: RunDirectory) -> Result:
+    result = read_result(run)
+    if result is None:
+        raise TrainingError("the run ended without a result", where=str(run.path))
+    return result
+
+
+def _joint_result(experiment: Experiment, run: RunDirectory, codes: list[int]) -> Result:
+    """The result that the first rank wrote; a rank that died without one makes the run a failed one."""
+    result = read_result(run)
+    if result is not None and result.status == FAILED:
+        raise TrainingError(str(result.fields.get("error")), where=str(run.path / "logs"))
+    if result is not None and (result.status != SUCCEEDED or not any(codes)):
+        return result
+    message = f"ranks ended with codes {codes}"
+    write_result(run, experiment, FAILED, error=message)
+    raise TrainingError(message, where=str(run.path / "logs"), fix="read the logs there")
+
+
+def _warn(session: Session, message: str) -> None:
+    if session.place.first:
+        session.run.event("warning", message=message)
+        print(f"vqa: {message}", file=sys.stderr)

@@ -1,0 +1,208 @@
+"""One process's view of a run: what it trains, where, and for how long."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+from pytorch_lightning import Callback, Trainer
+from pytorch_lightning.strategies import DDPStrategy, Strategy
+
+from vqa.config import Experiment, TrainerConfig
+from vqa.data.bank import ImageBank, open_bank
+from vqa.data.table import QuestionTable
+from vqa.errors import ConfigError
+from vqa.export import VQAModel
+from vqa.training.directory import RunDirectory
+from vqa.training.launch import is_rank
+from vqa.training.loader import TrainingBatches
+from vqa.training.materials import Materials
+from vqa.training.state import Progress
+from vqa.training.validation import Validation
+
+
+@dataclass(frozen=True)
+class Place:
+    """This process among the processes of its run."""
+
+    rank: int = 0
+    world: int = 1
+
+    @classmethod
+    def here(cls) -> Place:
+        """As the environment of a rank says; alone otherwise."""
+        if not is_rank():
+            return cls()
+        return cls(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]))
+
+    @property
+    def first(self) -> bool:
+        """Whether this process writes the run's files."""
+        return self.rank == 0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long a run is, in batches and in optimiser steps."""
+
+    batches_an_epoch: int
+    batches: int
+    steps: int
+
+    @property
+    def epochs(self) -> int:
+        """Epochs, the last one begun counted whole."""
+        return math.ceil(self.batches / max(1, self.batches_an_epoch))
+
+
+@dataclass(frozen=True)
+class Session:
+    """Everything that stays the same while a process trains."""
+
+    experiment: Experiment
+    run: RunDirectory
+    materials: Materials
+    model: VQAModel
+    place: Place
+
+    @cached_property
+    def device(self) -> torch.device:
+        """Where this process computes."""
+        return choose_device(self.experiment.trainer)
+
+    @cached_property
+    def plan(self) -> Plan:
+        """How long the run is.
+
+        Raises:
+            ConfigError: there are fewer training questions than processes.
+        """
+        config = self.experiment.trainer
+        full, rest = divmod(len(self.materials.train), self.experiment.data.batch_size)
+        an_epoch = full + (rest >= self.place.world)
+        if not an_epoch:
+            raise ConfigError("fewer training questions than processes", where="trainer.devices")
+        batches = an_epoch * config.max_epochs
+        if config.max_steps >= 0:
+            batches = min(batches, config.max_steps * config.accumulate_grad_batches)
+        return Plan(an_epoch, batches, math.ceil(batches / config.accumulate_grad_batches))
+
+    def check(self) -> None:
+        """Refuse a device that is not there or a split that is too small.
+
+        Raises:
+            ConfigError: see `device` and `plan`.
+        """
+        _ = self.device, self.plan
+
+    def bank(self, table: QuestionTable) -> ImageBank:
+        """The pictures of a split."""
+        data = self.experiment.data
+        return open_bank(
+            self.materials.store,
+            table.image_rows,
+            data.image_size,
+            data.resize,
+            self.device,
+            data.resident,
+        )
+
+    def batches(self, progress: Progress) -> TrainingBatches:
+        """What is left of the training stream."""
+        return TrainingBatches(
+            table=self.materials.train,
+            bank=self.bank(self.materials.train),
+            config=self.experiment.data,
+            seed=self.experiment.seed,
+            device=self.device,
+            start=progress.position(self.plan.batches_an_epoch),
+            count=self.plan.batches - progress.batches,
+            rank=self.place.rank,
+            world=self.place.world,
+        )
+
+    def validation(self) -> Validation | None:
+        """The questions that choose the best checkpoint."""
+        table = self.materials.validation
+        if table is None:
+            return None
+        return Validation(table, self.bank(table), self.experiment.evaluation.batch_size)
+
+    def counts(self) -> dict[str, int]:
+        """Sizes that stand in `result.json`."""
+        parameters = list(self.model.network.parameters())
+        return {
+            "parameters": sum(p.numel() for p in parameters),
+            "trained_parameters": sum(p.numel() for p in parameters if p.requires_grad),
+            "training_questions": len(self.materials.train),
+            "training_images": len(self.materials.train.image_rows),
+            "words": len(self.materials.tokenizer),
+            "answers": len(self.materials.vocabulary),
+        }
+
+
+def choose_device(config: TrainerConfig) -> torch.device:
+    """The device of this process.
+
+    Raises:
+        ConfigError: a GPU is asked for and there is none.
+    """
+    available = torch.cuda.is_available()
+    if config.accelerator == "gpu" and not available:
+        raise ConfigError(
+            "torch finds no GPU on this machine", where="trainer.accelerator", fix="use auto or cpu"
+        )
+    if config.accelerator == "cpu" or not available:
+        return torch.device("cpu")
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+
+
+def lightning(
+    config: TrainerConfig, device: torch.device, callback: Callback, place: Place
+) -> Trainer:
+    """Lightning for one long epoch; journal, validation and checkpoints are the callback's."""
+    cpu = device.type == "cpu"
+    strategy: Strategy | str = "auto"
+    if place.world > 1:
+        strategy = DDPStrategy(process_group_backend="gloo" if cpu else "nccl")
+    return Trainer(
+        accelerator="cpu" if cpu else "gpu",
+        devices=config.devices,
+        num_nodes=config.num_nodes,
+        strategy=strategy,
+        plugins=[LightningEnvironment()],
+        precision=config.precision,
+        max_epochs=1,
+        min_epochs=0,
+        accumulate_grad_batches=config.accumulate_grad_batches,
+        callbacks=[callback],
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+    )
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep back Lightning's hints about loaders and loggers that this program does not use."""
+    logger = logging.getLogger("pytorch_lightning")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="pytorch_lightning")
+            warnings.filterwarnings("ignore", message=".*eval mode at the start of training.*")
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,88 @@
+"""Everything that a run needs to go on as if it had never stopped."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+import numpy as np
+import torch
+
+from vqa.data.order import Position
+
+
+@dataclass
+class Progress:
+    """How far a run has come.
+
+    Attributes:
+        batches, steps, questions: done so far; a batch is this process's share of a global batch.
+        best, best_step: highest validation accuracy (0 to 100) and the step it was met at.
+        waited: validations since then without a gain, for early stopping.
+        stopped_early: training ended by early stopping.
+        journal_bytes: size of the journal at this point.
+        train_seconds: time spent in training over all lives of the run.
+    """
+
+    batches: int = 0
+    steps: int = 0
+    questions: int = 0
+    best: float | None = None
+    best_step: int = 0
+    waited: int = 0
+    stopped_early: bool = False
+    journal_bytes: int = 0
+    train_seconds: float = 0.0
+
+    def position(self, batches_an_epoch: int) -> Position:
+        """The next batch."""
+        return Position(*divmod(self.batches, batches_an_epoch))
+
+    def to_state(self) -> dict[str, Any]:
+        """Plain types."""
+        return asdict(self)
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> Progress:
+        """The inverse of `to_state`."""
+        return cls(**{item.name: state[item.name] for item in fields(cls)})
+
+
+@dataclass(frozen=True)
+class RandomState:
+    """The state of every random generator of a process, as types that `torch.load(weights_only=True)` admits."""
+
+    states: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def capture(cls) -> RandomState:
+        """Read all generators."""
+        kind, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)
+        numpy_state = [
+            str(kind),
+            np.asarray(keys).tolist(),
+            int(position),
+            int(has_gauss),
+            float(gauss),
+        ]
+        cuda = torch.cuda.get_rng_state() if torch.cuda.is_available() else None
+        version, words, gauss_next = random.getstate()
+        return cls(
+            {
+                "torch": torch.get_rng_state(),
+                "cuda": cuda,
+                "python": [version, list(words), gauss_next],
+                "numpy": numpy_state,
+            }
+        )
+
+    def restore(self) -> None:
+        """Set all generators."""
+        torch.set_rng_state(self.states["torch"])
+        if self.states["cuda"] is not None and torch.cuda.is_available():
+            torch.cuda.set_rng_state(self.states["cuda"])
+        version, words, gauss_next = self.states["python"]
+        random.setstate((version, tuple(words), gauss_next))
+        kind, keys, position, has_gauss, gauss = self.states["numpy"]
+        np.random.set_state((kind, np.asarray(keys, dtype=np.uint32), position, has_gauss, gauss))
