@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from vqa.data.prepare import prepare
 from vqa.data.record import NO_LABEL, BadRow, Row
 from vqa.data.sources import table
 from vqa.data.sources.table_columns import SYNONYMS, parse_map
@@ -356,9 +357,10 @@ def test_a_missing_answer_is_bad_only_where_its_split_has_answers(tmp_path):
         {"image": "a", "question": "3?", "answer": "dog", "split": "train"},
         {"image": "a", "question": "4?", "answer": " ", "split": "test"},
     ]
-    rows = read(write_json(tmp_path / "t.json", records), "--text-only")
-    assert [type(row) for row in rows] == [Row, BadRow, Row, Row]
-    assert "others of split 'train' have one" in rows[1].reason
+    table_of = source(write_json(tmp_path / "t.json", records), "--text-only")
+    store = prepare(table_of, tmp_path / "store", text_only=True, max_bad=1)
+    assert store.manifest.splits == {"test": 2, "train": 1}
+    assert [bad["where"] for bad in store.rejected()] == [f"{tmp_path / 't.json'}, record 1"]
 
 
 @pytest.mark.parametrize("withheld", [-1, "-1", None])

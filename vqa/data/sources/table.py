@@ -55,8 +55,8 @@ class Table:
     """Records with columns of any names.
 
     A record's split is its input's, else its split column's, else `train`. A record without an id
-    gets "<file's stem>/<number of the record>". Where a record of a split has answers, every record
-    of that split must have them.
+    gets "<file's stem>/<number of the record>". One without an answer passes here: whether its
+    whole split withholds them shows only at the end, and `prepare` sees to it.
 
     Args:
         inputs: the files, in the order in which they are to be stored.
@@ -126,16 +126,6 @@ class Table:
         if self.pictures and "image" not in chosen and "image_id" not in chosen:
             raise _no_column("image", columns, where)
 
-    @cached_property
-    def _answered(self) -> set[str]:
-        """The splits of which a record has an answer; asked for only where one has none."""
-        found: set[str] = set()
-        for opened in self._opened:
-            for _, record in opened.file.records():
-                if isinstance(record, dict) and self.answers.has_any(record, opened.columns):
-                    found.add(_split(opened, record))
-        return found
-
     def _example(
         self, opened: _Opened, folder: PictureFolder, record: dict[str, Any] | Broken, number: int
     ) -> tuple[Example, ImageInput]:
@@ -147,9 +137,7 @@ class Table:
             raise Unusable(f"the question is {kind_of(question)}, text was expected")
         question_id = _optional(columns, record, "question_id") or f"{opened.stem}/{number}"
         image_id, image = self._image(columns, folder, record)
-        said, split = self.answers.read(record, columns), _split(opened, record)
-        if not said.answers and split in self._answered:
-            raise Unusable(f"no answer, though others of split {split!r} have one")
+        said = self.answers.read(record, columns)
         example = Example(
             question_id=question_id,
             image_id=image_id or question_id,
@@ -159,7 +147,7 @@ class Table:
             label=said.label,
             question_type=_optional(columns, record, "question_type"),
             answer_type=_optional(columns, record, "answer_type"),
-            split=split,
+            split=_optional(columns, record, "split") or opened.split,
         )
         return example, image
 
@@ -189,11 +177,6 @@ def _picture(value: Any, folder: PictureFolder) -> tuple[str, ImageInput]:
         raise Unusable(f"the image is a web address ({name[:60]}); fetch the pictures first")
     name = name.replace("\\", "/").removeprefix("./")
     return name, folder.find(name, int(name) if name.isdecimal() else None)
-
-
-def _split(opened: _Opened, record: Mapping[str, Any]) -> str:
-    value = opened.columns.value(record, "split")
-    return str(value).strip() if isinstance(value, str | int) else opened.split
 
 
 def _split_of_stem(i: int, stems: Sequence[str]) -> str:

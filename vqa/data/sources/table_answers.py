@@ -50,7 +50,8 @@ class AnswerReader:
         choices = self._choices(columns.value(record, "choices"))
         answers = self.many(columns.value(record, "answers"), "answers")
         one = self.many(columns.value(record, "answer"), "answer")
-        label = _known_label(record, columns)
+        label = columns.value(record, "label")
+        label = None if label in (NO_LABEL, str(NO_LABEL)) else label
         if not choices:
             said = answers or one or self.many(None if "choices" in columns else label, "label")
             return Answers(said, [], NO_LABEL)
@@ -63,11 +64,6 @@ class AnswerReader:
             return Answers(answers or [choices[place]], choices, place)
         said = answers or one
         return Answers(said, choices, _among(_most_common(said), choices) if said else NO_LABEL)
-
-    def has_any(self, record: Mapping[str, Any], columns: Columns) -> bool:
-        """Whether the record says anything of its answer, right or wrong."""
-        values = (columns.value(record, name) for name in ("answer", "answers"))
-        return _known_label(record, columns) is not None or any(v not in (None, []) for v in values)
 
     def many(self, value: Any, field: str) -> list[str]:
         """A cell as a list of texts: a list, a list written as text, separated texts, or one text.
@@ -145,12 +141,6 @@ def _inner(item: Any) -> Any:
     if item is None or isinstance(item, list):
         raise Unusable(f"text or a number was expected in the list, not {kind_of(item)}")
     return item
-
-
-def _known_label(record: Mapping[str, Any], columns: Columns) -> Any:
-    """The label, None where it is withheld: missing, or −1 as this program writes it."""
-    label = columns.value(record, "label")
-    return None if label in (NO_LABEL, str(NO_LABEL)) else label
 
 
 def _among(answer: str, choices: Sequence[str]) -> int:
