@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections import Counter
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from vqa.cli import main
-from vqa.data.inspect import Answers, inspect
+from vqa.data.inspect import Answers, even_places, inspect
 from vqa.data.prepare import prepare
 
 
@@ -55,6 +56,7 @@ def test_choices_chance_and_the_right_place(store):
         "per_question": {"0": 2, "2": 1, "3": 1},
         "chance_percent": 41.67,
         "right_place": {"0": 2},
+        "right_place_p": pytest.approx(0.3916252, abs=1e-6),  # χ² = 3, three degrees of freedom
     }
     assert found["test"]["question_types"] == {}
     assert found["withheld"]["answers"] == {
@@ -137,6 +139,40 @@ def test_the_estimate(store):
     assert estimate["disk_bytes"] == sum(file.stat().st_size for file in store.path.iterdir())
     words = (3 + 1) + (2 + 1) + 5 * (4 + 1) + 8
     assert estimate["token_bytes"] == 4 * words + 9 * 8
+    assert estimate["table_bytes"] == 8 * (32 + 10 * 12) + 7 * 16
+
+
+@pytest.mark.parametrize(
+    ("counts", "p"),
+    [
+        ({2: (50, 50)}, 1.0),
+        ({2: (60, 40)}, 0.0455003),  # χ² = 4, one degree of freedom
+        ({4: (40, 0, 0, 0)}, 0.0),
+        ({2: (60, 40), 3: (10, 10, 10)}, 0.2614641),  # χ² = 4, three degrees of freedom
+        ({1: (7,)}, None),
+        ({}, None),
+    ],
+)
+def test_the_evenness_of_places_is_pearsons(counts, p):
+    """Expected: the tail of the χ² distribution, as its tables give it."""
+    pairs = [(n, k) for n, times in counts.items() for k, t in enumerate(times) for _ in range(t)]
+    offered, label = np.asarray(pairs, dtype=np.int64).reshape(-1, 2).T
+    assert even_places(offered, label) == (None if p is None else pytest.approx(p, abs=1e-6))
+
+
+def test_questions_repeated_word_for_word(tmp_path, make, rows_of):
+    rows = [
+        make.row(question="is it?"),
+        make.row(question="why?", image_id="b"),
+        make.row(question="is it?", split="val"),
+        make.row(question="why?", split="val"),
+        make.row(question="Why?", split="val"),
+        make.row(question="where?", split="test"),
+    ]
+    store = prepare(rows_of(rows), tmp_path / "store", text_only=True)
+    assert inspect(store)["repeated"] == [
+        {"splits": ["train", "val"], "questions": 2, "percent": 66.67, "same_image": 1}
+    ]
 
 
 ANSWERS = st.lists(st.sampled_from(["yes", "no", "2", "a dog"]), max_size=10)

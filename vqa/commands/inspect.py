@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 SHOWN_TYPES = 12
+UNEVEN = 0.001
+"""Below this probability the places of the right choice are called different."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -55,6 +57,7 @@ def lines(found: dict[str, Any]) -> Iterator[str]:
         yield from _split(name, split)
     yield ""
     yield from _leakage(found)
+    yield from _repeated(found["repeated"])
     yield from _coverage(found["coverage"])
     yield from _estimate(found["estimate"])
 
@@ -71,11 +74,17 @@ def _split(name: str, split: dict[str, Any]) -> Iterator[str]:
     if split["choices"]:
         choices = split["choices"]
         yield _row("choices each", choices["per_question"])
-        yield _row("right place", choices["right_place"])
+        yield _row("right place", choices["right_place"]) + _evenness(choices["right_place_p"])
         yield f"  chance       {choices['chance_percent']:.2f} %"
     for title, key in (("types", "question_types"), ("answer types", "answer_types")):
         if split[key]:
             yield _row(title, split[key])
+
+
+def _evenness(p: float | None) -> str:
+    if p is None:
+        return ""
+    return f" (places {'differ, ' if p < UNEVEN else 'alike, '}p = {p:.2g})"
 
 
 def _answers(answers: dict[str, Any]) -> Iterator[str]:
@@ -109,6 +118,15 @@ def _leakage(found: dict[str, Any]) -> Iterator[str]:
         )
 
 
+def _repeated(repeated: list[dict[str, Any]]) -> Iterator[str]:
+    for pair in repeated:
+        first, second = pair["splits"]
+        yield (
+            f"repeated questions: {pair['questions']:,} of {second} ({pair['percent']:.2f} %) stand "
+            f"word for word in {first}, {pair['same_image']:,} about the same image"
+        )
+
+
 def _coverage(coverage: list[dict[str, Any]]) -> Iterator[str]:
     if coverage:
         yield "covered by the most frequent answers of train:"
@@ -133,7 +151,8 @@ def _estimate(estimate: dict[str, int]) -> Iterator[str]:
     yield f"on disk {_bytes(estimate['disk_bytes'])}"
     yield (
         f"in memory {_bytes(estimate['image_bytes'])} of pictures at {size}, "
-        f"{_bytes(estimate['token_bytes'])} of words"
+        f"{_bytes(estimate['token_bytes'])} of words, "
+        f"{_bytes(estimate['table_bytes'])} of answers and choices"
     )
 
 

@@ -21,6 +21,12 @@ VOCABULARY_SIZES = (1000, 3000, None)
 """Answer vocabularies whose coverage is told; None is every answer."""
 TOKEN_BYTES = 4
 OFFSET_BYTES = 8
+QUESTION_BYTES = 4 * 8
+"""Row, image, label and first choice of a question."""
+ANSWER_BYTES = 8 + 4
+"""Place in the vocabulary and weight."""
+CHOICE_BYTES = 2 * 8
+"""Text and place in the vocabulary."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +90,7 @@ def inspect(store: Store, image_size: tuple[int, int] = (64, 64)) -> dict[str, A
 
     Returns:
         `splits` (one object a split), `leakage` (one a pair of splits that share images),
+        `repeated` (one a pair of splits that share questions),
         `coverage` (one a split and size of vocabulary), `estimate` in bytes, and the manifest's
         facts.
     """
@@ -100,6 +107,7 @@ def inspect(store: Store, image_size: tuple[int, int] = (64, 64)) -> dict[str, A
         "rejected": manifest.rejected,
         "splits": {name: _split(store, answers, name) for name in manifest.splits},
         "leakage": leakage(store, answers.split),
+        "repeated": repeated(store, answers.split),
         "coverage": coverage(answers, train, list(manifest.splits)) if train else [],
         "estimate": estimate(store, image_size),
     }
@@ -168,7 +176,29 @@ def _choices(table: pa.Table) -> dict[str, Any] | None:
         "per_question": _spread(pc.list_value_length(table.column("choices"))),
         "chance_percent": round(100 * float((1 / offered).mean()), 2),
         "right_place": {str(p): int(n) for p, n in zip(places, times, strict=True)},
+        "right_place_p": even_places(offered[label >= 0], label[label >= 0]),
     }
+
+
+def even_places(offered: np.ndarray, label: np.ndarray) -> float | None:
+    """How probable a spread of the right choice's places at least this uneven is by chance.
+
+    Pearson's χ² test against every place being alike, summed over the groups of questions with the
+    same number of choices (degrees of freedom: Σ (choices − 1)). None where no question has two.
+    A small number says that the place gives the answer away.
+
+    Args:
+        offered: choices of each question; int64 [questions].
+        label: place of its right choice; int64 [questions].
+    """
+    from scipy.special import chdtrc
+
+    statistic, freedom = 0.0, 0
+    for number in np.unique(offered[offered > 1]):
+        times = np.bincount(label[offered == number], minlength=number)
+        statistic += float(((times - times.mean()) ** 2).sum() / times.mean())
+        freedom += int(number) - 1
+    return float(chdtrc(freedom, statistic)) if freedom else None
 
 
 def leakage(store: Store, split: np.ndarray) -> list[dict[str, Any]]:
@@ -200,11 +230,36 @@ def leakage(store: Store, split: np.ndarray) -> list[dict[str, Any]]:
     return found
 
 
+def repeated(store: Store, split: np.ndarray) -> list[dict[str, Any]]:
+    """Questions of one split that an earlier one asks too, word for word.
+
+    `questions` counts those of the second split, `same_image` those of them that the first asks
+    about the same image (by id).
+    """
+    texts = store.examples.data.column("question").combine_chunks().dictionary_encode()
+    asked = texts.indices.to_numpy().astype(np.int64)
+    about = asked * store.images.num_rows + store.image_rows
+    found = []
+    for first, second in combinations(store.manifest.splits, 2):
+        earlier, later = split == first, split == second
+        same = int(np.isin(asked[later], asked[earlier]).sum())
+        if same:
+            found.append(
+                {
+                    "splits": [first, second],
+                    "questions": same,
+                    "percent": round(100 * same / int(later.sum()), 2),
+                    "same_image": int(np.isin(about[later], about[earlier]).sum()),
+                }
+            )
+    return found
+
+
 def coverage(answers: Answers, train: str, splits: list[str]) -> list[dict[str, Any]]:
     """How much of each split the most frequent answers of `train` can say, in percent.
 
-    `questions`: those whose most frequent answer is in the vocabulary; `choices`: the choices that
-    are; `right_choices` likewise counts only questions with choices.
+    `questions_percent`: questions whose most frequent answer is in the vocabulary;
+    `choices_percent`: choices that are, None where there are none.
     """
     rows = answers.split == train
     told = []
@@ -242,11 +297,15 @@ def _share(known: np.ndarray, places: np.ndarray) -> float | None:
 
 
 def estimate(store: Store, image_size: tuple[int, int]) -> dict[str, int]:
-    """Bytes on disk and in memory: pictures as uint8 [images, 3, height, width], and the words."""
+    """Bytes on disk and in memory: pictures as uint8 [images, 3, height, width], the words, and the
+    table of questions (places, labels, choices, and the answers padded to the longest list)."""
+    table = store.examples.data
     words = pc.sum(
-        pc.count_substring_regex(store.examples.data.column("question"), pattern=r"\w+|[^\w\s]+")
+        pc.count_substring_regex(table.column("question"), pattern=r"\w+|[^\w\s]+")
     ).as_py()
-    questions = store.examples.num_rows
+    questions = table.num_rows
+    answers = pc.max(pc.list_value_length(table.column("answers"))).as_py()
+    choices = pc.sum(pc.list_value_length(table.column("choices"))).as_py()
     height, width = image_size
     return {
         "disk_bytes": sum(file.stat().st_size for file in store.path.iterdir() if file.is_file()),
@@ -256,6 +315,8 @@ def estimate(store: Store, image_size: tuple[int, int]) -> dict[str, int]:
         if store.manifest.text_only
         else store.manifest.images * 3 * height * width,
         "token_bytes": words * TOKEN_BYTES + (questions + 1) * OFFSET_BYTES,
+        "table_bytes": questions * (QUESTION_BYTES + answers * ANSWER_BYTES)
+        + choices * CHOICE_BYTES,
     }
 
 
