@@ -89,6 +89,11 @@ DISTANCES: dict[str, Callable[[Grid, Grid], Grid]] = {
 """Signed distance to the outline, in units of the radius; negative inside."""
 
 
+_RAMP: Grid = np.linspace(-1, 1, SIDE, dtype=np.float32)
+_ROWS: Grid = np.arange(SIDE, dtype=np.float32)[:, None]
+_COLUMNS: Grid = np.arange(SIDE, dtype=np.float32)[None, :]
+
+
 def png(picture: NDArray[np.uint8]) -> bytes:
     """A picture [height, width, 3] as PNG bytes."""
     buffer = io.BytesIO()
@@ -123,8 +128,8 @@ def _draw(canvas: Grid, thing: Thing, colour: list[float]) -> None:
     reach = thing.radius * 1.25 + 1
     left, right = max(0, int(thing.x - reach)), min(SIDE, int(thing.x + reach) + 2)
     top, bottom = max(0, int(thing.y - reach)), min(SIDE, int(thing.y + reach) + 2)
-    dx = (np.arange(left, right, dtype=np.float32) - thing.x)[None, :] / thing.radius
-    dy = (np.arange(top, bottom, dtype=np.float32) - thing.y)[:, None] / thing.radius
+    dx = (_COLUMNS[:, left:right] - thing.x) / thing.radius
+    dy = (_ROWS[top:bottom] - thing.y) / thing.radius
     cos, sin = np.float32(np.cos(thing.angle)), np.float32(np.sin(thing.angle))
     distance = DISTANCES[thing.shape](cos * dx + sin * dy, cos * dy - sin * dx)
     _blend(canvas[top:bottom, left:right], 0.5 - distance * thing.radius, colour)
@@ -137,9 +142,9 @@ def _blend(patch: Grid, coverage: Grid, colour: list[float]) -> None:
 
 def _draw_line(canvas: Grid, rng: Random) -> None:
     """A thin grey line across the picture, over the objects."""
-    rows, columns = np.mgrid[:SIDE, :SIDE].astype(np.float32)
     angle, offset = rng.uniform(0, np.pi), rng.uniform(-SIDE / 2, SIDE / 2)
-    across = (columns - SIDE / 2) * np.cos(angle) + (rows - SIDE / 2) * np.sin(angle) - offset
+    cos, sin = np.float32(np.cos(angle)), np.float32(np.sin(angle))
+    across = (_COLUMNS - SIDE / 2) * cos + (_ROWS - SIDE / 2) * sin - np.float32(offset)
     shade = rng.uniform(40, 220)
     _blend(canvas, 1.1 - np.abs(across), [shade, shade, shade])
 
@@ -147,6 +152,7 @@ def _draw_line(canvas: Grid, rng: Random) -> None:
 def _light(strength: float, rng: Random) -> Grid:
     """Relative brightness, falling evenly towards a random side."""
     angle, slope = rng.uniform(0, 2 * np.pi), rng.uniform(0, strength)
-    across = np.linspace(-1, 1, SIDE, dtype=np.float32) * slope
-    light: Grid = 1 + across[None, :] * np.cos(angle) + across[:, None] * np.sin(angle)
+    across = np.float32(slope * np.cos(angle)) * _RAMP
+    down = np.float32(slope * np.sin(angle)) * _RAMP
+    light: Grid = 1 + across[None, :] + down[:, None]
     return light

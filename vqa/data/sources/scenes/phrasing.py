@@ -113,5 +113,5 @@ def plural(looks: Mapping[str, str], noun: str) -> str:
 
 
 def in_place(place: str, places: int) -> str:
-    """A part of the picture as an adverbial: "in the top left", of eight "in the top left corner"."""
+    """A part of the picture as an adverbial: "at the top", "in the top left corner"."""
     return _PLACES.get(place) or f"in the {place}" + (" corner" if places > 4 else "")

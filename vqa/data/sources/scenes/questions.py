@@ -160,7 +160,7 @@ def _ask_object(scene: Scene, level: Level, rng: Random) -> Question | None:
     colours = [thing.colour, _other("colour", thing.colour, scene, level, rng)]
     shapes = [thing.shape, _other("shape", thing.shape, scene, level, rng)]
     pairs = list(product(colours, shapes))
-    if sum(any(t.has(colour=c, shape=s) for t in scene) for c, s in pairs) != 1:
+    if len({(t.colour, t.shape) for t in scene}.intersection(pairs)) != 1:
         return None
     right, *wrong = (phrasing.noun_phrase({"colour": c, "shape": s}, "") for c, s in pairs)
     text = phrasing.say(phrasing.PRESENT_OBJECT, rng)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import combinations
+from operator import attrgetter
 from random import Random
 
 from vqa.data.sources.scenes import phrasing
@@ -46,8 +47,10 @@ def by_looks(
 
 
 def _single(scene: Scene, target: int, names: tuple[str, ...]) -> bool:
-    looks = {name: getattr(scene[target], name) for name in names}
-    return sum(thing.has(**looks) for thing in scene) == 1
+    if not names:
+        return len(scene) == 1
+    looks = attrgetter(*names)
+    return [looks(thing) for thing in scene].count(looks(scene[target])) == 1
 
 
 def by_place(scene: Scene, target: int, level: Level, rng: Random) -> Reference | None:
@@ -91,15 +94,17 @@ def related(scene: Scene, name: str, anchor: int, margin: float) -> int | None:
             return None
         sign = 1.0 if name == "closest" else -1.0
         return _extreme(scene, lambda t: sign * t.distance(scene[anchor]), margin, skip=anchor)
-    axis, sign = _AXES[name]
-    ahead = [sign * (getattr(t, axis) - getattr(scene[anchor], axis)) for t in scene]
+    coordinate, sign = _AXES[name]
+    origin = coordinate(scene[anchor])
+    ahead = [sign * (coordinate(thing) - origin) for thing in scene]
     found = [i for i, value in enumerate(ahead) if value > 0]
-    # Whoever is not clearly ahead must be clearly behind.
-    clear = all(abs(value) >= margin for i, value in enumerate(ahead) if i != anchor)
-    return found[0] if len(found) == 1 and clear else None
+    # Whoever is not clearly ahead must be clearly behind; the anchor itself is at 0.
+    unclear = [value for value in ahead if -margin < value < margin]
+    return found[0] if len(found) == 1 and len(unclear) == 1 else None
 
 
-_AXES = {"left": ("x", -1.0), "right": ("x", 1.0), "above": ("y", -1.0), "below": ("y", 1.0)}
+_X, _Y = attrgetter("x"), attrgetter("y")
+_AXES = {"left": (_X, -1.0), "right": (_X, 1.0), "above": (_Y, -1.0), "below": (_Y, 1.0)}
 
 
 def _extreme(
@@ -129,9 +134,9 @@ def _superlative(scene: Scene, name: str, margin: float) -> int | None:
         wanted = "large" if name == "largest" else "small"
         found = [i for i, thing in enumerate(scene) if thing.size == wanted]
         return found[0] if len(found) == 1 else None
-    axis = "x" if name in ("leftmost", "rightmost") else "y"
+    coordinate = _X if name in ("leftmost", "rightmost") else _Y
     sign = 1.0 if name in ("leftmost", "topmost") else -1.0
-    return _extreme(scene, lambda thing: sign * getattr(thing, axis), margin)
+    return _extreme(scene, lambda thing: sign * coordinate(thing), margin)
 
 
 def by_sameness(

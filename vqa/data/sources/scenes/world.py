@@ -24,10 +24,6 @@ class Thing:
     radius: float
     angle: float = 0.0
 
-    def has(self, **wanted: str) -> bool:
-        """Whether the object has all of these attributes."""
-        return all(getattr(self, name) == value for name, value in wanted.items())
-
     def distance(self, other: Thing) -> float:
         """Distance of the centres."""
         return math.hypot(self.x - other.x, self.y - other.y)
