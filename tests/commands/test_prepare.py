@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -171,6 +173,21 @@ def test_progress_moves_on_a_terminal(easy, tmp_path, monkeypatch):
     call("easy-vqa", easy, "--to", tmp_path / "store")
     assert "24 records, 0 unusable" in screen.getvalue()
     assert screen.getvalue().endswith("\r\x1b[K")
+
+
+def test_a_polite_kill_leaves_nothing(tmp_path):
+    code = (
+        "import sys; from vqa.cli import main; sys.exit(main(['prepare', 'scenes', "
+        "'--images', '1000000', '--to', sys.argv[1]]))"
+    )
+    folder = tmp_path / "new"
+    with subprocess.Popen([sys.executable, "-c", code, folder / "store"]) as process:
+        while not list(folder.glob(".store.*/rejected.jsonl")):
+            assert process.poll() is None
+            time.sleep(0.02)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait() == 1
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_help_imports_nothing_heavy():

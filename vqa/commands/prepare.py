@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from vqa.errors import InputError
 
@@ -108,7 +112,7 @@ def _prepare(source: Source, name: str, options: argparse.Namespace) -> Store:
     from vqa.data.prepare import prepare
 
     progress = _Progress()
-    try:
+    with _interruptible(), closing(progress):
         return prepare(
             source,
             options.to,
@@ -119,8 +123,23 @@ def _prepare(source: Source, name: str, options: argparse.Namespace) -> Store:
             text_only=options.text_only,
             progress=progress,
         )
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let a polite kill clean up as Ctrl-C does; only a program's main thread hears of one."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, _: object) -> NoReturn:
+        raise KeyboardInterrupt(signal.Signals(number).name)
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
     finally:
-        progress.close()
+        signal.signal(signal.SIGTERM, before)
 
 
 class _Progress:
