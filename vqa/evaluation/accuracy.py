@@ -16,7 +16,7 @@ Sources: Antol et al. 2015, VQA; the official evaluator at github.com/GT-Vision-
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -28,6 +28,7 @@ from vqa.evaluation.normalise import (
     Normaliser,
     Step,
     light,
+    strip_blanks,
     trace,
 )
 from vqa.evaluation.predictions import Prediction
@@ -53,13 +54,15 @@ class Dialect:
     answers_split: tuple[Step, ...]
     strips_first: bool
 
-    def agreed(self, answers: Sequence[str]) -> bool:
+    def agreed(self, answers: Collection[str]) -> bool:
         """Whether the human answers count as all the same."""
-        if len(set(answers)) == 1:
-            return True
-        return self.strips_first and len({STRIP[0].apply(answer) for answer in answers}) == 1
+        if len(answers) == 1 or not self.strips_first:
+            return len(set(answers)) == 1
+        rest = iter(answers)
+        first = strip_blanks(next(rest))
+        return all(strip_blanks(answer) == first for answer in rest)
 
-    def steps(self, answers: Sequence[str]) -> tuple[tuple[Step, ...], tuple[Step, ...]]:
+    def steps(self, answers: Collection[str]) -> tuple[tuple[Step, ...], tuple[Step, ...]]:
         """The steps for the prediction and for these answers."""
         if self.agreed(answers):
             return self.prediction_agreed, self.answers_agreed
@@ -81,7 +84,8 @@ class VQAAccuracy:
 
     def __init__(self, dialect: Dialect) -> None:
         self._dialect = dialect
-        self._memories: dict[tuple[Step, ...], Normaliser] = {}
+        self._agreed = Normaliser(dialect.prediction_agreed), Normaliser(dialect.answers_agreed)
+        self._split = Normaliser(dialect.prediction_split), Normaliser(dialect.answers_split)
 
     def score(self, answer: str | None, answers: Sequence[str]) -> float:
         """The score of `answer` against the human `answers`, 0 to 100."""
@@ -91,12 +95,12 @@ class VQAAccuracy:
         """The same on 0 to 1, as the official tool computes it; a missing answer scores 0."""
         if answer is None:
             return 0.0
-        for_prediction, for_answers = self._dialect.steps(answers)
-        said, normalise = self._memory(for_prediction)(answer), self._memory(for_answers)
-        return soft_accuracy(tuple(normalise(human) == said for human in answers))
-
-    def _memory(self, steps: tuple[Step, ...]) -> Normaliser:
-        return self._memories.setdefault(steps, Normaliser(steps))
+        distinct = set(answers)
+        agreed = self._dialect.agreed(distinct)
+        for_prediction, for_answers = self._agreed if agreed else self._split
+        said = for_prediction(answer)
+        same = {human for human in distinct if for_answers(human) == said}
+        return soft_accuracy(tuple([human in same for human in answers])) if same else 0.0
 
 
 @lru_cache(maxsize=4096)

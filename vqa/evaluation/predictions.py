@@ -63,6 +63,46 @@ class Prediction:
         """A JSON-ready object with every field."""
         return {name: getattr(self, name) for name in FIELD_NAMES}
 
+    def with_score(self, score: float) -> Prediction:
+        """The same prediction with its score (`dataclasses.replace`, but quick: it is done for
+        every question)."""
+        return self._copy(self.answer, self.choice_scores, self.top, self.confidence, score)
+
+    def with_said(
+        self,
+        answer: str | None,
+        choice_scores: list[float | None],
+        top: list[tuple[str, float]],
+        confidence: float | None,
+    ) -> Prediction:
+        """The same question with what was said to it, unscored."""
+        return self._copy(answer, choice_scores, top, confidence, None)
+
+    def _copy(
+        self,
+        answer: str | None,
+        choice_scores: list[float | None],
+        top: list[tuple[str, float]],
+        confidence: float | None,
+        score: float | None,
+    ) -> Prediction:
+        return Prediction(
+            self.question_id,
+            self.image_id,
+            self.split,
+            self.question_type,
+            self.answer_type,
+            answer,
+            self.answers,
+            self.choices,
+            self.label,
+            choice_scores,
+            top,
+            confidence,
+            score,
+            self.question,
+        )
+
     @classmethod
     def from_json(cls, record: Any, where: str = "prediction") -> Prediction:
         """Check a parsed object and make a `Prediction` of it. Unknown keys are ignored.
@@ -155,10 +195,10 @@ def id_text(value: Any) -> str:
     Raises:
         ValueError: anything else, an empty or an overlong string.
     """
+    if type(value) is int:
+        return str(value)
     if isinstance(value, str):
         text = value
-    elif isinstance(value, int) and not isinstance(value, bool):
-        text = str(value)
     else:
         raise ValueError(f"an id is a string or an integer, found {_kind(value)}")
     if not text or len(text) > MAX_ANSWER:
@@ -172,6 +212,8 @@ def plain_text(value: Any) -> str:
     Raises:
         ValueError: it is not.
     """
+    if type(value) is str and value.isascii() and len(value) <= MAX_ANSWER:
+        return value
     if not isinstance(value, str):
         raise ValueError(f"expected a string, found {_kind(value)}")
     if len(value) > MAX_ANSWER:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
@@ -29,6 +29,9 @@ from vqa.evaluation.multiple_choice import (
 )
 from vqa.evaluation.predictions import Prediction, check_unique
 from vqa.evaluation.result import EvaluationResult, grouped, mean, official_mean
+
+GROUP_RESAMPLES = 2_000
+"""At most so many resamples a group: there may be dozens of groups."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +101,8 @@ def summarise(
     predictions: Sequence[Prediction], protocol: str, scored: Scored, resamples: int, seed: int
 ) -> EvaluationResult:
     """Attach scores to predictions, and take means and intervals over all and over groups."""
-    done = [
-        replace(item, score=score) for item, score in zip(predictions, scored.scores, strict=True)
-    ]
+    pairs = zip(predictions, scored.scores, strict=True)
+    done = [item.with_score(score) for item, score in pairs]
     by_answer = grouped([item.answer_type for item in done])
     by_question = grouped([item.question_type for item in done])
     interval, intervals = _intervals(done, by_answer, by_question, resamples, seed)
@@ -144,16 +146,17 @@ def _intervals(
     scores = np.array([item.score for item in predictions], dtype=np.float64)
     images = codes(item.image_id for item in predictions)
 
-    def interval(rows: Sequence[int] | slice) -> Interval | None:
+    def interval(rows: Sequence[int] | slice, times: int) -> Interval | None:
         data = image_sums(scores[rows], images[rows], int(images.max()) + 1)
-        return mean_interval(data, resamples=resamples, seed=seed)
+        return mean_interval(data, resamples=times, seed=seed)
 
     def by_group(groups: Mapping[str, list[int]]) -> dict[str, Interval]:
-        found = {name: interval(rows) for name, rows in groups.items()}
+        times = min(resamples, GROUP_RESAMPLES)
+        found = {name: interval(rows, times) for name, rows in groups.items()}
         return {name: item for name, item in found.items() if item is not None}
 
     kinds = {"per_answer_type": by_group(by_answer), "per_question_type": by_group(by_question)}
-    return interval(slice(None)), kinds
+    return interval(slice(None), resamples), kinds
 
 
 def _vqa_accuracy(dialect: Dialect) -> Scorer:

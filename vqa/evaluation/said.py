@@ -7,28 +7,33 @@ or the first of `candidates`); it may add `choice_scores` with the `choices` tha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from vqa.errors import ResultError
 from vqa.evaluation.files import json_lines, parse_json, read_text
-from vqa.evaluation.predictions import Prediction, id_text
+from vqa.evaluation.predictions import Prediction, id_text, plain_text
 from vqa.evaluation.truth import Truth, records_of
 
 ID_KEYS = ("question_id", "questionId", "qa_id")
 ANSWER_KEYS = ("answer", "prediction", "candidates")
 
 
-@dataclass(frozen=True)
-class Said:
-    """What a model said to one question; `where` names its record."""
+SIMPLE_KEYS = frozenset((*ID_KEYS, *ANSWER_KEYS))
+
+
+class Said(NamedTuple):
+    """What a model said to one question; `where` names its record, `choices` those of
+    `choice_scores`."""
 
     question_id: str
     where: str
-    fields: Mapping[str, Any] = field(default_factory=dict)
-    choices: list[str] = field(default_factory=list)
+    answer: str | None
+    choice_scores: list[float | None] = []  # noqa: RUF012
+    top: list[tuple[str, float]] = []  # noqa: RUF012
+    confidence: float | None = None
+    choices: list[str] = []  # noqa: RUF012
 
 
 def read_results(path: Path) -> list[Said]:
@@ -44,13 +49,10 @@ def read_results(path: Path) -> list[Said]:
         key = next((key for key in ID_KEYS if key in record), None)
         if key is None:
             raise ResultError(f"no question id ({', '.join(ID_KEYS)})", where=where)
+        said.append(_said(record, key, where))
         kind = kind or type(record[key])
         if type(record[key]) is not kind:
-            raise ResultError(
-                "ids are strings in some records and numbers in others",
-                where=f"{where} ({record[key]!r:.60})",
-            )
-        said.append(_said(record, key, where))
+            raise ResultError("ids are strings in some records and numbers in others", where=where)
     if not said:
         raise ResultError("holds no answer", where=str(path))
     return said
@@ -96,21 +98,36 @@ def _said(record: dict[str, Any], key: str, where: str) -> Said:
         raise ResultError(f"{key}: {error}", where=where) from None
     place = f"{where} (question {question_id[:60]})"
     answer = _answer(record, place)
-    choices = record.get("choices", [])
-    kept: dict[str, Any] = {name: record[name] for name in ("confidence", "top") if name in record}
-    if record.get("choice_scores"):
-        kept |= {"choice_scores": record["choice_scores"]}
-        choices = choices or [""] * len(
-            record["choice_scores"] if isinstance(record["choice_scores"], list) else []
-        )
-    checked = Prediction.from_json(
-        {"question_id": question_id, "image_id": "-", "answer": answer, "choices": choices} | kept,
-        place,
-    )
+    if record.keys() <= SIMPLE_KEYS and isinstance(answer, str):
+        return Said(question_id, place, _checked_text(answer, place))
+    return _full(record, question_id, answer, place)
+
+
+def _checked_text(answer: str, place: str) -> str:
+    try:
+        return plain_text(answer)
+    except ValueError as error:
+        raise ResultError(f"answer: {error}", where=place) from None
+
+
+def _full(record: dict[str, Any], question_id: str, answer: Any, place: str) -> Said:
+    """A record with more than an id and an answer, checked as a `Prediction`."""
+    scores, choices = record.get("choice_scores") or [], record.get("choices", [])
+    unnamed = [""] * len(scores) if isinstance(scores, list) else []
     fields = {
-        name: getattr(checked, name) for name in ("answer", "choice_scores", "confidence", "top")
+        "question_id": question_id,
+        "image_id": "-",
+        "answer": answer,
+        "choices": choices or unnamed,
+        "choice_scores": scores,
+        "confidence": record.get("confidence"),
+        "top": record.get("top", []),
     }
-    return Said(question_id, place, fields, checked.choices if record.get("choices") else [])
+    made = Prediction.from_json(fields, place)
+    kept = made.choices if choices else []
+    return Said(
+        question_id, place, made.answer, made.choice_scores, made.top, made.confidence, kept
+    )
 
 
 def _answer(record: dict[str, Any], where: str) -> Any:
@@ -132,22 +149,20 @@ def _first_candidate(candidates: Any, where: str) -> Any:
 
 
 def _joined(record: Prediction, said: Said, order_known: bool) -> Prediction:
-    fields = dict(said.fields)
-    if fields["choice_scores"]:
-        fields["choice_scores"] = _aligned(record, said, order_known)
-    return replace(record, **fields)
+    scores = _aligned(record, said, order_known) if said.choice_scores else []
+    return record.with_said(said.answer, scores, said.top, said.confidence)
 
 
 def _aligned(record: Prediction, said: Said, order_known: bool) -> list[float | None]:
     """The scores in the order of the question's own choices."""
-    scores: list[float | None] = said.fields["choice_scores"]
+    scores = said.choice_scores
     if not said.choices and not order_known:
         raise ResultError(
             "choice_scores need the record's own choices beside them", where=said.where
         )
     if (said.choices or record.choices) == record.choices and len(scores) == len(record.choices):
         return scores
-    if sorted(said.choices) != sorted(record.choices):
+    if not said.choices or sorted(said.choices) != sorted(record.choices):
         raise ResultError("the choices are not those of the question", where=said.where)
     places: dict[str, list[float | None]] = {}
     for choice, score in zip(said.choices, scores, strict=True):

@@ -73,7 +73,7 @@ def read_request(request: ScoreRequest) -> Joined:
         allow_missing=request.allow_missing,
         optional=truth.optional,
     )
-    said = {item.question_id: item.fields["answer"] for item in results}
+    said = {item.question_id: item.answer for item in results}
     return Joined(join(truth, results), said, truth, missing)
 
 

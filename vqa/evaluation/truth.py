@@ -111,6 +111,11 @@ def texts(value: Any) -> list[str]:
     return [plain_text(item) for item in value]
 
 
+def _optional(record: Mapping[str, Any], key: str, where: str) -> str:
+    """The text of `key`, empty where it is absent."""
+    return take(record, key, plain_text, where) if key in record else ""
+
+
 def _read(path: Path) -> Truth:
     text = read_text(path)
     if _is_json_lines(text):
@@ -166,14 +171,16 @@ def _vqa(record: dict[str, Any], where: str) -> Prediction:
     if not isinstance(found, list) or not found:
         raise ResultError("no 'answers', a list of what people said", where=where)
     try:
-        answers = [plain_text(one["answer"] if isinstance(one, dict) else one) for one in found]
+        answers = [one["answer"] if isinstance(one, dict) else one for one in found]
+        for answer in answers:
+            plain_text(answer)
     except (ValueError, KeyError) as error:
         raise ResultError(f"answers: {error}", where=where) from None
     return Prediction(
         question_id=take(record, "question_id", id_text, where),
         image_id=take(record, "image_id", id_text, where),
-        question_type=take({"question_type": ""} | record, "question_type", plain_text, where),
-        answer_type=take({"answer_type": ""} | record, "answer_type", plain_text, where),
+        question_type=_optional(record, "question_type", where),
+        answer_type=_optional(record, "answer_type", where),
         answers=answers,
     )
 
@@ -200,7 +207,7 @@ def _with_questions(truth: Truth, questions: Path, annotations: Path) -> Truth:
 def _with_question(
     item: Prediction, where: str, record: dict[str, Any], right: Mapping[str, str]
 ) -> Prediction:
-    question = take({"question": ""} | record, "question", plain_text, where)
+    question = _optional(record, "question", where)
     choices = take({"multiple_choices": []} | record, "multiple_choices", texts, where)
     answer = right.get(item.question_id)
     label = choices.index(answer) if answer in choices else -1
@@ -232,7 +239,7 @@ def _check_same_ids(truth: Truth, by_id: Mapping[str, Any], where: str) -> None:
 def _visual7w(value: Any, where: str) -> Truth:
     records = []
     for place, image in records_of(value, where):
-        split = take({"split": ""} | image, "split", plain_text, place)
+        split = _optional(image, "split", place)
         for inner, pair in records_of(image.get("qa_pairs"), f"{place}: qa_pairs"):
             records.append(_visual7w_pair(pair, split, inner))
     return Truth(records, choice_order=False)
@@ -246,11 +253,11 @@ def _visual7w_pair(pair: dict[str, Any], split: str, where: str) -> Prediction:
         question_id=take(pair, "qa_id", id_text, where),
         image_id=take(pair, "image_id", id_text, where),
         split=split,
-        question_type=take({"type": ""} | pair, "type", plain_text, where),
+        question_type=_optional(pair, "type", where),
         answers=[answer],
         choices=choices,
         label=choices.index(answer) if choices else -1,
-        question=take({"question": ""} | pair, "question", plain_text, where),
+        question=_optional(pair, "question", where),
     )
 
 
@@ -263,10 +270,10 @@ def _clevr(record: dict[str, Any], where: str) -> Prediction:
     return Prediction(
         question_id=take(record, "question_index", id_text, where),
         image_id=take(record, "image_index", id_text, where),
-        split=take({"split": ""} | record, "split", plain_text, where),
+        split=_optional(record, "split", where),
         question_type=kind if isinstance(kind, str) else "",
         answers=[take(record, "answer", plain_text, where)],
-        question=take({"question": ""} | record, "question", plain_text, where),
+        question=_optional(record, "question", where),
     )
 
 
@@ -287,7 +294,7 @@ def _gqa_question(key: str, record: dict[str, Any], where: str) -> Prediction:
         question_type=kind,
         answer_type=("open" if kind == "query" else "binary") if kind else "",
         answers=[take(record, "answer", plain_text, where)],
-        question=take({"question": ""} | record, "question", plain_text, where),
+        question=_optional(record, "question", where),
     )
 
 
