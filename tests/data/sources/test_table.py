@@ -9,11 +9,14 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
+from vqa.cli import main
 from vqa.data.prepare import prepare
 from vqa.data.record import NO_LABEL, BadRow, Row
 from vqa.data.sources import table
 from vqa.data.sources.table_columns import SYNONYMS, parse_map
+from vqa.data.store import Store
 from vqa.errors import DataError, InputError
 
 SHARED = Path(__file__).resolve().parents[3].parent / "shared" / "data"
@@ -361,6 +364,52 @@ def test_a_missing_answer_is_bad_only_where_its_split_has_answers(tmp_path):
     store = prepare(table_of, tmp_path / "store", text_only=True, max_bad=1)
     assert store.manifest.splits == {"test": 2, "train": 1}
     assert [bad["where"] for bad in store.rejected()] == [f"{tmp_path / 't.json'}, record 1"]
+
+
+def test_an_absurd_number_is_no_crash(tmp_path):
+    long = "9" * 5000
+    records = [{**RECORDS[0], "image": long}, {**RECORDS[0], "choices": ["dog"], "label": long}]
+    good, bad = read(write_json(tmp_path / "t.json", records))
+    assert good.image.path == tmp_path / long
+    assert "is not among the 1 choices" in bad.reason
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for k in range(10):
+        Image.new("RGB", (8, 8), (20 * k, 0, 0)).save(folder / f"p{k}.png")
+    return folder
+
+
+def test_a_table_with_pictures_becomes_a_store_without_code(tmp_path, pictures, capsys):
+    records = [
+        {"file_name": f"p{k % 10}.png", "ask": f"Number {k}?", "a": "one", "b": "two", "right": "B"}
+        for k in range(30)
+    ]
+    file = write_csv(tmp_path / "mine.csv", records)
+    arguments = ["--map", "question=ask", "--map", "choices=a,b", "--map", "label=right"]
+    split = ["--split-by-image", "train=0.8,test=0.2", "--to", str(tmp_path / "store")]
+    arguments += ["--images", str(pictures), *split, "--json"]
+    assert main(["prepare", "table", str(file), *arguments]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["splits"], told["images"]) == ({"train": 24, "test": 6}, 10)
+    store = Store.open(tmp_path / "store")
+    first = store.example(0)
+    assert (first.choices, first.label, first.answers) == (["one", "two"], 1, ["two"])
+    seen = {split: set(store.image_rows[store.rows(split)]) for split in told["splits"]}
+    assert not seen["train"] & seen["test"]
+
+
+def test_a_bad_table_is_one_line_and_leaves_nothing(tmp_path, pictures, capsys):
+    file = write_json(tmp_path / "t.json", [{**RECORDS[0], "image": "../t.json"}])
+    arguments = ["--images", str(pictures), "--to", str(tmp_path / "store")]
+    assert main(["prepare", "table", f"train={file}", *arguments]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert f"{file}, record 0" in said
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["pictures", "t.json"]
 
 
 @pytest.mark.parametrize("withheld", [-1, "-1", None])

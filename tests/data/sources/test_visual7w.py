@@ -8,7 +8,9 @@ from itertools import chain
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
+from vqa.cli import main
 from vqa.data.record import BadRow, Row
 from vqa.data.sources import visual7w
 from vqa.data.sources.files import Unusable
@@ -191,3 +193,14 @@ def test_several_files_are_read_one_after_the_other(tmp_path):
     assert [(row.example.question_id, row.example.split) for row in rows] == [
         ("1", "train"), ("2", "test"),
     ]  # fmt: skip
+
+
+def test_a_file_with_pictures_becomes_a_store(tmp_path, capsys):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    Image.new("RGB", (8, 8)).save(folder / "v7w_7.jpg")
+    file = write(tmp_path, [image([pair(1), pair(2)])])
+    arguments = [str(file), "--images", str(folder), "--to", str(tmp_path / "store"), "--json"]
+    assert main(["prepare", "visual7w", *arguments]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["splits"], told["images"]) == ({"train": 2}, 1)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from vqa.cli import main
 from vqa.data.record import NO_LABEL, BadRow, Row
 from vqa.data.sources import vqa
 from vqa.errors import DataError, InputError
@@ -336,6 +337,19 @@ def test_the_real_mini_set_reads_whole_with_its_pictures():
     assert all(row.image.path.is_file() for row in rows)
     assert {len(row.example.answers) for row in rows} == {10}
     assert len({row.example.image_id for row in rows}) == 295
+
+
+def test_the_real_mini_set_becomes_a_store(tmp_path, capsys):
+    questions, annotations, images = real(
+        "vqa2-mini/v2_OpenEnded_mscoco_train_questions.json",
+        "vqa2-mini/v2_mscoco_train_annotations.json",
+        "vqa2-mini/images",
+    )
+    arguments = ["--questions", questions, "--annotations", annotations, "--images", images]
+    arguments += ["--to", tmp_path / "store", "--link-images", "--json"]
+    assert main(["prepare", "vqa", *map(str, arguments)]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["splits"], told["images"], told["rejected"]) == ({"train": 446}, 295, 0)
 
 
 def test_the_real_validation_questions_read_whole():

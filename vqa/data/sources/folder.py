@@ -11,6 +11,7 @@ from pathlib import Path
 from vqa.data.record import ImageInput
 from vqa.errors import DataError
 
+MOST_DIGITS = 18
 _PICTURES = frozenset({".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff"})
 _NUMBERED = re.compile(r"(?:.*_)?(\d+)\.(?:jpe?g|png)", re.IGNORECASE)
 
@@ -48,8 +49,10 @@ class PictureFolder:
         for folder in (*self._existing_subfolders(), self.root):
             for name in _file_names(folder):
                 names.setdefault(name, folder / name)
-                if match := _NUMBERED.fullmatch(name):
-                    numbers.setdefault(int(match[1]), folder / name)
+                match = _NUMBERED.fullmatch(name)
+                number = number_of(match[1]) if match else None
+                if number is not None:
+                    numbers.setdefault(number, folder / name)
         return names, numbers
 
     @cached_property
@@ -61,6 +64,11 @@ class PictureFolder:
     def _existing_subfolders(self) -> list[Path]:
         folders = (self.root / name for name in self.subfolders)
         return [folder for folder in folders if folder.is_dir()]
+
+
+def number_of(name: str) -> int | None:
+    """The number that an image's id is; None for other ids, and for absurdly long numbers."""
+    return int(name) if name.isdecimal() and len(name) <= MOST_DIGITS else None
 
 
 def _file_names(folder: Path) -> list[str]:

@@ -9,12 +9,12 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
 from vqa.data.record import BadRow, Example, ImageInput, Row
 from vqa.data.sources.files import Unusable, as_text, kind_of
-from vqa.data.sources.folder import PictureFolder
+from vqa.data.sources.folder import PictureFolder, number_of
 from vqa.data.sources.table_answers import LABELS, AnswerReader
 from vqa.data.sources.table_columns import (
     SYNONYMS,
@@ -175,8 +175,8 @@ def _picture(value: Any, folder: PictureFolder) -> tuple[str, ImageInput]:
     name = as_text(path if isinstance(value, Mapping) else value, "image").strip()
     if re.match(r"[a-z]+://", name, re.IGNORECASE):
         raise Unusable(f"the image is a web address ({name[:60]}); fetch the pictures first")
-    name = name.replace("\\", "/").removeprefix("./")
-    return name, folder.find(name, int(name) if name.isdecimal() else None)
+    name = PurePosixPath(name.replace("\\", "/")).as_posix()
+    return name, folder.find(name, number_of(name))
 
 
 def _split_of_stem(i: int, stems: Sequence[str]) -> str:

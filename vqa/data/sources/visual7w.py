@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 
 from vqa.data.record import BadRow, Example, ImageInput, Row
 from vqa.data.sources.files import Unusable, kind_of, mapping, read_json, scalar, text, texts
-from vqa.data.sources.folder import PictureFolder
+from vqa.data.sources.folder import PictureFolder, number_of
 from vqa.data.sources.layouts import is_pointing, looks_like
 from vqa.errors import DataError, InputError
 
@@ -86,8 +86,7 @@ def _image_rows(record: Any, folder: PictureFolder | None, where: str) -> Iterat
         image = mapping(record)
         image_id, split, picture = scalar(image, "image_id"), text(image, "split"), ImageInput()
         if folder is not None:
-            number = int(image_id) if image_id.isdecimal() else None
-            picture = folder.find(text(image, "filename"), number)
+            picture = folder.find(text(image, "filename"), number_of(image_id))
         pairs = image.get("qa_pairs")
         if not isinstance(pairs, list):
             raise Unusable(f"key 'qa_pairs': a list was expected, not {kind_of(pairs)}")

@@ -24,7 +24,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from vqa.data.record import NO_LABEL, BadRow, Example, ImageInput, Row
 from vqa.data.sources.files import Unusable, kind_of, mapping, open_text, read_json, text, texts
-from vqa.data.sources.folder import PictureFolder
+from vqa.data.sources.folder import PictureFolder, number_of
 from vqa.data.sources.layouts import looks_like
 from vqa.errors import DataError, InputError
 
@@ -124,10 +124,10 @@ class _Pictures:
     def find(self, image_id: str) -> ImageInput:
         if self.folder is None:
             return ImageInput()
-        if image_id.isdecimal():
-            published = f"{self.prefix}{int(image_id):012d}{self.suffix}"
-            return self.folder.find(published, int(image_id))
-        return self.folder.find(image_id, None)
+        number = number_of(image_id)
+        if number is None:
+            return self.folder.find(image_id, None)
+        return self.folder.find(f"{self.prefix}{number:012d}{self.suffix}", number)
 
 
 def split_name(subtype: str) -> str:
