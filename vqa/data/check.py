@@ -14,6 +14,7 @@ MAX_CHARACTERS = 4000
 BLANKS = re.compile(r"[\t\r\n]")
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 BYTE_ORDER_MARK = "\ufeff"
+SPECIAL = re.compile(rf"{BLANKS.pattern}|{CONTROL.pattern}|{BYTE_ORDER_MARK}")
 
 
 class Refused(Exception):
@@ -30,18 +31,29 @@ def checked(example: Example) -> Example:
     for name in ("question_id", "image_id", "split"):
         if not getattr(example, name):
             raise Refused(f"empty {name}")
-    _check_encoding(example)
-    question = _text(example.question, "question").strip(BYTE_ORDER_MARK + " ")
-    if not question:
+    _check_names(example)
+    example = _cleaned(example)
+    if not example.question:
         raise Refused("empty question")
-    answers = [_text(answer, "answer") for answer in example.answers]
-    if answers and not any(answer.strip() for answer in answers):
+    if example.answers and not any(answer.strip() for answer in example.answers):
         raise Refused("empty answer")
-    choices = [_text(choice, "choice") for choice in example.choices]
-    _check_choices(choices, answers, example.label)
-    if (question, answers, choices) == (example.question, example.answers, example.choices):
+    _check_choices(example.choices, example.answers, example.label)
+    return example
+
+
+def _cleaned(example: Example) -> Example:
+    """The example itself where its texts are short and plain, as nearly all are."""
+    question = example.question
+    together = "".join((question, *example.answers, *example.choices))
+    plain = len(together) <= 2 * MAX_WORDS and not SPECIAL.search(together)
+    if plain and not (question[:1].isspace() or question[-1:].isspace()):
         return example
-    return replace(example, question=question, answers=answers, choices=choices)
+    return replace(
+        example,
+        question=_text(question, "question").strip().strip(BYTE_ORDER_MARK + " ").strip(),
+        answers=[_text(answer, "answer") for answer in example.answers],
+        choices=[_text(choice, "choice") for choice in example.choices],
+    )
 
 
 def _text(value: str, what: str) -> str:
@@ -71,12 +83,13 @@ def _first_repeated(values: Iterable[str]) -> str:
     return next(value for value in values if value in seen or seen.add(value))  # type: ignore[func-returns-value]
 
 
-def _check_encoding(example: Example) -> None:
-    parts = (
-        example.question_id, example.image_id, example.question, example.question_type,
-        example.answer_type, example.split, *example.answers, *example.choices,
-    )  # fmt: skip
+def _check_names(example: Example) -> None:
+    """Ids and kinds are names that are printed, and all text must be text."""
+    names = example.question_id, example.image_id, example.split
+    kinds = example.question_type, example.answer_type
+    if (control := CONTROL.search("".join((*names, *kinds)))) is not None:
+        raise Refused(f"control character U+{ord(control[0]):04X} in an id, type or split")
     try:
-        "".join(parts).encode()
+        "".join((*names, *kinds, example.question, *example.answers, *example.choices)).encode()
     except UnicodeEncodeError as error:
         raise Refused("half a surrogate pair, which is no character") from error
