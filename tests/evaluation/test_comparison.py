@@ -1,0 +1,166 @@
+"""Comparing runs: directories, files, seeds, refusals, and what the command says."""
+
+import argparse
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from vqa.commands import compare
+from vqa.errors import InputError, ResultError, RunError
+from vqa.evaluation.comparison import Variant, compare_runs, load_run
+from vqa.evaluation.predictions import Prediction, write_predictions
+
+
+def predictions(seed: int, rate: float, protocol_scores: bool = True) -> list[Prediction]:
+    rng = np.random.default_rng(seed)
+    items = []
+    for number in range(600):
+        right = rng.random() < rate
+        items.append(
+            Prediction(
+                str(number),
+                f"i{number // 3}",
+                split="val",
+                answer_type="yes/no" if number % 2 else "other",
+                answer="yes" if right else "no",
+                answers=["yes"],
+                score=(100.0 if right else 0.0) if protocol_scores else None,
+            )
+        )
+    return items
+
+
+def make_run(path: Path, seed: int, rate: float, **changes: Any) -> Path:
+    write_predictions(path / "predictions" / "val.jsonl", predictions(seed, rate))
+    result = {
+        "status": "succeeded",
+        "data_fingerprint": "abc",
+        "split": "val",
+        "protocol": "exact/1",
+        "seed": seed,
+    } | changes
+    (path / "result.json").write_text(json.dumps(result))
+    return path
+
+
+def run(*arguments: Any) -> int:
+    parser = argparse.ArgumentParser()
+    compare.configure(parser)
+    return compare.run(parser.parse_args([str(argument) for argument in arguments]))
+
+
+def test_a_clear_winner_is_named(tmp_path: Path, capsys) -> None:
+    good, bad = make_run(tmp_path / "good", 1, 0.8), make_run(tmp_path / "bad", 2, 0.5)
+    assert run(bad, good, "--json", "--resamples", 1000) == 0
+    shown = json.loads(capsys.readouterr().out)
+    pair = shown["comparisons"][0]
+    assert pair["sentence"].startswith(f"{good} beats {bad} by ")
+    assert pair["p_value"] == pair["adjusted_p_value"] < 0.01
+    assert pair["low"] < pair["difference"] < pair["high"] < 0
+    assert pair["mcnemar"]["only_b"] == len(pair["only_b_right"]) > len(pair["only_a_right"])
+    assert "independent" in pair["mcnemar"]["caveat"]
+    assert shown["protocol"] == "exact/1"
+    assert shown["n"] == 600
+
+
+def test_no_difference_says_what_would_have_been_found(tmp_path: Path, capsys) -> None:
+    a, b = make_run(tmp_path / "a", 1, 0.6), make_run(tmp_path / "b", 2, 0.6)
+    table = tmp_path / "out.csv"
+    assert run(a, b, "--resamples", 1000, "--csv", table) == 0
+    text = capsys.readouterr().out
+    assert "no difference found" in text
+    assert "this test would have found" in text
+    assert "McNemar" in text
+    lines = table.read_text().splitlines()
+    assert lines[0] == "variant,kind,name,score,sd,seeds"
+    assert len(lines) == 1 + 2 * 3
+
+
+def test_holm_over_all_pairs(tmp_path: Path, capsys) -> None:
+    paths = [make_run(tmp_path / name, at, 0.6) for at, name in enumerate("abc")]
+    assert run(*paths, "--json", "--resamples", 500) == 0
+    pairs = json.loads(capsys.readouterr().out)["comparisons"]
+    assert len(pairs) == 3
+    smallest = min(pairs, key=lambda pair: pair["p_value"])
+    assert smallest["adjusted_p_value"] == pytest.approx(min(1, 3 * smallest["p_value"]))
+
+
+def test_seeds_of_a_variant(tmp_path: Path, capsys) -> None:
+    for name, rate in (("good", 0.9), ("bad", 0.5)):
+        for seed in (1, 2, 3):
+            make_run(tmp_path / f"{name}{seed}", seed, rate)
+    variants = [
+        f"{name}=" + ",".join(str(tmp_path / f"{name}{seed}") for seed in order)
+        for name, order in (("good", (1, 2, 3)), ("bad", (3, 1, 2)))
+    ]
+    assert (
+        run("--variant", variants[0], "--variant", variants[1], "--json", "--resamples", 500) == 0
+    )
+    shown = json.loads(capsys.readouterr().out)
+    assert [one["overall"]["n"] for one in shown["variants"]] == [3, 3]
+    assert shown["variants"][0]["overall"]["sd"] > 0
+    pair = shown["comparisons"][0]
+    assert pair["paired_seeds"] is True
+    assert "seeds" in pair["method"]
+    assert pair["sentence"].startswith("good beats bad by 4")
+    assert pair["mcnemar"] is None
+
+
+@pytest.mark.parametrize("name", ["data_fingerprint", "protocol"])
+def test_what_differs_is_named(tmp_path: Path, name: str) -> None:
+    a, b = make_run(tmp_path / "a", 1, 0.6), make_run(tmp_path / "b", 2, 0.6, **{name: "another"})
+    with pytest.raises(ResultError, match=f"{name} differs: .*another"):
+        run(a, b)
+
+
+def test_other_splits_and_questions_are_refused(tmp_path: Path) -> None:
+    a = predictions(1, 0.6)
+    write_predictions(tmp_path / "a", a)
+    write_predictions(tmp_path / "split", [replace(item, split="test") for item in a])
+    write_predictions(tmp_path / "fewer", a[:-2])
+    write_predictions(tmp_path / "image", [replace(a[0], image_id="other"), *a[1:]])
+    for other, message in (
+        ("split", "split differs"),
+        ("fewer", r"2 are in one only \(598, 599\)"),
+        ("image", "image_id differs"),
+    ):
+        with pytest.raises(ResultError, match=message):
+            run(tmp_path / "a", tmp_path / other)
+
+
+def test_runs_that_cannot_be_read(tmp_path: Path) -> None:
+    good = make_run(tmp_path / "good", 1, 0.6)
+    failed = make_run(tmp_path / "failed", 1, 0.6, status="failed")
+    (tmp_path / "empty").mkdir()
+    for other, message in ((failed, "the run failed"), (tmp_path / "empty", "no result.json")):
+        with pytest.raises(RunError, match=message):
+            run(good, other)
+    with pytest.raises(RunError, match="no predictions"):
+        run(good, good, "--split", "test", "--variant", f"x={good}")
+    with pytest.raises(InputError, match="given twice"):
+        run(good, good)
+    with pytest.raises(InputError, match="NAME=RUN"):
+        run("--variant", "x")
+    with pytest.raises(ResultError, match="two runs"):
+        run(good)
+
+
+def test_unscored_predictions_are_scored_alike(tmp_path: Path) -> None:
+    write_predictions(tmp_path / "raw", predictions(1, 0.6, protocol_scores=False))
+    loaded = load_run(tmp_path / "raw")
+    assert loaded.identity["protocol"] == "exact/1"
+    assert [item.score for item in loaded.predictions] == [
+        item.score for item in sorted(predictions(1, 0.6), key=lambda item: item.question_id)
+    ]
+    again = load_run(make_run(tmp_path / "run", 1, 0.6), protocol="vqa-accuracy/since-2021")
+    assert again.scores.max() == 0  # a single answer has no others
+
+
+def test_a_run_against_itself_finds_nothing(tmp_path: Path) -> None:
+    loaded = load_run(make_run(tmp_path / "a", 1, 0.6))
+    pair = compare_runs([Variant("x", [loaded]), Variant("y", [loaded])], resamples=200).pairs[0]
+    assert (pair.test.difference, pair.test.p_value, pair.only_a) == (0, 1, [])

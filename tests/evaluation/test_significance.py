@@ -1,0 +1,216 @@
+"""The statistics: against brute force, against closed forms, and on simulated truth."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vqa.evaluation.bootstrap import (
+    ImageSums,
+    _by_image,
+    _by_pair,
+    _distinct,
+    acceleration,
+    bootstrap_means,
+    codes,
+    image_sums,
+    mean_interval,
+    standard_error,
+)
+from vqa.evaluation.significance import (
+    detectable,
+    holm,
+    mcnemar,
+    paired_test,
+    seed_summary,
+    seeded_test,
+    sign_flip_p,
+)
+from vqa.evaluation.simulation import World, simulate
+
+
+def data(seed: int = 0, images: int = 40) -> ImageSums:
+    rng = np.random.default_rng(seed)
+    counts = rng.integers(1, 6, images).astype(float)
+    return ImageSums(100.0 * rng.binomial(counts.astype(int), 0.6), counts)
+
+
+def test_codes_and_sums() -> None:
+    images = codes(["b", "a", "b", "c"])
+    assert images.tolist() == [0, 1, 0, 2]
+    sums = image_sums([100, 0, 50, 100], images, 4)
+    assert sums.sums.tolist() == [150, 0, 100, 0]
+    assert sums.counts.tolist() == [2, 1, 1, 0]
+
+
+def test_drawing_pairs_is_drawing_images() -> None:
+    """Mean and spread of the resampled figures are those of the plain loop over images."""
+    pairs, multiplicity = _distinct(data())
+    quick = np.divide(*_by_pair(pairs, multiplicity, 20_000, np.random.default_rng(1)))
+    plain = np.divide(*_by_image(pairs, multiplicity, 20_000, np.random.default_rng(2)))
+    assert quick.mean() == pytest.approx(plain.mean(), abs=0.15)
+    assert quick.std() == pytest.approx(plain.std(), rel=0.03)
+    assert np.quantile(quick, 0.025) == pytest.approx(np.quantile(plain, 0.025), abs=0.4)
+
+
+def test_the_bootstrap_spread_is_the_standard_error() -> None:
+    many = data(3, 2000)
+    means = bootstrap_means(many, 4000, np.random.default_rng(0))
+    assert means.std() == pytest.approx(standard_error(many), rel=0.05)
+
+
+def test_standard_error_of_single_questions_is_the_textbooks() -> None:
+    scores = np.array([0.0, 100, 100, 0, 100, 100])
+    alone = image_sums(scores, np.arange(6))
+    assert standard_error(alone) == pytest.approx(scores.std(ddof=1) / math.sqrt(6))
+
+
+def test_repeating_every_question_on_its_image_does_not_shrink_the_error() -> None:
+    once = data(1)
+    thrice = ImageSums(3 * once.sums, 3 * once.counts)
+    assert standard_error(thrice) == pytest.approx(standard_error(once))
+    alike = mean_interval(thrice, resamples=500), mean_interval(once, resamples=500)
+    assert alike[0].low == pytest.approx(alike[1].low)  # type: ignore[union-attr]
+
+
+def test_acceleration_is_that_of_the_jackknife() -> None:
+    sums, counts = data(2, 12)
+    without = np.array(
+        [np.delete(sums, at).sum() / np.delete(counts, at).sum() for at in range(12)]
+    )
+    gap = without.mean() - without
+    expected = (gap**3).sum() / (6 * (gap**2).sum() ** 1.5)
+    assert acceleration(ImageSums(sums, counts)) == pytest.approx(expected)
+
+
+def test_interval_edges() -> None:
+    assert mean_interval(image_sums([100.0], np.array([0]))) is None
+    perfect = mean_interval(image_sums([100.0] * 20, np.arange(20)))
+    assert perfect is not None
+    assert (perfect.high, perfect.method) == (100, "clopper-pearson")
+    assert perfect.low == pytest.approx(100 * 0.025 ** (1 / 20))
+    hopeless = mean_interval(image_sums([0.0] * 20, np.arange(20)))
+    assert hopeless is not None
+    assert (hopeless.low, hopeless.high) == (0, pytest.approx(100 - perfect.low))
+    assert mean_interval(data(), seed=1, resamples=300) == mean_interval(
+        data(), seed=1, resamples=300
+    )
+
+
+@given(st.lists(st.integers(-3, 3), min_size=1, max_size=9))
+def test_sign_flips_are_those_of_every_arrangement(sums: list[int]) -> None:
+    values = np.array(sums, dtype=float)
+    totals = [abs(np.dot(signs, values)) for signs in itertools.product((-1, 1), repeat=len(sums))]
+    exact = np.mean(np.array(totals) >= abs(values.sum()) - 1e-9)
+    drawn = sign_flip_p(values, 4000, np.random.default_rng(0))
+    assert drawn == pytest.approx(exact, abs=0.045)
+
+
+def test_holm() -> None:
+    adjusted = holm({"a": 0.01, "b": 0.04, "c": 0.03, "d": 0.005})
+    assert adjusted == pytest.approx({"a": 0.03, "b": 0.06, "c": 0.06, "d": 0.02})
+    assert holm({"one": 0.2}) == {"one": 0.2}
+    assert holm({"a": 0.7, "b": 0.9}) == {"a": 1.0, "b": 1.0}
+
+
+def test_mcnemar() -> None:
+    a = np.array([100.0] * 8 + [0] * 2 + [100] * 5)
+    b = np.array([0.0] * 8 + [100] * 2 + [100] * 5)
+    found = mcnemar(a, b)
+    tail = sum(math.comb(10, k) for k in (0, 1, 2)) / 2**10
+    assert (found.only_a, found.only_b) == (8, 2)
+    assert found.p_value == pytest.approx(2 * tail)
+    assert mcnemar(a, a).p_value == 1
+    with pytest.raises(ValueError, match="right or wrong"):
+        mcnemar(a, a - 50)
+
+
+def test_a_run_against_itself() -> None:
+    scores, images = np.array([0.0, 100, 100, 0]), np.array([0, 0, 1, 1])
+    same = paired_test(scores, scores, images, resamples=200)
+    assert (same.difference, same.low, same.high, same.p_value) == (0, 0, 0, 1)
+
+
+def test_swapping_the_runs_mirrors_the_test() -> None:
+    a, b, images = World(images=60).draw(np.random.default_rng(4))
+    forth = paired_test(a, b, images, resamples=4000)
+    back = paired_test(b, a, images, resamples=4000)
+    assert forth.difference == -back.difference
+    assert forth.low == pytest.approx(-back.high, abs=0.4)
+    assert forth.p_value == pytest.approx(back.p_value, abs=0.03)
+    with pytest.raises(ValueError, match="do not pair"):
+        paired_test(a[1:], b, images)
+
+
+def test_a_detectable_difference_is_detected_four_times_in_five() -> None:
+    assert detectable(1.0) == pytest.approx(2.8016, abs=1e-3)
+    rng = np.random.default_rng(11)
+    world = World(images=150)
+    found = 0
+    for _ in range(400):
+        a, b, images = world.draw(rng)
+        error = standard_error(image_sums(a - b, images))
+        shifted = image_sums(a - b + detectable(error), images)
+        found += sign_flip_p(shifted.sums, 299, rng) <= 0.05
+    assert 72 <= found / 4 <= 88  # 80 expected, four standard errors
+
+
+def seeds(rng: np.random.Generator, shift: float, count: int = 4) -> np.ndarray:
+    """Runs of one recipe: each has its own luck of about two points."""
+    level = 60 + shift + 2 * rng.standard_normal((count, 1))
+    return np.where(100 * rng.random((count, 2000)) < level, 100.0, 0.0)
+
+
+def test_seeds_carry_their_own_uncertainty() -> None:
+    rng = np.random.default_rng(5)
+    images = np.arange(2000)
+    a, b = seeds(rng, 0), seeds(rng, 0)
+    one = seeded_test(a[:1], b[:1], images, paired=False, resamples=500)
+    several = seeded_test(a, b, images, paired=False, resamples=500)
+    assert "sign flips" in one.method
+    assert "images and seeds" in several.method
+    over_images_only = paired_test(a.mean(0), b.mean(0), images, resamples=500)
+    assert several.standard_error > 1.5 * over_images_only.standard_error
+    with pytest.raises(ValueError, match="same number"):
+        seeded_test(a, b[:2], images, paired=True)
+
+
+def test_pairing_seeds_removes_what_they_share() -> None:
+    rng = np.random.default_rng(6)
+    images = np.arange(2000)
+    a = seeds(rng, 0)
+    better = np.where(rng.random(a.shape) < 0.05, 100.0, a)
+    paired = seeded_test(a, better, images, paired=True, resamples=500)
+    apart = seeded_test(a, better, images, paired=False, resamples=500)
+    assert paired.difference == apart.difference
+    assert paired.standard_error < apart.standard_error / 2
+    assert paired.p_value < 0.01
+
+
+def test_false_findings_with_seeds_stay_near_five_percent() -> None:
+    rng = np.random.default_rng(8)
+    images = np.arange(2000)
+    found = [
+        seeded_test(seeds(rng, 0), seeds(rng, 0), images, paired=False, resamples=100).p_value
+        <= 0.05
+        for _ in range(300)
+    ]
+    assert 1 <= 100 * np.mean(found) <= 9
+
+
+def test_seed_summary() -> None:
+    assert seed_summary([1.0, 3.0]) == {"mean": 2.0, "sd": pytest.approx(math.sqrt(2)), "n": 2}
+    assert seed_summary([1.0]) == {"mean": 1.0, "sd": None, "n": 1}
+
+
+def test_simulated_truth() -> None:
+    """2,000 comparisons without a difference, questions clustered; `scripts/simulate_significance`
+    at full size."""
+    found = simulate(World(images=150), comparisons=2000, resamples=399, seed=0)
+    assert 4 <= found["reject"] <= 6
+    assert found["reject_unclustered"] > 12
+    assert 94 <= found["cover_difference"] <= 96
+    assert 94 <= found["cover_mean"] <= 96

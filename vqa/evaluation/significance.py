@@ -1,0 +1,239 @@
+"""What a difference between two runs on the same questions means.
+
+The unit of chance is the image (see `bootstrap`). For runs A and B the difference of every question
+is d = a − b; per image they add up. Under the null hypothesis that A and B are interchangeable each
+image's sum is as likely positive as negative, so the permutation test flips the signs of whole
+images: exact whatever the dependence within an image. The interval is the BCa cluster bootstrap of
+the mean difference.
+
+Sources: Noreen 1989 (randomisation tests); Efron 1987 (BCa); McNemar 1947; Holm 1979; Cochran 1977,
+section 6.3 (ratio estimators); Satterthwaite 1946 (degrees of freedom of a sum of variances).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from vqa.evaluation.bootstrap import (
+    CHUNK_ELEMENTS,
+    RESAMPLES,
+    Floats,
+    ImageSums,
+    Ints,
+    image_sums,
+    mean_interval,
+    standard_error,
+)
+
+POWER = 0.80
+LEVEL = 95.0
+
+
+@dataclass(frozen=True, slots=True)
+class PairedTest:
+    """The comparison of two score vectors over the same questions, on the scores' scale.
+
+    Attributes:
+        difference: mean of a − b.
+        low, high: its 95 % interval.
+        p_value: two-sided.
+        standard_error: of the difference.
+        detectable: the smallest true difference that this test would have found with 80 %
+            probability.
+        images: number of clusters.
+        method: how interval and p were got.
+    """
+
+    difference: float
+    low: float
+    high: float
+    p_value: float
+    standard_error: float
+    detectable: float
+    images: int
+    method: str
+
+
+class McNemar(NamedTuple):
+    """Questions that only one of two runs gets right, and the exact two-sided p of so uneven a
+    split.
+
+    The test takes questions as independent. Where an image has several, its p is too small: read
+    the clustered p beside it.
+    """
+
+    only_a: int
+    only_b: int
+    p_value: float
+
+
+def paired_test(
+    a: Floats, b: Floats, images: Ints, *, resamples: int = RESAMPLES, seed: int = 0
+) -> PairedTest:
+    """Compare two runs' scores; `a`, `b` [questions], `images` their image codes [questions].
+
+    Raises:
+        ValueError: the vectors differ in length, or there are fewer than two images.
+    """
+    data = _difference_sums(a, b, images)
+    difference = float(data.sums.sum() / data.counts.sum())
+    error = standard_error(data)
+    interval = mean_interval(data, resamples=resamples, seed=seed)
+    if interval is None:
+        raise ValueError("a comparison needs at least two images")
+    constant = not np.any(data.sums)
+    return PairedTest(
+        difference=difference,
+        low=0.0 if constant else interval.low,
+        high=0.0 if constant else interval.high,
+        p_value=sign_flip_p(data.sums, resamples, np.random.default_rng(seed + 1)),
+        standard_error=error,
+        detectable=detectable(error),
+        images=interval.images,
+        method="sign flips and BCa bootstrap over images",
+    )
+
+
+def sign_flip_p(sums: Floats, flips: int, rng: np.random.Generator) -> float:
+    """Two-sided p of the total of `sums` [images] when each image's sign is a coin toss.
+
+    Exact and fast like the bootstrap: images whose sums are equal in size are interchangeable, so
+    the number of pluses among them is binomial. The observed signs count as one of the arrangements
+    (p is never 0).
+    """
+    sizes, multiplicity = np.unique(np.round(np.abs(sums), 9), return_counts=True)
+    sizes, multiplicity = sizes[sizes > 0], multiplicity[sizes > 0]
+    if not len(sizes):
+        return 1.0
+    observed = abs(float(sums.sum())) - 1e-9 * float(sizes @ multiplicity)
+    extreme = 0
+    step = max(1, CHUNK_ELEMENTS // len(sizes))
+    for start in range(0, flips, step):
+        pluses = rng.binomial(multiplicity, 0.5, size=(min(step, flips - start), len(sizes)))
+        extreme += int(np.sum(np.abs((2 * pluses - multiplicity) @ sizes) >= observed))
+    return (extreme + 1) / (flips + 1)
+
+
+def mcnemar(a: Floats, b: Floats) -> McNemar:
+    """McNemar's exact test; `a` and `b` [questions] hold 0 and 100 only.
+
+    Raises:
+        ValueError: a score is neither 0 nor 100.
+    """
+    from scipy.stats import binomtest
+
+    if not np.isin(np.concatenate([a, b]), (0.0, 100.0)).all():
+        raise ValueError("McNemar's test needs scores that are right or wrong")
+    only_a, only_b = int(np.sum(a > b)), int(np.sum(b > a))
+    p_value = binomtest(only_a, only_a + only_b).pvalue if only_a + only_b else 1.0
+    return McNemar(only_a, only_b, float(p_value))
+
+
+def unclustered_test(a: Floats, b: Floats) -> float:
+    """The p of the usual paired z test, which takes questions as independent.
+
+    Here to be compared with: on clustered questions it rejects a true null hypothesis far too
+    often.
+    """
+    gap = a - b
+    error = gap.std(ddof=1) / math.sqrt(len(gap))
+    return 1.0 if error == 0 else math.erfc(abs(gap.mean()) / error / math.sqrt(2))
+
+
+def detectable(error: float, power: float = POWER, level: float = LEVEL) -> float:
+    """The true difference that a two-sided test with this standard error finds with probability
+    `power`.
+
+    (z of the level + z of the power) · error = 2.80 · error for 95 % and 80 %.
+    """
+    from scipy.special import ndtri
+
+    return float((ndtri(0.5 + level / 200) + ndtri(power)) * error)
+
+
+def holm(p_values: Mapping[str, float]) -> dict[str, float]:
+    """Holm's adjusted p of a family of tests: the chance of any false finding stays below the
+    level."""
+    adjusted: dict[str, float] = {}
+    highest = 0.0
+    for rank, name in enumerate(sorted(p_values, key=lambda key: p_values[key])):
+        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[name]))
+        adjusted[name] = highest
+    return {name: adjusted[name] for name in p_values}
+
+
+def seeded_test(
+    a: Floats, b: Floats, images: Ints, *, paired: bool, resamples: int = RESAMPLES, seed: int = 0
+) -> PairedTest:
+    """Compare two variants of several seeds each; `a` [seeds of A, questions], `b` [seeds of B,
+    questions].
+
+    With one seed on either side this is `paired_test` of the means over seeds: it speaks of these
+    trained models only. With more on both sides it speaks of the training recipes: the variance of
+    the difference is that over images (of the means over seeds) plus that over seeds, and a t
+    interval with Satterthwaite's degrees of freedom covers both. `paired` seeds share data order
+    and initialisation row by row.
+
+    Raises:
+        ValueError: lengths differ, or `paired` with unequal numbers of seeds.
+    """
+    if paired and len(a) != len(b):
+        raise ValueError("paired seeds need the same number of runs on both sides")
+    test = paired_test(a.mean(0), b.mean(0), images, resamples=resamples, seed=seed)
+    if min(len(a), len(b)) < 2:
+        return test
+    seeds, freedom = _seed_variance(a.mean(1), b.mean(1), paired)
+    return _with_seeds(test, seeds, freedom)
+
+
+def seed_summary(figures: Sequence[float]) -> dict[str, float | int | None]:
+    """Mean, standard deviation (n − 1) and number of a variant's figures; no deviation for a single
+    one."""
+    spread = float(np.std(figures, ddof=1)) if len(figures) > 1 else None
+    return {"mean": float(np.mean(figures)), "sd": spread, "n": len(figures)}
+
+
+def _difference_sums(a: Floats, b: Floats, images: Ints) -> ImageSums:
+    if not len(a) == len(b) == len(images):
+        raise ValueError(f"{len(a)}, {len(b)} scores and {len(images)} images do not pair")
+    return image_sums(a - b, images)
+
+
+def _seed_variance(a: Floats, b: Floats, paired: bool) -> tuple[float, float]:
+    """Variance of the difference of means over seeds, and its degrees of freedom."""
+    if paired:
+        return float(np.var(a - b, ddof=1) / len(a)), len(a) - 1.0
+    parts = [(float(np.var(one, ddof=1) / len(one)), len(one) - 1.0) for one in (a, b)]
+    return sum(part for part, _ in parts), _satterthwaite(parts)
+
+
+def _with_seeds(test: PairedTest, seeds: float, freedom: float) -> PairedTest:
+    from scipy.special import stdtr, stdtrit
+
+    parts = [(seeds, freedom), (test.standard_error**2, test.images - 1.0)]
+    error, freedom = math.sqrt(sum(part for part, _ in parts)), _satterthwaite(parts)
+    if error == 0:
+        return test
+    reach = float(stdtrit(freedom, 0.5 + LEVEL / 200))
+    reach_power = float(stdtrit(freedom, POWER))
+    return PairedTest(
+        difference=test.difference,
+        low=test.difference - reach * error,
+        high=test.difference + reach * error,
+        p_value=float(2 * stdtr(freedom, -abs(test.difference) / error)),
+        standard_error=error,
+        detectable=(reach + reach_power) * error,
+        images=test.images,
+        method=f"t with {freedom:.1f} degrees of freedom over images and seeds",
+    )
+
+
+def _satterthwaite(parts: Sequence[tuple[float, float]]) -> float:
+    """Degrees of freedom of a sum of (variance, degrees of freedom)."""
+    below = sum(variance**2 / freedom for variance, freedom in parts)
+    return sum(variance for variance, _ in parts) ** 2 / below if below else math.inf
