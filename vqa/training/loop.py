@@ -67,6 +67,19 @@ class RunLoop(Callback):
             self._restore(trainer, self.resumed)
             self.resumed = None
         self._clock = self._logged_at = time.perf_counter()
+        self.signals.install()
+
+    @override
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Give the signals back."""
+        self.signals.restore()
+
+    @override
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
+        """Give the signals back."""
+        self.signals.restore()
 
     @override
     def on_train_batch_start(
@@ -128,7 +141,7 @@ class RunLoop(Callback):
     def _diagnostics(self, batch: Batch) -> dict[str, float]:
         """Gradient norm by distance from the question's end, and each layer's mean forget gate."""
         output = self.module.output
-        if not self.config.diagnostics or output is None:
+        if not self.module.keep_input_gradients or output is None:
             return {}
         norms = gradient_norm_by_step(output.text.inputs).tolist()
         gates = forget_gates(self.module.network.question_encoder, batch.words).tolist()

@@ -122,8 +122,8 @@ def _fit(
     )
     module.batches = session.batches(progress)
     torch.manual_seed(session.experiment.seed + session.place.rank)
+    signals = StopSignals()
     with (
-        StopSignals() as signals,
         closing(Journal(session.run.journal_file) if first else Journal.nowhere()) as journal,
         closing(Display(plan.steps, progress.steps, plan.epochs, enabled=first)) as display,
     ):

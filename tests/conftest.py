@@ -1,0 +1,56 @@
+"""What several rooms' tests share: a small store, and a small experiment on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vqa.config import Experiment, parse_experiment
+from vqa.data.prepare import prepare
+from vqa.data.sources.scenes import Scenes
+
+SHARED = Path(__file__).resolve().parents[1].parent / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The published data sets."""
+    if not SHARED.is_dir():
+        pytest.skip("the published data sets are not beside this checkout")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def scenes_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """40 + 10 + 10 generated pictures with four questions each."""
+    path = tmp_path_factory.mktemp("stores") / "scenes"
+    prepare(
+        Scenes({"train": 40, "val": 10, "test": 10}, questions_per_image=4), path, name="scenes"
+    )
+    return path
+
+
+@pytest.fixture
+def experiment(scenes_store: Path) -> Callable[..., Experiment]:
+    """Makes a tiny experiment; overrides are written as sections."""
+
+    def make(**overrides: Any) -> Experiment:
+        fields: dict[str, Any] = {
+            "data": {"store": str(scenes_store), "batch_size": 32, "image_size": 16},
+            "model": {
+                "image_encoder": {"name": "small", "channels": [4, 8], "strides": [2, 2]},
+                "question_encoder": {"name": "lstm", "dim": 8, "embedding_dim": 8},
+                "fusion": {"name": "multiply", "dim": 8},
+            },
+            "trainer": {"max_epochs": 2, "log_every_n_steps": 2, "accelerator": "cpu"},
+        }
+        for section, values in overrides.items():
+            fields[section] = (
+                {**fields.get(section, {}), **values} if isinstance(values, dict) else values
+            )
+        return parse_experiment(fields)
+
+    return make

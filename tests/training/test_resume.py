@@ -1,0 +1,208 @@
+"""A run that died and went on ends bit-identical to one that never died."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from vqa.config import Experiment
+from vqa.errors import RunError
+from vqa.export import load
+from vqa.tracking.journal import read_journal
+from vqa.training.loop import SPEED, RunLoop
+from vqa.training.run import train
+
+Make = Callable[..., Experiment]
+
+
+class Death(BaseException):
+    """Ends a run as a kill does: nothing of the run's own code handles it."""
+
+
+def die_at(batch: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kill the next run after `batch` batches, before anything is recorded or saved there."""
+    original = RunLoop.on_train_batch_end
+
+    def hook(self: RunLoop, *args: Any) -> None:
+        if self.progress.batches + 1 == batch:
+            raise Death
+        original(self, *args)
+
+    monkeypatch.setattr(RunLoop, "on_train_batch_end", hook)
+
+
+def outcome(run: Path) -> tuple[dict[str, torch.Tensor], list[dict[str, Any]], str]:
+    """Weights, the journal without times, and the predictions."""
+    journal = [
+        {k: v for k, v in record.items() if k not in ("time", SPEED)}
+        for record in read_journal(run / "metrics.jsonl")
+    ]
+    return load(run).network.state_dict(), journal, (run / "predictions" / "test.jsonl").read_text()
+
+
+def assert_same(one: Path, other: Path) -> None:
+    (weights, journal, predictions), (weights2, journal2, predictions2) = (
+        outcome(one),
+        outcome(other),
+    )
+    assert weights.keys() == weights2.keys()
+    for name, tensor in weights.items():
+        assert torch.equal(tensor, weights2[name]), name
+    assert journal == journal2
+    assert predictions == predictions2
+
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    "epochs": {},
+    "steps": {
+        "trainer": {
+            "max_epochs": 3,
+            "checkpoint_every_n_steps": 2,
+            "log_every_n_steps": 3,
+            "accelerator": "cpu",
+        }
+    },
+    "accumulated": {
+        "trainer": {
+            "max_epochs": 3,
+            "accumulate_grad_batches": 2,
+            "checkpoint_every_n_steps": 1,
+            "log_every_n_steps": 1,
+            "accelerator": "cpu",
+        }
+    },
+    "everything": {
+        "data": {"group_by_image": True, "augmentation": {"shift": 2, "horizontal_flip": True}},
+        "model": {
+            "question_encoder": {
+                "name": "lstm",
+                "dim": 8,
+                "layers": 2,
+                "dropout": 0.3,
+                "embedding_dim": 8,
+            },
+            "attention": {"name": "soft", "hidden": 8, "dropout": 0.2},
+            "head": {"name": "chooser", "dim": 8, "dropout": 0.1},
+            "coordinates": True,
+        },
+        "optimizer": {
+            "name": "adamw",
+            "weight_decay": 0.1,
+            "schedule": {"name": "cosine", "warmup_steps": 3},
+        },
+        "trainer": {
+            "max_epochs": 3,
+            "checkpoint_every_n_steps": 3,
+            "log_every_n_steps": 2,
+            "gradient_clip_val": 0.1,
+            "accelerator": "cpu",
+            "precision": "bf16-mixed",
+            "early_stopping": {"patience": 2},
+        },
+    },
+}
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_any_death_leaves_no_trace(
+    variant: str, experiment: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = experiment(**VARIANTS[variant])
+    train(made, tmp_path / "whole")
+    for batch in (1, 4, 7, 8, 10):
+        with monkeypatch.context() as patch:
+            die_at(batch, patch)
+            try:
+                train(made, tmp_path / "broken")
+            except Death:
+                assert not (tmp_path / "broken" / "result.json").exists()
+    assert train(made, tmp_path / "broken").status == "succeeded"
+    assert_same(tmp_path / "whole", tmp_path / "broken")
+
+
+def command(config: Path, run: Path) -> subprocess.Popen[bytes]:
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    words = [sys.executable, "-m", "vqa.cli", "train", str(config), "--run", str(run)]
+    return subprocess.Popen(
+        words, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+
+
+def wait_for_step(run: Path, step: int, process: subprocess.Popen[bytes]) -> None:
+    """Wait until the journal has a record of `step`."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        if any(record["step"] >= step for record in read_journal(run / "metrics.jsonl")):
+            return
+        assert process.poll() is None, process.stderr and process.stderr.read().decode()
+        time.sleep(0.01)
+    raise AssertionError(f"step {step} never came")
+
+
+def test_sigkill_and_sigterm_of_the_real_command(experiment: Make, tmp_path: Path) -> None:
+    trainer = {
+        "max_epochs": 120,
+        "checkpoint_every_n_steps": 7,
+        "log_every_n_steps": 5,
+        "accelerator": "cpu",
+    }
+    made = experiment(trainer=trainer)
+    config = tmp_path / "experiment.yaml"
+    config.write_text(made.to_yaml())
+    run = tmp_path / "killed"
+    for number, step in ((signal.SIGKILL, 30), (signal.SIGTERM, 90)):
+        process = command(config, run)
+        wait_for_step(run, step, process)
+        process.send_signal(number)
+        process.communicate(timeout=60)
+        assert process.returncode != 0
+        if number == signal.SIGTERM:
+            assert json.loads((run / "result.json").read_text())["status"] == "preempted"
+        else:
+            assert not (run / "result.json").exists()
+    torch.set_num_threads(1)
+    assert train(made, run).status == "succeeded"
+    train(made, tmp_path / "whole")
+    assert_same(tmp_path / "whole", run)
+    events = [json.loads(line)["event"] for line in (run / "events.jsonl").read_text().splitlines()]
+    assert events == ["started", "resumed", "preempted", "resumed", "succeeded"]
+
+
+def test_a_finished_run_is_left_alone_and_another_experiment_is_refused(
+    experiment: Make, tmp_path: Path
+) -> None:
+    train(experiment(), tmp_path / "run")
+    before = (tmp_path / "run" / "result.json").read_bytes()
+    assert train(experiment(), tmp_path / "run").status == "succeeded"
+    assert (tmp_path / "run" / "result.json").read_bytes() == before
+    with pytest.raises(RunError, match="another experiment"):
+        train(experiment(seed=1), tmp_path / "run")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "file").touch()
+    with pytest.raises(RunError, match="holds no run"):
+        train(experiment(), tmp_path / "other")
+
+
+def test_a_changed_store_is_not_gone_on_with(
+    experiment: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = experiment()
+    with monkeypatch.context() as patch:
+        die_at(7, patch)
+        with pytest.raises(Death):
+            train(made, tmp_path / "run")
+    state_file = next((tmp_path / "run" / "checkpoints").glob("step-*.pt"))
+    monkeypatch.setattr("vqa.data.store.Store.fingerprint", "another")
+    with pytest.raises(RunError, match="changed since this run began"):
+        train(made, tmp_path / "run")
+    assert state_file.exists()
