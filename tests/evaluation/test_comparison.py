@@ -140,7 +140,7 @@ def test_runs_that_cannot_be_read(tmp_path: Path) -> None:
         with pytest.raises(RunError, match=message):
             run(good, other)
     with pytest.raises(RunError, match="no predictions"):
-        run(good, good, "--split", "test", "--variant", f"x={good}")
+        run(good, "--split", "test", "--variant", f"x={good}")
     with pytest.raises(InputError, match="given twice"):
         run(good, good)
     with pytest.raises(InputError, match="NAME=RUN"):
