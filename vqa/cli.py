@@ -20,6 +20,7 @@ COMMANDS = {
     "compare": "compare runs, with paired statistics",
     "ask": "ask a trained model about a picture",
     "export": "copy a trained model out of its run",
+    "sync": "send or resend runs to W&B",
 }
 
 

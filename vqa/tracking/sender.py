@@ -9,6 +9,7 @@ trainer that is killed leaves a finished run behind. It answers with JSON lines:
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import os
 import signal
@@ -30,8 +31,8 @@ SENT_FILE = "sent.json"
 SUCCEEDED = "succeeded"
 
 
-class Unreachable(Exception):
-    """No server answers at W&B's address."""
+class NoService(Exception):
+    """W&B cannot be used: there is no key, or no server answers at its address."""
 
 
 class Sender:
@@ -83,6 +84,7 @@ class Sender:
         """Begin the run, or go on with it; offline where W&B cannot be used online."""
         if self._setup["mode"] == "online":
             try:
+                check_key()
                 check_reachable(_address())
                 return "online", self._init("online")
             except Exception as error:
@@ -194,11 +196,25 @@ def sample_table(folder: Path) -> Any:
     return wandb.Table(columns=table["columns"], data=rows, allow_mixed_types=True)
 
 
+def check_key() -> None:
+    """Look for a key without asking anybody for one; the versions of W&B that cannot find out later.
+
+    Raises:
+        NoService: there is none.
+    """
+    import wandb
+
+    if "prompt" not in inspect.signature(wandb.login).parameters:
+        return
+    if not wandb.login(prompt=False, verify=False):
+        raise NoService("there is no API key, `wandb login` stores one")
+
+
 def check_reachable(url: str) -> None:
     """Find out in a few seconds whether a server answers; W&B itself tries for longer.
 
     Raises:
-        Unreachable: none does.
+        NoService: none does.
     """
     try:
         urllib.request.urlopen(url, timeout=REACH_SECONDS).close()
@@ -207,14 +223,16 @@ def check_reachable(url: str) -> None:
     except (urllib.error.URLError, OSError) as error:
         reason = getattr(error, "reason", error)
         if isinstance(reason, ConnectionError | TimeoutError | socket.gaierror):
-            raise Unreachable(f"no answer from {url}: {reason}") from error
+            raise NoService(f"no answer from {url}: {reason}") from error
     except ValueError:
-        raise Unreachable(f"not an address: {url}") from None
+        raise NoService(f"not an address: {url}") from None
 
 
 def first_line(error: BaseException) -> str:
     """What an error says, in one line."""
     lines = str(error).strip().splitlines()
+    if isinstance(error, NoService):
+        return lines[0]
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
 

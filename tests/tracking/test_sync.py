@@ -1,0 +1,99 @@
+"""`vqa sync`: a run from its journal, again."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+
+import pytest
+
+from vqa.cli import main
+
+
+def test_a_lost_run_is_written_offline_where_there_is_no_key(
+    written_run, records_of, capsys
+) -> None:
+    run = written_run()
+    assert main(["sync", str(run), "--json"]) == 0
+    out = capsys.readouterr()
+    (sent,) = json.loads(out.out)
+    assert (sent["status"], sent["records"]) == ("offline", 3)
+    assert "no API key" in out.err
+    records = records_of(run)
+    history = [item["history"]["item"] for item in records if item["type"] == "history"]
+    assert [item["step"] for item in history] == [10, 20, 30]
+    updates = [item["summary"]["update"] for item in records if item["type"] == "summary"]
+    summary = {key: value for update in updates for key, value in update.items()}
+    assert (summary["result/overall"], summary["result/interval/high"]) == (75, 80)
+    assert "result/notes" not in summary
+    assert records[-1]["exit"].get("exit_code") == 0
+
+
+def test_what_was_sent_is_not_sent_twice_unless_it_changed(
+    written_run, stand_in, server, capsys
+) -> None:
+    run = written_run()
+    stand_in("", run, server)
+    assert main(["sync", str(run)]) == 0
+    assert "sent, 3 records  https://example.org/run" in capsys.readouterr().out
+    assert main(["sync", str(run)]) == 0
+    assert "already sent" in capsys.readouterr().out
+    assert sum("log" in note for note in stand_in()) == 3
+    assert main(["sync", str(run), "--again"]) == 0
+    assert sum("log" in note for note in stand_in()) == 6
+    with (run / "metrics.jsonl").open("a") as journal:
+        journal.write('{"step": 40, "epoch": 1, "time": 1.0}\n')
+    capsys.readouterr()
+    assert main(["sync", str(run)]) == 0
+    assert "sent, 4 records" in capsys.readouterr().out
+
+
+def test_a_directory_of_runs_is_a_group(written_run, tmp_path, stand_in, server, capsys) -> None:
+    first, second = written_run("one"), written_run("two", records=5)
+    stand_in("", first, server)
+    (second / "wandb").mkdir()
+    assert main(["sync", str(tmp_path), "--json"]) == 0
+    sent = json.loads(capsys.readouterr().out)
+    assert [(item["run"], item["records"]) for item in sent] == [(str(first), 3), (str(second), 5)]
+    ids = {note["init"]["id"] for note in stand_in() if "init" in note}
+    assert len(ids) == 2
+
+
+def test_a_failure_inside_wandb_is_told_and_exits_1(written_run, stand_in, capsys) -> None:
+    run = written_run()
+    stand_in("log", run)
+    assert main(["sync", "--offline", str(run)]) == 1
+    out = capsys.readouterr()
+    assert "broken inside" in out.err
+    assert "failed" in out.out
+
+
+def test_what_is_no_run_or_not_at_rest_is_refused(written_run, tmp_path, capsys) -> None:
+    assert main(["sync", str(tmp_path / "nowhere")]) == 2
+    assert "no run here" in capsys.readouterr().err
+    run = written_run()
+    with (run / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert main(["sync", str(run)]) == 2
+    assert "still being trained" in capsys.readouterr().err
+    (run / "metrics.jsonl").write_text("{\n{}\n")
+    assert main(["sync", str(run)]) == 2
+    assert "metrics.jsonl:1" in capsys.readouterr().err
+
+
+def test_wandb_switched_off_is_named(written_run, monkeypatch, capsys) -> None:
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    assert main(["sync", str(written_run())]) == 2
+    assert "WANDB_MODE" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("missing", ["metrics.jsonl", "result.json"])
+def test_a_run_cut_off_early_is_sent_as_far_as_it_came(
+    missing, written_run, stand_in, capsys
+) -> None:
+    run = written_run()
+    (run / missing).unlink()
+    stand_in("", run)
+    assert main(["sync", "--offline", str(run)]) == 0
+    code = 1 if missing == "result.json" else 0
+    assert stand_in()[-1] == {"finish": {"exit_code": code}}
