@@ -167,10 +167,18 @@ def acceleration(data: ImageSums) -> float:
 
 
 def _distinct(data: ImageSums) -> tuple[Floats, Ints]:
-    """The distinct (sum, count) pairs [pairs, 2] and the number of images of each [pairs]."""
-    table = np.stack([np.round(data.sums, 9), data.counts], axis=1)
-    pairs, multiplicity = np.unique(table, axis=0, return_counts=True)
-    return pairs, multiplicity
+    """The distinct (sum, count) pairs [pairs, 2] and the number of images of each [pairs].
+
+    Complex numbers sort by real part, then imaginary part, and much faster than rows; images without a
+    question, most of them in a small group, need no sorting.
+    """
+    held = data.counts > 0
+    keys = np.round(data.sums[held], 9) + 1j * data.counts[held]
+    found, multiplicity = np.unique(keys, return_counts=True)
+    empty = len(held) - int(np.count_nonzero(held))
+    if empty:
+        found, multiplicity = np.append(found, 0), np.append(multiplicity, empty)
+    return np.stack([found.real, found.imag], axis=1), multiplicity
 
 
 def _by_pair(

@@ -22,7 +22,7 @@ from typing import Any
 from vqa.errors import ResultError
 from vqa.evaluation.coverage import shortened
 from vqa.evaluation.files import json_lines, read_json, read_text
-from vqa.evaluation.predictions import Prediction, id_text, plain_text
+from vqa.evaluation.predictions import MAX_ANSWER, Prediction, id_text, plain_text
 
 
 @dataclass(frozen=True)
@@ -172,8 +172,7 @@ def _vqa(record: dict[str, Any], where: str) -> Prediction:
         raise ResultError("no 'answers', a list of what people said", where=where)
     try:
         answers = [one["answer"] if isinstance(one, dict) else one for one in found]
-        for answer in answers:
-            plain_text(answer)
+        _check_texts(answers)
     except (ValueError, KeyError) as error:
         raise ResultError(f"answers: {error}", where=where) from None
     return Prediction(
@@ -183,6 +182,16 @@ def _vqa(record: dict[str, Any], where: str) -> Prediction:
         answer_type=_optional(record, "answer_type", where),
         answers=answers,
     )
+
+
+def _check_texts(answers: list[Any]) -> None:
+    """`plain_text` of each, by one look at all of them where that will do."""
+    if all(type(answer) is str for answer in answers):
+        together = "".join(answers)
+        if together.isascii() and len(together) <= MAX_ANSWER:
+            return
+    for answer in answers:
+        plain_text(answer)
 
 
 def _with_questions(truth: Truth, questions: Path, annotations: Path) -> Truth:
