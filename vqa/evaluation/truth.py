@@ -21,7 +21,7 @@ from typing import Any
 
 from vqa.errors import ResultError
 from vqa.evaluation.coverage import shortened
-from vqa.evaluation.files import json_lines, read_json, read_text
+from vqa.evaluation.files import json_lines, parse_quickly, read_json, read_text
 from vqa.evaluation.predictions import MAX_ANSWER, Prediction, id_text, plain_text
 
 
@@ -120,7 +120,7 @@ def _read(path: Path) -> Truth:
     text = read_text(path)
     if _is_json_lines(text):
         return Truth([_own(record, f"{path}:{line}") for line, record in json_lines(text, path)])
-    value = read_json(path, strict=False)
+    value = parse_quickly(text, str(path))
     if isinstance(value, list):
         return Truth([_own(record, place) for place, record in records_of(value, str(path))])
     if not isinstance(value, dict):
