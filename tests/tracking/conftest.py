@@ -79,10 +79,17 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., l
     return call
 
 
+class Silent(BaseHTTPRequestHandler):
+    """Answers everything with an error, and prints nothing."""
+
+    def log_message(self, *words) -> None:
+        pass
+
+
 @pytest.fixture
 def server() -> Iterator[str]:
     """The address of a server that knows nothing, but answers."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Silent) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}"

@@ -11,8 +11,9 @@ from vqa.cli import main
 
 
 def test_a_lost_run_is_written_offline_where_there_is_no_key(
-    written_run, records_of, capsys
+    written_run, records_of, server, monkeypatch, capsys
 ) -> None:
+    monkeypatch.setenv("WANDB_BASE_URL", server)
     run = written_run()
     assert main(["sync", str(run), "--json"]) == 0
     out = capsys.readouterr()

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -74,9 +75,9 @@ def test_a_trained_run_is_in_wandb_as_in_its_journal(
 
 @pytest.mark.parametrize("key", [None, "0123456789012345678901234567890123456789"])
 def test_online_without_a_key_or_a_server_goes_on_offline_and_says_so_once(
-    key, experiment, tmp_path, monkeypatch, capfd, records_of
+    key, experiment, tmp_path, monkeypatch, capfd, records_of, server
 ) -> None:
-    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9" if key else server)
     if key:
         monkeypatch.setenv("WANDB_API_KEY", key)
     mirror_once(experiment, tmp_path, "online")
@@ -163,11 +164,13 @@ def test_a_killed_trainer_leaves_a_run_marked_as_failed(
     sender = int(trainer.stdout.readline())
     while not any("log" in note for note in stand_in()):
         assert trainer.poll() is None
+        time.sleep(0.05)
     os.kill(trainer.pid, signal.SIGKILL)
     trainer.wait()
     trainer.stdout.close()
     while not any("finish" in note for note in stand_in()):
         assert Path(f"/proc/{sender}").exists() or any("finish" in note for note in stand_in())
+        time.sleep(0.05)
     assert stand_in()[-1] == {"finish": {"exit_code": 1}}
 
 

@@ -84,8 +84,8 @@ class Sender:
         """Begin the run, or go on with it; offline where W&B cannot be used online."""
         if self._setup["mode"] == "online":
             try:
-                check_key()
                 check_reachable(_address())
+                check_key()  # asks the server for the key's owner: slow where none answers
                 return "online", self._init("online")
             except Exception as error:
                 self._tell(
