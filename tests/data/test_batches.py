@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.nn.utils.rnn import pad_packed_sequence
+
+from vqa.config import Augmentation
+from vqa.data.augment import augment
+from vqa.data.bank import ResidentImages, StreamedImages, ahead, open_bank
+from vqa.data.batches import gather_choices, pack
+from vqa.data.store import Store
+from vqa.data.table import build_choices, build_table
+from vqa.data.text import AnswerVocabulary, QuestionTokenizer, Texts
+
+CPU = torch.device("cpu")
+
+
+@given(
+    st.lists(st.lists(st.integers(0, 99), min_size=1, max_size=6), min_size=1, max_size=8),
+    st.data(),
+)
+def test_packing_keeps_every_word_of_every_text(rows: list[list[int]], data) -> None:
+    offsets = np.cumsum([0, *map(len, rows)])
+    texts = Texts(np.asarray([i for row in rows for i in row], dtype=np.int32), offsets)
+    index = np.asarray(data.draw(st.permutations(range(len(rows)))))
+    padded, lengths = pad_packed_sequence(pack(texts, index, CPU), batch_first=True)
+    unpacked = [row[:length].tolist() for row, length in zip(padded, lengths, strict=True)]
+    assert unpacked == [rows[i] for i in index]
+
+
+def test_choices_of_any_number_are_flat_and_each_text_stands_once() -> None:
+    tokenizer = QuestionTokenizer.build(["red blue", "green"])
+    vocabulary = AnswerVocabulary(("blue",))
+    groups = [["red", "blue"], ["blue", "green", "red"], [], ["green", "red"]]
+    table = build_choices(groups, tokenizer, vocabulary)
+    assert table is not None
+    index = np.asarray([3, 2, 1])
+    packed = gather_choices(table, index, CPU)
+    assert packed is not None
+    words, _ = pad_packed_sequence(packed.words, batch_first=True)
+    shown = [tokenizer.words[words[int(i), 0]] for i in packed.text]
+    assert shown == [text for i in index for text in groups[i]]
+    assert packed.question.tolist() == [0, 0, 2, 2, 2]
+    assert packed.answer_id.tolist() == [-1, -1, 0, -1, -1]
+    assert len(words) == 3
+    assert gather_choices(table, np.asarray([2]), CPU) is None
+    assert build_choices([[], []], tokenizer, vocabulary) is None
+
+
+def test_a_table_says_what_the_store_says(scenes_store: Path) -> None:
+    store = Store.open(scenes_store)
+    rows = store.rows("val")
+    tokenizer = QuestionTokenizer.build(store.column("question", rows))
+    vocabulary = AnswerVocabulary.build(store.column("answers", rows), 1000)
+    table = build_table(store, rows, tokenizer, vocabulary)
+    assert len(table) == len(rows) == 40
+    for i, row in enumerate(rows):
+        example = store.example(row)
+        start, end = table.questions.offsets[i : i + 2]
+        assert [tokenizer.words[j] for j in table.questions.ids[start:end]] == tokenizer.tokens(
+            example.question
+        )
+        said = [vocabulary.answers[j] for j in table.answer_id[i] if j >= 0]
+        assert said == example.answers
+        assert table.weight[i].tolist()[: len(said)] == [1.0] * len(said)
+        assert store.images[int(table.image_rows[table.image[i]])]["image_id"] == example.image_id
+        assert table.label[i] == example.label
+
+
+def test_streamed_pictures_equal_resident_ones(scenes_store: Path) -> None:
+    store = Store.open(scenes_store)
+    rows = np.arange(len(store.images))
+    resident = open_bank(store, rows, (20, 24), "fit", CPU, "always")
+    streamed = open_bank(store, rows, (20, 24), "fit", CPU, "never")
+    assert isinstance(resident, ResidentImages)
+    assert isinstance(streamed, StreamedImages)
+    index = np.asarray([5, 0, 7])
+    assert torch.equal(resident.fetch(index), streamed.fetch(index))
+    assert resident.fetch(index).shape == (3, 3, 20, 24)
+
+
+@pytest.mark.parametrize("threads", [0, 1, 3])
+def test_work_ahead_comes_in_order_and_its_errors_come_through(threads: int) -> None:
+    assert list(ahead((lambda i=i: i for i in range(20)), threads)) == list(range(20))
+
+    def fail() -> int:
+        raise ValueError("here")
+
+    with pytest.raises(ValueError, match="here"):
+        list(ahead([lambda: 1, fail, lambda: 2], threads))
+
+
+PICTURES = torch.arange(2 * 3 * 4 * 4, dtype=torch.uint8).view(2, 3, 4, 4)
+
+
+def test_no_augmentation_changes_nothing() -> None:
+    assert augment(PICTURES, Augmentation(), (0,)) is PICTURES
+
+
+@pytest.mark.parametrize(
+    ("config", "count"),
+    [
+        (Augmentation(horizontal_flip=True), 2),
+        (Augmentation(vertical_flip=True), 2),
+        (Augmentation(horizontal_flip=True, vertical_flip=True), 4),
+        (Augmentation(quarter_turns=True), 4),
+        (Augmentation(quarter_turns=True, horizontal_flip=True, vertical_flip=True), 8),
+        (Augmentation(shift=1), 9),
+    ],
+)
+def test_augmentation_reaches_exactly_its_group(config: Augmentation, count: int) -> None:
+    """Every symmetry of the square that the settings admit is met, and no other."""
+    met = {augment(PICTURES[:1], config, (seed,)).numpy().tobytes() for seed in range(200)}
+    assert len(met) == count
+    picture = PICTURES[0]
+    turns = {torch.rot90(picture, k, (1, 2)).contiguous().numpy().tobytes() for k in range(4)}
+    if config == Augmentation(quarter_turns=True):
+        assert met == turns
+    assert picture.contiguous().numpy().tobytes() in met
+
+
+def test_the_same_seed_gives_the_same_pictures_and_each_its_own_draw() -> None:
+    config = Augmentation(horizontal_flip=True, shift=2)
+    many = PICTURES[:1].expand(50, -1, -1, -1)
+    one, two = augment(many, config, (1, 2)), augment(many, config, (1, 2))
+    assert torch.equal(one, two)
+    assert len({picture.contiguous().numpy().tobytes() for picture in one}) > 5

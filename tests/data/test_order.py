@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vqa.data.order import Position, Stream, epoch_order, shares
+
+images = st.lists(st.integers(0, 6), min_size=1, max_size=40).map(np.asarray)
+
+
+@given(images, st.integers(0, 5), st.integers(0, 5), st.booleans())
+def test_an_epoch_meets_every_question_once(image, seed, epoch, grouped) -> None:
+    order = epoch_order(image, seed, epoch, grouped=grouped)
+    assert sorted(order) == list(range(len(image)))
+    assert (order == epoch_order(image, seed, epoch, grouped=grouped)).all()
+
+
+@given(images, st.integers(0, 5))
+def test_grouped_keeps_the_questions_of_an_image_together(image, seed) -> None:
+    met = image[epoch_order(image, seed, 0, grouped=True)]
+    runs = 1 + np.count_nonzero(met[1:] != met[:-1])
+    assert runs == len(set(image.tolist()))
+
+
+def test_epochs_and_seeds_differ() -> None:
+    image = np.arange(100)
+    orders = [
+        epoch_order(image, seed, epoch, grouped=False).tolist()
+        for seed in (0, 1)
+        for epoch in (0, 1)
+    ]
+    assert len({tuple(order) for order in orders}) == 4
+
+
+@given(images, st.integers(1, 12), st.integers(0, 3), st.booleans(), st.integers(1, 60))
+def test_a_stream_goes_on_from_any_batch(image, batch_size, seed, grouped, cut) -> None:
+    stream = Stream(image, batch_size, seed, grouped)
+    total = 3 * len(stream)
+    cut = cut % total
+    whole = list(stream.batches(Position(), total))
+    rest = list(stream.batches(Position(*divmod(cut, len(stream))), total - cut))
+    assert [(p, i.tolist(), n) for p, i, n in whole[cut:]] == [
+        (p, i.tolist(), n) for p, i, n in rest
+    ]
+
+
+@given(images, st.integers(1, 4), st.integers(1, 4), st.booleans())
+def test_processes_share_the_batches_of_one_process(image, world, each, grouped) -> None:
+    alone = Stream(image, world * each, 0, grouped)
+    ranks = [Stream(image, world * each, 0, grouped, rank, world) for rank in range(world)]
+    count = len(ranks[0])
+    parts = [list(rank.batches(Position(), count)) for rank in ranks]
+    for k, (_, index, whole) in enumerate(alone.batches(Position(), count)):
+        assert np.concatenate([part[k][1] for part in parts]).tolist() == index.tolist()
+        assert all(part[k][2] == whole for part in parts)
+        assert all(len(part[k][1]) for part in parts)
+
+
+@given(st.integers(0, 50), st.integers(1, 9), st.integers(1, 5))
+def test_shares_cover_every_question_once_in_the_same_batches(count, batch_size, world) -> None:
+    batches = [b.tolist() for rank in range(world) for b in shares(count, batch_size, rank, world)]
+    assert sorted(q for b in batches for q in b) == list(range(count))
+    alone = [b.tolist() for b in shares(count, batch_size)]
+    assert sorted(batches) == sorted(alone)

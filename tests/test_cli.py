@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from vqa.cli import COMMANDS, main
+
+
+def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0
+    shown = capsys.readouterr().out
+    assert all(name in shown for name in COMMANDS)
+
+
+def test_an_unknown_command_exits_2_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["trian"]) == 2
+    assert "did you mean 'train'?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main([name, "--help"])
+    assert exit_.value.code == 0
+    assert f"usage: vqa {name}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["train", "missing.yaml", "--run", "r"],
+        ["inspect", "nowhere"],
+        ["evaluate", "nowhere"],
+        ["ask", "nowhere", "picture.png", "what?"],
+        ["export", "nowhere", "--to", "there"],
+        ["compare", "nowhere"],
+    ],
+)
+def test_bad_input_is_one_line_and_exit_2(
+    words: list[str], capsys: pytest.CaptureFixture[str], tmp_path, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(words) == 2
+    message = capsys.readouterr().err.strip()
+    assert message.startswith("vqa: ")
+    assert len(message.splitlines()) == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_help_and_commands_import_nothing_heavy() -> None:
+    code = (
+        "import sys, vqa, vqa.cli, importlib;"
+        "[importlib.import_module(f'vqa.commands.{name}') for name in vqa.cli.COMMANDS];"
+        "print([m for m in ('torch', 'numpy', 'pydantic', 'datasets', 'transformers', 'wandb', 'scipy') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vqa.config import Experiment, load_experiment, parse_experiment
+from vqa.errors import ConfigError
+
+MINIMAL = {"data": {"store": "stores/x"}}
+
+
+def write(path: Path, text: str) -> Path:
+    file = path / "experiment.yaml"
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+def test_an_experiment_survives_its_own_file(tmp_path: Path) -> None:
+    made = parse_experiment(
+        MINIMAL | {"model": {"fusion": "concat", "attention": {"name": "soft", "glimpses": 2}}}
+    )
+    again = load_experiment(write(tmp_path, made.to_yaml()))
+    assert again == made
+    assert again.digest() == made.digest()
+    assert yaml.safe_load(made.to_yaml())["schema_version"] == 1
+
+
+def test_overrides_apply_in_order_and_reach_into_bricks(tmp_path: Path) -> None:
+    file = write(tmp_path, "data: {store: x}\nmodel: {fusion: multiply}\n")
+    made = load_experiment(
+        file, ["model.fusion.dim=7", "optimizer.lr=0.1", "optimizer.lr=1e-2", "data.image_size=32"]
+    )
+    assert made.model.fusion.name == "multiply"
+    assert made.model.fusion.dim == 7
+    assert made.optimizer.lr == pytest.approx(0.01)
+    assert made.data.image_size == (32, 32)
+    assert load_experiment(file, ["model.fusion=concat"]).model.fusion.name == "concat"
+
+
+def test_tracking_is_no_part_of_the_digest() -> None:
+    plain, tracked = (
+        parse_experiment(MINIMAL),
+        parse_experiment(MINIMAL | {"tracking": {"group": "g"}}),
+    )
+    assert plain.digest() == tracked.digest()
+    assert plain.digest() != parse_experiment(MINIMAL | {"seed": 1}).digest()
+
+
+FAULTS = [
+    ({"data": {"store": "x"}, "modle": {}}, r"modle: no such key; did you mean 'model'\?"),
+    (
+        {"data": {"store": "x", "batchsize": 3}},
+        r"data\.batchsize: no such key; did you mean 'batch_size'\?",
+    ),
+    ({"data": {}}, r"data\.store: missing"),
+    ({"data": {"store": "x", "batch_size": 0}}, r"data\.batch_size: .*greater than or equal to 1"),
+    (
+        {"data": {"store": "x"}, "model": {"fusion": "multpily"}},
+        r"model\.fusion: no 'multpily'; did you mean 'multiply'\?",
+    ),
+    (
+        {"data": {"store": "x"}, "model": {"fusion": {"name": "multiply", "dimm": 3}}},
+        r"model\.fusion\.dimm: no such key; did you mean 'dim'\?",
+    ),
+    ({"data": {"store": "x"}, "optimizer": {"lr": "fast"}}, r"optimizer\.lr: .*number"),
+    ({"data": {"store": "x", "image_size": 4}}, r"image_size: each side lies between 8 and 4096"),
+    (
+        {"data": {"store": "x", "batch_size": 7}, "trainer": {"devices": 2}},
+        "does not divide among 2 processes",
+    ),
+]
+
+
+@pytest.mark.parametrize(("fields", "message"), FAULTS)
+def test_a_fault_is_named_by_its_key(fields: dict, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        parse_experiment(fields)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("data: [", "not valid YAML"),
+        ("data: {store: x}\ndata: {store: y}", "stands twice"),
+        ("- a\n- b", "mapping of sections"),
+        ("data: !!python/object/apply:os.system ['touch hacked']", "not valid YAML"),
+        ("", "mapping of sections"),
+        ("? [a]\n: 1", "not valid YAML"),
+    ],
+)
+def test_a_broken_file_is_one_clear_error(
+    text: str, message: str, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=message):
+        load_experiment(write(tmp_path, text))
+    assert not (tmp_path / "hacked").exists()
+
+
+@pytest.mark.parametrize(
+    "override", ["nonsense", "=3", "data..x=1", "seed.x=1", "data.store=[", "model.fusion.name.x=3"]
+)
+def test_a_broken_override_is_refused(override: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError):
+        load_experiment(
+            write(tmp_path, "data: {store: x}\nseed: 3\nmodel: {fusion: concat}\n"), [override]
+        )
+
+
+@given(
+    st.recursive(
+        st.none()
+        | st.booleans()
+        | st.integers()
+        | st.floats(allow_nan=False)
+        | st.text(max_size=8),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(st.sampled_from(list(Experiment.model_fields)), inner)
+        ),
+        max_leaves=12,
+    )
+)
+def test_hostile_fields_are_refused_or_valid(fields: object) -> None:
+    try:
+        made = parse_experiment(fields if isinstance(fields, dict) else {"data": fields})
+    except ConfigError:
+        return
+    assert parse_experiment(made.to_dict()) == made
+
+
+def test_every_shipped_experiment_is_valid() -> None:
+    files = sorted((Path(__file__).resolve().parents[1] / "configs" / "experiments").glob("*.yaml"))
+    assert files
+    for file in files:
+        load_experiment(file)
+
+
+def test_nothing_heavy_is_imported_to_check_an_experiment() -> None:
+    code = (
+        "import sys; from vqa.config import parse_experiment; parse_experiment({'data': {'store': 'x'}});"
+        "print([m for m in ('torch', 'numpy', 'datasets', 'transformers', 'wandb') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
