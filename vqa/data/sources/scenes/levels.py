@@ -13,6 +13,7 @@ SIDE = 64
 KINDS = ("existence", "colour", "shape", "number", "position", "comparison", "relation")
 ATTRIBUTES = ("colour", "shape", "size")
 SIDES = ("left", "right", "above", "below", "closest", "furthest")
+RELATIONS = ("object", "object", "side")
 COMPARISONS = ("superlative", "superlative", "sameness", "commonest", "shared")
 
 
@@ -30,7 +31,8 @@ class Level:
         places: 4 (the quarters of the picture) or 8 (the corners and the sides of a 3×3 division).
         looks: the attributes by which a question may single out an object.
         sides: the relations in use.
-        comparisons: the ways to compare in use; one named twice is drawn twice as often.
+        relations: "object" asks what stands in a relation, "side" in which one two objects stand.
+        comparisons: the ways to compare; here and above, one named twice is drawn twice as often.
         hops: how many relations one reference may chain ("the object left of the red circle": 1).
         colour_jitter: largest change of each channel of an object's colour, 0 to 255.
         rotation: largest turn of an object in degrees.
@@ -51,6 +53,7 @@ class Level:
     places: int = 4
     looks: tuple[str, ...] = ATTRIBUTES
     sides: tuple[str, ...] = SIDES
+    relations: tuple[str, ...] = RELATIONS
     comparisons: tuple[str, ...] = COMPARISONS
     hops: int = 1
     colour_jitter: int = 10
@@ -77,6 +80,7 @@ LEVELS = {
             margin=9.0,
             looks=("colour", "shape"),
             sides=SIDES[:4],
+            relations=("object",),
             comparisons=("superlative",),
             colour_jitter=5,
         ),
@@ -112,7 +116,7 @@ LEVELS = {
         ),
     )
 }
-DEFAULT_LEVEL = "medium"
+DEFAULT_LEVEL = "easy"
 
 
 def level_named(name: str) -> Level:

@@ -104,7 +104,7 @@ def ask_relation(scene: Scene, level: Level, rng: Random) -> Question | None:
     """The colour or shape of an object found from another one, or on which side of it that lies."""
     if len(scene) < 2:
         return None
-    if rng.random() < 0.3:
+    if rng.choice(level.relations) == "side":
         return _ask_direction(scene, level, rng)
     attribute = rng.choice(("colour", "shape"))
     target = rng.randrange(len(scene))
