@@ -128,6 +128,15 @@ def _mean(scored: Scored, rows: Sequence[int]) -> float:
     return mean([scored.scores[row] for row in rows])
 
 
+def check_protocol(name: str) -> None:
+    """Refuse a protocol that does not exist.
+
+    Raises:
+        InputError: naming those that do.
+    """
+    _scorer(name)
+
+
 def _scorer(name: str) -> Scorer:
     if name not in PROTOCOLS:
         raise InputError(f"no protocol {name!r}", fix=f"one of {', '.join(PROTOCOLS)}")

@@ -56,7 +56,7 @@ class RunLoop(Callback):
         self.config, self.first = session.experiment.trainer, session.place.first
         self.predictor = session.model.predictor(session.device)
         self.validation = session.validation()
-        self._save_is_due = False
+        self._save_is_due, self._shown_loss = False, float("nan")
         self._clock = time.perf_counter()
         self._logged_questions, self._logged_at = progress.questions, self._clock
 
@@ -135,6 +135,7 @@ class RunLoop(Callback):
             "train/clipped_share": _mean(module.clipped, module.steps_seen),
             "train/lr": float(optimizer.param_groups[0]["lr"]),
         }
+        self._shown_loss = figures["train/loss"]
         module.reset_figures()
         return figures
 
@@ -160,9 +161,9 @@ class RunLoop(Callback):
 
     def _after_epoch(self, trainer: Trainer, epoch: int, last: bool) -> None:
         config = self.config
-        shown: dict[str, float] = {}
         if self.module.batches_seen:
-            shown["loss"] = _mean(self.module.loss_sum, self.module.batches_seen)
+            self._shown_loss = _mean(self.module.loss_sum, self.module.batches_seen)
+        shown = {"loss": self._shown_loss}
         if self.validation is not None and (epoch % config.check_val_every_n_epoch == 0 or last):
             accuracy = self.validation.accuracy(
                 self.predictor, trainer.global_rank, trainer.world_size

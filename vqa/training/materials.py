@@ -12,6 +12,7 @@ from vqa.data.store import Store
 from vqa.data.table import QuestionTable, build_table
 from vqa.data.text import AnswerVocabulary, QuestionTokenizer
 from vqa.errors import ConfigError
+from vqa.evaluation.protocols import check_protocol
 from vqa.model.config import ModelConfig, Sizes
 
 VALIDATION_NAMES = ("val", "valid", "validation", "dev")
@@ -52,6 +53,8 @@ def load_materials(experiment: Experiment) -> Materials:
         ConfigError: the model wants what the data do not have.
     """
     data = experiment.data
+    if experiment.evaluation.protocol != "auto":
+        check_protocol(experiment.evaluation.protocol)
     store = Store.open(data.store)
     splits = choose_splits(store, experiment)
     rows = _fraction(store, store.rows(splits.train), data.fraction, experiment.seed)

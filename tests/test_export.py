@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import vqa
+from vqa.cli import main
+from vqa.config import Experiment
+from vqa.data.store import Store
+from vqa.errors import DataError, ModelError
+from vqa.evaluation.predictions import read_predictions
+from vqa.training.run import train
+
+HEADS = {"classifier": {"name": "classifier"}, "chooser": {"name": "chooser", "dim": 8}}
+
+
+@pytest.fixture(scope="module", params=HEADS)
+def run(
+    request: pytest.FixtureRequest, scenes_store: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A finished run with attention, one for each head."""
+    from vqa.config import parse_experiment
+
+    made: Experiment = parse_experiment(
+        {
+            "data": {"store": str(scenes_store), "batch_size": 32, "image_size": 16},
+            "model": {
+                "image_encoder": {"name": "small", "channels": [4, 8], "strides": [2, 2]},
+                "question_encoder": {"name": "lstm", "dim": 8, "embedding_dim": 8},
+                "attention": {"name": "soft", "glimpses": 2, "hidden": 8},
+                "head": HEADS[request.param],
+            },
+            "trainer": {"max_epochs": 1, "accelerator": "cpu"},
+        }
+    )
+    path = tmp_path_factory.mktemp("runs") / request.param
+    train(made, path)
+    return path
+
+
+@pytest.fixture
+def picture(scenes_store: Path, tmp_path: Path) -> Path:
+    file = tmp_path / "picture.png"
+    file.write_bytes(Store.open(scenes_store).image_bytes(0))
+    return file
+
+
+def test_asking_says_what_evaluation_said(run: Path, scenes_store: Path) -> None:
+    """The exported model, the store's picture and the question's choices give the prediction of the run."""
+    store, model = Store.open(scenes_store), vqa.load(run / "model")
+    rows = store.rows("test")[:6]
+    for row, prediction in zip(
+        rows, read_predictions(run / "predictions" / "test.jsonl"), strict=False
+    ):
+        example = store.example(row)
+        image = store.image_bytes(int(store.image_rows[row]))
+        answer = model.ask(image, example.question, choices=example.choices)
+        assert answer.answer == prediction.answer
+        assert answer.confidence == pytest.approx(prediction.confidence, abs=1e-4)
+        assert [text for text, _ in answer.top][0] == prediction.answer
+        assert sum(p for _, p in answer.top) == pytest.approx(1, abs=1e-3)
+
+
+def test_attention_has_the_shape_of_the_grid_and_sums_to_one(run: Path, picture: Path) -> None:
+    attention = vqa.load(run).ask(picture, "what?", choices=["red", "blue"]).attention
+    assert attention is not None
+    assert attention.shape == (2, 4, 4)
+    assert np.allclose(attention.sum((1, 2)), 1, atol=1e-5)
+
+
+def test_a_model_moves_and_needs_nothing_else(run: Path, picture: Path, tmp_path: Path) -> None:
+    assert main(["export", str(run), "--to", str(tmp_path / "moved")]) == 0
+    here = vqa.load(run).ask(picture, "what colour?", choices=["red", "blue"])
+    there = vqa.load(tmp_path / "moved").ask(
+        Image.open(picture), "what colour?", choices=["red", "blue"]
+    )
+    assert here.top == there.top
+    assert main(["export", str(run), "--to", str(tmp_path / "moved")]) == 2
+
+
+@pytest.mark.parametrize(
+    "part", ["weights.safetensors", "experiment.yaml", "tokenizer.json", "answers.json"]
+)
+def test_a_changed_or_missing_part_is_refused(part: str, run: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "model"
+    shutil.copytree(run / "model", copy)
+    with (copy / part).open("ab") as file:
+        file.write(b" ")
+    with pytest.raises(ModelError, match="changed since it was exported"):
+        vqa.load(copy)
+    (copy / part).unlink()
+    with pytest.raises(ModelError, match="is missing"):
+        vqa.load(copy)
+
+
+def test_weights_of_another_model_are_refused(run: Path, tmp_path: Path) -> None:
+    import hashlib
+
+    import safetensors.torch
+    import torch
+
+    copy = tmp_path / "model"
+    shutil.copytree(run / "model", copy)
+    safetensors.torch.save_file({"a": torch.zeros(1)}, copy / "weights.safetensors")
+    manifest = json.loads((copy / "model.json").read_text())
+    manifest["sha256"]["weights.safetensors"] = hashlib.sha256(
+        (copy / "weights.safetensors").read_bytes()
+    ).hexdigest()
+    (copy / "model.json").write_text(json.dumps(manifest))
+    with pytest.raises(ModelError, match="weights do not fit"):
+        vqa.load(copy)
+
+
+def test_bad_questions_and_pictures_are_refused(run: Path, picture: Path, tmp_path: Path) -> None:
+    model = vqa.load(run)
+    for question in ("", "  ", "word " * 5000):
+        with pytest.raises(ModelError, match="question"):
+            model.ask(picture, question, choices=["a", "b"])
+    with pytest.raises(ModelError, match="cannot be read"):
+        model.ask(tmp_path / "missing.png", "what?", choices=["a", "b"])
+    with pytest.raises(DataError):
+        model.ask(b"no picture", "what?", choices=["a", "b"])
+    if model.experiment.model.reads_choices:
+        with pytest.raises(ModelError, match="picks among choices"):
+            model.ask(picture, "what?")
+
+
+def test_the_command_answers_and_draws(
+    run: Path, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [
+        "ask",
+        str(run),
+        str(picture),
+        "what colour?",
+        "--choice",
+        "red",
+        "--choice",
+        "blue",
+        "--json",
+    ]
+    assert main([*words, "--attention", str(tmp_path / "map.png")]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["answer"] in ("red", "blue")
+    assert said["words"] == ["what", "colour", "?"] or "[UNK]" in said["words"]
+    with Image.open(tmp_path / "map.png") as image:
+        assert image.width > image.height
+    assert main(["ask", str(run), str(picture), "what?", "--choice", "red"]) == 2
+
+
+def test_another_store_and_split_are_scored(
+    run: Path, scenes_store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", str(run), "--split", "val", "--json"]) == 0
+    one = json.loads(capsys.readouterr().out)
+    assert main(["evaluate", str(run), "--split", "val", "--batch-size", "3", "--json"]) == 0
+    other = json.loads(capsys.readouterr().out)
+    assert one == other
+    assert one["n"] == 40
+    assert main(["evaluate", str(run), "--split", "nope"]) == 2
+
+
+def test_open_questions_get_the_likeliest_answers(run: Path, picture: Path) -> None:
+    model = vqa.load(run)
+    if model.experiment.model.reads_choices:
+        pytest.skip("a chooser needs choices")
+    answer = model.ask(picture, "what colour?")
+    assert len(answer.top) == 5
+    assert answer.answer == answer.top[0][0]
