@@ -62,7 +62,7 @@ def test_asking_says_what_evaluation_said(run: Path, scenes_store: Path) -> None
         answer = model.ask(image, example.question, choices=example.choices)
         assert answer.answer == prediction.answer
         assert answer.confidence == pytest.approx(prediction.confidence, abs=1e-4)
-        assert [text for text, _ in answer.top][0] == prediction.answer
+        assert answer.top[0][0] == prediction.answer
         assert sum(p for _, p in answer.top) == pytest.approx(1, abs=1e-3)
 
 

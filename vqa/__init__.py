@@ -1,8 +1,8 @@
 """A training service for visual question answering.
 
-    import vqa
-    model = vqa.load("RUN/model")
-    model.ask("picture.png", "what colour is the circle?", choices=["red", "blue"])
+import vqa
+model = vqa.load("RUN/model")
+model.ask("picture.png", "what colour is the circle?", choices=["red", "blue"])
 """
 
 from __future__ import annotations
