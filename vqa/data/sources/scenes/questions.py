@@ -107,8 +107,7 @@ def ask_relation(scene: Scene, level: Level, rng: Random) -> Question | None:
     if rng.choice(level.relations) == "side":
         return _ask_direction(scene, level, rng)
     attribute = rng.choice(("colour", "shape"))
-    target = rng.randrange(len(scene))
-    reference = by_relation(scene, target, level, rng, level.hops)
+    reference = by_relation(scene, level, rng, level.hops)
     return ask_attribute("relation", attribute, reference, scene, level, rng)
 
 

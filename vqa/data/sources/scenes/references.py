@@ -65,21 +65,21 @@ def by_place(scene: Scene, target: int, level: Level, rng: Random) -> Reference 
 
 
 def by_relation(
-    scene: Scene, target: int, level: Level, rng: Random, hops: int = 1
+    scene: Scene, level: Level, rng: Random, hops: int = 1, only: int | None = None
 ) -> Reference | None:
-    """The object by where it lies from another one, which may itself be given by a relation."""
-    relations = [
-        (name, anchor)
+    """Some object, or that one only, by where it lies from another, maybe given likewise."""
+    found = [
+        (name, anchor, related(scene, name, anchor, level.margin))
         for name in level.sides
         for anchor in range(len(scene))
-        if related(scene, name, anchor, level.margin) == target
     ]
+    relations = [(name, a, i) for name, a, i in found if i is not None and only in (None, i)]
     if not relations:
         return None
-    name, anchor = rng.choice(relations)
+    name, anchor, target = rng.choice(relations)
     other = by_looks(scene, anchor, level, rng)
     if hops > 1 and rng.random() < 0.5:
-        other = by_relation(scene, anchor, level, rng, hops - 1) or other
+        other = by_relation(scene, level, rng, hops - 1, anchor) or other
     if other is None:
         return None
     words = rng.choice(phrasing.SIDES[name])

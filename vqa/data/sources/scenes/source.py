@@ -130,7 +130,7 @@ def _try(kind: str, scene: Scene, level: Level, rng: Random) -> Question | None:
     """Several draws of a question, for not every object and relation fits every scene."""
     if kind not in ASK:
         return None
-    for _ in range(16):
+    for _ in range(6):
         question = ASK[kind](scene, level, rng)
         if question is not None:
             return question
