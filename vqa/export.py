@@ -90,7 +90,8 @@ class VQAModel:
         independent = isinstance(head, Classifier) and head.loss == PROBABILITY_LOSS
         dtypes = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
         autocast = dtypes.get(self.experiment.trainer.precision)
-        return Predictor(self.network.to(device), device, autocast, independent)
+        policy = self.experiment.evaluation.out_of_vocabulary
+        return Predictor(self.network.to(device), device, autocast, independent, policy)
 
     def ask(
         self,

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from vqa.errors import ResultError
-from vqa.evaluation.bootstrap import Floats
+from vqa.evaluation.bootstrap import Floats, codes, image_sums
 from vqa.evaluation.normalise import light
 from vqa.evaluation.predictions import Prediction
 
@@ -112,15 +112,10 @@ def prior_gap(predictions: Sequence[Prediction]) -> dict[str, Any] | None:
     Raises:
         ResultError: a prediction has no score.
     """
-    answers = [_right_answer(item) for item in predictions]
-    counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    for item, answer in zip(predictions, answers, strict=True):
-        if answer is not None:
-            counts[item.question_type][answer] += 1
     groups: dict[bool, list[float]] = {True: [], False: []}
-    for item, answer in zip(predictions, answers, strict=True):
-        if answer is not None:
-            groups[_is_common(answer, counts[item.question_type])].append(_score(item))
+    for item, usual in zip(predictions, common_answers(predictions), strict=True):
+        if usual is not None:
+            groups[usual].append(_score(item))
     if not groups[True] or not groups[False]:
         return None
     common, rare = (float(np.mean(groups[kind])) for kind in (True, False))
@@ -131,6 +126,45 @@ def prior_gap(predictions: Sequence[Prediction]) -> dict[str, Any] | None:
         "n_common": len(groups[True]),
         "n_rare": len(groups[False]),
     }
+
+
+def prior_gap_interval(predictions: Sequence[Prediction]) -> dict[str, float] | None:
+    """The 95 % interval of `prior_gap`'s gap, allowing for images as clusters.
+
+    By linearisation of the difference of two ratios (Cochran 1977, section 6.3): each image weighs
+    in with its residual (s − θ n) / N of the common questions less that of the rare ones. None
+    where there is no gap, or fewer than two images.
+    """
+    kinds = common_answers(predictions)
+    kept = [at for at, usual in enumerate(kinds) if usual is not None]
+    usual = np.array([bool(kinds[at]) for at in kept])
+    images = codes(predictions[at].image_id for at in kept)
+    if not usual.any() or usual.all() or images.max() < 1:
+        return None
+    scores = np.array([_score(predictions[at]) for at in kept], dtype=np.float64)
+    count = int(images.max()) + 1
+    means, residuals = [], np.zeros(count)
+    for kind, sign in ((usual, 1), (~usual, -1)):
+        data = image_sums(scores[kind], images[kind], count)
+        means.append(data.sums.sum() / data.counts.sum())
+        residuals += sign * (data.sums - means[-1] * data.counts) / data.counts.sum()
+    reach = 1.96 * float(np.sqrt(count / (count - 1) * np.sum(residuals**2)))
+    gap = float(means[0] - means[1])
+    return {"low": round(gap - reach, 4), "high": round(gap + reach, 4)}
+
+
+def common_answers(predictions: Sequence[Prediction]) -> list[bool | None]:
+    """Whether each question's right answer is the usual one among the other questions of its type;
+    None where it is not known."""
+    answers = [_right_answer(item) for item in predictions]
+    counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for item, answer in zip(predictions, answers, strict=True):
+        if answer is not None:
+            counts[item.question_type][answer] += 1
+    return [
+        None if answer is None else _is_common(answer, counts[item.question_type])
+        for item, answer in zip(predictions, answers, strict=True)
+    ]
 
 
 def _is_common(answer: str, counts: Counter[str]) -> bool:

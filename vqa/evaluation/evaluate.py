@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import distributed
@@ -11,13 +15,36 @@ from vqa.config import DataConfig
 from vqa.data.bank import open_bank
 from vqa.data.store import Store
 from vqa.data.table import build_table
-from vqa.errors import DataError
+from vqa.errors import DataError, ResultError
+from vqa.evaluation.coverage import IdMismatch, check_ids, shortened
+from vqa.evaluation.files import write_atomically
 from vqa.evaluation.multiple_choice import OutOfVocabulary
-from vqa.evaluation.predict import Predictor, predict
-from vqa.evaluation.predictions import Prediction, read_predictions, write_predictions
+from vqa.evaluation.predict import Exam, predict
+from vqa.evaluation.predictions import Prediction, id_text, read_predictions, write_predictions
 from vqa.evaluation.protocols import protocol_for, score_predictions
 from vqa.evaluation.result import EvaluationResult
+from vqa.evaluation.submission import read_asked
 from vqa.export import VQAModel
+
+
+def open_exam(
+    model: VQAModel, store: Store, split: str, *, batch_size: int, device: torch.device
+) -> Exam:
+    """The model before every question of `split`, in the store's order.
+
+    Raises:
+        DataError: there is no such split, or the model picks among choices and none of its questions has any.
+    """
+    data: DataConfig = model.experiment.data
+    rows = store.rows(split)
+    table = build_table(store, rows, model.tokenizer, model.vocabulary)
+    if model.experiment.model.reads_choices and table.choices is None:
+        raise DataError(
+            "the model picks among choices, and this split has none", where=f"{store.path}, {split}"
+        )
+    bank = open_bank(store, table.image_rows, data.image_size, data.resize, device, data.resident)
+    choices = store.column("choices", rows)
+    return Exam(model.predictor(device), table, choices, bank, model.vocabulary, batch_size)
 
 
 def predict_split(
@@ -33,17 +60,10 @@ def predict_split(
     """This process's predictions for `split`, in the store's order.
 
     Raises:
-        DataError: there is no such split, or the model picks among choices and the split has none.
+        DataError: as `open_exam`.
     """
-    data: DataConfig = model.experiment.data
-    table = build_table(store, store.rows(split), model.tokenizer, model.vocabulary)
-    if model.experiment.model.reads_choices and table.choices is None:
-        raise DataError(
-            "the model picks among choices, and this split has none", where=f"{store.path}, {split}"
-        )
-    predictor: Predictor = model.predictor(device)
-    bank = open_bank(store, table.image_rows, data.image_size, data.resize, device, data.resident)
-    return predict(predictor, store, table, bank, model.vocabulary, batch_size, rank, world)
+    exam = open_exam(model, store, split, batch_size=batch_size, device=device)
+    return predict(exam, store, rank, world)
 
 
 def gather_predictions(
@@ -91,3 +111,40 @@ def score(
 def has_truth(predictions: list[Prediction]) -> bool:
     """Whether the questions' right answers are known; a published test split withholds them."""
     return any(item.answers or item.label >= 0 for item in predictions)
+
+
+def write_evaluation(file: Path, fields: Mapping[str, Any]) -> None:
+    """Write an evaluation's figures as JSON, whole or not at all."""
+    text = json.dumps(fields, ensure_ascii=False, indent=2, allow_nan=False)
+    write_atomically(file, [text, "\n"])
+
+
+def check_asked(questions: Path, ids: Sequence[str], split: str) -> None:
+    """Refuse a question file that does not ask exactly the questions `ids`.
+
+    Raises:
+        ResultError: it cannot be read, is in no known layout, or asks others; counts and names them.
+    """
+    _, asked = read_asked(questions, split)
+    try:
+        check_ids((id_text(one) for one in asked), ids, str(questions))
+    except IdMismatch as error:
+        raise ResultError(
+            f"asks other questions than split {split}: {len(error.missing)} that are not in it "
+            f"({shortened(error.missing)}), and {len(error.foreign)} of the split are not in the "
+            f"file ({shortened(error.foreign)})",
+            where=str(questions),
+            fix="give the question file of this split",
+        ) from None
+
+
+def guessed(predictions: Sequence[Prediction]) -> tuple[list[Prediction], int]:
+    """The predictions with the first choice for those whose choices cannot be said at all, and how
+    many those are: a leaderboard takes no question without an answer, and a guess scores its
+    chance."""
+    empty = [item.answer is None and bool(item.choices) for item in predictions]
+    filled = [
+        replace(item, answer=item.choices[0]) if is_empty else item
+        for item, is_empty in zip(predictions, empty, strict=True)
+    ]
+    return filled, sum(empty)

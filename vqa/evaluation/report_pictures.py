@@ -1,0 +1,77 @@
+"""Pictures for the report page: what the network saw, and beside it where each glimpse looked."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import io
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from vqa.data.image import decode_image
+from vqa.errors import VQAError
+from vqa.evaluation.attention_map import overlay
+from vqa.evaluation.predictions import Prediction
+from vqa.evaluation.report_html import Pictures
+
+if TYPE_CHECKING:
+    from vqa.data.store import Store
+    from vqa.export import VQAModel
+
+SIDE = 224
+"""The longer side of a picture on the page, in pixels."""
+MAX_GLIMPSES, GAP, QUALITY = 3, 4, 85
+
+
+def report_pictures(model: VQAModel, store: Store, split: str) -> Pictures:
+    """What `write_report` calls for its samples; gives None where the store holds no pictures.
+
+    Each picture costs one forward pass of the model, for its attention.
+    """
+    if store.manifest.text_only:
+        return lambda _: None
+    rows = store.rows(split)
+    row_of = dict(zip(store.column("question_id", rows), rows.tolist(), strict=True))
+
+    def picture(item: Prediction) -> str:
+        data = store.image_bytes(int(store.image_rows[row_of[item.question_id]]))
+        return data_uri(composed(model, data, item))
+
+    return picture
+
+
+def composed(model: VQAModel, data: bytes, item: Prediction) -> Image.Image:
+    """The picture as the network saw it and the attention of up to three glimpses over it, side by
+    side.
+
+    Raises:
+        DataError: the picture cannot be read.
+    """
+    config = model.experiment.data
+    seen = _scaled(
+        Image.fromarray(decode_image(data, size=config.image_size, resize=config.resize))
+    )
+    attention: np.ndarray | None = None
+    with contextlib.suppress(VQAError):  # a question that `ask` refuses, such as an empty one
+        attention = model.ask(data, item.question, item.choices or None).attention
+    maps = [] if attention is None else list(attention[:MAX_GLIMPSES])
+    tiles = [seen, *(overlay(seen, weights) for weights in maps)]
+    sheet = Image.new("RGB", ((seen.width + GAP) * len(tiles) - GAP, seen.height), "white")
+    for place, tile in enumerate(tiles):
+        sheet.paste(tile, (place * (seen.width + GAP), 0))
+    return sheet
+
+
+def data_uri(picture: Image.Image) -> str:
+    """The picture as a JPEG inside a URI."""
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=QUALITY)
+    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def _scaled(picture: Image.Image) -> Image.Image:
+    scale = SIDE / max(picture.size)
+    size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+    return picture.resize(size, Image.Resampling.BICUBIC)
