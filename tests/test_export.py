@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -172,3 +173,45 @@ def test_open_questions_get_the_likeliest_answers(run: Path, picture: Path) -> N
     answer = model.ask(picture, "what colour?")
     assert len(answer.top) == 5
     assert answer.answer == answer.top[0][0]
+
+
+def test_a_text_encoder_of_transformers_travels_with_its_model(
+    experiment: Callable[..., Experiment], scenes_store: Path, picture: Path, tmp_path: Path
+) -> None:
+    from transformers import BertConfig, BertModel, BertTokenizerFast
+
+    store = Store.open(scenes_store)
+    words = sorted(
+        {
+            word
+            for e in map(store.example, store.rows("train"))
+            for word in e.question.lower().split()
+        }
+    )
+    (tmp_path / "vocab.txt").write_text(
+        "\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "?", *words])
+    )
+    folder = tmp_path / "bert"
+    tokenizer = BertTokenizerFast(vocab=str(tmp_path / "vocab.txt"), model_max_length=32)
+    tokenizer.save_pretrained(folder)
+    config = BertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=8,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=8,
+        max_position_embeddings=32,
+    )
+    BertModel(config).save_pretrained(folder)
+    encoder = {"name": "transformers", "model": str(folder)}
+    made = experiment(
+        model={"question_encoder": encoder}, trainer={"max_epochs": 1, "accelerator": "cpu"}
+    )
+    train(made, tmp_path / "run")
+    here = vqa.load(tmp_path / "run").ask(picture, "what colour is it?", choices=["red", "blue"])
+    shutil.rmtree(folder)
+    assert (
+        vqa.load(tmp_path / "run").ask(picture, "what colour is it?", choices=["red", "blue"]).top
+        == here.top
+    )
+    assert here.words[0] == "[CLS]"

@@ -26,9 +26,10 @@ from vqa.data.table import build_choices
 from vqa.data.text import AnswerVocabulary, QuestionTokenizer
 from vqa.errors import ModelError
 from vqa.evaluation.predict import PROBABILITY_LOSS, Predictor, read_output
-from vqa.model.config import Sizes
+from vqa.model.config import ModelConfig, Sizes
 from vqa.model.head import Classifier
 from vqa.model.network import Network
+from vqa.model.question_encoder import Transformers
 from vqa.model.types import Targets
 
 FORMAT_VERSION = 1
@@ -39,6 +40,8 @@ WEIGHTS, EXPERIMENT, TOKENIZER, ANSWERS = (
     "answers.json",
 )
 PARTS = (WEIGHTS, EXPERIMENT, TOKENIZER, ANSWERS)
+TEXT_ENCODER = "text_encoder"
+"""The configuration of a `transformers` text encoder, where the model has one."""
 MAX_QUESTION = 4000
 
 
@@ -172,13 +175,17 @@ class VQAModel:
         (path / EXPERIMENT).write_text(self.experiment.to_yaml(), encoding="utf-8")
         self.tokenizer.save(path / TOKENIZER)
         self.vocabulary.save(path / ANSWERS)
+        text_encoder = self.experiment.model.question_encoder.name == "transformers"
+        if text_encoder:
+            encoder: Any = self.network.question_encoder
+            encoder.network.config.save_pretrained(path / TEXT_ENCODER)
         data = self.experiment.data
         manifest = {
             "format_version": FORMAT_VERSION,
             "data_fingerprint": self.data_fingerprint,
             "transform": {"image_size": list(data.image_size), "resize": data.resize},
             "normaliser": self.vocabulary.normaliser,
-            "sha256": {name: _sha256(path / name) for name in PARTS},
+            "sha256": {name: _sha256(path / name) for name in _parts(text_encoder)},
         }
         (path / "model.json").write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
 
@@ -200,7 +207,7 @@ def load(path: Path | str) -> VQAModel:
     )
     height, width = experiment.data.image_size
     sizes = Sizes(height, width, len(tokenizer), len(vocabulary))
-    network = experiment.model.build(sizes, pretrained=False)
+    network = _local(experiment.model, path).build(sizes, pretrained=False)
     try:
         network.load_state_dict(safetensors.torch.load_file(path / WEIGHTS))
     except (RuntimeError, OSError, safetensors.SafetensorError) as error:
@@ -214,7 +221,8 @@ def _manifest(path: Path) -> dict[str, Any]:
     try:
         manifest = json.loads(file.read_text(encoding="utf-8"))
         version, sums = manifest["format_version"], manifest["sha256"]
-        changed = [name for name in PARTS if _sha256(path / name) != sums[name]]
+        names = _parts(f"{TEXT_ENCODER}/config.json" in sums)
+        changed = [name for name in names if _sha256(path / name) != sums[name]]
     except FileNotFoundError as error:
         raise ModelError(
             "no exported model here"
@@ -236,6 +244,20 @@ def _manifest(path: Path) -> dict[str, Any]:
             fix="export again",
         )
     return dict(manifest)
+
+
+def _parts(text_encoder: bool) -> tuple[str, ...]:
+    """The files of a model that its manifest vouches for."""
+    return (*PARTS, f"{TEXT_ENCODER}/config.json") if text_encoder else PARTS
+
+
+def _local(model: ModelConfig, path: Path) -> ModelConfig:
+    """The same bricks, with a text encoder's configuration read from the model's own folder."""
+    encoder = model.question_encoder
+    if not isinstance(encoder, Transformers):
+        return model
+    local = encoder.model_copy(update={"model": str(path / TEXT_ENCODER)})
+    return model.model_copy(update={"question_encoder": local})
 
 
 def _experiment(path: Path) -> Experiment:

@@ -281,3 +281,17 @@ def test_a_protocol_that_does_not_exist_is_refused_before_training(
     with pytest.raises(InputError, match="no protocol"):
         train(experiment(evaluation={"protocol": "exact/9"}), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_store_without_pictures_trains_no_image_encoder(experiment: Make, tmp_path: Path) -> None:
+    from vqa.data.prepare import prepare
+    from vqa.data.sources.scenes import Scenes
+
+    prepare(Scenes({"train": 8, "test": 2}), tmp_path / "store", text_only=True)
+    data = {"store": str(tmp_path / "store")}
+    with pytest.raises(ConfigError, match="no pictures"):
+        train(experiment(data=data), tmp_path / "run")
+    assert (
+        train(experiment(data=data, model={"image_encoder": "none"}), tmp_path / "run").status
+        == "succeeded"
+    )

@@ -43,10 +43,10 @@ class Texts:
 class QuestionTokenizer:
     """A fast tokenizer of the `tokenizers` library: word level, lower case, punctuation apart."""
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
+    def __init__(self, tokenizer: Tokenizer, longest: int = MAX_WORDS) -> None:
         self._tokenizer = tokenizer
         self._tokenizer.no_padding()
-        self._tokenizer.enable_truncation(MAX_WORDS)
+        self._tokenizer.enable_truncation(longest)
 
     @classmethod
     def build(cls, texts: Iterable[str], min_count: int = 1) -> QuestionTokenizer:
@@ -74,7 +74,7 @@ class QuestionTokenizer:
 
         try:
             tokenizer = AutoTokenizer.from_pretrained(name_or_path, use_fast=True)
-            return cls(tokenizer.backend_tokenizer)
+            return cls(tokenizer.backend_tokenizer, min(MAX_WORDS, tokenizer.model_max_length))
         except (OSError, ValueError, AttributeError) as error:
             raise ModelError(
                 f"no fast tokenizer ({type(error).__name__})",
@@ -86,7 +86,8 @@ class QuestionTokenizer:
     def load(cls, path: Path) -> QuestionTokenizer:
         """Read a `tokenizer.json`."""
         try:
-            return cls(Tokenizer.from_str(path.read_text(encoding="utf-8")))
+            tokenizer = Tokenizer.from_str(path.read_text(encoding="utf-8"))
+            return cls(tokenizer, (tokenizer.truncation or {}).get("max_length", MAX_WORDS))
         except Exception as error:  # the library raises a bare Exception for a malformed file
             raise ModelError(f"not a tokenizer file ({error})", where=str(path)) from error
 

@@ -56,6 +56,12 @@ def load_materials(experiment: Experiment) -> Materials:
     if experiment.evaluation.protocol != "auto":
         check_protocol(experiment.evaluation.protocol)
     store = Store.open(data.store)
+    if store.manifest.text_only and experiment.model.image_encoder.name != "none":
+        raise ConfigError(
+            "model.image_encoder: this store was prepared with --text-only and has no pictures",
+            where=str(data.store),
+            fix="use model.image_encoder=none",
+        )
     splits = choose_splits(store, experiment)
     rows = _fraction(store, store.rows(splits.train), data.fraction, experiment.seed)
     answers, choices = store.column("answers", rows), store.column("choices", rows)
