@@ -1,24 +1,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
-from vqa.data.bank import open_bank
+from vqa.data.bank import ImageBank, open_bank
 from vqa.data.batches import Batch
 from vqa.data.store import Store
-from vqa.data.table import build_table
-from vqa.data.text import AnswerVocabulary, QuestionTokenizer
+from vqa.data.table import QuestionTable, build_table
+from vqa.data.text import AnswerVocabulary, QuestionTokenizer, Texts
 from vqa.errors import ResultError
 from vqa.evaluation.audit import Audit, derangement, other_questions, shuffled_words
 from vqa.evaluation.audit_text import audit_lines, audit_text
 from vqa.evaluation.predict import Exam, Predictor, predict, questions_of
 from vqa.evaluation.protocols import score_predictions
-from vqa.model.types import EncodedText, Output
+from vqa.model.types import Choices, EncodedText, Output
 
 
 @given(st.integers(2, 60), st.integers(0, 9))
@@ -46,100 +49,86 @@ def test_another_question_of_the_same_type() -> None:
     assert {new for old, new in zip(questions, found, strict=True) if old == "a"} == {"b", "c"}
 
 
-@dataclass
-class Known:
-    """What a stand-in network knows: the right choices, by what it looks at."""
-
-    store: Store
-    rows: np.ndarray
-    tokenizer: QuestionTokenizer
-
-
 class Looker(torch.nn.Module):
-    """Scores choices by a rule instead of weights: right where its input is as it should be.
+    """A stand-in network that scores choices by a rule instead of weights.
 
-    `image` needs the question's own picture, `words` its own tokens in their order; `position`
-    takes the first choice whatever is asked.
+    `image` finds the right choice where it is shown the question's own picture, `words` where it
+    reads the question's own words in their order, `any` always; `position` takes the first choice.
     """
 
     choices_are_read = True
 
-    def __init__(self, rule: str, exam: Exam, right: list[str]) -> None:
+    def __init__(self, rule: str, right: Texts) -> None:
         super().__init__()
-        self.rule, self.exam, self.right = rule, exam, right
+        self.rule, self.right = rule, right
         self.head = self
 
-    def choice_scores(self, scores: torch.Tensor, _: object) -> torch.Tensor:
+    def choice_scores(self, scores: Tensor, _: Choices) -> Tensor:
         return scores
 
 
+@dataclass(frozen=True)
 class RulePredictor(Predictor):
-    """Answers by `Looker`'s rule."""
+    """Answers by `Looker`'s rule; `table` and `bank` hold what is not altered."""
+
+    table: QuestionTable | None = None
+    bank: ImageBank | None = None
 
     def ask(self, batch: Batch) -> Output:
-        looker = self.network
-        assert isinstance(looker, Looker)
-        assert batch.choices is not None
+        choices = batch.choices
+        assert choices is not None
         scores = []
         for place, at in enumerate(batch.index.tolist()):
-            able = looker.rule == "any" or self._sees(looker, batch, place, at)
-            count = int((batch.choices.question == place).sum())
-            start = int(torch.searchsorted(batch.choices.question, torch.tensor(place)))
-            texts = batch.choices.text[start : start + count]
-            scores += self._row(looker, able, at, texts.tolist(), batch)
+            texts = choices.text[choices.question == place]
+            scores += self._row(self._sees(batch, place, at), at, texts, choices)
         return Output(torch.tensor(scores), None, EncodedText(torch.zeros(1, 1)))
 
-    def _sees(self, looker: Looker, batch: Batch, place: int, at: int) -> bool:
-        table = looker.exam.table
-        if looker.rule == "image":
-            own = looker.exam.bank.fetch(table.image[[at]])[0]
-            return bool(torch.equal(batch.images[batch.image_of_question[place]], own))
-        own_words = table.questions.ids[table.questions.offsets[at] :][
-            : table.questions.lengths[at]
-        ]
-        padded, lengths = torch.nn.utils.rnn.pad_packed_sequence(batch.words, batch_first=True)
-        return padded[place, : lengths[place]].tolist() == own_words.tolist()
+    def _sees(self, batch: Batch, place: int, at: int) -> bool:
+        assert self.table is not None
+        assert self.bank is not None
+        if self.network.rule == "image":
+            own = self.bank.fetch(self.table.image[[at]])[0]
+            return torch.equal(batch.images[batch.image_of_question[place]], own)
+        if self.network.rule == "words":
+            return tokens(batch.words, place) == text_of(self.table.questions, at)
+        return True
 
-    def _row(
-        self, looker: Looker, able: bool, at: int, texts: list[int], batch: Batch
-    ) -> list[float]:
-        if looker.rule == "position":
+    def _row(self, sees: bool, at: int, texts: Tensor, choices: Choices) -> list[float]:
+        if self.network.rule == "position":
             return [1.0] + [0.0] * (len(texts) - 1)
-        padded, lengths = torch.nn.utils.rnn.pad_packed_sequence(
-            batch.choices.words,
-            batch_first=True,  # type: ignore[union-attr]
-        )
-        tokens = [tuple(padded[text, : lengths[text]].tolist()) for text in texts]
-        right = tuple(looker.exam_tokens[at])
-        return [float(able and one == right) for one in tokens]
+        right = text_of(self.network.right, at)
+        return [float(sees and tokens(choices.words, text) == right) for text in texts.tolist()]
 
 
-def audit_of(rule: str, path: object) -> Audit:
+def tokens(packed: PackedSequence, place: int) -> list[int]:
+    padded, lengths = pad_packed_sequence(packed, batch_first=True)
+    return padded[place, : lengths[place]].tolist()
+
+
+def text_of(texts: Texts, at: int) -> list[int]:
+    return texts.ids[texts.offsets[at] : texts.offsets[at + 1]].tolist()
+
+
+def audit_of(rule: str, path: Path) -> Audit:
     """An audit of a stand-in network on the test split of the store at `path`."""
-    store = Store.open(str(path))
+    store = Store.open(path)
     rows = store.rows("test")
     asked = questions_of(store, rows)
-    texts = [text for item in asked for text in (item.question, *item.choices)]
-    tokenizer = QuestionTokenizer.build(texts)
+    tokenizer = QuestionTokenizer.build(
+        text for item in asked for text in (item.question, *item.choices)
+    )
     vocabulary = AnswerVocabulary(("nothing",))
     table = build_table(store, rows, tokenizer, vocabulary)
     bank = open_bank(store, table.image_rows, (16, 16), "stretch", torch.device("cpu"))
-    choices = [item.choices for item in asked]
-    looker = Looker(rule, None, [])  # type: ignore[arg-type]
-    predictor = RulePredictor(looker, torch.device("cpu"))  # type: ignore[arg-type]
-    exam = Exam(predictor, table, choices, bank, vocabulary, 7)
-    looker.exam = exam
-    encoded = tokenizer.encode([item.choices[item.label] for item in asked])
-    looker.exam_tokens = [  # type: ignore[assignment]
-        encoded.ids[start:end].tolist()
-        for start, end in zip(encoded.offsets[:-1], encoded.offsets[1:], strict=True)
-    ]
+    looker = Looker(rule, tokenizer.encode([item.choices[item.label] for item in asked]))
+    predictor = RulePredictor(looker, torch.device("cpu"), table=table, bank=bank)  # type: ignore[arg-type]
+    exam = Exam(predictor, table, [item.choices for item in asked], bank, vocabulary, 7)
     scored = score_predictions(predict(exam, store), "multiple-choice/1").predictions
     return Audit(exam, store, tokenizer, scored, "multiple-choice/1")
 
 
 @pytest.mark.parametrize("rule", ["image", "words", "any"])
-def test_an_audit_finds_what_a_model_looks_at(rule: str, scenes_store: object) -> None:
+def test_an_audit_finds_what_a_model_looks_at(rule: str, scenes_store: Path) -> None:
     report = audit_of(rule, scenes_store).report()
     assert report["unaltered"] == 100
     lost = {
@@ -155,7 +144,7 @@ def test_an_audit_finds_what_a_model_looks_at(rule: str, scenes_store: object) -
     assert "choice order" in audit_lines(report)
 
 
-def test_a_model_that_goes_by_position_is_told_by_the_order(scenes_store: object) -> None:
+def test_a_model_that_goes_by_position_is_told_by_the_order(scenes_store: Path) -> None:
     audit = audit_of("position", scenes_store)
     order = audit.choice_order()
     assert order is not None
@@ -167,13 +156,13 @@ def test_a_model_that_goes_by_position_is_told_by_the_order(scenes_store: object
     assert said["same_answer"] == 100
 
 
-def test_the_seed_decides_the_alterations(scenes_store: object) -> None:
+def test_the_seed_decides_the_alterations(scenes_store: Path) -> None:
     audit = audit_of("image", scenes_store)
     assert audit.alterations() == audit.alterations()
     assert replace(audit, seed=1)._random(0).random() != audit._random(0).random()
 
 
-def test_unscored_predictions_are_refused(scenes_store: object) -> None:
+def test_unscored_predictions_are_refused(scenes_store: Path) -> None:
     audit = audit_of("any", scenes_store)
     bare = [item.with_said(item.answer, [], [], None) for item in audit.predictions]
     with pytest.raises(ResultError, match="needs scored"):

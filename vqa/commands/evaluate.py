@@ -78,9 +78,11 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(fields, ensure_ascii=False, indent=2))
         return 0
     from vqa.commands.table import figures
-    from vqa.evaluation.audit_text import audit_text, baseline_text
+    from vqa.evaluation.audit_text import audit_text, baseline_text, rules_text
 
     parts = [figures(fields)]
+    if "overall" in fields:
+        parts.append(rules_text(fields))
     if "baselines" in fields:
         parts.append(baseline_text(fields["baselines"]))
     if "audit" in fields:
@@ -250,7 +252,7 @@ def _report(path: Path, job: Job, result: EvaluationResult, fields: dict[str, An
     from vqa.evaluation.report_html import write_report
     from vqa.evaluation.report_pictures import report_pictures
 
-    details = dict(result.details)
+    details = {"run": job.run.name, "split": job.split, **result.details}
     if "audit" in fields:
         details |= alteration_lines(fields["audit"]) | audit_lines(fields["audit"])
     if "baselines" in fields:

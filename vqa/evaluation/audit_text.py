@@ -5,8 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from vqa.evaluation.comparison import p_text
 from vqa.evaluation.paired import says
 from vqa.evaluation.table import columns
+
+
+def rules_text(fields: Mapping[str, Any]) -> str:
+    """The rules of an evaluation, what its figure has to be read against, and its notes."""
+    details = fields.get("details", {})
+    lines = [f"{_words(name)}: {text}" for name, text in fields.get("policies", {}).items()]
+    if "chance" in details:
+        lines.append(
+            f"chance {details['chance']:.2f}, most frequent position "
+            f"{details['majority_position']['accuracy']:.2f}, most frequent answer "
+            f"{details['majority_answer']['accuracy']:.2f}"
+        )
+        uneven = details["position_bias"]["chosen_p"]
+        if uneven is not None:
+            lines.append(f"errors lean towards positions: {p_text(uneven)}")
+    return "\n".join([*lines, *(f"note: {note}" for note in fields.get("notes", []))])
 
 
 def audit_text(audit: Mapping[str, Any]) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import contextlib
 import io
+import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -44,7 +46,7 @@ def report_pictures(model: VQAModel, store: Store, split: str) -> Pictures:
 
 def composed(model: VQAModel, data: bytes, item: Prediction) -> Image.Image:
     """The picture as the network saw it and the attention of up to three glimpses over it, side by
-    side.
+    side in two columns.
 
     Raises:
         DataError: the picture cannot be read.
@@ -58,10 +60,7 @@ def composed(model: VQAModel, data: bytes, item: Prediction) -> Image.Image:
         attention = model.ask(data, item.question, item.choices or None).attention
     maps = [] if attention is None else list(attention[:MAX_GLIMPSES])
     tiles = [seen, *(overlay(seen, weights) for weights in maps)]
-    sheet = Image.new("RGB", ((seen.width + GAP) * len(tiles) - GAP, seen.height), "white")
-    for place, tile in enumerate(tiles):
-        sheet.paste(tile, (place * (seen.width + GAP), 0))
-    return sheet
+    return _arranged(tiles)
 
 
 def data_uri(picture: Image.Image) -> str:
@@ -69,6 +68,18 @@ def data_uri(picture: Image.Image) -> str:
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG", quality=QUALITY)
     return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def _arranged(tiles: Sequence[Image.Image]) -> Image.Image:
+    """Tiles of one size in two columns."""
+    columns = min(2, len(tiles))
+    rows = math.ceil(len(tiles) / columns)
+    width, height = (side + GAP for side in tiles[0].size)
+    sheet = Image.new("RGB", (columns * width - GAP, rows * height - GAP), "white")
+    for place, tile in enumerate(tiles):
+        row, column = divmod(place, columns)
+        sheet.paste(tile, (column * width, row * height))
+    return sheet
 
 
 def _scaled(picture: Image.Image) -> Image.Image:
