@@ -13,6 +13,8 @@ from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
 from vqa.data.bank import ImageBank, open_bank
 from vqa.data.batches import Batch
+from vqa.data.prepare import prepare
+from vqa.data.sources.scenes import Scenes
 from vqa.data.store import Store
 from vqa.data.table import QuestionTable, build_table
 from vqa.data.text import AnswerVocabulary, QuestionTokenizer, Texts
@@ -167,3 +169,21 @@ def test_unscored_predictions_are_refused(scenes_store: Path) -> None:
     bare = [item.with_said(item.answer, [], [], None) for item in audit.predictions]
     with pytest.raises(ResultError, match="needs scored"):
         replace(audit, predictions=bare).report()
+
+
+def test_a_single_picture_gives_figures_without_intervals(tmp_path: Path) -> None:
+    prepare(Scenes({"test": 1}, questions_per_image=4), tmp_path / "store", name="scenes")
+    audit = audit_of("image", tmp_path / "store")
+    report = audit.report()
+    swapped = report["alterations"]["image_swapped"]
+    assert swapped["unchanged"] == 4
+    assert swapped["overall"] == 100
+    assert swapped["loss"] is None
+    assert swapped["interval"] is None
+    assert "no interval" in audit_text(report)
+    assert "image swapped: 4 of 4 questions stay as they were" in report["notes"][0]
+
+
+def test_the_interval_of_the_prior_gap_covers_it(scenes_store: Path) -> None:
+    gap = audit_of("image", scenes_store).prior_gap()
+    assert gap is None or gap["interval"]["low"] <= gap["gap"] <= gap["interval"]["high"]

@@ -52,10 +52,10 @@ def test_each_baseline_knows_what_it_may() -> None:
 
 
 def test_choices_give_themselves_away() -> None:
-    """The text "bait" is offered always and never right, "gold" is right whenever it is offered."""
+    """ "bait" is never right, "gold" whenever it is offered, "tin" more often but not so reliably."""
     choices = ("bait", "gold", "tin")
     training = [asked(n, f"{n}?", "gold", choices) for n in range(5)]
-    training += [asked(n, f"{n}?", "tin", ("bait", "tin")) for n in range(3)]
+    training += [asked(n, f"{n}?", "tin", ("bait", "tin")) for n in range(7)]
     guess = fit(training, choices=True)["choices_only"]
     said = guess(asked(0, "new?", "tin", choices))
     assert said.answer == "gold"

@@ -6,7 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vqa.errors import ResultError
-from vqa.evaluation.calibration import accuracy_at_coverage, calibration, prior_gap, reliability
+from vqa.evaluation.calibration import (
+    accuracy_at_coverage,
+    calibration,
+    prior_gap,
+    prior_gap_interval,
+    reliability,
+)
 from vqa.evaluation.predictions import Prediction
 
 
@@ -79,3 +85,30 @@ def test_a_parrot_has_a_gap_and_a_seer_none() -> None:
     assert prior_gap(seer)["gap"] == 0  # type: ignore[index]
     assert prior_gap(parrot[:5]) is None
     assert prior_gap([item(0, None, 1.0)]) is None
+
+
+def test_the_interval_of_the_gap_covers_the_truth() -> None:
+    """Simulated, with a shared luck of each image: 95 of 100 intervals hold the true gap of 20."""
+    rng = np.random.default_rng(0)
+    held = 0
+    for _ in range(200):
+        rows = []
+        for image in range(60):
+            luck = rng.normal(0, 10)
+            for _ in range(4):
+                usual = bool(rng.random() < 0.7)
+                score = float(np.clip(50 + 20 * usual + luck + rng.normal(0, 5), 0, 100))
+                rows.append(
+                    Prediction(
+                        str(len(rows)),
+                        str(image),
+                        choices=["no", "yes"],
+                        label=int(usual),
+                        score=score,
+                    )
+                )
+        span = prior_gap_interval(rows)
+        assert span is not None
+        held += span["low"] <= 20 <= span["high"]
+    assert 180 <= held <= 199
+    assert prior_gap_interval(rows[:4]) is None

@@ -66,20 +66,28 @@ class Audit:
 
         Returns:
             `unaltered` (overall score), `alterations` (see `alterations`), `choice_order` (see
-            `order_report`; None where not every question has choices), `calibration`, `prior_gap`.
+            `order_report`; None where not every question has choices), `calibration`, `prior_gap`,
+            `notes`.
 
         Raises:
             ResultError: a prediction has no score.
         """
         if any(item.score is None for item in self.predictions):
             raise ResultError("an audit needs scored predictions")
+        alterations = self.alterations()
         return {
             "seed": self.seed,
             "unaltered": round(mean([item.score or 0.0 for item in self.predictions]), 4),
-            "alterations": self.alterations(),
+            "alterations": alterations,
             "choice_order": self.choice_order(),
             "calibration": calibration(self.predictions),
             "prior_gap": self.prior_gap(),
+            "notes": [
+                f"{name.replace('_', ' ')}: {one['unchanged']} of {len(self.predictions)} questions "
+                "stay as they were, there being no other picture, order or text"
+                for name, one in alterations.items()
+                if one["unchanged"]
+            ],
         }
 
     def prior_gap(self) -> dict[str, Any] | None:

@@ -28,13 +28,12 @@ def rules_text(fields: Mapping[str, Any]) -> str:
 
 def audit_text(audit: Mapping[str, Any]) -> str:
     """The object that `Audit.report` gives, as tables and lines."""
-    rows = [("altered", "score", "loss", "same answer", "unchanged")]
+    rows = [("altered", "score", "loss", "same answer")]
     for name, one in audit["alterations"].items():
         kept = f"{one['same_answer']:.1f} %"
-        rows.append(
-            (_words(name), f"{one['overall']:.2f}", says(one["loss"]), kept, str(one["unchanged"]))
-        )
+        rows.append((_words(name), f"{one['overall']:.2f}", says(one["loss"]), kept))
     lines = [*columns(rows), *(f"{name}: {text}" for name, text in audit_lines(audit).items())]
+    lines += [f"note: {note}" for note in audit["notes"]]
     return "\n".join([*lines, *_curve(audit["calibration"])])
 
 
