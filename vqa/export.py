@@ -149,6 +149,7 @@ class VQAModel:
             images=torch.from_numpy(pixels).permute(2, 0, 1)[None].to(device),
             image_of_question=torch.zeros(1, dtype=torch.int64, device=device),
             words=pack(self.tokenizer.encode([question]), index, device),
+            text_of_question=torch.zeros(1, dtype=torch.int64, device=device),
             choices=None if table is None else gather_choices(table, index, device),
             targets=Targets(nothing, torch.zeros((1, 1), device=device), nothing[0]),
         )

@@ -61,8 +61,8 @@ def test_a_table_says_what_the_store_says(scenes_store: Path) -> None:
     assert len(table) == len(rows) == 40
     for i, row in enumerate(rows):
         example = store.example(row)
-        start, end = table.questions.offsets[i : i + 2]
-        assert [tokenizer.words[j] for j in table.questions.ids[start:end]] == tokenizer.tokens(
+        start, end = table.texts.offsets[table.text[i] :][:2]
+        assert [tokenizer.words[j] for j in table.texts.ids[start:end]] == tokenizer.tokens(
             example.question
         )
         said = [vocabulary.answers[j] for j in table.answer_id[i] if j >= 0]

@@ -10,7 +10,7 @@ import pytest
 import torch
 import torchvision
 from torch import Tensor, nn
-from torch.nn.utils.rnn import PackedSequence, pack_sequence
+from torch.nn.utils.rnn import PackedSequence, pack_sequence, pad_packed_sequence
 
 from vqa.model.attention import AnyAttention
 from vqa.model.config import ModelConfig, Sizes
@@ -290,3 +290,21 @@ def test_a_network_learns_from_picture_and_question_together() -> None:
         loss.backward()
         optimizer.step()
     assert (scores.argmax(1) == right).float().mean() > 0.95
+
+
+def test_questions_that_share_a_text_are_scored_as_if_each_had_its_own(
+    texts, image_of_question
+) -> None:
+    """Encoding a text once changes nothing but the work."""
+    model = ModelConfig.model_validate(
+        {"image_encoder": {"name": "small", "channels": [4], "strides": [4]}, "attention": "soft"}
+    )
+    network = model.build(Sizes(16, 16, 12, 5)).eval()
+    images, once = torch.rand(3, 3, 16, 16), texts([3, 5])
+    shared = torch.tensor([0, 1, 1, 0, 0, 1])
+    padded, lengths = pad_packed_sequence(once, batch_first=True)
+    own = pack_sequence([padded[i, : lengths[i]] for i in shared], enforce_sorted=False)
+    together = network(images, image_of_question, once, text_of_question=shared)
+    apart = network(images, image_of_question, own)
+    torch.testing.assert_close(together.scores, apart.scores)
+    torch.testing.assert_close(together.attention, apart.attention)

@@ -17,13 +17,14 @@ from vqa.model.types import Choices, Targets
 
 @dataclass(frozen=True)
 class Batch:
-    """Some questions with their pictures, each picture once.
+    """Some questions with their pictures, each picture and each text once.
 
     Attributes:
         index: positions of the questions in their table (on the CPU).
         images: 0…255.
         image_of_question: place of each question's picture in `images`.
-        words: the packed tokens of the questions.
+        words: the packed tokens of the distinct questions.
+        text_of_question: place of each question's text among `words`.
         share: what this process's loss counts for, so that the mean over processes is the mean over questions.
     """
 
@@ -31,6 +32,7 @@ class Batch:
     images: UInt8[Tensor, "images 3 height width"]
     image_of_question: Int[Tensor, " batch"]
     words: PackedSequence
+    text_of_question: Int[Tensor, " batch"]
     choices: Choices | None
     targets: Targets
     share: float = 1.0
@@ -56,11 +58,13 @@ class Batcher:
             self._tensor(table.weight[index]),
             self._tensor(table.label[index]),
         )
+        distinct, text = np.unique(table.text[index], return_inverse=True)
         return Batch(
             index=index,
             images=images,
             image_of_question=self._tensor(image_of_question),
-            words=pack(table.questions, index, self.device),
+            words=pack(table.texts, distinct, self.device),
+            text_of_question=self._tensor(text),
             choices=None
             if table.choices is None
             else gather_choices(table.choices, index, self.device),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -39,7 +40,8 @@ class QuestionTable:
         rows: their positions in the store's examples; int64 [questions].
         image: their image's position among `image_rows`; int64 [questions].
         image_rows: the images of the split, by position in the store's images; int64 [images].
-        questions: the tokenised questions.
+        texts: every distinct question, tokenised.
+        text: for every question its place in `texts`; int64 [questions].
         answer_id, weight: acceptable answers of each question, padded with −1 and 0; [questions, answers].
         label: right choice or −1; int64 [questions].
         choices: None where no question of the split has choices.
@@ -48,7 +50,8 @@ class QuestionTable:
     rows: np.ndarray
     image: np.ndarray
     image_rows: np.ndarray
-    questions: Texts
+    texts: Texts
+    text: np.ndarray
     answer_id: np.ndarray
     weight: np.ndarray
     label: np.ndarray
@@ -64,11 +67,13 @@ def build_table(
     """Tokenise the examples at `rows` of `store`."""
     image_rows, image = np.unique(store.image_rows[rows], return_inverse=True)
     answer_id, weight = _targets(store.column("answers", rows), vocabulary)
+    distinct, text = _distinct(store.column("question", rows))
     return QuestionTable(
         rows=rows,
         image=image.astype(np.int64),
         image_rows=image_rows.astype(np.int64),
-        questions=tokenizer.encode(store.column("question", rows)),
+        texts=tokenizer.encode(distinct),
+        text=text,
         answer_id=answer_id,
         weight=weight,
         label=np.asarray(store.column("label", rows), dtype=np.int64),
@@ -84,11 +89,16 @@ def build_choices(
     np.cumsum([len(group) for group in choices], out=offsets[1:])
     if not offsets[-1]:
         return None
+    distinct, text = _distinct(chain.from_iterable(choices))
+    answer_id = np.asarray([vocabulary.id(choice) for choice in distinct], dtype=np.int64)
+    return ChoiceTable(tokenizer.encode(distinct), offsets, text, answer_id[text])
+
+
+def _distinct(texts: Iterable[str]) -> tuple[list[str], np.ndarray]:
+    """Every text once, in order of appearance, and for each of `texts` its place there; int64."""
     places: dict[str, int] = {}
-    text = [places.setdefault(choice, len(places)) for group in choices for choice in group]
-    answer_id = np.asarray([vocabulary.id(choice) for choice in places], dtype=np.int64)
-    flat = np.asarray(text, dtype=np.int64)
-    return ChoiceTable(tokenizer.encode(list(places)), offsets, flat, answer_id[flat])
+    text = [places.setdefault(one, len(places)) for one in texts]
+    return list(places), np.asarray(text, dtype=np.int64)
 
 
 def _targets(

@@ -129,8 +129,9 @@ class Audit:
         return self._compared(altered, int(same[table.image].sum()))
 
     def _ask(self, questions: Sequence[str]) -> dict[str, Any]:
-        encoded = self.tokenizer.encode(questions)
-        altered = replace(self.exam, table=replace(self.exam.table, questions=encoded))
+        own = np.arange(len(questions))
+        table = replace(self.exam.table, texts=self.tokenizer.encode(questions), text=own)
+        altered = replace(self.exam, table=table)
         pairs = zip(questions, self._questions, strict=True)
         return self._compared(altered, sum(new == old for new, old in pairs))
 

@@ -102,7 +102,11 @@ class Predictor:
             ):
                 images = batch.images.float().div_(255)
                 output: Output = self.network(
-                    images, batch.image_of_question, batch.words, batch.choices
+                    images,
+                    batch.image_of_question,
+                    batch.words,
+                    batch.choices,
+                    batch.text_of_question,
                 )
         finally:
             self.network.train(was_training)

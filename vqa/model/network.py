@@ -50,16 +50,20 @@ class Network(nn.Module):
         image_of_question: Int[Tensor, " batch"],
         words: PackedSequence,
         choices: Choices | None = None,
+        text_of_question: Int[Tensor, " batch"] | None = None,
     ) -> Output:
         """Scores for a batch of questions.
 
         Args:
             images: the batch's pictures, each once, in 0…1.
             image_of_question: for every question the place of its picture in `images`.
-            words: the questions' word ids.
+            words: the word ids of the batch's texts.
             choices: the questions' choices, where the head reads them.
+            text_of_question: for every question the place of its text in `words`; None where the texts
+                are the questions. The same text is encoded once, with one dropout mask.
         """
-        return self.answer(self.image_encoder(images), image_of_question, words, choices)
+        grid = self.image_encoder(images)
+        return self.answer(grid, image_of_question, words, choices, text_of_question)
 
     def answer(
         self,
@@ -67,11 +71,14 @@ class Network(nn.Module):
         image_of_question: Int[Tensor, " batch"],
         words: PackedSequence,
         choices: Choices | None = None,
+        text_of_question: Int[Tensor, " batch"] | None = None,
     ) -> Output:
         """As `forward`, from pictures that the image encoder has encoded before."""
         if self.places is not None:
             grid = torch.cat((grid, self.places.to(grid.dtype).expand(len(grid), -1, -1)), dim=2)
         text: EncodedText = self.question_encoder(words)
+        if text_of_question is not None:
+            text = text._replace(vector=text.vector.index_select(0, text_of_question))
         attended: Attended = self.attention(grid, text, image_of_question)
         fused = self.fusion(attended.vector, text.vector)
         scores = self.head(fused, self._choice_vectors(choices), choices)

@@ -10,7 +10,8 @@ from torch.nn.utils.rnn import PackedSequence
 
 
 class EncodedText(NamedTuple):
-    """What a question encoder makes of a batch of texts.
+    """What a question encoder makes of a batch of texts; in a batch where questions share a text, `vector` has
+    one row a question, `inputs` and `states` one a text.
 
     Attributes:
         vector: one vector a text.

@@ -82,7 +82,11 @@ class TrainingModule(LightningModule):
             NonFiniteLossError: it is NaN or infinite.
         """
         output = self.network(
-            to_unit(batch.images), batch.image_of_question, batch.words, batch.choices
+            to_unit(batch.images),
+            batch.image_of_question,
+            batch.words,
+            batch.choices,
+            batch.text_of_question,
         )
         loss: Tensor = self.network.head.loss(output.scores, batch.targets, batch.choices)
         if not torch.isfinite(loss):
