@@ -92,7 +92,8 @@ class RulePredictor(Predictor):
             own = self.bank.fetch(self.table.image[[at]])[0]
             return torch.equal(batch.images[batch.image_of_question[place]], own)
         if self.network.rule == "words":
-            return tokens(batch.words, place) == text_of(self.table.questions, at)
+            read = tokens(batch.words, int(batch.text_of_question[place]))
+            return read == text_of(self.table.texts, int(self.table.text[at]))
         return True
 
     def _row(self, sees: bool, at: int, texts: Tensor, choices: Choices) -> list[float]:
