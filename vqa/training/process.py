@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import os
 import sys
 
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
@@ -11,12 +10,10 @@ MEBIBYTE = 1 << 20
 
 
 def settle() -> None:
-    """Keep freed memory for the next step, and let idle threads sleep.
+    """Keep freed memory for the next step.
 
-    Without the first, glibc gives every large tensor back to the kernel and each step pays for its pages again.
-    Without the second, OpenMP's threads wait by spinning and steal the cores of whatever else runs.
+    Otherwise glibc gives every large tensor back to the kernel and each step pays for its pages again.
     """
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if not sys.platform.startswith("linux"):
         return
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
