@@ -38,24 +38,26 @@ class Soft(Brick):
     Attributes:
         glimpses: independent sets of weights; their means stand side by side.
         hidden: width in which grid and question meet.
+        meeting: they are added and then activated, or activated and then multiplied.
         activation: of the meeting.
         dropout: on what the scores are computed from.
+        batch_norm: normalise the weighted means before they are fused.
     """
 
     name: Literal["soft"] = "soft"
     glimpses: int = Field(default=1, ge=1, le=64)
     hidden: Width = 256
+    meeting: Literal["sum", "product"] = "sum"
     activation: Activation = "relu"
     dropout: Dropout = 0.0
+    batch_norm: bool = False
 
     def build(self, image_dim: int, grid: tuple[int, int], question_dim: int) -> Attention:
         """The module for a grid of vectors of this size."""
         from vqa.model.attention.soft import SoftAttention
 
         del grid
-        return SoftAttention(
-            image_dim, question_dim, self.glimpses, self.hidden, self.activation, self.dropout
-        )
+        return SoftAttention(image_dim, question_dim, self)
 
 
 class Stacked(Brick):

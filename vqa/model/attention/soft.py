@@ -7,31 +7,28 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from typing_extensions import override
 
-from vqa.model.brick import Activation
+from vqa.model.attention import Soft
 from vqa.model.layers import activation_layer
 from vqa.model.parts import Attention
 from vqa.model.types import Attended, EncodedText
 
 
 class SoftAttention(Attention):
-    """For glimpse g: s = w_g · f(Wᵥ vₚ + W_q q + b), α = softmax over p, the vector Σₚ αₚ vₚ."""
+    """For glimpse g: α = softmax of s over the positions p, the vector Σₚ αₚ vₚ.
 
-    def __init__(
-        self,
-        image_dim: int,
-        question_dim: int,
-        glimpses: int,
-        hidden: int,
-        activation: Activation,
-        dropout: float,
-    ) -> None:
+    s = w_g · f(Wᵥ vₚ + W_q q + b), or with a product s = w_g · (f(Wᵥ vₚ) ⊙ f(W_q q + b)).
+    """
+
+    def __init__(self, image_dim: int, question_dim: int, config: Soft) -> None:
         super().__init__()
-        self.dim = glimpses * image_dim
-        self.project_image = nn.Linear(image_dim, hidden, bias=False)
-        self.project_question = nn.Linear(question_dim, hidden)
-        self.meet = nn.Sequential(activation_layer(activation), nn.Dropout(dropout))
+        self.dim, self.product = config.glimpses * image_dim, config.meeting == "product"
+        self.project_image = nn.Linear(image_dim, config.hidden, bias=False)
+        self.project_question = nn.Linear(question_dim, config.hidden)
+        self.activation = activation_layer(config.activation)
+        self.dropout = nn.Dropout(config.dropout)
         # A bias would move all scores alike, which the softmax undoes.
-        self.score = nn.Linear(hidden, glimpses, bias=False)
+        self.score = nn.Linear(config.hidden, config.glimpses, bias=False)
+        self.normalize = nn.BatchNorm1d(self.dim) if config.batch_norm else nn.Identity()
 
     @override
     def forward(
@@ -41,11 +38,19 @@ class SoftAttention(Attention):
         image_of_question: Int[Tensor, " batch"],
     ) -> Attended:
         """Weigh each question's grid; the grid is projected once an image."""
-        projected = self.project_image(grid).index_select(
-            0, image_of_question
-        )  # [batch, positions, hidden]
-        asked = self.project_question(question.vector)[:, None]  # [batch, 1, hidden]
-        scores = self.score(self.meet(projected + asked))  # [batch, positions, glimpses]
+        projected = self.project_image(grid)  # [images, positions, hidden]
+        asked = self.project_question(question.vector)  # [batch, hidden]
+        scores = self._scores(projected, asked, image_of_question)  # [batch, positions, glimpses]
         weights = torch.softmax(scores.float(), dim=1).transpose(1, 2)
         seen = torch.bmm(weights.to(grid.dtype), grid.index_select(0, image_of_question))
-        return Attended(seen.flatten(1), weights)
+        return Attended(self.normalize(seen.flatten(1)), weights)
+
+    def _scores(self, projected: Tensor, asked: Tensor, image_of_question: Tensor) -> Tensor:
+        if not self.product:
+            met = projected.index_select(0, image_of_question) + asked[:, None]
+            scores: Tensor = self.score(self.dropout(self.activation(met)))
+            return scores
+        offered = self.dropout(self.activation(projected)).index_select(0, image_of_question)
+        # The question's side takes the glimpses' weights in, so that nothing of the width of both is made.
+        wanted = self.activation(asked)[:, None] * self.score.weight  # [batch, glimpses, hidden]
+        return torch.bmm(offered, wanted.transpose(1, 2).to(offered.dtype))
