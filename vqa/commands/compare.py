@@ -6,8 +6,9 @@ import argparse
 import csv
 import io
 import itertools
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vqa.evaluation.comparison import Comparison, Variant
@@ -48,34 +49,46 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+MOST_TYPES = 12
+"""Data with more types than this show them in --csv and --json alone."""
+
+
 def to_text(comparison: Comparison) -> str:
-    """The comparison as a table, a sentence a pair, and notes."""
+    """The comparison as tables, a sentence a pair, and notes."""
     from vqa.evaluation.comparison import MCNEMAR_CAVEAT, p_text
     from vqa.evaluation.table import columns
 
     figures = comparison.to_json()["variants"]
-    kinds = sorted({name for one in figures for name in one["per_answer_type"]})
-    head = ("variant", "overall", "sd", "seeds", *kinds)
-    rows = [
-        (
-            one["name"],
-            f"{one['overall']['mean']:.2f}",
-            "–" if one["overall"]["sd"] is None else f"{one['overall']['sd']:.2f}",
-            one["overall"]["n"],
-            *(f"{one['per_answer_type'][kind]:.2f}" for kind in kinds),
-        )
-        for one in figures
-    ]
-    lines = [*columns([head, *rows]), ""]
-    for pair in comparison.pairs:
-        lines.append(pair.sentence)
-        if pair.mcnemar:
-            only_a, only_b, p_value = pair.mcnemar
-            counts = f"{only_a} questions only {pair.a} has right, {only_b} only {pair.b}"
-            lines.append(f"  {counts}; McNemar {p_text(p_value)} ({MCNEMAR_CAVEAT})")
+    head = ("variant", "overall", "sd", "seeds")
+    lines = [*columns([head, *(_overall(one) for one in figures)]), ""]
+    for kind in ("per_answer_type", "per_question_type"):
+        names = sorted({name for one in figures for name in one[kind]})
+        if 1 < len(names) <= MOST_TYPES:
+            by_type = [
+                (one["name"], *(_shown(one[kind].get(name)) for name in names)) for one in figures
+            ]
+            lines += [*columns([(kind.replace("_", " "), *names), *by_type]), ""]
+    lines += [pair.sentence for pair in comparison.pairs]
+    tested = [pair for pair in comparison.pairs if pair.mcnemar]
+    if tested:
+        lines += ["", f"by questions, McNemar's test ({MCNEMAR_CAVEAT}):"]
+    for pair in tested:
+        only_a, only_b, p_value = pair.mcnemar or (0, 0, 1.0)
+        counts = f"{only_a} only {pair.a} has right, {only_b} only {pair.b}"
+        lines.append(f"  {counts}; {p_text(p_value)}")
     if len(comparison.pairs) > 1:
         lines.append(f"p is Holm's over {len(comparison.pairs)} comparisons")
     return "\n".join([*lines, *(f"note: {note}" for note in comparison.notes)])
+
+
+def _overall(one: Mapping[str, Any]) -> tuple[str, ...]:
+    """A variant's row of the first table."""
+    overall = one["overall"]
+    return one["name"], _shown(overall["mean"]), _shown(overall["sd"]), str(overall["n"])
+
+
+def _shown(score: float | None) -> str:
+    return "–" if score is None else f"{score:.2f}"
 
 
 def to_csv(comparison: Comparison) -> str:
