@@ -71,14 +71,19 @@ def test_a_run_leaves_what_the_contract_names(
 
 
 def test_training_learns_what_can_be_learnt(experiment: Make, tmp_path: Path) -> None:
-    """Scored on the pictures that it trained on, a network that learns must fit them well above chance (25)."""
+    """Scored on the pictures that it trained on, a network with room to learn them fits them; chance is 25."""
     made = experiment(
-        data={"image_size": 32, "validation_split": "none"},
+        data={"validation_split": "none"},
+        model={
+            "question_encoder": {"name": "gru", "dim": 32, "embedding_dim": 32},
+            "attention": {"name": "none", "pool": "flatten"},
+            "fusion": {"name": "multiply", "dim": 64, "activation": "relu"},
+        },
         optimizer={"lr": 0.01},
-        trainer={"max_epochs": 40, "accelerator": "cpu"},
+        trainer={"max_epochs": 25, "accelerator": "cpu"},
         evaluation={"split": "train"},
     )
-    assert (train(made, tmp_path / "run").overall or 0) > 60
+    assert (train(made, tmp_path / "run").overall or 0) > 80
 
 
 BASELINES: dict[str, dict[str, Any]] = {
