@@ -58,3 +58,15 @@ def test_help_and_commands_import_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_path_that_cannot_be_made_is_one_line_and_exit_2(
+    capsys: pytest.CaptureFixture[str], tmp_path, experiment
+) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "experiment.yaml").write_text(experiment().to_yaml())
+    words = ["train", str(tmp_path / "experiment.yaml"), "--run", str(tmp_path / "file" / "run")]
+    assert main(words) == 2
+    message = capsys.readouterr().err.strip()
+    assert "not a directory" in message
+    assert len(message.splitlines()) == 1

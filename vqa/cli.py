@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import errno
 import importlib
 import sys
 from collections.abc import Sequence
@@ -37,6 +38,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 1
+    except OSError as error:  # a path that cannot be made, read or written
+        if error.filename is None:
+            raise
+        print(f"vqa: {error.filename}: {(error.strerror or str(error)).lower()}", file=sys.stderr)
+        return 1 if error.errno in (errno.ENOSPC, errno.EIO) else 2
     except KeyboardInterrupt:
         print("vqa: interrupted", file=sys.stderr)
         return 1

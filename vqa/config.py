@@ -23,7 +23,7 @@ from vqa.model.config import ModelConfig
 class Section(BaseModel):
     """A frozen, closed part of an experiment."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 def _pair(value: Any) -> Any:
@@ -209,6 +209,14 @@ class Experiment(Section):
         """The resolved experiment as a file that can be run alone."""
         return yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True)
 
+    def differences(self, other: Experiment) -> list[str]:
+        """The key paths that decide a result and differ between two experiments."""
+        mine, theirs = _flat(self.to_dict()), _flat(other.to_dict())
+        keys = sorted(
+            key for key in mine.keys() | theirs.keys() if mine.get(key) != theirs.get(key)
+        )
+        return [key for key in keys if not key.startswith("tracking.")]
+
     def digest(self) -> str:
         """SHA-256 of what decides the result: everything but `tracking`."""
         fields = {key: value for key, value in self.to_dict().items() if key != "tracking"}
@@ -254,6 +262,16 @@ def read_yaml(path: Path) -> dict[str, Any]:
             "an experiment is a mapping of sections", where=str(path), fix="begin with `data:`"
         )
     return fields
+
+
+def _flat(fields: Mapping[str, Any], path: str = "") -> dict[str, Any]:
+    """Nested sections as one mapping from key path to value."""
+    flat: dict[str, Any] = {}
+    for key, value in fields.items():
+        flat |= (
+            _flat(value, f"{path}{key}.") if isinstance(value, dict) else {f"{path}{key}": value}
+        )
+    return flat
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):

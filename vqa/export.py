@@ -121,6 +121,8 @@ class VQAModel:
             )
         predictor = self.predictor()
         options = [str(choice) for choice in choices or ()]
+        if len(set(options)) < len(options):
+            raise ModelError("a choice stands twice", where="choices", fix="give each once")
         batch = self._batch(image, question, options, predictor.device)
         output = predictor.ask(batch)
         said = read_output(predictor, batch, output, [options], self.vocabulary)[0]
@@ -140,7 +142,10 @@ class VQAModel:
         device: torch.device,
     ) -> Batch:
         data = self.experiment.data
-        pixels = decode_image(_encoded(image), size=data.image_size, resize=data.resize)
+        where = str(image) if isinstance(image, str | Path) else "image"
+        pixels = decode_image(
+            _encoded(image), size=data.image_size, resize=data.resize, where=where
+        )
         index = np.zeros(1, dtype=np.int64)
         table = build_choices([choices], self.tokenizer, self.vocabulary)
         nothing = torch.full((1, 1), -1, device=device)

@@ -206,3 +206,11 @@ def test_a_changed_store_is_not_gone_on_with(
     with pytest.raises(RunError, match="changed since this run began"):
         train(made, tmp_path / "run")
     assert state_file.exists()
+
+
+def test_what_differs_is_named(experiment: Make, tmp_path: Path) -> None:
+    train(experiment(), tmp_path / "run")
+    with pytest.raises(RunError, match=r"model\.fusion\.dim, seed differ"):
+        train(
+            experiment(seed=1, model={"fusion": {"name": "multiply", "dim": 9}}), tmp_path / "run"
+        )

@@ -9,6 +9,8 @@ from vqa.evaluation.comparison import p_text
 from vqa.evaluation.paired import says
 from vqa.evaluation.table import columns
 
+CORRECTED = "p is Holm's over the rows of this table; the intervals are of each row alone"
+
 
 def rules_text(fields: Mapping[str, Any]) -> str:
     """The rules of an evaluation, what its figure has to be read against, and its notes."""
@@ -32,7 +34,8 @@ def audit_text(audit: Mapping[str, Any]) -> str:
     for name, one in audit["alterations"].items():
         kept = f"{one['same_answer']:.1f} %"
         rows.append((_words(name), f"{one['overall']:.2f}", says(one["loss"]), kept))
-    lines = [*columns(rows), *(f"{name}: {text}" for name, text in audit_lines(audit).items())]
+    lines = [*columns(rows), CORRECTED]
+    lines += [f"{name}: {text}" for name, text in audit_lines(audit).items()]
     lines += [f"note: {note}" for note in audit["notes"]]
     return "\n".join([*lines, *_curve(audit["calibration"])])
 

@@ -26,7 +26,7 @@ class Brick(BaseModel):
     Subclasses add `name: Literal[…]` and `build`.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 def from_name(value: Any) -> Any:

@@ -87,9 +87,10 @@ class RunDirectory:
             RunError: the directory holds another experiment or something else.
         """
         if self.experiment_file.exists():
-            if self.experiment().digest() != experiment.digest():
+            differing = self.experiment().differences(experiment)
+            if differing:
                 raise RunError(
-                    "holds another experiment",
+                    f"holds another experiment ({', '.join(differing[:5])} differ)",
                     where=str(self.path),
                     fix="choose another --run directory",
                 )
