@@ -6,7 +6,9 @@ VQAError                    exit 1: the program's own failure
 │   ├── DataError           a source file, one of its records, an image, a store
 │   ├── ResultError         a result, question or annotation file that is to be scored
 │   ├── RunError            a run directory
+│   ├── JobError            a job, or what is asked of one
 │   └── ModelError          an exported model, weights, word vectors
+├── EngineError             exit 1: what runs the jobs cannot be reached, or refuses
 └── TrainingError           exit 1: training could not go on
     └── NonFiniteLossError  the loss became NaN or infinite
 """
@@ -55,6 +57,22 @@ class RunError(InputError):
 
 class ModelError(InputError):
     """An exported model, a weight file or a word-vector file cannot be used."""
+
+
+class JobError(InputError):
+    """A job cannot be submitted, or is in no state for what was asked of it.
+
+    Args:
+        kind: `invalid`, `not-found`, `conflict`, `forbidden`, `quota` or `disk-full`; an HTTP API answers by it.
+    """
+
+    def __init__(self, what: str, *, where: str = "", fix: str = "", kind: str = "invalid") -> None:
+        super().__init__(what, where=where, fix=fix)
+        self.kind = kind
+
+
+class EngineError(VQAError):
+    """An engine cannot be reached, or refuses a task."""
 
 
 class TrainingError(VQAError):

@@ -1,0 +1,202 @@
+"""`VQA_HOME`: where the queue, the runs, the stores and the settings of a service stand.
+
+VQA_HOME/
+    settings.yaml      how this service runs jobs; every key has a default
+    queue.sqlite3      the queue
+    runs/<job>/        run directories
+    stores/<name>/     stores that a submission may name, beside those in settings
+    weights/<name>     weight and word-vector files that a submission may name
+    tokens.json        who may use the HTTP interface (0600)
+    token              the owner's token for commands on this machine (0600)
+    dispatcher.lock, dispatcher.log
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from vqa.config import read_yaml
+from vqa.errors import ConfigError, JobError
+from vqa.jobs.record import NAME_PATTERN, EngineName
+
+
+class Section(BaseModel):
+    """A frozen, closed part of the settings."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class LocalSettings(Section):
+    """What jobs on this machine may use together; `auto` is all there is.
+
+    Attributes:
+        gpus: indices or UUIDs.
+        cores: CPU cores.
+        memory_mb: memory in MiB.
+    """
+
+    gpus: Literal["auto"] | tuple[str, ...] = "auto"
+    cores: Literal["auto"] | int = Field(default="auto")
+    memory_mb: Literal["auto"] | int = Field(default="auto")
+
+
+class SlurmSettings(Section):
+    """How batch scripts for Slurm are written.
+
+    Attributes:
+        gpu_option: the line that asks for GPUs; `{gpus}` is their number a node.
+        options: further `sbatch` options, each without `#SBATCH`.
+        setup: shell lines before the runner starts, such as `module load cuda`.
+        requeue: let Slurm start a preempted job again by itself.
+        signal_seconds: how long before its end Slurm asks a job to stop.
+    """
+
+    partition: str | None = None
+    account: str | None = None
+    qos: str | None = None
+    gpu_option: str = "--gpus-per-node={gpus}"
+    options: tuple[str, ...] = ()
+    setup: tuple[str, ...] = ()
+    requeue: bool = True
+    signal_seconds: int = Field(default=60, ge=1)
+
+
+class RaySettings(Section):
+    """Where Ray's job server is.
+
+    Attributes:
+        address: the dashboard's address.
+        token_file: a file with the cluster's token (Ray's own variables are used where it is None).
+    """
+
+    address: str = "http://127.0.0.1:8265"
+    token_file: Path | None = None
+
+
+class Quotas(Section):
+    """Limits that a submission meets; 0 means none.
+
+    Attributes:
+        jobs_per_user: jobs of a user that have not ended.
+        disk_mb_per_user: MiB that a user's run directories may hold.
+        min_free_mb: MiB that must be free on the disk of `VQA_HOME` for a job to be taken or started.
+    """
+
+    jobs_per_user: int = Field(default=10_000, ge=0)
+    disk_mb_per_user: int = Field(default=0, ge=0)
+    min_free_mb: int = Field(default=256, ge=0)
+
+
+class Settings(Section):
+    """How a service runs jobs.
+
+    Attributes:
+        engine: where a job runs that names no engine.
+        max_restarts: how often a lost job is started again.
+        grace_seconds: time between asking a run to stop and killing it.
+        lease_seconds: a running job whose heartbeat stands still for so long is lost.
+        poll_seconds: how often the dispatcher looks.
+        keep_checkpoints: `all` of what training keeps, the `best` and the last, or `none`, once a job has succeeded.
+        stores: further stores by name.
+    """
+
+    engine: EngineName = "local"
+    max_restarts: int = Field(default=3, ge=0, le=1000)
+    grace_seconds: float = Field(default=30.0, ge=0, le=3600)
+    lease_seconds: float = Field(default=30.0, ge=1, le=86_400)
+    poll_seconds: float = Field(default=0.25, gt=0, le=60)
+    keep_checkpoints: Literal["all", "best", "none"] = "all"
+    stores: dict[str, Path] = Field(default_factory=dict)
+    local: LocalSettings = LocalSettings()
+    slurm: SlurmSettings = SlurmSettings()
+    ray: RaySettings = RaySettings()
+    quotas: Quotas = Quotas()
+
+
+@dataclass(frozen=True)
+class Home:
+    """Paths under `VQA_HOME`."""
+
+    path: Path
+
+    @classmethod
+    def here(cls) -> Home:
+        """The one that `VQA_HOME` names, `~/.vqa` otherwise."""
+        named = os.environ.get("VQA_HOME")
+        return cls(Path(named).expanduser().resolve() if named else Path.home() / ".vqa")
+
+    def make(self) -> Home:
+        """Create what is missing, for this user alone."""
+        for folder in (self.path, self.runs, self.stores, self.weights):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return self
+
+    @property
+    def queue_file(self) -> Path:
+        """The queue's database."""
+        return self.path / "queue.sqlite3"
+
+    @property
+    def runs(self) -> Path:
+        """Run directories."""
+        return self.path / "runs"
+
+    @property
+    def stores(self) -> Path:
+        """Stores that a submission may name."""
+        return self.path / "stores"
+
+    @property
+    def weights(self) -> Path:
+        """Weight and word-vector files that a submission may name."""
+        return self.path / "weights"
+
+    @property
+    def dispatcher_lock(self) -> Path:
+        """Held by the one dispatcher."""
+        return self.path / "dispatcher.lock"
+
+    @property
+    def dispatcher_log(self) -> Path:
+        """What a dispatcher that was started on demand says."""
+        return self.path / "dispatcher.log"
+
+    def run_dir(self, job: str) -> Path:
+        """The run directory of a job.
+
+        Raises:
+            JobError: the id is no name.
+        """
+        if not re.fullmatch(NAME_PATTERN, job):
+            raise JobError(f"no job {job!r}", kind="not-found")
+        return self.runs / job
+
+    @cached_property
+    def settings(self) -> Settings:
+        """What `settings.yaml` says, defaults elsewhere.
+
+        Raises:
+            ConfigError: a key or a value does not fit.
+        """
+        file = self.path / "settings.yaml"
+        return parse_settings(read_yaml(file) if file.exists() else {}, where=str(file))
+
+
+def parse_settings(fields: dict[str, Any], where: str) -> Settings:
+    """Check plain fields against the schema.
+
+    Raises:
+        ConfigError: a key or a value does not fit; each is named.
+    """
+    try:
+        return Settings.model_validate(fields)
+    except ValidationError as error:
+        faults = (f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise ConfigError("; ".join(faults), where=where) from None

@@ -1,0 +1,324 @@
+"""The queue: every job that was submitted, in SQLite. A change is on the disk before a method returns."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import sqlite3
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vqa.errors import JobError
+from vqa.jobs.record import ACTIVE, TERMINAL, WAITING, Change, Job, Resources, State, Submission
+from vqa.jobs.schema import Transaction, connect
+
+ID_BYTES = 4
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which jobs; None admits all.
+
+    Attributes:
+        before: jobs submitted before the one with this `seq` (for paging).
+    """
+
+    states: tuple[State, ...] | None = None
+    group: str | None = None
+    user: str | None = None
+    engine: str | None = None
+    before: int | None = None
+
+
+class Queue:
+    """The queue in one database file; for any number of processes and threads.
+
+    Args:
+        path: the file; made where it is missing.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._local = path, threading.local()
+        self._connection()
+
+    def _connection(self) -> sqlite3.Connection:
+        """This thread's own."""
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = self._local.connection = connect(self._path)
+        return connection
+
+    def close(self) -> None:
+        """Close this thread's connection."""
+        connection: sqlite3.Connection | None = self._local.__dict__.pop("connection", None)
+        if connection is not None:
+            connection.close()
+
+    def submit(self, submission: Submission) -> tuple[Job, bool]:
+        """Keep a job and return it, with whether it is new.
+
+        A key that its user has used before gives that job back.
+
+        Raises:
+            JobError: the key stands for another submission (`conflict`).
+        """
+        job, new = self.submit_all([submission])[0]
+        return job, new
+
+    def submit_all(self, submissions: Sequence[Submission]) -> list[tuple[Job, bool]]:
+        """Keep several jobs, all or none.
+
+        Raises:
+            JobError: see `submit`.
+        """
+        with Transaction(self._connection()) as connection:
+            return [_insert(connection, submission) for submission in submissions]
+
+    def get(self, job: str) -> Job:
+        """A job by its id.
+
+        Raises:
+            JobError: there is none (`not-found`).
+        """
+        row = self._connection().execute("SELECT * FROM jobs WHERE id = ?", (job,)).fetchone()
+        if row is None:
+            raise JobError(f"no job {job!r}", fix="see `vqa jobs`", kind="not-found")
+        return _job(row)
+
+    def find(self, wanted: Filter | None = None, limit: int = 100) -> list[Job]:
+        """Jobs, newest first."""
+        where, values = _where(wanted or Filter())
+        query = f"SELECT * FROM jobs {where} ORDER BY seq DESC LIMIT ?"
+        return [_job(row) for row in self._connection().execute(query, [*values, limit])]
+
+    def count(self, wanted: Filter | None = None) -> dict[State, int]:
+        """How many jobs are in each state; states without any are left out."""
+        where, values = _where(wanted or Filter())
+        query = f"SELECT state, COUNT(*) FROM jobs {where} GROUP BY state"
+        return {State(state): n for state, n in self._connection().execute(query, values)}
+
+    def groups(self) -> list[tuple[str, dict[State, int]]]:
+        """Every group with its counts by state, newest first."""
+        query = """SELECT group_name, state, COUNT(*) AS n, MAX(seq) AS newest FROM jobs
+                   WHERE group_name IS NOT NULL GROUP BY group_name, state ORDER BY newest DESC"""
+        groups: dict[str, dict[State, int]] = {}
+        for row in self._connection().execute(query):
+            groups.setdefault(row["group_name"], {})[State(row["state"])] = row["n"]
+        return list(groups.items())
+
+    def waiting(self) -> list[Job]:
+        """Jobs that may be started, in the order in which they should be."""
+        query = f"""SELECT * FROM jobs WHERE state IN ({_marks(WAITING)}) AND NOT cancel_requested
+                    ORDER BY priority DESC, seq"""
+        return [_job(row) for row in self._connection().execute(query, list(WAITING))]
+
+    def active(self) -> list[Job]:
+        """Jobs that were given to an engine."""
+        query = f"SELECT * FROM jobs WHERE state IN ({_marks(ACTIVE)}) ORDER BY seq"
+        return [_job(row) for row in self._connection().execute(query, list(ACTIVE))]
+
+    def claim(self, job: Job, gpus: Sequence[str] = ()) -> Job | None:
+        """Begin a new attempt of a waiting job; None where somebody changed it meanwhile."""
+        with Transaction(self._connection()) as connection:
+            done = connection.execute(
+                f"""UPDATE jobs SET state = ?, attempt = attempt + 1, handle = NULL, gpus = ?, reason = '',
+                    started = ?, ended = NULL WHERE id = ? AND attempt = ? AND NOT cancel_requested
+                    AND state IN ({_marks(WAITING)})""",
+                (
+                    State.STARTING,
+                    json.dumps(list(gpus)),
+                    time.time(),
+                    job.id,
+                    job.attempt,
+                    *WAITING,
+                ),
+            )
+            if not done.rowcount:
+                return None
+            return _record(connection, job.id)
+
+    def set_handle(self, job: Job, handle: str) -> None:
+        """Remember the engine's word for the running attempt."""
+        self._connection().execute(
+            "UPDATE jobs SET handle = ? WHERE id = ? AND attempt = ?", (handle, job.id, job.attempt)
+        )
+
+    def move(
+        self, job: Job, state: State, reason: str = "", *, restart: bool = False
+    ) -> Job | None:
+        """Change the state of the attempt that `job` shows; None where it is no longer active in that attempt.
+
+        Args:
+            restart: count one more restart.
+        """
+        ended = time.time() if state in TERMINAL else None
+        with Transaction(self._connection()) as connection:
+            done = connection.execute(
+                f"""UPDATE jobs SET state = ?, reason = ?, restarts = restarts + ?, ended = ?
+                    WHERE id = ? AND attempt = ? AND state IN ({_marks(ACTIVE)})""",
+                (state, reason, int(restart), ended, job.id, job.attempt, *ACTIVE),
+            )
+            return _record(connection, job.id) if done.rowcount else None
+
+    def request_cancel(self, job: str) -> Job:
+        """Have a job ended: at once where it waits, by the dispatcher where it runs; nothing where it has ended."""
+        now = time.time()
+        self.get(job)
+        with Transaction(self._connection()) as connection:
+            done = connection.execute(
+                f"""UPDATE jobs SET state = ?, reason = 'cancelled before it ran', cancel_requested = 1, ended = ?
+                    WHERE id = ? AND state IN ({_marks(WAITING)})""",
+                (State.CANCELLED, now, job, *WAITING),
+            )
+            if done.rowcount:
+                return _record(connection, job)
+            connection.execute(
+                f"UPDATE jobs SET cancel_requested = 1 WHERE id = ? AND state IN ({_marks(ACTIVE)})",
+                (job, *ACTIVE),
+            )
+        return self.get(job)
+
+    def resume(self, job: str) -> Job:
+        """Queue a failed, cancelled or lost job again, with its restarts counted anew.
+
+        Raises:
+            JobError: it has not ended, or has succeeded (`conflict`).
+        """
+        ended = TERMINAL - {State.SUCCEEDED}
+        with Transaction(self._connection()) as connection:
+            done = connection.execute(
+                f"""UPDATE jobs SET state = ?, reason = 'resumed', cancel_requested = 0, restarts = 0, ended = NULL
+                    WHERE id = ? AND state IN ({_marks(ended)})""",
+                (State.QUEUED, job, *ended),
+            )
+            if done.rowcount:
+                return _record(connection, job)
+        state = self.get(job).state
+        raise JobError(
+            f"is {state}", where=job, fix="only an ended, unfinished job can go on", kind="conflict"
+        )
+
+    def remove(self, job: str) -> bool:
+        """Forget an ended job; false where it has not ended."""
+        done = self._connection().execute(
+            f"DELETE FROM jobs WHERE id = ? AND state IN ({_marks(TERMINAL)})", (job, *TERMINAL)
+        )
+        return bool(done.rowcount)
+
+    def history(self, job: str) -> list[Change]:
+        """What happened to a job, in order."""
+        query = "SELECT time, state, attempt, reason FROM history WHERE job = ? ORDER BY rowid"
+        return [
+            Change(row["time"], State(row["state"]), row["attempt"], row["reason"])
+            for row in self._connection().execute(query, (job,))
+        ]
+
+
+def _insert(connection: sqlite3.Connection, submission: Submission) -> tuple[Job, bool]:
+    earlier = _with_key(connection, submission)
+    if earlier is not None:
+        return earlier, False
+    job = secrets.token_hex(ID_BYTES)
+    while connection.execute("SELECT 1 FROM jobs WHERE id = ?", (job,)).fetchone():
+        job = secrets.token_hex(ID_BYTES)
+    connection.execute(
+        """INSERT INTO jobs (id, user, key, name, group_name, engine, priority, max_restarts, experiment,
+           resources, state, submitted) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+        (
+            job,
+            submission.user,
+            submission.key,
+            submission.name,
+            submission.group,
+            submission.engine,
+            submission.priority,
+            submission.max_restarts,
+            json.dumps(submission.experiment, sort_keys=True),
+            submission.resources.model_dump_json(),
+            State.QUEUED,
+            time.time(),
+        ),
+    )
+    return _record(connection, job), True
+
+
+def _with_key(connection: sqlite3.Connection, submission: Submission) -> Job | None:
+    """The job that its user submitted under this key before."""
+    if submission.key is None:
+        return None
+    query = "SELECT * FROM jobs WHERE user = ? AND key = ?"
+    row = connection.execute(query, (submission.user, submission.key)).fetchone()
+    if row is None:
+        return None
+    job = _job(row)
+    if job.submission != submission:
+        raise JobError(
+            f"key {submission.key!r} stands for another submission (job {job.id})",
+            fix="choose another key",
+            kind="conflict",
+        )
+    return job
+
+
+def _record(connection: sqlite3.Connection, job: str) -> Job:
+    """Write the present state into the job's history, within the transaction that changed it."""
+    row = connection.execute("SELECT * FROM jobs WHERE id = ?", (job,)).fetchone()
+    connection.execute(
+        "INSERT INTO history (job, time, state, attempt, reason) VALUES (?, ?, ?, ?, ?)",
+        (job, time.time(), row["state"], row["attempt"], row["reason"]),
+    )
+    return _job(row)
+
+
+def _job(row: sqlite3.Row) -> Job:
+    submission = Submission(
+        experiment=json.loads(row["experiment"]),
+        user=row["user"],
+        name=row["name"],
+        engine=row["engine"],
+        resources=Resources.model_validate_json(row["resources"]),
+        group=row["group_name"],
+        key=row["key"],
+        priority=row["priority"],
+        max_restarts=row["max_restarts"],
+    )
+    return Job(
+        seq=row["seq"],
+        id=row["id"],
+        state=State(row["state"]),
+        submission=submission,
+        attempt=row["attempt"],
+        restarts=row["restarts"],
+        handle=row["handle"],
+        gpus=tuple(json.loads(row["gpus"])),
+        cancel_requested=bool(row["cancel_requested"]),
+        reason=row["reason"],
+        submitted=row["submitted"],
+        started=row["started"],
+        ended=row["ended"],
+    )
+
+
+def _where(wanted: Filter) -> tuple[str, list[Any]]:
+    conditions: list[str] = []
+    values: list[Any] = []
+    if wanted.states is not None:
+        conditions.append(f"state IN ({_marks(wanted.states)})")
+        values += wanted.states
+    for column in ("group", "user", "engine"):
+        value = getattr(wanted, column)
+        if value is not None:
+            conditions.append(f"{'group_name' if column == 'group' else column} = ?")
+            values.append(value)
+    if wanted.before is not None:
+        conditions.append("seq < ?")
+        values.append(wanted.before)
+    return f"WHERE {' AND '.join(conditions)}" if conditions else "", values
+
+
+def _marks(values: Iterable[object]) -> str:
+    return ", ".join("?" for _ in values)

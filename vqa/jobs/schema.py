@@ -1,0 +1,113 @@
+"""The queue's tables, and how a database of an older program becomes one of today's."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from vqa.errors import JobError
+
+MIGRATIONS: tuple[str, ...] = (
+    """
+    CREATE TABLE jobs (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        id TEXT NOT NULL UNIQUE,
+        user TEXT NOT NULL,
+        key TEXT,
+        name TEXT NOT NULL,
+        group_name TEXT,
+        engine TEXT NOT NULL,
+        priority INTEGER NOT NULL,
+        max_restarts INTEGER NOT NULL,
+        experiment TEXT NOT NULL,
+        resources TEXT NOT NULL,
+        state TEXT NOT NULL,
+        attempt INTEGER NOT NULL DEFAULT 0,
+        restarts INTEGER NOT NULL DEFAULT 0,
+        handle TEXT,
+        gpus TEXT NOT NULL DEFAULT '[]',
+        cancel_requested INTEGER NOT NULL DEFAULT 0,
+        reason TEXT NOT NULL DEFAULT '',
+        submitted REAL NOT NULL,
+        started REAL,
+        ended REAL,
+        UNIQUE (user, key)
+    );
+    CREATE INDEX jobs_by_state ON jobs (state, priority DESC, seq);
+    CREATE INDEX jobs_by_group ON jobs (group_name, seq);
+    CREATE INDEX jobs_by_user ON jobs (user, seq);
+    CREATE TABLE history (
+        job TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
+        time REAL NOT NULL,
+        state TEXT NOT NULL,
+        attempt INTEGER NOT NULL,
+        reason TEXT NOT NULL
+    );
+    CREATE INDEX history_by_job ON history (job);
+    """,
+)
+"""Entry k takes a database of version k to version k + 1. Entries are only ever added."""
+
+VERSION = len(MIGRATIONS)
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Open the database, durable at every commit, in today's version.
+
+    Raises:
+        JobError: it was made by a newer program, or is no database.
+    """
+    connection = sqlite3.connect(path, timeout=30, isolation_level=None)
+    connection.row_factory = sqlite3.Row
+    try:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA foreign_keys=ON")
+        migrate(connection, path)
+    except sqlite3.DatabaseError as error:
+        connection.close()
+        if isinstance(error, sqlite3.OperationalError):
+            raise JobError(f"cannot be opened ({error})", where=str(path)) from error
+        raise JobError(f"is no queue ({error})", where=str(path), fix="move it away") from error
+    except JobError:
+        connection.close()
+        raise
+    return connection
+
+
+def migrate(connection: sqlite3.Connection, path: Path) -> None:
+    """Bring the tables to today's version, each step in a transaction of its own.
+
+    Raises:
+        JobError: they are newer than this program.
+    """
+    while (version := _version(connection)) != VERSION:
+        if version > VERSION:
+            raise JobError(
+                f"the queue has version {version}, this program reads up to {VERSION}",
+                where=str(path),
+                fix="use the newer program",
+            )
+        with Transaction(connection):
+            if _version(connection) == version:  # nobody else was faster
+                for statement in filter(str.strip, MIGRATIONS[version].split(";")):
+                    connection.execute(statement)
+                connection.execute(f"PRAGMA user_version={version + 1}")
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+class Transaction:
+    """Everything inside is committed together, or not at all; writers wait for one another at the start."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def __enter__(self) -> sqlite3.Connection:
+        self._connection.execute("BEGIN IMMEDIATE")
+        return self._connection
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._connection.execute("COMMIT" if kind is None else "ROLLBACK")

@@ -1,0 +1,60 @@
+"""What a training service does, whether it runs in this process or behind HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from vqa.jobs.queue import Filter
+from vqa.jobs.views import (
+    Chunk,
+    GroupView,
+    JobDetail,
+    JobPage,
+    JobView,
+    StoreView,
+    SubmitRequest,
+)
+
+
+class Service(Protocol):
+    """Submit, look, cancel, resume. `LocalService` works on `VQA_HOME`, `RemoteService` talks to `vqa serve`.
+
+    Every method raises `JobError` for a job that is not there or in the wrong state, and `VQAError` otherwise.
+    """
+
+    def submit(self, request: SubmitRequest) -> JobView:
+        """Check an experiment in full and queue it; it is on the disk before this returns."""
+        ...
+
+    def submit_all(self, requests: Sequence[SubmitRequest]) -> list[JobView]:
+        """Several at once, all or none."""
+        ...
+
+    def jobs(self, wanted: Filter, limit: int = 100) -> JobPage:
+        """Jobs, newest first."""
+        ...
+
+    def show(self, job: str) -> JobDetail:
+        """All that is known of a job."""
+        ...
+
+    def log(self, job: str, name: str = "rank0.log", offset: int = 0) -> Chunk:
+        """What a log file holds from `offset` on; a negative offset counts from its end. `metrics` is the journal."""
+        ...
+
+    def cancel(self, job: str) -> JobView:
+        """Have a job ended."""
+        ...
+
+    def resume(self, job: str) -> JobView:
+        """Queue an ended, unfinished job again; it goes on from its last checkpoint."""
+        ...
+
+    def groups(self) -> list[GroupView]:
+        """Groups, newest first."""
+        ...
+
+    def stores(self) -> list[StoreView]:
+        """Stores that a submission may name."""
+        ...
