@@ -25,6 +25,7 @@ class Filter:
 
     Attributes:
         before: jobs submitted before the one with this `seq` (for paging).
+        prefix: jobs whose id begins so.
     """
 
     states: tuple[State, ...] | None = None
@@ -32,6 +33,7 @@ class Filter:
     user: str | None = None
     engine: str | None = None
     before: int | None = None
+    prefix: str | None = None
 
 
 class Queue:
@@ -317,6 +319,9 @@ def _where(wanted: Filter) -> tuple[str, list[Any]]:
     if wanted.before is not None:
         conditions.append("seq < ?")
         values.append(wanted.before)
+    if wanted.prefix is not None:
+        conditions.append("substr(id, 1, ?) = ?")
+        values += [len(wanted.prefix), wanted.prefix]
     return f"WHERE {' AND '.join(conditions)}" if conditions else "", values
 
 
