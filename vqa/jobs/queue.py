@@ -10,10 +10,20 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from vqa.errors import JobError
-from vqa.jobs.record import ACTIVE, TERMINAL, WAITING, Change, Job, Resources, State, Submission
+from vqa.jobs.record import (
+    ACTIVE,
+    TERMINAL,
+    WAITING,
+    Change,
+    EngineName,
+    Job,
+    Resources,
+    State,
+    Submission,
+)
 from vqa.jobs.schema import Transaction, connect
 
 ID_BYTES = 4
@@ -112,11 +122,15 @@ class Queue:
             groups.setdefault(row["group_name"], {})[State(row["state"])] = row["n"]
         return list(groups.items())
 
-    def waiting(self) -> list[Job]:
-        """Jobs that may be started, in the order in which they should be."""
-        query = f"""SELECT * FROM jobs WHERE state IN ({_marks(WAITING)}) AND NOT cancel_requested
-                    ORDER BY priority DESC, seq"""
-        return [_job(row) for row in self._connection().execute(query, list(WAITING))]
+    def waiting(self, limit: int = 100) -> list[Job]:
+        """The first of each engine's jobs that may be started, in the order in which they should be."""
+        query = f"""SELECT * FROM jobs WHERE engine = ? AND state IN ({_marks(WAITING)})
+                    ORDER BY priority DESC, seq LIMIT ?"""
+        return [
+            _job(row)
+            for engine in get_args(EngineName)
+            for row in self._connection().execute(query, (engine, *WAITING, limit))
+        ]
 
     def active(self) -> list[Job]:
         """Jobs that were given to an engine."""
@@ -142,6 +156,12 @@ class Queue:
             if not done.rowcount:
                 return None
             return _record(connection, job.id)
+
+    def note(self, job: Job, reason: str) -> None:
+        """Say why an active job stands where it stands."""
+        self._connection().execute(
+            "UPDATE jobs SET reason = ? WHERE id = ? AND attempt = ?", (reason, job.id, job.attempt)
+        )
 
     def set_handle(self, job: Job, handle: str) -> None:
         """Remember the engine's word for the running attempt."""

@@ -33,7 +33,7 @@ MIGRATIONS: tuple[str, ...] = (
         ended REAL,
         UNIQUE (user, key)
     );
-    CREATE INDEX jobs_by_state ON jobs (state, priority DESC, seq);
+    CREATE INDEX jobs_by_state ON jobs (state, engine, priority DESC, seq);
     CREATE INDEX jobs_by_group ON jobs (group_name, seq);
     CREATE INDEX jobs_by_user ON jobs (user, seq);
     CREATE TABLE history (

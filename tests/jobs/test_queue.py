@@ -1,0 +1,294 @@
+"""The queue keeps what it acknowledged, and changes a job in one way at a time."""
+
+from __future__ import annotations
+
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from vqa.errors import JobError
+from vqa.jobs import schema
+from vqa.jobs.queue import Filter, Queue
+from vqa.jobs.record import ACTIVE, TERMINAL, WAITING, Job, Resources, State, Submission
+
+Submit = Callable[..., Submission]
+
+
+def plain(number: int = 0, **fields: object) -> Submission:
+    """A submission whose experiment the queue does not look into."""
+    return Submission(**{"experiment": {"seed": number}, "user": "ada", "name": "n", **fields})  # type: ignore[arg-type]
+
+
+def test_a_job_comes_back_as_it_was_submitted(queue: Queue, submission: Submit) -> None:
+    wanted = submission(
+        engine="slurm",
+        group="fusions",
+        key="k",
+        priority=3,
+        max_restarts=7,
+        resources=Resources(accelerator="gpu", nodes=2, devices=4, cores=8, memory_mb=9),
+    )
+    job, new = queue.submit(wanted)
+    assert new
+    assert queue.get(job.id) == job
+    assert job.submission == wanted
+    assert (job.state, job.attempt, job.restarts, job.handle) == (State.QUEUED, 0, 0, None)
+    assert [change.state for change in queue.history(job.id)] == [State.QUEUED]
+
+
+def test_a_key_gives_the_same_job_back_and_refuses_another_submission(queue: Queue) -> None:
+    first, _ = queue.submit(plain(1, key="k"))
+    again, new = queue.submit(plain(1, key="k"))
+    assert (again, new) == (first, False)
+    other, new = queue.submit(plain(2, key="k", user="bob"))  # another user's key
+    assert new
+    assert other.id != first.id
+    with pytest.raises(JobError, match="another submission") as error:
+        queue.submit(plain(2, key="k"))
+    assert error.value.kind == "conflict"
+
+
+def test_several_are_kept_all_or_none(queue: Queue) -> None:
+    queue.submit(plain(1, key="k"))
+    with pytest.raises(JobError):
+        queue.submit_all([plain(5), plain(2, key="k")])
+    assert len(queue.find()) == 1
+
+
+def test_jobs_wait_in_order_of_priority_then_of_submission(queue: Queue) -> None:
+    jobs = [queue.submit(plain(i, priority=p))[0] for i, p in enumerate((0, 5, 0, 5, -1))]
+    assert [job.id for job in queue.waiting()] == [jobs[i].id for i in (1, 3, 0, 2, 4)]
+
+
+def test_jobs_are_found_by_state_group_user_and_page(queue: Queue) -> None:
+    jobs = [
+        queue.submit(plain(i, user="ab"[i % 2], group=None if i < 3 else "g"))[0] for i in range(6)
+    ]
+    queue.request_cancel(jobs[0].id)
+    ids = [job.id for job in jobs]
+    assert [j.id for j in queue.find(Filter(states=(State.CANCELLED,)))] == [ids[0]]
+    assert [j.id for j in queue.find(Filter(group="g"))] == [ids[5], ids[4], ids[3]]
+    assert [j.id for j in queue.find(Filter(user="a"))] == [ids[4], ids[2], ids[0]]
+    first = queue.find(limit=4)
+    rest = queue.find(Filter(before=first[-1].seq), limit=4)
+    assert [j.id for j in first + rest] == ids[::-1]
+    assert queue.count() == {State.QUEUED: 5, State.CANCELLED: 1}
+    assert queue.groups() == [("g", {State.QUEUED: 3})]
+
+
+def test_a_late_word_about_an_earlier_attempt_changes_nothing(queue: Queue) -> None:
+    job = queue.submit(plain())[0]
+    first = queue.claim(job)
+    assert first is not None
+    assert queue.claim(job) is None  # two dispatchers cannot start the same attempt
+    lost = queue.move(first, State.QUEUED, "lost", restart=True)
+    assert lost is not None
+    second = queue.claim(lost)
+    assert second is not None
+    assert second.attempt == 2
+    assert queue.move(first, State.SUCCEEDED) is None
+    queue.set_handle(first, "stale")
+    assert queue.get(job.id).handle is None
+    assert queue.get(job.id).restarts == 1
+
+
+def test_cancelling_and_resuming(queue: Queue) -> None:
+    job = queue.submit(plain())[0]
+    assert queue.request_cancel(job.id).state is State.CANCELLED
+    assert queue.request_cancel(job.id).state is State.CANCELLED
+    assert queue.resume(job.id).state is State.QUEUED
+    with pytest.raises(JobError, match="is queued"):
+        queue.resume(job.id)
+    claimed = queue.claim(queue.get(job.id))
+    assert claimed is not None
+    running = queue.request_cancel(job.id)
+    assert (running.state, running.cancel_requested) == (State.STARTING, True)
+    assert not queue.remove(job.id)
+    queue.move(claimed, State.SUCCEEDED)
+    with pytest.raises(JobError, match="is succeeded"):
+        queue.resume(job.id)
+    assert queue.remove(job.id)
+    with pytest.raises(JobError, match="no job") as error:
+        queue.get(job.id)
+    assert error.value.kind == "not-found"
+
+
+class Life(RuleBasedStateMachine):
+    """Any order of calls keeps a job in exactly one legal place."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = tempfile.TemporaryDirectory()
+        self.queue = Queue(Path(self.folder.name) / "queue.sqlite3")
+        self.jobs = [self.queue.submit(plain(i))[0] for i in range(2)]
+        self.seen: dict[str, list[Job]] = {job.id: [job] for job in self.jobs}
+
+    def teardown(self) -> None:
+        self.queue.close()
+        self.folder.cleanup()
+
+    def any_view(self, data: st.DataObject) -> Job:
+        job = data.draw(st.sampled_from(self.jobs))
+        return data.draw(st.sampled_from(self.seen[job.id]))
+
+    @rule(data=st.data())
+    def claim(self, data: st.DataObject) -> None:
+        view = self.any_view(data)
+        now = self.queue.get(view.id)
+        claimed = self.queue.claim(view)
+        legal = now.state in WAITING and now.attempt == view.attempt and not now.cancel_requested
+        assert (claimed is not None) == legal
+        if claimed is not None:
+            assert claimed.attempt == now.attempt + 1
+
+    @rule(data=st.data(), state=st.sampled_from(State))
+    def move(self, data: st.DataObject, state: State) -> None:
+        view = self.any_view(data)
+        now = self.queue.get(view.id)
+        moved = self.queue.move(view, state)
+        assert (moved is not None) == (now.state in ACTIVE and now.attempt == view.attempt)
+
+    @rule(data=st.data())
+    def cancel(self, data: st.DataObject) -> None:
+        view = self.any_view(data)
+        before = self.queue.get(view.id).state
+        after = self.queue.request_cancel(view.id)
+        assert after.state == (State.CANCELLED if before in WAITING else before)
+
+    @rule(data=st.data())
+    def resume(self, data: st.DataObject) -> None:
+        view = self.any_view(data)
+        before = self.queue.get(view.id).state
+        if before in TERMINAL - {State.SUCCEEDED}:
+            assert self.queue.resume(view.id).state is State.QUEUED
+        else:
+            with pytest.raises(JobError):
+                self.queue.resume(view.id)
+
+    @invariant()
+    def history_tells_the_state(self) -> None:
+        for job in self.jobs:
+            now = self.queue.get(job.id)
+            self.seen[job.id].append(now)
+            history = self.queue.history(job.id)
+            assert history[-1].state == now.state
+            attempts = [change.attempt for change in history]
+            assert attempts == sorted(attempts)
+            assert (now.ended is not None) == now.terminal
+
+
+Life.TestCase.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+TestLife = Life.TestCase
+
+
+def test_sixteen_writers_lose_nothing(queue: Queue) -> None:
+    def write(writer: int) -> list[str]:
+        ids = [queue.submit(plain(i, user=f"w{writer}", key=str(i)))[0].id for i in range(25)]
+        queue.close()
+        return ids
+
+    with ThreadPoolExecutor(16) as pool:
+        written = [job for ids in pool.map(write, range(16)) for job in ids]
+    assert len(set(written)) == 400
+    assert {job.id for job in queue.find(limit=1000)} == set(written)
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from vqa.jobs.queue import Queue
+from vqa.jobs.record import State, Submission
+queue = Queue(Path(sys.argv[1]))
+number = 0
+while True:
+    job = queue.submit(Submission(experiment={"n": number}, user="w", name="n"))[0]
+    print(job.id, flush=True)
+    if number % 3 == 0:
+        queue.move(queue.claim(job), State.SUCCEEDED)
+        print(job.id, "succeeded", flush=True)
+    number += 1
+"""
+
+
+def test_kill_in_a_write_loop_loses_nothing_that_was_acknowledged(home_queue_file: Path) -> None:
+    chance = random.Random(0)
+    acknowledged: list[list[str]] = []
+    for _ in range(6):
+        writer = subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(home_queue_file)], stdout=subprocess.PIPE, text=True
+        )
+        assert writer.stdout is not None
+        lines = [writer.stdout.readline()]  # it writes
+        threading.Timer(chance.uniform(0.05, 0.4), writer.send_signal, (signal.SIGKILL,)).start()
+        lines += writer.stdout.readlines()
+        writer.wait()
+        writer.stdout.close()
+        acknowledged += [line.split() for line in lines if line.endswith("\n")]
+    with sqlite3.connect(home_queue_file) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    connection.close()
+    queue = Queue(home_queue_file)
+    assert len(acknowledged) > 50
+    for words in acknowledged:
+        job = queue.get(words[0])
+        assert len(words) == 1 or job.state is State.SUCCEEDED
+    queue.close()
+
+
+@pytest.fixture
+def home_queue_file(tmp_path: Path) -> Path:
+    return tmp_path / "queue.sqlite3"
+
+
+def test_a_newer_queue_is_refused_and_an_older_one_brought_forward(
+    home_queue_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = Queue(home_queue_file)
+    job = old.submit(plain(4))[0]
+    old.close()
+    with monkeypatch.context() as newer:
+        added = (*schema.MIGRATIONS, "ALTER TABLE jobs ADD COLUMN colour TEXT DEFAULT 'red'")
+        newer.setattr(schema, "MIGRATIONS", added)
+        newer.setattr(schema, "VERSION", len(added))
+        migrated = Queue(home_queue_file)
+        assert migrated.get(job.id) == job
+        migrated.close()
+        with sqlite3.connect(home_queue_file) as connection:
+            assert connection.execute("SELECT colour FROM jobs").fetchone() == ("red",)
+        connection.close()
+    with pytest.raises(JobError, match="version 2, this program reads up to 1"):
+        Queue(home_queue_file)
+
+
+def test_a_failing_migration_changes_nothing(
+    home_queue_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Queue(home_queue_file).close()
+    with monkeypatch.context() as broken:
+        added = (*schema.MIGRATIONS, "ALTER TABLE jobs ADD COLUMN a TEXT; NONSENSE")
+        broken.setattr(schema, "MIGRATIONS", added)
+        broken.setattr(schema, "VERSION", len(added))
+        with pytest.raises(JobError):
+            Queue(home_queue_file)
+    queue = Queue(home_queue_file)
+    assert queue.find() == []
+    queue.close()
+
+
+def test_a_file_that_is_no_queue_is_named(home_queue_file: Path) -> None:
+    home_queue_file.write_bytes(b"something else" * 100)
+    with pytest.raises(JobError, match="is no queue") as error:
+        Queue(home_queue_file)
+    assert str(home_queue_file) in str(error.value)

@@ -1,0 +1,276 @@
+"""Hands queued jobs to engines and follows them to their end: `python -m vqa.jobs.dispatcher`, or inside `vqa serve`.
+
+All it knows is in the queue and in the run directories, so it can die at any moment: the next one goes on, and the
+jobs that run notice nothing.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import shutil
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from itertools import groupby
+from pathlib import Path
+
+from vqa.config import parse_experiment
+from vqa.errors import EngineError, VQAError
+from vqa.jobs.engines import make_engine
+from vqa.jobs.engines.base import Engine, Standing, Task
+from vqa.jobs.home import Home
+from vqa.jobs.outcome import mark_cancelled, result_of, why_lost
+from vqa.jobs.patience import Due, Leases, Stops, last_beat
+from vqa.jobs.placement import place
+from vqa.jobs.queue import Queue
+from vqa.jobs.record import ACTIVE, WAITING, Job, State
+from vqa.jobs.retention import retain
+from vqa.training.directory import RunDirectory, write_atomic
+
+log = logging.getLogger(__name__)
+
+RETRY_SECONDS = 10.0
+"""Time between two tries to reach an engine that did not answer."""
+
+
+class Dispatcher:
+    """The one dispatcher of a `VQA_HOME`.
+
+    Args:
+        home: whose queue is served.
+        engine: makes an engine by name; the real ones by default.
+    """
+
+    def __init__(self, home: Home, engine: Callable[[str], Engine] | None = None) -> None:
+        self.home, self.queue, self.settings = home, Queue(home.queue_file), home.settings
+        self._make = engine or (lambda name: make_engine(name, home.settings))
+        self._engines: dict[str, Engine] = {}
+        self._leases = Leases(self.settings.lease_seconds)
+        self._stops = Stops(self.settings.grace_seconds)
+        self._not_before: dict[str, float] = {}
+
+    def run(self, stop: threading.Event, *, until_idle: bool = False) -> None:
+        """Serve the queue until told to stop, or until nothing is left to do.
+
+        Waits while another dispatcher serves it. A job that was committed before this returns has been seen.
+        """
+        while not stop.is_set():
+            with self._lock() as mine:
+                if mine:
+                    self._serve(stop, until_idle)
+                elif until_idle:
+                    return
+            if until_idle and not self._has_work():  # asked again once others can take the lock
+                return
+            stop.wait(self.settings.poll_seconds)
+
+    def _serve(self, stop: threading.Event, until_idle: bool) -> None:
+        while not stop.is_set():
+            try:
+                self.step()
+            except Exception:  # whatever it is, the jobs that are left still need somebody
+                log.exception("the dispatcher goes on after an error")
+                stop.wait(1.0)
+            if until_idle and not self._has_work():
+                return
+            stop.wait(self.settings.poll_seconds)
+
+    def step(self) -> None:
+        """Look at every active job once, then start what fits."""
+        for name, jobs in groupby(self._by_engine(), key=lambda job: job.submission.engine):
+            self._follow(self._engine(name), list(jobs))
+        self._start_waiting()
+
+    @contextmanager
+    def _lock(self) -> Iterator[bool]:
+        """Whether this is the one dispatcher; the kernel ends that at any death."""
+        with self.home.dispatcher_lock.open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+            else:
+                yield True
+
+    def _has_work(self) -> bool:
+        return bool(self.queue.count().keys() & (ACTIVE | WAITING))
+
+    def _by_engine(self) -> list[Job]:
+        return sorted(self.queue.active(), key=lambda job: job.submission.engine)
+
+    def _engine(self, name: str) -> Engine:
+        if name not in self._engines:
+            self._engines[name] = self._make(name)
+        return self._engines[name]
+
+    # Following
+
+    def _follow(self, engine: Engine, jobs: list[Job]) -> None:
+        for job in jobs:
+            if (
+                job.handle is None
+            ):  # claimed, and then a dispatcher died or an engine did not answer
+                self._launch(engine, job)
+        handles = {job.handle: job for job in jobs if job.handle is not None}
+        try:
+            standings: Mapping[str, Standing] = engine.standings(list(handles))
+        except EngineError as error:
+            log.warning("%s", error)
+            return
+        for handle, job in handles.items():
+            self._judge(engine, job, standings.get(handle, Standing.UNKNOWN))
+
+    def _judge(self, engine: Engine, job: Job, standing: Standing) -> None:
+        """Move one job by what its engine says of it."""
+        if standing is Standing.ENDED:
+            self._conclude(job)
+        elif job.cancel_requested:
+            self._stop(engine, job, "cancelled")
+        elif standing is Standing.PENDING and job.state is State.RUNNING:
+            self.queue.move(job, State.STARTING, "waits in its engine's queue again")
+        elif standing is Standing.RUNNING:
+            self._check_beat(engine, job)
+
+    def _check_beat(self, engine: Engine, job: Job) -> None:
+        beat = last_beat(self.home.run_dir(job.id), job)
+        if self._leases.expired(job, beat):
+            self._stop(
+                engine, job, f"no sign of life for {self.settings.lease_seconds:g} s", at_once=True
+            )
+        elif beat and job.state is State.STARTING:
+            self.queue.move(job, State.RUNNING)
+
+    def _stop(self, engine: Engine, job: Job, reason: str, *, at_once: bool = False) -> None:
+        """Ask once, and kill when the grace is over."""
+        due = self._stops.due(job, at_once=at_once)
+        if due is Due.WAIT:
+            return
+        if job.cancel_requested:
+            self._marker(job).touch()
+        if due is Due.KILL:
+            log.info("job %s is killed: %s", job.id, reason)
+        try:
+            engine.cancel(str(job.handle), force=due is Due.KILL)
+        except EngineError as error:
+            self._complain(job, error)
+
+    def _conclude(self, job: Job) -> None:
+        """Nothing of the job runs any more: its run directory says how it ended."""
+        run_dir = self.home.run_dir(job.id)
+        result = result_of(run_dir, job)
+        status = None if result is None else State(result["status"])
+        if job.cancel_requested and status in (None, State.PREEMPTED):
+            mark_cancelled(run_dir, job)
+            self.queue.move(job, State.CANCELLED)
+        elif result is None or status is None:
+            self._lose(job, why_lost(run_dir, job.started))
+        else:
+            if status is State.SUCCEEDED:
+                retain(run_dir, self.settings.keep_checkpoints)
+            self.queue.move(job, status, str(result.get("error") or ""))
+        self._leases.forget(job)
+        self._stops.forget(job)
+        log.info("job %s, attempt %d: %s", job.id, job.attempt, self.queue.get(job.id).state)
+
+    def _lose(self, job: Job, reason: str) -> None:
+        if job.restarts >= job.submission.max_restarts:
+            self.queue.move(job, State.LOST, f"{reason}; started {job.attempt} times")
+        else:
+            self.queue.move(job, State.QUEUED, f"lost: {reason}", restart=True)
+
+    # Starting
+
+    def _start_waiting(self) -> None:
+        """In order of priority; where the first of an engine's jobs does not fit, those behind it wait too."""
+        full: set[str] = set()
+        for job in self.queue.waiting():
+            name = job.submission.engine
+            if name not in full and not self._start(self._engine(name), job):
+                full.add(name)
+
+    def _start(self, engine: Engine, job: Job) -> bool:
+        """Start one job; false where there is no room for it now."""
+        if self._disk_is_full():
+            return False
+        capacity, gpus = engine.capacity(), ()
+        if capacity is not None:
+            active = [
+                a for a in self.queue.active() if a.submission.engine == job.submission.engine
+            ]
+            placed = place(capacity, active, job.submission.resources)
+            if placed is None:
+                return False
+            gpus = placed
+        claimed = self.queue.claim(job, gpus)
+        if claimed is not None:
+            self._launch(engine, claimed)
+        return True
+
+    def _launch(self, engine: Engine, job: Job) -> None:
+        """Give a claimed job to its engine; whatever of that was done before is found, not done again."""
+        if time.monotonic() < self._not_before.get(job.id, 0.0):
+            return
+        try:
+            task = self._prepare(job)
+            self.queue.set_handle(job, engine.submit(task))
+            self._not_before.pop(job.id, None)
+        except (VQAError, OSError) as error:
+            self._complain(job, error)
+            if isinstance(error, EngineError) and error.temporary:
+                self._not_before[job.id] = time.monotonic() + RETRY_SECONDS
+            else:
+                self.queue.move(job, State.FAILED, str(error))
+
+    def _prepare(self, job: Job) -> Task:
+        """The run directory with its experiment, and the task that runs there."""
+        run = RunDirectory(self.home.run_dir(job.id))
+        run.path.mkdir(exist_ok=True)
+        if not run.experiment_file.exists():
+            write_atomic(run.experiment_file, parse_experiment(job.submission.experiment).to_yaml())
+        if job.cancel_requested:
+            self._marker(job).touch()
+        else:
+            self._marker(job).unlink(missing_ok=True)
+        return Task(
+            job.id,
+            job.attempt,
+            run.path,
+            job.submission.resources,
+            job.gpus,
+            self.settings.grace_seconds,
+        )
+
+    def _marker(self, job: Job) -> Path:
+        """Says to the runner that being stopped means being cancelled."""
+        return self.home.run_dir(job.id) / "cancel"
+
+    def _disk_is_full(self) -> bool:
+        free = shutil.disk_usage(self.home.path).free >> 20
+        return free < self.settings.quotas.min_free_mb
+
+    def _complain(self, job: Job, error: Exception) -> None:
+        """Say it where people look: at the job, and in the log."""
+        self.queue.note(job, str(error))
+        log.warning("job %s: %s", job.id, error)
+
+
+def main() -> int:
+    """Serve the queue of `VQA_HOME` until it is empty."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        Dispatcher(Home.here().make()).run(stop, until_idle=True)
+    except VQAError as error:
+        print(f"vqa: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

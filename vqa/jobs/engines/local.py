@@ -1,0 +1,133 @@
+"""Jobs as detached processes of this machine: they outlive the program that started them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import psutil
+
+from vqa.errors import EngineError
+from vqa.jobs.engines.base import ATTEMPT_VARIABLE, Capacity, Standing, Task
+from vqa.jobs.home import LocalSettings
+from vqa.jobs.processes import environment_of, is_alive, processes_of, start_time, sweep
+
+
+class Handle(NamedTuple):
+    """A task's first process; the time it started tells it from a later one with the same number."""
+
+    job: str
+    attempt: int
+    pid: int
+    started: float
+
+    @classmethod
+    def parse(cls, text: str) -> Handle:
+        """Read what `str` wrote."""
+        job, attempt, pid, started = text.split(":")
+        return cls(job, int(attempt), int(pid), float(started))
+
+    def __str__(self) -> str:
+        return f"{self.job}:{self.attempt}:{self.pid}:{self.started!r}"
+
+
+@dataclass
+class LocalEngine:
+    """See `Engine`. GPUs are handed out by the dispatcher; a task sees those alone that it was given.
+
+    Attributes:
+        settings: what jobs may use together.
+        gpus: the GPUs of this machine.
+    """
+
+    settings: LocalSettings
+    gpus: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        self._children: list[subprocess.Popen[bytes]] = []
+
+    def submit(self, task: Task) -> str:
+        """Start the task in a session of its own, or find it where it was started before."""
+        return str(self._find(task) or self._start(task))
+
+    def standings(self, handles: Sequence[str]) -> dict[str, Standing]:
+        """Running while its first process lives; what that left behind is killed, and gone before it has ended."""
+        self._reap()
+        return {handle: self._standing(Handle.parse(handle)) for handle in handles}
+
+    def cancel(self, handle: str, *, force: bool) -> None:
+        """TERM to the first process, or KILL to all of them."""
+        task = Handle.parse(handle)
+        if force:
+            sweep(task.job)
+        elif is_alive(task.pid, task.started):
+            _signal(task.pid, signal.SIGTERM)
+
+    def logs(self, task: Task) -> list[Path]:
+        """What the runner said before it had a log of its own."""
+        return [_log_file(task)]
+
+    def capacity(self) -> Capacity:
+        """As the settings say, or all there is."""
+        machine, settings = Capacity.of_this_machine(self.gpus), self.settings
+        return Capacity(
+            machine.gpus if settings.gpus == "auto" else settings.gpus,
+            machine.cores if settings.cores == "auto" else settings.cores,
+            machine.memory_mb if settings.memory_mb == "auto" else settings.memory_mb,
+        )
+
+    def _start(self, task: Task) -> Handle:
+        log = _log_file(task)
+        log.parent.mkdir(exist_ok=True)
+        try:
+            with log.open("ab") as output:
+                child = subprocess.Popen(
+                    task.command,
+                    env=os.environ | task.environment(),
+                    cwd=task.run_dir,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    start_new_session=True,
+                )
+        except OSError as error:
+            raise EngineError(f"cannot be started ({error})", where=task.name) from error
+        self._children.append(child)
+        return Handle(task.job, task.attempt, child.pid, start_time(child.pid))
+
+    def _find(self, task: Task) -> Handle | None:
+        """The first process of this attempt, which leads its session."""
+        for process in processes_of(task.job):
+            try:
+                leads = os.getsid(process.pid) == process.pid
+                attempt = environment_of(process).get(ATTEMPT_VARIABLE)
+            except (OSError, psutil.Error):
+                continue
+            if leads and attempt == str(task.attempt):
+                return Handle(task.job, task.attempt, process.pid, start_time(process.pid))
+        return None
+
+    def _standing(self, task: Handle) -> Standing:
+        if is_alive(task.pid, task.started):
+            return Standing.RUNNING
+        return Standing.RUNNING if sweep(task.job) else Standing.ENDED
+
+    def _reap(self) -> None:
+        """Let the kernel forget own children that have ended."""
+        self._children = [child for child in self._children if child.poll() is None]
+
+
+def _log_file(task: Task) -> Path:
+    return task.run_dir / "logs" / "engine.log"
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return

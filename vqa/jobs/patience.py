@@ -1,0 +1,86 @@
+"""How long the dispatcher waits: for signs of life of a running job, and for one that was asked to stop.
+
+Measured with this process's own clock, which stands still while the machine sleeps: no two clocks are compared, and
+nothing is lost by closing a lid.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from enum import Enum
+from pathlib import Path
+
+from vqa.jobs.record import Job
+
+KILL_SECONDS = 2.0
+"""Time between two tries to kill."""
+
+
+def last_beat(run_dir: Path, job: Job) -> int:
+    """The first node's beat counter of this attempt; 0 where there was none yet."""
+    try:
+        beat = json.loads((run_dir / "heartbeats" / "0.json").read_text(encoding="utf-8"))
+        return int(beat["beat"]) if beat["attempt"] == job.attempt else 0
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0
+
+
+class Leases:
+    """For each running job, when its beat was last seen to move.
+
+    Args:
+        seconds: how long a beat may stand still.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._seen: dict[str, tuple[tuple[int, int], float]] = {}
+
+    def expired(self, job: Job, beat: int) -> bool:
+        """Whether the beat has stood still for longer than the lease."""
+        now, sign = time.monotonic(), (job.attempt, beat)
+        last = self._seen.get(job.id)
+        if last is None or last[0] != sign:
+            self._seen[job.id] = (sign, now)
+            return False
+        return now - last[1] > self._seconds
+
+    def forget(self, job: Job) -> None:
+        """The job no longer runs."""
+        self._seen.pop(job.id, None)
+
+
+class Due(Enum):
+    """What is to be done now with a job that shall stop."""
+
+    ASK = "ask"
+    WAIT = "wait"
+    KILL = "kill"
+
+
+class Stops:
+    """For each job that shall stop, when it was asked and when it was last killed.
+
+    Args:
+        grace_seconds: how long a job has between the two.
+    """
+
+    def __init__(self, grace_seconds: float) -> None:
+        self._grace = grace_seconds
+        self._next: dict[tuple[str, int], float] = {}
+
+    def due(self, job: Job, *, at_once: bool = False) -> Due:
+        """Ask once, wait for the grace, then kill every other second; kill without asking where `at_once`."""
+        key, now = (job.id, job.attempt), time.monotonic()
+        if key not in self._next and not at_once:
+            self._next[key] = now + self._grace + 1
+            return Due.ASK
+        if now < self._next.get(key, now):
+            return Due.WAIT
+        self._next[key] = now + KILL_SECONDS
+        return Due.KILL
+
+    def forget(self, job: Job) -> None:
+        """The job no longer runs."""
+        self._next.pop((job.id, job.attempt), None)
