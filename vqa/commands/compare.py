@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vqa.commands.find import run_path
+
 if TYPE_CHECKING:
     from vqa.evaluation.comparison import Comparison, Variant
 
@@ -19,7 +21,7 @@ COLUMNS = ("variant", "kind", "name", "score", "sd", "seeds")
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     add = parser.add_argument
-    add("runs", nargs="*", type=Path, metavar="RUN", help="run directory or predictions file")
+    add("runs", nargs="*", metavar="RUN", help="run directory, its job, or predictions file")
     add(
         "--variant",
         action="append",
@@ -112,7 +114,7 @@ def _variants(args: argparse.Namespace) -> list[Variant]:
     from vqa.evaluation.comparison import Variant, load_run
 
     named = [_named(text) for text in args.variant]
-    single = [(str(path), [path]) for path in args.runs]
+    single = [(str(Path(word)), [run_path(word)]) for word in args.runs]
     names = [name for name, _ in (*named, *single)]
     twice = [name for name, again in itertools.groupby(sorted(names)) if len(list(again)) > 1]
     if twice:
@@ -127,7 +129,7 @@ def _named(text: str) -> tuple[str, list[Path]]:
     from vqa.errors import InputError
 
     name, _, runs = text.partition("=")
-    paths = [Path(part) for part in runs.split(",") if part]
+    paths = [run_path(part) for part in runs.split(",") if part]
     if not name or not paths:
         raise InputError(f"--variant {text!r}", fix="write NAME=RUN,RUN")
     return name, paths
