@@ -223,7 +223,7 @@ def test_cancel_and_resume(command, jobs) -> None:
     assert [line.split("  ")[-1] for line in said.out.strip().split("\n")] == [
         "cancelled",
         "is being stopped",
-        "had succeeded before; nothing was done",
+        "had ended before (succeeded); nothing was done",
     ]
     assert "stopping" in command("jobs").out
     said = command("resume", waiting.id, running.id, done.id)

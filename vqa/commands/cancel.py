@@ -67,4 +67,4 @@ def _cancelled(job: JobView) -> str:
         return "cancelled"
     if job.cancel_requested:
         return "is being stopped"
-    return f"had {job.state} before; nothing was done"
+    return f"had ended before ({job.state}); nothing was done"

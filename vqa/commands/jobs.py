@@ -146,7 +146,7 @@ def percent(progress: Progress | None) -> str:
         return ""
     if not progress.steps:
         return str(progress.step)
-    share = 100 * progress.step // progress.steps
+    share = min(100, 100 * progress.step // progress.steps)
     return f"{share} % {progress.step}/{progress.steps}"
 
 
