@@ -113,7 +113,7 @@ def to_text(page: JobPage, now: float) -> str:
     filled = [i for i in range(len(HEAD)) if any(line[i] for line in rows[1:])]
     left = sum(column < LEFT for column in filled)
     table = align([[line[i] for i in filled] for line in rows], left)
-    return f"{table}\n\n{counts(page.counts)}"
+    return f"{table}\n\n{counts({str(state): n for state, n in page.counts.items()})}"
 
 
 def row(job: JobView, now: float) -> tuple[str, ...]:

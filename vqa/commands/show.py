@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from vqa.jobs.record import Resources
     from vqa.jobs.service import Service
-    from vqa.jobs.views import ChangeView, JobDetail, JobView, Progress, Resources
+    from vqa.jobs.views import ChangeView, JobDetail, JobView, Progress
 
 LOG_LINES, LOG_BYTES = 12, 4000
 
