@@ -1,0 +1,44 @@
+"""What tests of jobs share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vqa.config import Experiment
+from vqa.jobs.home import Home
+from vqa.jobs.queue import Queue
+from vqa.jobs.record import Submission
+
+Submit = Callable[..., Submission]
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    """An empty VQA_HOME whose service looks often and waits briefly."""
+    home = Home(tmp_path / "home").make()
+    (home.path / "settings.yaml").write_text(
+        "poll_seconds: 0.05\ngrace_seconds: 20\nquotas: {min_free_mb: 0}\n"
+    )
+    return home
+
+
+@pytest.fixture
+def queue(home: Home) -> Queue:
+    """Its queue."""
+    return Queue(home.queue_file)
+
+
+@pytest.fixture
+def submission(experiment: Callable[..., Experiment]) -> Submit:
+    """Makes a submission of the tiny experiment; sections of it under `experiment`."""
+
+    def make(**fields: Any) -> Submission:
+        sections = fields.pop("experiment", {})
+        chosen = {"user": "ada", "name": "tiny", **fields}
+        return Submission(experiment=experiment(**sections).to_dict(), **chosen)
+
+    return make

@@ -1,0 +1,57 @@
+"""How an attempt of a job ended: what its run directory says, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from vqa.errors import RunError
+from vqa.jobs.record import Job, State
+from vqa.training.directory import CANCELLED, RunDirectory
+
+ENDS = (State.SUCCEEDED, State.FAILED, State.CANCELLED, State.PREEMPTED)
+
+
+def result_of(run_dir: Path, job: Job) -> dict[str, Any] | None:
+    """The result of this very attempt; an earlier one's does not count."""
+    try:
+        result = RunDirectory(run_dir).result()
+    except RunError:
+        return None
+    if result is None or result.get("job") != job.id or result.get("attempt") != job.attempt:
+        return None
+    return result if result.get("status") in ENDS else None
+
+
+def why_lost(run_dir: Path, since: float | None) -> str:
+    """What the runner wrote before it gave the run up as lost; its silence otherwise."""
+    try:
+        lines = (run_dir / "events.jsonl").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    for line in reversed(lines):
+        try:
+            event = json.loads(line)
+        except ValueError:
+            continue
+        if event.get("time", 0) < (since or 0):
+            break
+        if event.get("event") == "lost":
+            return str(event.get("reason", "lost"))
+    return "its processes vanished without a result"
+
+
+def mark_cancelled(run_dir: Path, job: Job) -> None:
+    """Have the run of a job that nothing runs any more say that it was cancelled."""
+    run = RunDirectory(run_dir)
+    if not run.path.is_dir():
+        return
+    try:
+        earlier = run.result() or {}
+    except RunError:
+        earlier = {}
+    fields = {**earlier, "status": CANCELLED, "job": job.id, "attempt": job.attempt}
+    run.finish({**fields, "finished": round(time.time(), 3)})
+    run.event(CANCELLED)

@@ -1,0 +1,34 @@
+"""What fits beside what already runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from vqa.jobs.engines.base import Capacity
+from vqa.jobs.record import Job, Resources
+
+
+def place(capacity: Capacity, active: Sequence[Job], wanted: Resources) -> tuple[str, ...] | None:
+    """The GPUs for one more job, none for a job on the CPU; None where it does not fit now."""
+    used = [job.submission.resources for job in active]
+    taken = {gpu for job in active for gpu in job.gpus}
+    free = [gpu for gpu in capacity.gpus if gpu not in taken]
+    fits = (
+        wanted.gpus <= len(free)
+        and wanted.cores <= capacity.cores - sum(r.cores for r in used)
+        and wanted.memory_mb <= capacity.memory_mb - sum(r.memory_mb for r in used)
+    )
+    return tuple(free[: wanted.gpus]) if fits else None
+
+
+def why_never(capacity: Capacity, wanted: Resources) -> str | None:
+    """Why a job would not fit even an idle machine; None where it would."""
+    if wanted.nodes > 1:
+        return f"asks for {wanted.nodes} nodes, and the local engine has one; use slurm or ray"
+    if wanted.gpus > len(capacity.gpus):
+        return f"asks for {wanted.gpus} GPUs, and this machine has {len(capacity.gpus)}"
+    if wanted.cores > capacity.cores:
+        return f"asks for {wanted.cores} cores, and this machine has {capacity.cores}"
+    if wanted.memory_mb > capacity.memory_mb:
+        return f"asks for {wanted.memory_mb} MiB, and this machine has {capacity.memory_mb}"
+    return None
