@@ -90,6 +90,14 @@ class Queue:
         with Transaction(self._connection()) as connection:
             return [_insert(connection, submission) for submission in submissions]
 
+    def known(self, submission: Submission) -> Job | None:
+        """The job that was submitted before under the same key; None where there is none.
+
+        Raises:
+            JobError: see `submit`.
+        """
+        return _with_key(self._connection(), submission)
+
     def get(self, job: str) -> Job:
         """A job by its id.
 
