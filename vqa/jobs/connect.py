@@ -26,7 +26,7 @@ def connect() -> Service:
     if address is None:
         from vqa.jobs.own_service import OwnService
 
-        return OwnService(Home.here().make())
+        return OwnService(Home.here())
     from vqa.jobs.remote import RemoteService, read_token
 
     named = os.environ.get(TOKEN_VARIABLE)

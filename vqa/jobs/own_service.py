@@ -8,7 +8,6 @@ from typing_extensions import override
 
 from vqa.jobs.demand import ensure_dispatcher
 from vqa.jobs.local_service import LocalService
-from vqa.jobs.paths import absolute
 from vqa.jobs.queue import Filter
 from vqa.jobs.record import TERMINAL
 from vqa.jobs.views import JobDetail, JobPage, JobView, SubmitRequest
@@ -19,8 +18,7 @@ class OwnService(LocalService):
 
     @override
     def submit_all(self, requests: Sequence[SubmitRequest]) -> list[JobView]:
-        here = [r.model_copy(update={"experiment": absolute(r.experiment)}) for r in requests]
-        return self._seen(super().submit_all(here))
+        return self._seen(super().submit_all(requests))
 
     @override
     def jobs(self, wanted: Filter, limit: int = 100) -> JobPage:
