@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,16 +49,12 @@ class LocalEngine:
     settings: LocalSettings
     gpus: tuple[str, ...] = ()
 
-    def __post_init__(self) -> None:
-        self._children: list[subprocess.Popen[bytes]] = []
-
     def submit(self, task: Task) -> str:
         """Start the task in a session of its own, or find it where it was started before."""
         return str(self._find(task) or self._start(task))
 
     def standings(self, handles: Sequence[str]) -> dict[str, Standing]:
         """Running while its first process lives; what that left behind is killed, and gone before it has ended."""
-        self._reap()
         return {handle: self._standing(Handle.parse(handle)) for handle in handles}
 
     def cancel(self, handle: str, *, force: bool) -> None:
@@ -97,7 +94,7 @@ class LocalEngine:
                 )
         except OSError as error:
             raise EngineError(f"cannot be started ({error})", where=task.name) from error
-        self._children.append(child)
+        threading.Thread(target=child.wait, daemon=True).start()  # or it would stay a zombie
         return Handle(task.job, task.attempt, child.pid, start_time(child.pid))
 
     def _find(self, task: Task) -> Handle | None:
@@ -116,10 +113,6 @@ class LocalEngine:
         if is_alive(task.pid, task.started):
             return Standing.RUNNING
         return Standing.RUNNING if sweep(task.job) else Standing.ENDED
-
-    def _reap(self) -> None:
-        """Let the kernel forget own children that have ended."""
-        self._children = [child for child in self._children if child.poll() is None]
 
 
 def _log_file(task: Task) -> Path:
