@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from vqa.errors import EngineError
 from vqa.jobs import dispatcher as room
 from vqa.jobs.dispatcher import Dispatcher
 from vqa.jobs.engines.base import Capacity, Standing, Task
+from vqa.jobs.heartbeat import Beat
 from vqa.jobs.home import Home
 from vqa.jobs.queue import Queue
 from vqa.jobs.record import Job, Resources, State, Submission
@@ -69,7 +71,8 @@ def dispatcher(home: Home, engine: Scripted) -> Dispatcher:
 def beat(home: Home, job: Job, count: int) -> None:
     folder = home.run_dir(job.id) / "heartbeats"
     folder.mkdir(exist_ok=True)
-    (folder / "0.json").write_text(json.dumps({"beat": count, "attempt": job.attempt}))
+    sign = Beat(job.id, job.attempt, 0, "host", 1, 1.0, count, 0.0)
+    (folder / "0.json").write_text(json.dumps(asdict(sign)))
 
 
 def finish(home: Home, engine: Scripted, job: Job, status: str | None, **fields: object) -> None:

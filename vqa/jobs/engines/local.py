@@ -16,7 +16,7 @@ import psutil
 from vqa.errors import EngineError
 from vqa.jobs.engines.base import ATTEMPT_VARIABLE, Capacity, Standing, Task
 from vqa.jobs.home import LocalSettings
-from vqa.jobs.processes import environment_of, is_alive, processes_of, start_time, sweep
+from vqa.jobs.processes import is_alive, processes_of, start_time, sweep
 
 
 class Handle(NamedTuple):
@@ -95,24 +95,33 @@ class LocalEngine:
         except OSError as error:
             raise EngineError(f"cannot be started ({error})", where=task.name) from error
         threading.Thread(target=child.wait, daemon=True).start()  # or it would stay a zombie
-        return Handle(task.job, task.attempt, child.pid, start_time(child.pid))
+        return Handle(task.job, task.attempt, child.pid, start_time(child.pid) or 0.0)
 
     def _find(self, task: Task) -> Handle | None:
         """The first process of this attempt, which leads its session."""
         for process in processes_of(task.job):
-            try:
-                leads = os.getsid(process.pid) == process.pid
-                attempt = environment_of(process).get(ATTEMPT_VARIABLE)
-            except (OSError, psutil.Error):
-                continue
-            if leads and attempt == str(task.attempt):
-                return Handle(task.job, task.attempt, process.pid, start_time(process.pid))
+            started = start_time(process.pid)
+            if started is not None and _leads(process, task):
+                return Handle(task.job, task.attempt, process.pid, started)
         return None
 
     def _standing(self, task: Handle) -> Standing:
         if is_alive(task.pid, task.started):
             return Standing.RUNNING
-        return Standing.RUNNING if sweep(task.job) else Standing.ENDED
+        try:
+            sweep(task.job)
+        except TimeoutError:
+            return Standing.RUNNING
+        return Standing.ENDED
+
+
+def _leads(process: psutil.Process, task: Task) -> bool:
+    """Whether this is the task's first process: its attempt's, at the head of a session."""
+    try:
+        attempt = process.environ().get(ATTEMPT_VARIABLE)
+        return attempt == str(task.attempt) and os.getsid(process.pid) == process.pid
+    except (OSError, psutil.Error):
+        return False
 
 
 def _log_file(task: Task) -> Path:
