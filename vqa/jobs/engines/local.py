@@ -15,6 +15,7 @@ import psutil
 
 from vqa.errors import EngineError
 from vqa.jobs.engines.base import ATTEMPT_VARIABLE, Capacity, Standing, Task
+from vqa.jobs.engines.gpus import local_capacity
 from vqa.jobs.home import LocalSettings
 from vqa.jobs.processes import is_alive, processes_of, start_time, sweep
 
@@ -43,11 +44,9 @@ class LocalEngine:
 
     Attributes:
         settings: what jobs may use together.
-        gpus: the GPUs of this machine.
     """
 
     settings: LocalSettings
-    gpus: tuple[str, ...] = ()
 
     def submit(self, task: Task) -> str:
         """Start the task in a session of its own, or find it where it was started before."""
@@ -71,12 +70,7 @@ class LocalEngine:
 
     def capacity(self) -> Capacity:
         """As the settings say, or all there is."""
-        machine, settings = Capacity.of_this_machine(self.gpus), self.settings
-        return Capacity(
-            machine.gpus if settings.gpus == "auto" else settings.gpus,
-            machine.cores if settings.cores == "auto" else settings.cores,
-            machine.memory_mb if settings.memory_mb == "auto" else settings.memory_mb,
-        )
+        return local_capacity(self.settings)
 
     def _start(self, task: Task) -> Handle:
         log = _log_file(task)
