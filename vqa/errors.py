@@ -72,7 +72,17 @@ class JobError(InputError):
 
 
 class EngineError(VQAError):
-    """An engine cannot be reached, or refuses a task."""
+    """An engine cannot be reached, or refuses a task.
+
+    Args:
+        temporary: it cannot be reached now; the same call may do later.
+    """
+
+    def __init__(
+        self, what: str, *, where: str = "", fix: str = "", temporary: bool = False
+    ) -> None:
+        super().__init__(what, where=where, fix=fix)
+        self.temporary = temporary
 
 
 class TrainingError(VQAError):
