@@ -196,7 +196,7 @@ def _write(run_dir: Path, script: str, text: str) -> None:
 
 def _scancel(*words: str) -> None:
     try:
-        _run("scancel", "--quiet", *words)
+        _run("scancel", *words)
     except EngineError as error:
         if not GONE.search(error.what):
             raise

@@ -36,7 +36,8 @@ export MASTER_ADDR=${{MASTER_ADDR:-$first}} MASTER_PORT=$((20000 + SLURM_JOB_ID 
 
 # One runner a node. A runner that fails ends no other one: each has something to write down.
 run() {{
-    srun --nodes={nodes} --ntasks={nodes} --ntasks-per-node=1 --cpus-per-task={cores} --kill-on-bad-exit=0 --wait=0 \\
+    exec srun --nodes={nodes} --ntasks={nodes} --ntasks-per-node=1 --cpus-per-task={cores} \\
+        --kill-on-bad-exit=0 --wait=0 \\
         bash -c 'export NODE_RANK=$SLURM_NODEID; exec "$@"' runner "${{runner[@]}}"
 }}
 ask() {{ scancel --signal=TERM "$SLURM_JOB_ID"; }}
@@ -50,7 +51,7 @@ end() { kill -KILL "$child"; }
 """
 
 FOLLOW = """\
-# TERM asks the run to end and may take its time, QUIT ends it. How it ended stands in result.json, not in the exit code.
+# TERM asks the run to end, which may take its time; QUIT ends it. How it ended stands in result.json alone.
 set -o monitor  # or the runner would be deaf to INT
 run </dev/null &
 child=$!
