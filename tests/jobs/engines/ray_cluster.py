@@ -6,12 +6,12 @@ import importlib.util
 import os
 import secrets
 import shutil
-import signal
 import socket
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -23,8 +23,10 @@ from vqa.jobs.engines.ray import RayEngine
 from vqa.jobs.home import RaySettings
 
 ROOT = Path(__file__).resolve().parents[3]
-MARK = "VQA_TEST_RAY"
+MARK, NODE = "VQA_TEST_RAY", "VQA_TEST_RAY_NODE"
 PORTS = ("dashboard-agent-listen-port", "dashboard-agent-grpc-port", "metrics-export-port")
+
+Wanted = Callable[[str, dict[str, str]], bool]
 
 
 class RayCluster:
@@ -36,13 +38,12 @@ class RayCluster:
         self.token_file = self.folder / "token"
         self.token_file.write_text(secrets.token_hex(32))
         self.port, self.dashboard = free_ports(2)
+        self._started: list[subprocess.Popen[bytes]] = []
 
     @property
     def settings(self) -> RaySettings:
         """How a service reaches it."""
-        return RaySettings(
-            address=f"http://127.0.0.1:{self.dashboard}", token_file=self.token_file
-        )
+        return RaySettings(address=f"http://127.0.0.1:{self.dashboard}", token_file=self.token_file)
 
     def ask(self, method: str, path: str) -> httpx.Response:
         """One request of somebody else's."""
@@ -53,57 +54,64 @@ class RayCluster:
     def start(self, **variables: str) -> None:
         """Start the head and wait until it takes jobs."""
         own = (
-            *("--head", f"--port={self.port}", "--num-cpus=2"),
+            *("--head", f"--port={self.port}", "--num-cpus=2", "--num-gpus=1"),
             f"--ray-client-server-port={free_ports(1)[0]}",
             *("--include-dashboard=true", "--dashboard-host=127.0.0.1"),
             *(f"--dashboard-port={self.dashboard}", f"--temp-dir={self.folder / 't'}"),
         )
         head = self._start(own, variables)
-        until(lambda: self._answers() or not head.is_running())
-        assert head.is_running(), (self.folder / "log").read_text()
+        until(lambda: self._answers() or head.poll() is not None)
+        assert head.poll() is None, (self.folder / "log").read_text()
 
-    def add_node(self) -> psutil.Process:
-        """Start one more node of one CPU, and wait until it is there."""
+    def add_node(self, name: str) -> None:
+        """Start one more node of one CPU, whose processes carry its name, and wait until it is there."""
         before = len(self._nodes())
-        node = self._start((f"--address=127.0.0.1:{self.port}", "--num-cpus=1"), {})
+        self._start((f"--address=127.0.0.1:{self.port}", "--num-cpus=1"), {NODE: name})
         until(lambda: len(self._nodes()) > before)
-        return node
 
-    def processes(self, *words: str) -> list[psutil.Process]:
-        """Its living processes whose command line has all the words."""
+    def processes(self, wanted: Wanted) -> list[psutil.Process]:
+        """Its living processes of which command line and variables are wanted."""
         found = []
         for process in psutil.process_iter():
             try:
-                command = " ".join(process.cmdline())
-                if (
-                    process.status() != psutil.STATUS_ZOMBIE
-                    and process.environ().get(MARK) == self.mark
-                    and all(word in command for word in words)
-                ):
+                command, variables = " ".join(process.cmdline()), process.environ()
+                alive = process.status() != psutil.STATUS_ZOMBIE
+                if alive and variables.get(MARK) == self.mark and wanted(command, variables):
                     found.append(process)
             except psutil.Error:
                 continue
         return found
 
-    def kill(self) -> None:
-        """End every process of it at once, as when the machine that it is on dies."""
-        while processes := self.processes():
+    def kill(self, wanted: Wanted) -> None:
+        """Kill what is wanted until nothing of it is left."""
+        while processes := self.processes(wanted):
             for process in processes:
-                try:
+                with suppress(psutil.NoSuchProcess):
                     process.kill()
-                except psutil.NoSuchProcess:
-                    continue
             psutil.wait_procs(processes, timeout=5)
+
+    def crash(self, node: str | None = None) -> None:
+        """Kill Ray itself, on one node or on all, and nothing that it had started for a job."""
+        jobs = ("ray_keeper", "while kill", "os.chdir", "sleep")
+        self.kill(
+            lambda command, variables: (
+                node in (None, variables.get(NODE)) and not any(word in command for word in jobs)
+            )
+        )
 
     def remove(self) -> None:
         """End it and remove its files."""
-        self.kill()
+        self.kill(lambda *_: True)
+        for started in self._started:
+            started.wait()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _start(self, options: tuple[str, ...], variables: dict[str, str]) -> psutil.Process:
+    def _start(
+        self, options: tuple[str, ...], variables: dict[str, str]
+    ) -> subprocess.Popen[bytes]:
         ports = zip(PORTS, free_ports(len(PORTS)), strict=True)
         with (self.folder / "log").open("ab") as log:
-            return psutil.Popen(
+            started = subprocess.Popen(
                 [
                     *(str(Path(sys.executable).with_name("ray")), "start", "--block"),
                     *("--node-ip-address=127.0.0.1", "--object-store-memory=80000000"),
@@ -115,6 +123,8 @@ class RayCluster:
                 stdout=log,
                 stderr=log,
             )
+        self._started.append(started)
+        return started
 
     def _variables(self) -> dict[str, str]:
         return {
@@ -151,7 +161,7 @@ def free_ports(count: int) -> list[int]:
 
 @pytest.fixture(scope="session")
 def ray_cluster() -> Iterator[RayCluster]:
-    """A cluster of one node with two CPUs."""
+    """A cluster of one node with two CPUs and, as far as Ray is told, a GPU."""
     if sys.platform != "linux" or importlib.util.find_spec("ray") is None:
         pytest.skip("Ray is not installed: pip install 'vqa-service[ray]'")
     cluster = RayCluster()

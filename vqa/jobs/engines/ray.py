@@ -21,6 +21,7 @@ import math
 import os
 import shlex
 import sys
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,6 +75,7 @@ class RayEngine:
     def __init__(self, settings: RaySettings) -> None:
         self._settings = settings
         self._client = httpx.Client(base_url=settings.address, timeout=TIMEOUT, trust_env=False)
+        weakref.finalize(self, self._client.close)
 
     def submit(self, task: Task) -> str:
         """See `Engine`: the task's name is the submission id."""
@@ -130,7 +132,7 @@ class RayEngine:
         name = job["submission_id"]
         self._ask("DELETE", f"/api/jobs/{quote(name, safe='')}", missing_ok=True)
         kept = ("submission_id", "entrypoint", "runtime_env", "metadata")
-        resources = json.loads(job["metadata"]["resources"])
+        resources = json.loads((job.get("metadata") or {}).get("resources", "{}"))
         self._post_job({key: job[key] for key in kept} | resources)
 
     def _jobs(self, names: set[str]) -> dict[str, dict[str, Any]]:
