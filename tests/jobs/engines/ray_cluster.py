@@ -65,9 +65,9 @@ class RayCluster:
 
     def add_node(self, name: str) -> None:
         """Start one more node of one CPU, whose processes carry its name, and wait until it is there."""
-        before = len(self._nodes())
+        before = self._nodes()
         self._start((f"--address=127.0.0.1:{self.port}", "--num-cpus=1"), {NODE: name})
-        until(lambda: len(self._nodes()) > before)
+        until(lambda: bool(self._nodes() - before))
 
     def processes(self, wanted: Wanted) -> list[psutil.Process]:
         """Its living processes of which command line and variables are wanted."""
@@ -141,10 +141,11 @@ class RayCluster:
         except httpx.TransportError:
             return False
 
-    def _nodes(self) -> list[object]:
+    def _nodes(self) -> set[str]:
+        """The ids of those that Ray holds for alive."""
         answer = self.ask("GET", "/api/v0/nodes")
-        result = answer.json()["data"]["result"]["result"] if answer.status_code == 200 else []
-        return [node for node in result if node["state"] == "ALIVE"]
+        listed = answer.json()["data"]["result"]["result"] if answer.status_code == 200 else []
+        return {node["node_id"] for node in listed if node["state"] == "ALIVE"}
 
 
 def free_ports(count: int) -> list[int]:

@@ -66,7 +66,7 @@ def test_a_task_has_its_variables_and_no_secret(
     assert task.environment().items() <= seen.items()
     assert (seen["OMP_NUM_THREADS"], seen["CUDA_VISIBLE_DEVICES"], niceness) == ("2", "", 0)
     assert not {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & seen.keys()
-    assert not list(task.run_dir.glob(".*orders"))
+    assert not list(task.run_dir.glob(".vqa-*"))
     assert not list(tmp_path.rglob("pwned"))
 
 
@@ -271,15 +271,18 @@ while True: time.sleep(0.05)
 
 
 def test_nodes_that_are_not_there_are_waited_for_until_it_is_cancelled(
-    engine: RayEngine, job: str, tmp_path: Path
+    engine: RayEngine, ray_cluster: RayCluster, job: str, tmp_path: Path
 ) -> None:
     task = script(tmp_path, job, "open('ran', 'w')", nodes=2)
     handle = engine.submit(task)
     log = engine.logs(task)[0]
     until(lambda: log.exists() and "Connected to Ray" in log.read_text())
-    assert standing(engine, handle) is Standing.RUNNING
+    assert status(ray_cluster, task) == "RUNNING"
+    assert standing(engine, handle) is Standing.PENDING
     engine.cancel(handle, force=False)
-    wait_for(engine, handle, Standing.ENDED)
+    assert standing(engine, handle) is Standing.ENDED
+    until(lambda: status(ray_cluster, task) == "SUCCEEDED")
+    assert not list(task.run_dir.glob(".vqa-*"))
     assert not (task.run_dir / "ran").exists()
 
 

@@ -37,7 +37,7 @@ from vqa.jobs.home import RaySettings
 
 KEEPER = "vqa.jobs.engines.ray_keeper"
 NEVER_STARTED = "JOB_SUPERVISOR_ACTOR_START_TIMEOUT"
-FEW = 8
+FEW = 32
 """So many jobs are asked for one by one; of more, the whole list is read, which has every job of the cluster."""
 STANDINGS = {"PENDING": Standing.PENDING, "RUNNING": Standing.RUNNING}
 TIMEOUT = httpx.Timeout(10.0, read=30.0)
@@ -119,13 +119,16 @@ class RayEngine:
     def _standing(self, handle: Handle, job: dict[str, Any] | None) -> Standing:
         if job is None:
             return Standing.ENDED
+        standing = STANDINGS.get(job["status"], Standing.ENDED)
+        if standing is Standing.RUNNING and handle.orders.waiting.exists():
+            standing = Standing.PENDING
         ordered = handle.orders.read() is not Order.NONE
-        if job["status"] == "PENDING" and ordered:
+        if standing is Standing.PENDING and ordered:
             return Standing.ENDED  # its keeper will see the order before it starts anything
-        if job["status"] == "FAILED" and job.get("error_type") == NEVER_STARTED and not ordered:
+        if job.get("error_type") == NEVER_STARTED and not ordered:
             self._submit_anew(job)
             return Standing.PENDING
-        return STANDINGS.get(job["status"], Standing.ENDED)
+        return standing
 
     def _submit_anew(self, job: dict[str, Any]) -> None:
         """Put a job back that Ray gave up while it waited; nothing of it ever ran."""
@@ -201,6 +204,8 @@ def _make_files(task: Task, handle: Handle) -> None:
     try:
         _log(task.run_dir).parent.mkdir(exist_ok=True)
         handle.orders.create()
+        if task.resources.nodes > 1:
+            handle.orders.waiting.touch()
     except OSError as error:
         raise EngineError(f"cannot write: {error.strerror}", where=str(task.run_dir)) from None
 

@@ -24,7 +24,13 @@ import psutil
 
 from vqa.jobs.engines.base import ATTEMPT_VARIABLE, JOB_VARIABLE
 
+NODE_VARIABLE = "NODE_RANK"
+IDENTITY = (JOB_VARIABLE, ATTEMPT_VARIABLE, NODE_VARIABLE)
+"""Variables that all processes of one runner share and no other's do, even where nodes share a machine."""
 POLL_SECONDS = 0.2
+BUSY = 75
+"""A runner ends so where another holds its run: one of a head that died, whose nodes live for another minute."""
+BUSY_SECONDS, SETTLED_SECONDS = 120.0, 2.0
 SECRETS = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 PR_SET_PDEATHSIG = 1
 
@@ -47,6 +53,11 @@ class Orders:
 
     path: Path
 
+    @property
+    def waiting(self) -> Path:
+        """A file that is there while no runner can be started yet, so that none is missed."""
+        return self.path.with_suffix(".waiting")
+
     def create(self) -> None:
         """Make it, as long as any order, so that giving one needs no room on a full disk."""
         self.path.write_text(Order.NONE.name)
@@ -68,6 +79,11 @@ class Orders:
             return Order.__members__.get(self.path.read_text(), Order.NONE)
         except OSError:
             return Order.NONE
+
+    def remove(self) -> None:
+        """Take the files away: there is nobody left to read them."""
+        for file in (self.path, self.waiting):
+            file.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
@@ -98,37 +114,52 @@ class Plan:
         return cls(**json.loads(text))
 
 
-def keep(plan: Plan, variables: Mapping[str, str] | None = None) -> int:
+def keep(plan: Plan, variables: Mapping[str, str]) -> int:
     """Run the runner of this node to its end, and return its exit code.
 
+    Where another runner still holds the run, it is tried again for a while.
+
     Args:
-        variables: further ones, such as the node's number.
+        variables: further ones: the node's number, and where nodes meet.
     """
-    orders, told = Orders(Path(plan.orders)), Order.NONE
-    if orders.read() is not Order.NONE:
-        return 0
-    runner = _start(plan, variables or {})
+    orders, last_try = Orders(Path(plan.orders)), time.monotonic() + BUSY_SECONDS
+    code = 0
+    while orders.read() is Order.NONE:
+        code = _run(plan, variables, orders)
+        if code != BUSY or time.monotonic() > last_try:
+            break
+        orders.waiting.touch()
+        time.sleep(1)
+    return code
+
+
+def _run(plan: Plan, variables: Mapping[str, str], orders: Orders) -> int:
+    """One life of a runner."""
+    environment = plan.environment | dict(variables)
+    runner, told, started = _start(plan, environment), Order.NONE, time.monotonic()
     try:
         while runner.poll() is None:
             order = orders.read()
             if order > told:
                 told = order
                 runner.send_signal(signal.SIGKILL if order is Order.KILL else signal.SIGTERM)
+            if time.monotonic() - started > SETTLED_SECONDS:
+                orders.waiting.unlink(missing_ok=True)
             time.sleep(POLL_SECONDS)
     finally:
         if runner.poll() is None:
             runner.kill()
             runner.wait()
-        sweep(plan.environment)
+        sweep(environment)
     return runner.returncode
 
 
-def _start(plan: Plan, variables: Mapping[str, str]) -> subprocess.Popen[bytes]:
+def _start(plan: Plan, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
     inherited = {key: value for key, value in os.environ.items() if key not in SECRETS}
     with Path(plan.log).open("ab") as log:
         return subprocess.Popen(
             plan.command,
-            env=inherited | plan.environment | dict(variables),
+            env={**inherited, **environment},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -150,7 +181,7 @@ def _die_with(parent: int) -> Callable[[], None]:
 
 
 def sweep(environment: Mapping[str, str]) -> None:
-    """Kill what is left of an attempt on this machine, until nothing is."""
+    """Kill what is left of an attempt on this node, until nothing is."""
     while leftovers := [p for p in psutil.process_iter() if _belongs(p, environment)]:
         for process in leftovers:
             try:
@@ -165,9 +196,8 @@ def _belongs(process: psutil.Process, environment: Mapping[str, str]) -> bool:
         return False
     try:
         theirs = process.environ()
-        identity = (JOB_VARIABLE, ATTEMPT_VARIABLE)
         return (
-            all(theirs.get(key) == environment[key] for key in identity)
+            all(theirs.get(key) == environment.get(key) for key in IDENTITY)
             and process.status() != psutil.STATUS_ZOMBIE
         )
     except (psutil.Error, OSError):
@@ -190,12 +220,12 @@ def main(arguments: list[str]) -> int:
     on_term(orders)
     try:
         if plan.nodes == 1:
-            return keep(plan)
+            return keep(plan, {NODE_VARIABLE: "0"})
         from vqa.jobs.engines.ray_nodes import keep_nodes
 
         return keep_nodes(plan)
     finally:
-        orders.path.unlink(missing_ok=True)
+        orders.remove()
 
 
 if __name__ == "__main__":

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import socket
+import time
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from vqa.errors import EngineError
-from vqa.jobs.engines.ray_keeper import POLL_SECONDS, Order, Orders, Plan, keep, on_term
+from vqa.jobs.engines.base import GRACE_VARIABLE
+from vqa.jobs.engines.ray_keeper import (
+    NODE_VARIABLE,
+    POLL_SECONDS,
+    Order,
+    Orders,
+    Plan,
+    keep,
+    on_term,
+)
 
 BUNDLE = {"num_cpus": "CPU", "num_gpus": "GPU", "memory": "memory"}
 NICENESS = "RAY_worker_niceness"
@@ -33,10 +43,10 @@ def keep_nodes(plan: Plan) -> int:
     variables = ray.get(ray.remote(_meeting_point).options(**places[0]).remote())
     keeper = ray.remote(keep)
     tasks = [
-        keeper.options(**place).remote(plan, {**variables, "NODE_RANK": str(node)})
+        keeper.options(**place).remote(plan, {**variables, NODE_VARIABLE: str(node)})
         for node, place in enumerate(places)
     ]
-    return _wait(ray, tasks, orders)
+    return _wait(ray, tasks, orders, float(plan.environment[GRACE_VARIABLE]))
 
 
 def _ray() -> Any:
@@ -57,6 +67,7 @@ def _reserve(ray: Any, plan: Plan, orders: Orders) -> list[dict[str, Any]]:
     while not ray.wait([ready], timeout=POLL_SECONDS)[0]:
         if orders.read() is not Order.NONE:
             return []
+    orders.waiting.unlink(missing_ok=True)
     strategy = strategies.PlacementGroupSchedulingStrategy
     return [
         {"scheduling_strategy": strategy(group, node), "max_retries": 0, **plan.amounts}
@@ -72,9 +83,13 @@ def _meeting_point() -> dict[str, str]:
         return {"MASTER_ADDR": address, "MASTER_PORT": str(listener.getsockname()[1])}
 
 
-def _wait(ray: Any, tasks: list[Any], orders: Orders) -> int:
-    """Wait for all. When a node is lost, or node 0 has ended, the others have nothing left to do."""
-    running, code = tasks, 1
+def _wait(ray: Any, tasks: list[Any], orders: Orders, grace: float) -> int:
+    """Wait for all.
+
+    When node 0 has ended the others have nothing left to do: they are asked to stop, and killed after the grace. When
+    a node is lost they are killed at once.
+    """
+    running, code, last = tasks, 1, float("inf")
     while running:
         ended, running = ray.wait(running, timeout=POLL_SECONDS)
         for task in ended:
@@ -85,6 +100,8 @@ def _wait(ray: Any, tasks: list[Any], orders: Orders) -> int:
                 orders.give(Order.KILL)
                 continue
             if task == tasks[0]:
-                code = own
-                orders.give(Order.KILL)
+                code, last = own, time.monotonic() + grace
+                orders.give(Order.STOP)
+        if time.monotonic() > last:
+            orders.give(Order.KILL)
     return code
