@@ -39,14 +39,14 @@ class Progress:
         """The next batch."""
         return Position(*divmod(self.batches, batches_an_epoch))
 
+    def take(self, state: dict[str, Any]) -> None:
+        """The inverse of `to_state`."""
+        for item in fields(self):
+            setattr(self, item.name, state[item.name])
+
     def to_state(self) -> dict[str, Any]:
         """Plain types."""
         return asdict(self)
-
-    @classmethod
-    def from_state(cls, state: dict[str, Any]) -> Progress:
-        """The inverse of `to_state`."""
-        return cls(**{item.name: state[item.name] for item in fields(cls)})
 
 
 @dataclass(frozen=True)
