@@ -162,8 +162,9 @@ def acceleration(data: ImageSums) -> float:
     kept = left > 0
     without = (total - data.sums[kept]) / left[kept]
     spread = without.mean() - without
-    scale = float(np.sum(spread**2)) ** 1.5
-    return float(np.sum(spread**3) / (6 * scale)) if scale > 0 else 0.0
+    squares = spread * spread
+    scale = float(squares.sum()) ** 1.5
+    return float((squares * spread).sum() / (6 * scale)) if scale > 0 else 0.0
 
 
 def _distinct(data: ImageSums) -> tuple[Floats, Ints]:

@@ -7,7 +7,7 @@ or the first of `candidates`); it may add `choice_scores` with the `choices` tha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -46,7 +46,7 @@ def read_results(path: Path) -> list[Said]:
     said = []
     kind: type | None = None
     for where, record in _records(path):
-        key = next((key for key in ID_KEYS if key in record), None)
+        key = _first_of(ID_KEYS, record)
         if key is None:
             raise ResultError(f"no question id ({', '.join(ID_KEYS)})", where=where)
         said.append(_said(record, key, where))
@@ -91,6 +91,13 @@ def _records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         yield f"{path}:{line}", record
 
 
+def _first_of(keys: Sequence[str], record: dict[str, Any]) -> str | None:
+    for key in keys:
+        if key in record:
+            return key
+    return None
+
+
 def _said(record: dict[str, Any], key: str, where: str) -> Said:
     try:
         question_id = id_text(record[key])
@@ -131,7 +138,7 @@ def _full(record: dict[str, Any], question_id: str, answer: Any, place: str) -> 
 
 
 def _answer(record: dict[str, Any], where: str) -> Any:
-    key = next((key for key in ANSWER_KEYS if key in record), None)
+    key = _first_of(ANSWER_KEYS, record)
     if key is None and not record.get("choice_scores"):
         raise ResultError(f"no answer ({', '.join(ANSWER_KEYS)})", where=where)
     answer = record[key] if key else None
