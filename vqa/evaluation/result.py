@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, reduce
@@ -128,4 +128,5 @@ def group_counts(
     predictions: Sequence[Prediction], key: Callable[[Prediction], str]
 ) -> dict[str, int]:
     """The number of questions by group."""
-    return {name: len(rows) for name, rows in grouped([key(item) for item in predictions]).items()}
+    counts = Counter([key(item) or UNSPECIFIED for item in predictions])
+    return {} if set(counts) <= {UNSPECIFIED} else dict(sorted(counts.items()))
