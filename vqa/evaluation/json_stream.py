@@ -11,7 +11,8 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from vqa.evaluation.files import parse_json
+from vqa.errors import ResultError
+from vqa.evaluation.files import STRICT, parse_json
 
 _MARKS = {mark: re.compile(rf"[ \t\n\r]*{re.escape(mark)}[ \t\n\r]*") for mark in "{}[],:"}
 _decode = json.JSONDecoder().raw_decode
@@ -30,12 +31,37 @@ def parse_object(text: str, where: str, key: str, read: Callable[[Iterator[Any]]
         return parse_json(text, where)
 
 
+def parse_list(text: str, where: str) -> Any:
+    """Parse one JSON text strictly, as `parse_json` does; of a list the message names the element that is wrong.
+
+    Raises:
+        ResultError: it is no such JSON; `where` and the position of the element say which.
+    """
+    try:
+        return parse_json(text, where)
+    except ResultError as error:
+        place = f"{where}{_element_with_error(text)}"
+        raise ResultError(error.what, where=place, fix=error.fix) from error
+
+
+def _element_with_error(text: str) -> str:
+    """The position of the first element of a list that `parse_json` refuses; empty where it is none of them."""
+    reader, position = _Reader(text, STRICT.raw_decode), 0
+    try:
+        for _ in reader.elements():
+            position += 1
+    except (ValueError, RecursionError):
+        return f"[{position}]" if position or text.lstrip().startswith("[") else ""
+    return ""
+
+
 class _Reader:
     """A place in a JSON text."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, decode: Callable[[str, int], tuple[Any, int]] = _decode) -> None:
         self._text = text
         self._at = 0
+        self._decode = decode
 
     def whole(self, key: str, read: Callable[[Iterator[Any]], Any]) -> dict[str, Any]:
         """The object that the text is."""
@@ -46,12 +72,13 @@ class _Reader:
                 raise ValueError("a key is no string")
             self._expect(":")
             streamed = name == key and self._text.startswith("[", self._at)
-            found[name] = read(self._elements()) if streamed else self._value()
+            found[name] = read(self.elements()) if streamed else self._value()
         if self._at != len(self._text):
             raise ValueError("something follows")
         return found
 
-    def _elements(self) -> Iterator[Any]:
+    def elements(self) -> Iterator[Any]:
+        """The elements of the list that begins here."""
         for _ in self._parts("[", "]"):
             yield self._value()
 
@@ -66,7 +93,7 @@ class _Reader:
         self._expect(closing)
 
     def _value(self) -> Any:
-        value, self._at = _decode(self._text, self._at)
+        value, self._at = self._decode(self._text, self._at)
         return value
 
     def _accept(self, mark: str) -> bool:

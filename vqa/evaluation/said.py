@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from vqa.errors import ResultError
 from vqa.evaluation.files import json_lines, parse_json, read_text
+from vqa.evaluation.json_stream import parse_list
 from vqa.evaluation.predictions import Prediction, id_text, plain_text
 from vqa.evaluation.truth import Truth, records_of
 
@@ -79,7 +80,7 @@ def _records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     if not text.strip():
         raise ResultError("is empty", where=str(path))
     if not text.lstrip().startswith("{"):
-        yield from records_of(parse_json(text, str(path)), str(path))
+        yield from records_of(parse_list(text, str(path)), str(path))
         return
     first = text.lstrip().partition("\n")[0].rstrip()
     if not first.endswith("}"):
@@ -163,13 +164,17 @@ def _joined(record: Prediction, said: Said, order_known: bool) -> Prediction:
 def _aligned(record: Prediction, said: Said, order_known: bool) -> list[float | None]:
     """The scores in the order of the question's own choices."""
     scores = said.choice_scores
+    if len(scores) != len(record.choices):
+        raise ResultError(
+            f"{len(scores)} choice_scores for {len(record.choices)} choices", where=said.where
+        )
     if not said.choices and not order_known:
         raise ResultError(
             "choice_scores need the record's own choices beside them", where=said.where
         )
-    if (said.choices or record.choices) == record.choices and len(scores) == len(record.choices):
+    if (said.choices or record.choices) == record.choices:
         return scores
-    if not said.choices or sorted(said.choices) != sorted(record.choices):
+    if sorted(said.choices) != sorted(record.choices):
         raise ResultError("the choices are not those of the question", where=said.where)
     places: dict[str, list[float | None]] = {}
     for choice, score in zip(said.choices, scores, strict=True):
