@@ -433,6 +433,34 @@ def test_gqa(tmp_path: Path, printed) -> None:
     assert any("no choices file" in note for note in balanced_only["notes"])
 
 
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        ({"groups": ["g"]}, "groups: found a list"),
+        ({"groups": {"global": ["g"]}}, "groups: expected strings, found a list"),
+        ({"types": {"detailed": 5}}, "types: expected strings, found a number"),
+        ({"entailed": 5}, "entailed: found a number"),
+        ({"entailed": [["2"]]}, "entailed: expected strings, found a list"),
+        ({"isBalanced": "no"}, "isBalanced: found a string"),
+        ({"imageId": [1]}, "imageId: an id is"),
+    ],
+)
+def test_a_bad_question_of_gqa_is_named(part: dict, message: str, tmp_path: Path) -> None:
+    questions = {
+        "1": gqa_question("red", entailed=[]),
+        "2": gqa_question("red", entailed=[]) | part,
+    }
+    said = [{"questionId": key, "prediction": "red"} for key in questions]
+    files = [
+        "--questions",
+        write(tmp_path / "q", questions),
+        "--results",
+        write(tmp_path / "r", said),
+    ]
+    with pytest.raises(ResultError, match=f"q: 2: {message}"):
+        run(*files)
+
+
 def test_clevr_and_our_own_lists(tmp_path: Path, printed) -> None:
     program = [{"function": "scene"}, {"function": "count"}]
     clevr = {

@@ -149,10 +149,10 @@ def check_asked(questions: Path, ids: Sequence[str], split: str) -> None:
     try:
         check_ids((id_text(one) for one in asked), ids, str(questions))
     except IdMismatch as error:
+        apart = ((error.missing, "not in the split"), (error.foreign, "not in the file"))
+        told = [f"{len(found)} are {text} ({shortened(found)})" for found, text in apart if found]
         raise ResultError(
-            f"asks other questions than split {split}: {len(error.missing)} that are not in it "
-            f"({shortened(error.missing)}), and {len(error.foreign)} of the split are not in the "
-            f"file ({shortened(error.foreign)})",
+            f"asks other questions than split {split}: {', '.join(told)}",
             where=str(questions),
             fix="give the question file of this split",
         ) from None

@@ -61,9 +61,7 @@ def to_text(result: EvaluationResult) -> str:
         rows += [_figures(row) for row in found]
     lines += columns(rows)
     lines += [f"{name.replace('_', ' ')}: {text}" for name, text in result.policies.items()]
-    lines += [
-        f"{name.replace('_', ' ')}: {_brief(value)}" for name, value in result.details.items()
-    ]
+    lines += [f"{name.replace('_', ' ')}: {brief(value)}" for name, value in result.details.items()]
     lines += [f"note: {note}" for note in result.notes]
     return "\n".join(lines) + "\n"
 
@@ -107,9 +105,10 @@ def _of_images(result: EvaluationResult) -> str:
     return f" about {result.interval.images} images" if result.interval else ""
 
 
-def _brief(value: Any) -> str:
+def brief(value: Any) -> str:
+    """A JSON value in a line, without brackets; long lists are counted."""
     if isinstance(value, dict):
-        return ", ".join(f"{name} {_brief(item)}" for name, item in value.items())
+        return ", ".join(f"{name} {brief(item)}" for name, item in value.items())
     if isinstance(value, list) and len(value) > 20:
         return f"{len(value)} (all of them with --json)"
-    return "–" if value is None else printable(str(value))
+    return "–" if value is None else printable(str(value), 400)

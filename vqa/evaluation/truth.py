@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from vqa.errors import ResultError
@@ -307,10 +308,28 @@ def _gqa(value: dict[str, Any], where: str) -> Truth:
     return Truth(balanced, raw=value, optional=optional)
 
 
+_GQA_PARTS: Mapping[str, type] = MappingProxyType(
+    {"types": dict, "groups": dict, "entailed": list, "isBalanced": bool}
+)
+"""What GQA's own figures read of a question, where it is there and not null."""
+
+
+def _check_gqa(record: Mapping[str, Any], where: str) -> None:
+    for key, kind in _GQA_PARTS.items():
+        value: Any = record.get(key)
+        if value is None:
+            continue
+        if not isinstance(value, kind):
+            raise ResultError(f"{key}: found {_kind(value)}", where=where)
+        inner: Any = value.values() if kind is dict else value if kind is list else ()
+        wrong = next((one for one in inner if not isinstance(one, str | None)), None)
+        if wrong is not None:
+            raise ResultError(f"{key}: expected strings, found {_kind(wrong)}", where=where)
+
+
 def _gqa_question(key: str, record: dict[str, Any], where: str) -> Prediction:
-    types = record.get("types")
-    structural = types.get("structural") if isinstance(types, dict) else None
-    kind = structural if isinstance(structural, str) else ""
+    _check_gqa(record, where)
+    kind = (record.get("types") or {}).get("structural") or ""
     return Prediction(
         question_id=key,
         image_id=take(record, "imageId", id_text, where),
