@@ -316,12 +316,13 @@ _GQA_PARTS: Mapping[str, type] = MappingProxyType(
 
 def _check_gqa(record: Mapping[str, Any], where: str) -> None:
     for key, kind in _GQA_PARTS.items():
-        value: Any = record.get(key)
+        value = record.get(key)
         if value is None:
             continue
-        if not isinstance(value, kind):
+        if type(value) is not kind:
             raise ResultError(f"{key}: found {_kind(value)}", where=where)
-        inner: Any = value.values() if kind is dict else value if kind is list else ()
+        parts = list(value.values()) if isinstance(value, dict) else value
+        inner = parts if isinstance(parts, list) else []
         wrong = next((one for one in inner if not isinstance(one, str | None)), None)
         if wrong is not None:
             raise ResultError(f"{key}: expected strings, found {_kind(wrong)}", where=where)
