@@ -125,7 +125,9 @@ def install(app: FastAPI) -> None:
 
     async def http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        headers = {"Allow": _allowed(app, request)} if error.status_code == 405 else error.headers
+        headers = dict(error.headers or {})
+        if error.status_code == 405:
+            headers["Allow"] = _allowed(app, request) or headers["Allow"]
         return problem(error.status_code, str(error.detail), headers=headers)
 
     async def invalid(request: Request, error: Exception) -> Response:
