@@ -32,16 +32,16 @@ class SubmitRequest(View):
         max_restarts: how often it is started again when its processes vanish.
     """
 
-    experiment: dict[str, Any]
+    experiment: dict[str, Any] = Field(examples=[{"data": {"store": "scenes", "batch_size": 64}}])
     engine: EngineName | None = None
     name: Name | None = None
     group: Name | None = None
     key: Key | None = None
-    priority: int = Field(default=0, ge=-1000, le=1000)
-    cores: int | None = Field(default=None, ge=1, le=4096)
-    memory_mb: int | None = Field(default=None, ge=0, le=1 << 40)
-    time_minutes: int | None = Field(default=None, ge=0, le=1 << 24)
-    max_restarts: int | None = Field(default=None, ge=0, le=1000)
+    priority: int = Field(default=0, ge=-1000, le=1000, strict=True)
+    cores: int | None = Field(default=None, ge=1, le=4096, strict=True)
+    memory_mb: int | None = Field(default=None, ge=0, le=1 << 40, strict=True)
+    time_minutes: int | None = Field(default=None, ge=0, le=1 << 24, strict=True)
+    max_restarts: int | None = Field(default=None, ge=0, le=1000, strict=True)
 
 
 class Progress(View):

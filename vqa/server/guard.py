@@ -175,10 +175,12 @@ async def _form_fault(headers: Headers, body: bytes) -> Response | None:
 
 
 async def _read(receive: Receive, limit: int) -> bytes | None:
-    """The whole body; None where it is larger than the limit."""
+    """The whole body; None where it is larger than the limit, or where its sender has gone."""
     parts, size, more = [], 0, True
     while more:
         message = await receive()
+        if message["type"] == "http.disconnect":  # what came is no whole body
+            return None
         part = message.get("body", b"")
         size += len(part)
         if size > limit:

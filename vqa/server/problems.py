@@ -13,6 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
+from starlette.routing import compile_path
 
 from vqa.errors import EngineError, InputError, JobError, VQAError
 
@@ -124,7 +125,10 @@ def install(app: FastAPI) -> None:
 
     async def http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        return problem(error.status_code, str(error.detail), headers=error.headers)
+        headers = dict(error.headers or {})
+        if error.status_code == 405:
+            headers["Allow"] = _allowed(app, request) or headers["Allow"]
+        return problem(error.status_code, str(error.detail), headers=headers)
 
     async def invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
@@ -136,6 +140,14 @@ def install(app: FastAPI) -> None:
     for kind in (VQAError, sqlite3.Error, OSError):
         app.add_exception_handler(kind, known)
     app.add_exception_handler(Exception, known)
+
+
+def _allowed(app: FastAPI, request: Request) -> str:
+    """The methods that are described for this path: the framework names those of one route alone."""
+    described: dict[str, dict[str, Any]] = app.openapi()["paths"]
+    matching = [path for path in described if compile_path(path)[0].match(request.url.path)]
+    path = min(matching, key=lambda path: path.count("{"), default="")
+    return ", ".join(sorted(method.upper() for method in described.get(path, {})))
 
 
 def _fault(fault: Mapping[str, Any]) -> str:

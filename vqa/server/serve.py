@@ -49,7 +49,7 @@ def serve(
     _check(host, allow_hosts)
     token_file = ensure_owner(home.make())
     stop = threading.Event()
-    with _listen(host, port) as listener, _handled(stop):
+    with listen(host, port) as listener, _handled(stop):
         port = listener.getsockname()[1]
         server = Server(create_app(home, Hosts.of(port, allow_hosts), stop), stop)
         worker = Worker(_dispatcher(home), stop, server) if dispatch else None
@@ -130,7 +130,7 @@ def _check(host: str, allow_hosts: Sequence[str]) -> None:
         )
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

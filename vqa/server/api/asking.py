@@ -20,8 +20,10 @@ COOKIES = APIKeyCookie(name=COOKIE, auto_error=False, description="The same, set
 """Only for the interface's description: the guard has looked at both before."""
 
 JobId = Annotated[str, Path(pattern=NAME_PATTERN, max_length=64)]
-FileName = Annotated[str, Path(pattern=NAME_PATTERN, max_length=120)]
-SplitName = Annotated[str, Path(max_length=200)]
+FileName = Annotated[
+    str, Path(pattern=NAME_PATTERN, max_length=120, examples=["rank0.log", "metrics"])
+]
+SplitName = Annotated[str, Path(max_length=200, examples=["val"])]
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,213 @@
+"""The service on this machine."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vqa.config import Experiment
+from vqa.errors import JobError
+from vqa.jobs.home import Home
+from vqa.jobs.local_service import LocalService, account
+from vqa.jobs.queue import Filter
+from vqa.jobs.record import State
+from vqa.jobs.views import SubmitRequest
+
+Request = Callable[..., SubmitRequest]
+
+
+@pytest.fixture
+def service(home: Home, scenes_store: Path) -> LocalService:
+    """A service for commands, with the store `scenes`."""
+    shutil.copytree(scenes_store, home.stores / "scenes")
+    return LocalService(home, "ann")
+
+
+@pytest.fixture
+def request_of(experiment: Callable[..., Experiment]) -> Request:
+    """Makes a request of the tiny experiment."""
+
+    def make(seed: int = 0, **fields: Any) -> SubmitRequest:
+        made = experiment(seed=seed).to_dict()
+        made["data"]["store"] = "scenes"
+        return SubmitRequest(experiment=made, **fields)
+
+    return make
+
+
+def set_quotas(service: LocalService, quotas: str) -> LocalService:
+    (service.home.path / "settings.yaml").write_text(f"quotas: {quotas}\n")
+    return LocalService(Home(service.home.path), "ann")
+
+
+def end(
+    service: LocalService, job: str, state: State, result: dict[str, Any] | None = None
+) -> None:
+    claimed = service.queue.claim(service.queue.get(job))
+    assert claimed
+    run_dir = service.home.run_dir(job)
+    run_dir.mkdir(exist_ok=True)
+    if result is not None:
+        (run_dir / "result.json").write_text(json.dumps(result))
+    service.queue.move(claimed, state)
+
+
+def test_a_job_from_its_submission_to_its_score(service: LocalService, request_of: Request) -> None:
+    view = service.submit(request_of(group="g"))
+    assert (view.user, view.state, view.progress, view.overall) == ("ann", "queued", None, None)
+    end(service, view.id, State.SUCCEEDED, {"status": "succeeded", "overall": 81.25})
+    detail = service.show(view.id)
+    assert (detail.job.state, detail.job.overall) == ("succeeded", 81.25)
+    assert detail.result == {"status": "succeeded", "overall": 81.25}
+    assert [change.state for change in detail.history] == ["queued", "starting", "succeeded"]
+    assert detail.run_dir == str(service.home.run_dir(view.id))
+    assert service.jobs(Filter()).jobs[0].overall == 81.25
+    assert [(g.name, g.counts) for g in service.groups()] == [("g", {"succeeded": 1})]
+
+
+def test_far_away_nothing_is_shown_by_path(service: LocalService, request_of: Request) -> None:
+    remote = LocalService(service.home, "ann", paths_allowed=False)
+    job = remote.submit(request_of()).id
+    detail = remote.show(job)
+    assert detail.run_dir is None
+    assert detail.experiment["data"]["store"] == "scenes"
+    assert remote.submit(SubmitRequest(experiment=detail.experiment)).name == detail.job.name
+    assert str(service.home.path) not in detail.model_dump_json()
+
+
+def test_pages_and_counts(service: LocalService, request_of: Request) -> None:
+    submitted = [service.submit(request_of(seed)).id for seed in range(5)]
+    service.cancel(submitted[2])
+    seen, before = [], None
+    while True:
+        page = service.jobs(Filter(before=before), limit=2)
+        assert page.counts == {"queued": 4, "cancelled": 1}
+        seen += [job.id for job in page.jobs]
+        if (before := page.next) is None:
+            break
+    assert seen == submitted[::-1]
+    assert service.jobs(Filter(prefix=submitted[0])).jobs[0].id == submitted[0]
+
+
+def test_a_key_gives_the_same_job_for_any_number_of_clients(
+    service: LocalService, request_of: Request
+) -> None:
+    service = set_quotas(service, "{min_free_mb: 0, jobs_per_user: 10}")
+    with ThreadPoolExecutor(8) as pool:
+        views = list(
+            pool.map(lambda k: service.submit(request_of(k % 10, key=f"k{k % 10}")), range(80))
+        )
+    assert len({view.id for view in views}) == 10
+    assert service.queue.count() == {"queued": 10}
+    with pytest.raises(JobError, match="another submission") as caught:
+        service.submit(request_of(99, key="k0"))
+    assert caught.value.kind == "conflict"
+    assert service.as_user("ben").submit(request_of(99, key="k0")).user == "ben"
+
+
+def test_all_or_none(service: LocalService, request_of: Request) -> None:
+    bad = SubmitRequest(experiment={"data": {"store": "nowhere"}})
+    with pytest.raises(JobError, match="store"):
+        service.submit_all([request_of(), bad])
+    assert service.queue.count() == {}
+
+
+def test_quota_of_jobs_holds_under_a_rush(service: LocalService, request_of: Request) -> None:
+    service = set_quotas(service, "{min_free_mb: 0, jobs_per_user: 3}")
+    service.submit(request_of())
+    barrier = threading.Barrier(6)
+
+    def rush(seed: int) -> str:
+        barrier.wait()
+        try:
+            return service.submit(request_of(seed)).id
+        except JobError as error:
+            return error.kind
+
+    with ThreadPoolExecutor(6) as pool:
+        assert sorted(len(found) for found in pool.map(rush, range(6))) == [5] * 4 + [8] * 2
+    assert service.queue.count() == {"queued": 3}
+    with pytest.raises(JobError, match="ann has 3 unfinished jobs, and 1 more would exceed 3"):
+        service.submit(request_of(77))
+    assert service.as_user("ben").submit(request_of())
+
+
+def test_quota_of_disk_and_a_full_disk(service: LocalService, request_of: Request) -> None:
+    job = service.submit(request_of(key="k")).id
+    end(service, job, State.FAILED, {"status": "failed"})
+    (service.home.run_dir(job) / "big").write_bytes(b"x" * (2 << 20))
+    small = set_quotas(service, "{min_free_mb: 0, disk_mb_per_user: 1}")
+    with pytest.raises(JobError, match="the runs of ann take 2 MiB, of 1 allowed") as caught:
+        small.submit(request_of(1))
+    assert caught.value.kind == "quota"
+    full = set_quotas(service, "{min_free_mb: 1000000000}")
+    for ask in (lambda: full.submit(request_of(2)), lambda: full.resume(job)):
+        with pytest.raises(JobError, match=r"disk full: .* MiB are free") as caught:
+            ask()
+        assert caught.value.kind == "disk-full"
+    assert full.submit(request_of(key="k")).id == job  # it was taken before
+
+
+def test_cancelling_a_job_that_waits_after_it_ran_says_so_in_its_result(
+    service: LocalService, request_of: Request
+) -> None:
+    job = service.submit(request_of()).id
+    end(service, job, State.PREEMPTED, {"status": "preempted", "job": job, "attempt": 1})
+    assert service.cancel(job).state == "cancelled"
+    result = service.result(job)
+    assert (result["status"], result["job"], result["attempt"]) == ("cancelled", job, 1)
+    finished = service.result(job)["finished"]
+    assert service.cancel(job).state == "cancelled"
+    assert service.result(job)["finished"] == finished
+    assert service.resume(job).state == "queued"
+
+
+def test_cancelling_never_touches_the_result_of_another_end(
+    service: LocalService, request_of: Request
+) -> None:
+    job = service.submit(request_of()).id
+    end(service, job, State.SUCCEEDED, {"status": "succeeded", "overall": 1.0})
+    assert service.cancel(job).state == "succeeded"
+    assert service.result(job)["status"] == "succeeded"
+    with pytest.raises(JobError, match="is succeeded") as caught:
+        service.resume(job)
+    assert caught.value.kind == "conflict"
+
+
+def test_what_is_not_there(service: LocalService, request_of: Request) -> None:
+    for ask in (
+        service.show,
+        service.cancel,
+        service.resume,
+        service.log,
+        service.result,
+        service.predictions,
+    ):
+        with pytest.raises(JobError) as caught:
+            ask("../../etc")
+        assert caught.value.kind == "not-found"
+    with pytest.raises(JobError, match="has no result yet"):
+        service.result(service.submit(request_of()).id)
+
+
+def test_stores_that_cannot_be_read_are_left_out(service: LocalService, scenes_store: Path) -> None:
+    (service.home.stores / "broken").mkdir()
+    (service.home.stores / "broken" / "store.json").write_text("{}")
+    shutil.copytree(scenes_store, service.home.stores / ".hidden")
+    assert [(s.name, s.splits) for s in service.stores()] == [
+        ("scenes", {"train": 160, "val": 40, "test": 40})
+    ]
+
+
+def test_an_account_is_always_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOGNAME", "DOMAIN\\ann müller")
+    assert account() == "DOMAIN-ann-m-ller"
+    monkeypatch.setenv("LOGNAME", "../..")
+    assert account() == "user"

@@ -1,0 +1,223 @@
+"""What is checked before a job is queued."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vqa.config import Experiment
+from vqa.errors import JobError
+from vqa.jobs.home import Home
+from vqa.jobs.record import Submission
+from vqa.jobs.submit import Checker
+from vqa.jobs.views import SubmitRequest
+
+Check = Callable[..., Submission]
+SETTINGS = """
+quotas: {min_free_mb: 0}
+local: {gpus: [], cores: 8, memory_mb: 4096}
+"""
+
+
+@pytest.fixture
+def home(tmp_path: Path, scenes_store: Path) -> Home:
+    """A home with the store `scenes` on a machine of eight cores."""
+    home = Home(tmp_path / "home").make()
+    (home.path / "settings.yaml").write_text(SETTINGS)
+    shutil.copytree(scenes_store, home.stores / "scenes")
+    return home
+
+
+@pytest.fixture
+def check(home: Home, experiment: Callable[..., Experiment]) -> Check:
+    """Checks the tiny experiment on the store `scenes`; sections of it under `experiment`."""
+    checker = Checker(home)
+
+    def call(paths_allowed: bool = False, **fields: Any) -> Submission:
+        sections = fields.pop("experiment", {})
+        made = experiment(**sections).to_dict()
+        made["data"]["store"] = sections.get("data", {}).get("store", "scenes")
+        request = SubmitRequest(experiment=made, **fields)
+        return checker.check(request, "ann", paths_allowed=paths_allowed)
+
+    return call
+
+
+def test_a_good_one_is_resolved_and_named(check: Check, home: Home) -> None:
+    submission = check(group="g", key="k", experiment={"seed": 7})
+    assert submission.experiment["data"]["store"] == str(home.stores / "scenes")
+    assert (submission.user, submission.name) == ("ann", "multiply-none-7")
+    assert (submission.engine, submission.group, submission.key) == ("local", "g", "k")
+    assert submission.max_restarts == home.settings.max_restarts
+    assert submission.resources.model_dump() == {
+        "accelerator": "cpu",
+        "nodes": 1,
+        "devices": 1,
+        "cores": 4,
+        "memory_mb": 0,
+        "time_minutes": 0,
+    }
+
+
+@pytest.mark.parametrize(
+    ("sections", "said"),
+    [
+        ({"data": {"store": "nowhere"}}, "no store 'nowhere'"),
+        ({"data": {"train_split": "all"}}, "no split 'all'; it has train, val, test"),
+        ({"data": {"validation_split": "dev"}}, "no split 'dev'"),
+        ({"evaluation": {"split": "final"}}, "no split 'final'"),
+        ({"evaluation": {"protocol": "mine/1"}}, "no protocol 'mine/1'"),
+        (
+            {"data": {"fraction": 0.01, "batch_size": 64}, "trainer": {"devices": 64}},
+            "fewer training questions",
+        ),
+        (
+            {"model": {"image_encoder": {"name": "torchvision", "weights": "HUGE"}}},
+            "resnet18 has no weights 'HUGE'",
+        ),
+        (
+            {"model": {"image_encoder": {"name": "torchvision", "model": "resnet19"}}},
+            "no image classifier 'resnet19'",
+        ),
+        (
+            {"model": {"image_encoder": {"name": "torchvision", "stage": "layer9"}}},
+            "has no stage 'layer9'",
+        ),
+        (
+            {
+                "data": {"image_size": 1024},
+                "model": {"attention": {"name": "none", "pool": "flatten"}},
+            },
+            "flatten",
+        ),
+        ({"trainer": {"accelerator": "gpu"}}, "asks for 1 GPUs, and this machine has 0"),
+        ({"trainer": {"num_nodes": 2}}, "asks for 2 nodes"),
+    ],
+)
+def test_a_bad_experiment_is_refused_with_the_reason(
+    sections: dict[str, Any], said: str, check: Check
+) -> None:
+    with pytest.raises(JobError, match=said) as caught:
+        check(experiment=sections)
+    assert caught.value.kind == "invalid"
+
+
+def test_the_schema_is_asked_first(home: Home) -> None:
+    request = SubmitRequest(experiment={"data": {"store": "scenes"}, "sead": 1})
+    with pytest.raises(JobError, match="sead: no such key; did you mean 'seed'"):
+        Checker(home).check(request, "ann", paths_allowed=False)
+
+
+def test_a_store_without_pictures_is_for_networks_that_do_not_look(
+    check: Check, home: Home
+) -> None:
+    manifest = home.stores / "scenes" / "store.json"
+    fields = json.loads(manifest.read_text())
+    manifest.write_text(json.dumps({**fields, "text_only": True}))
+    with pytest.raises(JobError, match="has no pictures"):
+        check()
+    assert check(experiment={"model": {"image_encoder": "none"}})
+
+
+@pytest.mark.parametrize("field", [{"cores": 9}, {"memory_mb": 5000}])
+def test_what_can_never_fit_is_refused_with_the_numbers(
+    field: dict[str, int], check: Check
+) -> None:
+    number = next(iter(field.values()))
+    with pytest.raises(JobError, match=f"asks for {number} .*this machine has (8|4096)"):
+        check(**field)
+    assert check(**field, engine="slurm").engine == "slurm"
+
+
+@pytest.mark.parametrize(
+    "store",
+    [
+        "../scenes",
+        "/etc",
+        "scenes\x00",
+        "sc\\enes",
+        "~root",
+        "",
+        ".",
+        "..",
+        "%2e%2e/scenes",
+    ],
+)
+def test_far_away_a_store_is_a_name_and_nothing_else(store: str, check: Check) -> None:
+    with pytest.raises(JobError, match=r"no store|store") as caught:
+        check(experiment={"data": {"store": store}})
+    assert caught.value.kind == "invalid"
+
+
+def test_here_a_store_may_be_a_path(
+    check: Check, scenes_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(scenes_store.parent)
+    for text in (scenes_store.name, f"./{scenes_store.name}", str(scenes_store)):
+        found = check(paths_allowed=True, experiment={"data": {"store": text}})
+        assert Path(found.experiment["data"]["store"]) == scenes_store
+    with pytest.raises(JobError, match="no prepared store"):
+        check(paths_allowed=True, experiment={"data": {"store": "nothing"}})
+
+
+def test_vectors_and_weights_are_names_of_files_there(check: Check, home: Home) -> None:
+    (home.weights / "glove.txt").write_text("red " + "0.5 " * 7 + "0.5\n")
+    (home.weights / "narrow.txt").write_text("red 0.5 0.5\n")
+    (home.path / "secret.txt").write_text("red " + "0.5 " * 7 + "0.5\n")
+
+    def vectors(name: str, where: str = "question_encoder") -> dict[str, Any]:
+        encoder = {"name": "lstm", "dim": 8, "embedding_dim": 8, "vectors": name}
+        chooser = {"name": "chooser", "encoder": encoder}
+        return {"model": {where: encoder if where == "question_encoder" else chooser}}
+
+    found = check(experiment=vectors("glove.txt"))
+    assert found.experiment["model"]["question_encoder"]["vectors"] == str(
+        home.weights / "glove.txt"
+    )
+    found = check(experiment=vectors("glove.txt", "head"))
+    assert found.experiment["model"]["head"]["encoder"]["vectors"] == str(
+        home.weights / "glove.txt"
+    )
+    with pytest.raises(JobError, match="has 2 values, not 8") as caught:
+        check(experiment=vectors("narrow.txt"))
+    assert str(home.path) not in str(caught.value)
+    for name in ("../secret.txt", str(home.path / "secret.txt"), "secret.txt", "/etc/passwd"):
+        for where in ("question_encoder", "head"):
+            with pytest.raises(JobError, match="no file"):
+                check(experiment=vectors(name, where))
+
+
+def test_weight_files_are_names_and_text_encoders_folders_there(check: Check, home: Home) -> None:
+    (home.weights / "mine.pth").write_bytes(b"\x80")
+
+    def weights(name: str) -> dict[str, Any]:
+        return {"model": {"image_encoder": {"name": "torchvision", "weights": name}}}
+
+    found = check(experiment=weights("mine.pth"))
+    assert found.experiment["model"]["image_encoder"]["weights"] == str(home.weights / "mine.pth")
+    assert check(experiment=weights("DEFAULT"))
+    for name in ("../mine.pth", "/etc/passwd", "other.pth", "sub/mine.pth"):
+        with pytest.raises(JobError, match=r"no file|no such weight file"):
+            check(experiment=weights(name))
+    for name in ("bert-base-uncased", "owner/model", "../weights", str(home.weights)):
+        encoder = {"name": "transformers", "model": name}
+        with pytest.raises(JobError, match="no file"):
+            check(experiment={"model": {"question_encoder": encoder}})
+
+
+def test_a_store_that_was_prepared_anew_is_looked_at_anew(check: Check, home: Home) -> None:
+    assert check()
+    manifest = home.stores / "scenes" / "store.json"
+    fields = json.loads(manifest.read_text())
+    del fields["splits"]["test"]
+    manifest.write_text(json.dumps(fields))
+    stat = manifest.stat()
+    os.utime(manifest, ns=(stat.st_atime_ns, stat.st_mtime_ns + 1_000_000))
+    with pytest.raises(JobError, match="no split 'test'"):
+        check(experiment={"evaluation": {"split": "test"}})
