@@ -15,6 +15,7 @@ from vqa.errors import RunError
 from vqa.training.disk import sync_directory, write_atomic
 
 KEPT = 2
+STATE_KEYS = frozenset({"network", "progress"})
 State = dict[str, Any]
 
 
@@ -51,7 +52,7 @@ class Checkpoints:
             RunError: there are checkpoints, but none can be trusted.
         """
         manifests = self._steps()
-        for state in self._trusted(manifests):
+        for state in self._trusted(manifests, STATE_KEYS):
             return state
         if manifests or (any(self._path.glob("step-*.pt")) and not self._only_torn()):
             raise RunError(
@@ -64,7 +65,7 @@ class Checkpoints:
     def best(self) -> State | None:
         """The weights of the best validation; None where there is none."""
         manifest = self._path / "best.json"
-        return next(self._trusted([manifest]), None) if manifest.exists() else None
+        return next(self._trusted([manifest], frozenset()), None) if manifest.exists() else None
 
     def _steps(self) -> list[Path]:
         return sorted(self._path.glob("step-*.json"), reverse=True)
@@ -73,10 +74,10 @@ class Checkpoints:
         """Whether the first checkpoint of all was being written when the run died: nothing is lost but the start."""
         return len(list(self._path.glob("step-*.pt"))) == 1
 
-    def _trusted(self, manifests: list[Path]) -> Iterator[State]:
+    def _trusted(self, manifests: list[Path], keys: frozenset[str]) -> Iterator[State]:
         for manifest in manifests:
             try:
-                yield _read(manifest)
+                yield _read(manifest, keys)
             except _Corrupt as error:
                 self._warn(f"checkpoint {manifest.with_suffix('.pt').name} is passed over: {error}")
 
@@ -102,7 +103,7 @@ class _Corrupt(Exception):
     """A checkpoint that is not what its manifest says."""
 
 
-def _read(manifest: Path) -> State:
+def _read(manifest: Path, keys: frozenset[str]) -> State:
     file = manifest.with_suffix(".pt")
     try:
         expected = json.loads(manifest.read_text(encoding="utf-8"))["sha256"]
@@ -113,9 +114,11 @@ def _read(manifest: Path) -> State:
         raise _Corrupt("its contents do not match its manifest")
     try:
         state = torch.load(file, map_location="cpu", weights_only=True)
+    except MemoryError:
+        raise
     except Exception as error:  # torch.load raises what it likes on a file that is none
         raise _Corrupt(_first_line(error)) from error
-    if not isinstance(state, dict):
+    if not isinstance(state, dict) or not keys <= state.keys():
         raise _Corrupt("it holds no state")
     return state
 

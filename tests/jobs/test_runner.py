@@ -1,0 +1,464 @@
+"""The runner as engines start it: real processes, real signals, a tiny experiment."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import torch
+
+from vqa.config import Experiment
+from vqa.export import load
+from vqa.jobs.engines.base import ATTEMPT_VARIABLE, GRACE_VARIABLE, JOB_VARIABLE
+from vqa.jobs.heartbeat import read_beat
+from vqa.jobs.processes import processes_of
+from vqa.tracking.journal import read_journal
+from vqa.training.directory import RunDirectory, RunLock, runner_lock
+from vqa.training.launch import _free_port
+from vqa.training.loop import SPEED
+from vqa.training.run import train
+
+Make = Callable[..., Experiment]
+Process = subprocess.Popen[str]
+LONG: dict[str, Any] = {
+    "max_epochs": 100,
+    "checkpoint_every_n_steps": 7,
+    "log_every_n_steps": 5,
+    "accelerator": "cpu",
+}
+
+
+class Job:
+    """A run directory and the processes that tests start on it."""
+
+    def __init__(self, path: Path, experiment: Experiment) -> None:
+        self.run, self.id = RunDirectory(path), f"test-{path.parent.name}-{os.getpid()}"
+        self.run.create(experiment)
+        self.attempt, self._started = 0, list[Process]()
+
+    def start(self, node: int = 0, *, grace: float = 30, **variables: str) -> Process:
+        """Start a runner."""
+        self.attempt += node == 0
+        given = {
+            JOB_VARIABLE: self.id,
+            ATTEMPT_VARIABLE: str(self.attempt),
+            GRACE_VARIABLE: str(grace),
+            "NODE_RANK": str(node),
+            "OMP_NUM_THREADS": "1",
+            "CUDA_VISIBLE_DEVICES": "",
+        }
+        process = subprocess.Popen(
+            [sys.executable, "-m", "vqa.jobs.runner", str(self.run.path)],
+            env=os.environ | given | variables,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self._started.append(process)
+        return process
+
+    def end(self) -> None:
+        for process in self._started:
+            process.kill()
+            process.communicate()
+        for one in self.processes():
+            one.kill()
+
+    def processes(self) -> list[psutil.Process]:
+        return processes_of(self.id)
+
+    def ranks(self) -> dict[int, psutil.Process]:
+        found = {}
+        for process in self.processes():
+            if "vqa.training.rank" in process.cmdline():
+                found[int(process.environ()["RANK"])] = process
+        return found
+
+    def wait_for(self, what: Callable[[], object], process: Process) -> None:
+        deadline = time.monotonic() + 150
+        while not what():
+            assert process.poll() is None, self.logs()
+            assert time.monotonic() < deadline, self.logs()
+            time.sleep(0.01)
+
+    def wait_for_step(self, step: int, process: Process) -> None:
+        self.wait_for(
+            lambda: any(one["step"] >= step for one in read_journal(self.run.journal_file)), process
+        )
+
+    def assert_gone(self, seconds: float = 2.0) -> None:
+        """No process of the job is left, or none soon."""
+        deadline = time.monotonic() + seconds
+        while left := self.processes():
+            assert time.monotonic() < deadline, left
+            time.sleep(0.01)
+
+    def result(self) -> dict[str, Any]:
+        result = self.run.result()
+        assert result is not None, self.logs()
+        assert (result["job"], result["attempt"]) == (self.id, self.attempt)
+        return result
+
+    def events(self) -> list[dict[str, Any]]:
+        lines = (self.run.path / "events.jsonl").read_text().splitlines()
+        return [json.loads(line) for line in lines]
+
+    def names(self) -> list[str]:
+        return [event["event"] for event in self.events()]
+
+    def logs(self) -> str:
+        files = sorted((self.run.path / "logs").glob("*.log"))
+        return "\n".join(f"{file.name}:\n{file.read_text()}" for file in files)
+
+
+@pytest.fixture
+def job(experiment: Make, tmp_path: Path) -> Iterator[Callable[..., Job]]:
+    """Makes jobs; nothing of them is left after the test."""
+    made: list[Job] = []
+
+    def make(name: str = "run", **overrides: Any) -> Job:
+        made.append(Job(tmp_path / name, experiment(**overrides)))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.end()
+
+
+def finish(process: Process, seconds: float = 150) -> int:
+    process.communicate(timeout=seconds)
+    return process.returncode
+
+
+def outcome(run: Path) -> tuple[dict[str, Any], list[dict[str, Any]], str]:
+    """Weights, the journal without times, and the predictions."""
+    journal = [
+        {key: value for key, value in record.items() if key not in ("time", SPEED)}
+        for record in read_journal(run / "metrics.jsonl")
+    ]
+    return load(run).network.state_dict(), journal, (run / "predictions" / "test.jsonl").read_text()
+
+
+def assert_same(one: Path, other: Path) -> None:
+    (weights, journal, predictions), (weights2, journal2, predictions2) = (
+        outcome(one),
+        outcome(other),
+    )
+    assert all(torch.equal(tensor, weights2[name]) for name, tensor in weights.items())
+    assert (journal, predictions) == (journal2, predictions2)
+
+
+def test_every_kind_of_death_is_told_and_leaves_no_trace_in_the_result(
+    job: Callable[..., Job], experiment: Make, tmp_path: Path
+) -> None:
+    """One job through six lives: rank killed, runner killed, a second runner, preempted, done, and asked again."""
+    one = job(trainer=LONG)
+
+    process = one.start()
+    one.wait_for_step(20, process)
+    one.ranks()[0].kill()
+    assert finish(process, 2) == 1
+    one.assert_gone(0.1)
+    assert one.run.result() is None
+    assert one.events()[-1]["reason"] == "rank 0 died of SIGKILL"
+
+    process = one.start()
+    one.wait_for_step(100, process)
+    process.kill()
+    process.wait()
+    one.assert_gone()
+    assert one.run.result() is None
+
+    process = one.start()
+    one.wait_for_step(200, process)
+    before = one.ranks()
+    second = one.start()
+    one.attempt -= 1
+    assert finish(second) == 75
+    assert one.ranks() == before
+    beat = read_beat(one.run.path)
+    assert beat is not None
+    assert (beat.job, beat.attempt, beat.pid) == (one.id, 3, process.pid)
+    process.terminate()
+    assert finish(process) == 1
+    one.assert_gone(0.1)
+    assert one.result()["status"] == "preempted"
+
+    process = one.start()
+    assert finish(process) == 0, one.logs()
+    one.assert_gone(0.1)
+    assert one.result()["status"] == "succeeded"
+    assert one.names() == [
+        *("started", "lost", "resumed", "resumed", "preempted", "resumed", "succeeded")
+    ]
+    steps = [event["step"] for event in one.events() if event["event"] == "resumed"]
+    assert steps == sorted(steps)
+    assert all(event["steps"] == 500 for event in one.events() if "steps" in event)
+
+    before_again = (one.run.path / "result.json").read_bytes()
+    one.attempt -= 1
+    assert finish(one.start()) == 0
+    assert (one.run.path / "result.json").read_bytes() == before_again
+    assert finish(one.start()) == 0  # a later attempt of what has succeeded
+    assert one.result()["status"] == "succeeded"
+    assert one.names().count("resumed") == 3
+
+    torch.set_num_threads(1)
+    train(experiment(trainer=LONG), tmp_path / "whole")
+    assert_same(tmp_path / "whole", one.run.path)
+
+
+def test_the_file_cancel_cancels(job: Callable[..., Job]) -> None:
+    one = job(trainer=LONG)
+    process = one.start(SLURM_NTASKS="2")
+    one.wait_for_step(5, process)
+    assert not any(name.startswith("SLURM") for name in one.ranks()[0].environ())
+    (one.run.path / "cancel").touch()
+    finish(process)
+    one.assert_gone(0.1)
+    assert one.result()["status"] == "cancelled"
+    assert one.names() == ["started", "cancelled"]
+    assert one.result()["training"]["steps"] > 0
+    one.attempt -= 1
+    assert finish(one.start()) == 0
+    assert one.names() == ["started", "cancelled"]
+
+
+@pytest.mark.parametrize("status", ["preempted", "cancelled"])
+def test_a_run_that_still_loads_stops_at_once(status: str, job: Callable[..., Job]) -> None:
+    one = job()
+    process = one.start()
+    one.wait_for(one.ranks, process)
+    if status == "cancelled":
+        (one.run.path / "cancel").touch()
+    process.terminate()
+    finish(process)
+    one.assert_gone(0.1)
+    assert one.result()["status"] == status
+    assert one.names() == [status]
+
+
+def test_a_request_that_came_before_the_runner_starts_nothing(job: Callable[..., Job]) -> None:
+    one = job()
+    (one.run.path / "cancel").touch()
+    finish(one.start(), 20)
+    assert one.result()["status"] == "cancelled"
+    assert not list((one.run.path / "logs").glob("rank*"))
+
+
+def test_a_rank_that_fails_by_itself_fails_the_job_with_its_own_words(
+    job: Callable[..., Job], scenes_store: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(scenes_store, tmp_path / "store")
+    one = job(data={"store": str(tmp_path / "store")}, trainer={"devices": 2, "accelerator": "cpu"})
+    shutil.rmtree(tmp_path / "store")
+    assert finish(one.start()) == 1
+    one.assert_gone(0.1)
+    result = one.result()
+    assert result["status"] == "failed"
+    assert "no prepared store" in result["error"]
+    assert str(tmp_path / "store") in result["error"]
+    assert one.names() == ["failed"]
+
+
+def test_an_experiment_that_cannot_be_read_fails(job: Callable[..., Job]) -> None:
+    one = job()
+    one.run.experiment_file.write_text("model: {fusion: nonsense}")
+    assert finish(one.start(), 20) == 1
+    assert one.result()["status"] == "failed"
+    assert "nonsense" in one.result()["error"]
+
+
+def test_the_runner_is_light() -> None:
+    code = "import sys, vqa.jobs.runner; print({'torch', 'numpy', 'datasets', 'vqa.config'} & {*sys.modules})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+def test_no_run_is_no_job(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "vqa.jobs.runner", str(tmp_path)], capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert done.stderr == f"vqa: {tmp_path}: no run here\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_second_runner_touches_nothing(job: Callable[..., Job]) -> None:
+    one = job()
+    with runner_lock(one.run.path, 0):
+        files = sorted(one.run.path.iterdir())
+        assert finish(one.start(), 20) == 75
+        assert sorted(one.run.path.iterdir()) == files
+
+
+def test_an_earlier_life_that_does_not_end_is_waited_for_and_left(
+    job: Callable[..., Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from vqa.jobs import runner
+
+    one = job()
+    monkeypatch.setattr(runner, "EARLIER_LIFE_SECONDS", 0.2)
+    with RunLock(one.run.path):
+        assert runner.main(str(one.run.path)) == 75
+    assert one.run.result() is None
+
+
+def test_one_of_two_ranks_killed_is_a_lost_run(job: Callable[..., Job]) -> None:
+    one = job(trainer={**LONG, "devices": 2, "max_epochs": 1000})
+    process = one.start()
+    one.wait_for_step(5, process)
+    one.ranks()[1].kill()
+    assert finish(process, 5) == 1
+    one.assert_gone(0.1)
+    assert one.run.result() is None
+    assert one.names() == ["started", "lost"]
+    assert one.events()[-1]["reason"] == "rank 1 died of SIGKILL"
+
+
+@pytest.fixture
+def rendezvous() -> dict[str, str]:
+    return {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port())}
+
+
+def test_two_nodes_train_and_evaluate_as_one_process(
+    job: Callable[..., Job], rendezvous: dict[str, str], experiment: Make, tmp_path: Path
+) -> None:
+    """Without batch norm the same questions a step give the same weights, to rounding; the same model evaluated by
+    four processes and by one gives the same file."""
+    from vqa.cli import main
+
+    fields: dict[str, Any] = {
+        "model": {
+            "image_encoder": "none",
+            "question_encoder": {"name": "gru", "dim": 8, "embedding_dim": 8},
+        },
+        "optimizer": {"name": "sgd", "lr": 0.1},
+    }
+    layout = {"devices": 2, "num_nodes": 2, "max_epochs": 1, "accelerator": "cpu"}
+    one = job(**fields, trainer=layout)
+    nodes = [one.start(node, **rendezvous) for node in (0, 1)]
+    assert [finish(node) for node in nodes] == [0, 0], one.logs()
+    one.assert_gone(0.1)
+    result = one.result()
+    assert result["status"] == "succeeded"
+    assert one.names() == ["started", "succeeded"]
+    reports = [json.loads(file.read_text()) for file in (one.run.path / "nodes").iterdir()]
+    assert [(report["codes"], report["lost"]) for report in reports] == [([0, 0], None)]
+    assert sorted(file.name for file in (one.run.path / "logs").iterdir()) == [
+        *(f"rank{n}.log" for n in range(4)),
+        *("runner0.log", "runner1.log"),
+    ]
+    by_four = (one.run.path / "predictions" / "test.jsonl").read_text()
+    assert main(["evaluate", str(one.run.path)]) == 0
+    assert (one.run.path / "predictions" / "test.jsonl").read_text() == by_four
+
+    alone = train(
+        experiment(**fields, trainer={"max_epochs": 1, "accelerator": "cpu"}), tmp_path / "alone"
+    )
+    assert alone.overall == result["overall"]
+    assert alone.fields["n"] == result["n"]
+    weights, other = (
+        load(path).network.state_dict() for path in (one.run.path, tmp_path / "alone")
+    )
+    for name, tensor in weights.items():
+        torch.testing.assert_close(tensor, other[name], rtol=1e-4, atol=1e-6)
+
+
+def test_a_runner_of_two_killed_is_a_lost_run(
+    job: Callable[..., Job], rendezvous: dict[str, str]
+) -> None:
+    one = job(trainer={**LONG, "devices": 1, "num_nodes": 2, "max_epochs": 1000})
+    nodes = [one.start(node, **rendezvous) for node in (0, 1)]
+    one.wait_for_step(5, nodes[0])
+    nodes[1].kill()
+    nodes[1].wait()
+    assert finish(nodes[0], 20) == 1
+    one.assert_gone(0.1)
+    assert one.run.result() is None
+    assert one.names() == ["started", "lost"]
+    assert one.events()[-1]["reason"] == "node 1: its runner is gone"
+
+
+def test_a_stop_on_one_node_stops_both(job: Callable[..., Job], rendezvous: dict[str, str]) -> None:
+    one = job(trainer={**LONG, "devices": 1, "num_nodes": 2, "max_epochs": 1000})
+    nodes = [one.start(node, **rendezvous) for node in (0, 1)]
+    one.wait_for_step(5, nodes[0])
+    nodes[1].terminate()
+    assert [finish(node, 30) for node in nodes] == [1, 1]
+    assert one.result()["status"] == "preempted"
+    assert one.names() == ["started", "preempted"]
+    assert one.result()["training"]["steps"] > 0
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own with room for little."""
+    path = tmp_path / "small"
+    path.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"a small file system cannot be mounted here: {done.stderr.strip()}")
+    with ExitStack() as stack:
+        stack.callback(subprocess.run, ["umount", "-l", str(path)], check=True)
+        yield path
+
+
+def fill(file: Path) -> None:
+    """Take all the room that there is."""
+    with file.open("wb", buffering=0) as filler, suppress(OSError):
+        while filler.write(b"x" * 4096):
+            pass
+
+
+def test_a_full_disk_fails_the_job_and_keeps_its_newest_checkpoint(
+    job: Callable[..., Job], small_disk: Path, experiment: Make, tmp_path: Path
+) -> None:
+    one = job("small/run", trainer={**LONG, "max_epochs": 60})
+    process = one.start()
+    one.wait_for_step(10, process)
+    fill(small_disk / "filler")
+    assert finish(process) == 1
+    one.assert_gone(0.1)
+    result = one.result()
+    assert result["status"] == "failed"
+    assert "disk full" in result["error"]
+    assert "free some space" in result["error"]
+    assert one.names() == ["started", "failed"]
+    assert not [file for file in one.run.checkpoints.iterdir() if file.name.startswith(".")]
+
+    (small_disk / "filler").unlink()
+    process = one.start()
+    assert finish(process) == 0, one.logs()
+    assert one.result()["status"] == "succeeded"
+    assert one.names() == ["started", "failed", "resumed", "succeeded"]
+    assert one.events()[2]["step"] > 0
+    assert (one.run.path / ".reserve").stat().st_blocks > 0
+    torch.set_num_threads(1)
+    train(experiment(trainer={**LONG, "max_epochs": 60}), tmp_path / "whole")
+    assert_same(tmp_path / "whole", one.run.path)
+
+
+def test_wandbs_processes_die_with_the_runner(
+    job: Callable[..., Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    one = job(tracking={"wandb": "offline"}, trainer={**LONG, "max_epochs": 5000})
+    process = one.start()
+    one.wait_for(lambda: list(one.run.path.glob("wandb/offline-run-*/run-*.wandb")), process)
+    one.wait_for_step(5, process)
+    assert any("vqa.tracking.sender" in found.cmdline() for found in one.processes())
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    one.assert_gone()

@@ -1,0 +1,179 @@
+"""Whatever is done to a checkpoint's files, what is loaded is what was saved, or is not loaded and said so."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pickle
+import random
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from vqa.errors import RunError
+from vqa.training.checkpoints import Checkpoints
+
+OFFSETS = 100
+
+
+def state(step: int) -> dict[str, Any]:
+    generator = torch.Generator().manual_seed(step)
+    return {
+        "network": {"weight": torch.randn(50, generator=generator)},
+        "progress": {"steps": step},
+    }
+
+
+@pytest.fixture
+def said() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def checkpoints(tmp_path: Path, said: list[str]) -> Checkpoints:
+    """With steps 1 and 2."""
+    made = Checkpoints(tmp_path / "checkpoints", said.append)
+    for step in (1, 2):
+        made.save(state(step), step)
+    return made
+
+
+def newest(tmp_path: Path, suffix: str = ".pt") -> Path:
+    return tmp_path / "checkpoints" / f"step-000000002{suffix}"
+
+
+def assert_is(found: dict[str, Any] | None, step: int) -> None:
+    assert found is not None
+    assert found["progress"] == {"steps": step}
+    assert torch.equal(found["network"]["weight"], state(step)["network"]["weight"])
+
+
+def offsets(size: int) -> list[int]:
+    """Both ends, and others from all over."""
+    return [0, size - 1, *random.Random(0).sample(range(1, size - 1), OFFSETS - 2)]
+
+
+@pytest.mark.parametrize("damage", ["truncated", "flipped"])
+def test_the_one_before_is_used_wherever_the_newest_is_damaged(
+    damage: str, checkpoints: Checkpoints, said: list[str], tmp_path: Path
+) -> None:
+    content = newest(tmp_path).read_bytes()
+    for count, offset in enumerate(offsets(len(content)), 1):
+        flipped = bytes([content[offset] ^ (1 << offset % 8)])
+        rest = flipped + content[offset + 1 :] if damage == "flipped" else b""
+        newest(tmp_path).write_bytes(content[:offset] + rest)
+        assert_is(checkpoints.last(), 1)
+        assert len(said) == count
+        assert "step-000000002.pt is passed over" in said[-1]
+    newest(tmp_path).write_bytes(content)
+    assert_is(checkpoints.last(), 2)
+
+
+@pytest.mark.parametrize("damage", ["truncated", "flipped"])
+def test_a_damaged_manifest_vouches_for_nothing_else(
+    damage: str, checkpoints: Checkpoints, said: list[str], tmp_path: Path
+) -> None:
+    """Every byte of the manifest: the newest is passed over, or is what was saved."""
+    file = newest(tmp_path, ".json")
+    content = file.read_bytes()
+    passed_over = 0
+    for offset in range(len(content)):
+        for bit in range(8) if damage == "flipped" else (0,):
+            flipped = bytes([content[offset] ^ (1 << bit)])
+            rest = flipped + content[offset + 1 :] if damage == "flipped" else b""
+            file.write_bytes(content[:offset] + rest)
+            before = len(said)
+            found = checkpoints.last()
+            passed = len(said) > before
+            assert_is(found, 1 if passed else 2)
+            passed_over += passed
+    assert passed_over > 64
+
+
+def test_nothing_to_trust_is_no_start_from_zero(
+    checkpoints: Checkpoints, said: list[str], tmp_path: Path
+) -> None:
+    for file in (tmp_path / "checkpoints").glob("*.pt"):
+        file.write_bytes(file.read_bytes()[:-1])
+    with pytest.raises(RunError, match="no checkpoint can be trusted") as caught:
+        checkpoints.last()
+    assert caught.value.exit_code == 2
+    assert len(said) == 2
+
+
+class Malice:
+    """Runs a command when it is unpickled."""
+
+    def __init__(self, canary: Path) -> None:
+        self._canary = canary
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.system, (f"touch {self._canary}",)
+
+
+def plain_pickle(file: Path, malice: Malice) -> None:
+    file.write_bytes(pickle.dumps(malice))
+
+
+def torch_archive(file: Path, malice: Malice) -> None:
+    torch.save({"network": {}, "progress": malice}, file)
+
+
+def swapped_pickle(file: Path, malice: Malice) -> None:
+    """A true checkpoint with another pickle inside."""
+    with zipfile.ZipFile(file) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, content in parts.items():
+            archive.writestr(name, pickle.dumps(malice) if name.endswith("data.pkl") else content)
+
+
+def torchscript(file: Path, malice: Malice) -> None:
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("archive/constants.pkl", pickle.dumps(malice))
+        archive.writestr("archive/data.pkl", pickle.dumps(malice))
+        archive.writestr("archive/version", "3\n")
+
+
+@pytest.mark.parametrize("write", [plain_pickle, torch_archive, swapped_pickle, torchscript])
+@pytest.mark.parametrize("name", ["step-000000002", "best"])
+def test_a_checkpoint_that_carries_code_runs_none_of_it(
+    write: Any, name: str, checkpoints: Checkpoints, said: list[str], tmp_path: Path
+) -> None:
+    """Its manifest vouches for it: who could write the one could write the other."""
+    checkpoints.save_best(state(2)["network"], 2)
+    file = tmp_path / "checkpoints" / f"{name}.pt"
+    write(file, Malice(tmp_path / "canary"))
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    file.with_suffix(".json").write_text(json.dumps({"sha256": digest, "step": 2}))
+    if name == "best":
+        assert checkpoints.best() is None
+    else:
+        assert_is(checkpoints.last(), 1)
+    assert f"{name}.pt is passed over" in said[0]
+    assert not (tmp_path / "canary").exists()
+
+
+@pytest.mark.parametrize("content", [[], {}, {"network": {}}, {"progress": {}}, 1, None])
+def test_what_holds_no_state_is_passed_over(
+    content: Any, checkpoints: Checkpoints, tmp_path: Path, said: list[str]
+) -> None:
+    torch.save(content, newest(tmp_path))
+    digest = hashlib.sha256(newest(tmp_path).read_bytes()).hexdigest()
+    newest(tmp_path, ".json").write_text(json.dumps({"sha256": digest, "step": 2}))
+    assert_is(checkpoints.last(), 1)
+    assert said == ["checkpoint step-000000002.pt is passed over: it holds no state"]
+
+
+def test_what_a_death_left_half_written_is_removed(
+    checkpoints: Checkpoints, tmp_path: Path
+) -> None:
+    kept = sorted((tmp_path / "checkpoints").iterdir())
+    (tmp_path / "checkpoints" / ".step-000000003.4711").write_bytes(b"half")
+    (tmp_path / "checkpoints" / ".best.json.4711").write_bytes(b"half")
+    checkpoints.tidy()
+    assert sorted((tmp_path / "checkpoints").iterdir()) == kept
