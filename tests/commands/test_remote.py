@@ -48,7 +48,7 @@ class Server:
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline and self.process.poll() is None:
             try:
-                httpx.get(f"{self.address}/health", timeout=2)
+                httpx.get(f"{self.address}/api/v1/health", timeout=2)
                 return
             except httpx.TransportError:
                 time.sleep(0.05)
@@ -151,9 +151,11 @@ def test_tokens_and_scopes(
     """`vqa token` works on the server's home; a reader may look and no more."""
     mine = os.environ["VQA_HOME"]
     monkeypatch.setenv("VQA_HOME", str(server.home.path))
+    monkeypatch.delenv("VQA_SERVER")
     added = command("token", "add", "eve", "--scope", "read")
     assert added.code == 0, added
     monkeypatch.setenv("VQA_HOME", mine)
+    monkeypatch.setenv("VQA_SERVER", server.address)
     token = tmp_path / "eve"
     token.touch(mode=0o600)
     token.write_text(added.out)
@@ -161,11 +163,15 @@ def test_tokens_and_scopes(
     assert command("jobs").code == 0
     said = command("submit", named)
     assert said.code == 2
-    assert "scope" in said.err
+    assert "read" in said.err
     monkeypatch.setenv("VQA_HOME", str(server.home.path))
+    assert command("token", "list").code == 2  # meant for the server's own machine
+    monkeypatch.delenv("VQA_SERVER")
     assert "eve" in command("token", "list").out
     assert added.out.strip() not in command("token", "list").out
     assert command("token", "revoke", "eve").code == 0
+    assert command("token", "revoke", "eve").code == 2
+    monkeypatch.setenv("VQA_SERVER", server.address)
     assert command("jobs").code == 2
 
 

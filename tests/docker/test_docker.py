@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import json
 import re
 import shutil
 import subprocess
@@ -9,11 +11,14 @@ import sys
 import tomllib
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
 
+from vqa.commands import serve
 from vqa.jobs.home import RaySettings, parse_settings
+from vqa.server.guard import OPEN, Hosts
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCKER = ROOT / "docker"
@@ -105,6 +110,27 @@ def test_home_is_a_volume_of_its_user() -> None:
     )
 
 
+def serves(words: list[str]) -> argparse.Namespace:
+    """What `vqa serve` makes of a container's words."""
+    assert words[:2] == ["vqa", "serve"]
+    parser = argparse.ArgumentParser()
+    serve.configure(parser)
+    return parser.parse_args(words[2:])
+
+
+def test_what_it_runs_and_asks_exists() -> None:
+    (command,) = [rest for rest in arguments("CMD") if rest.startswith('["vqa"')]
+    asked = serves(json.loads(command))
+    assert (asked.host, asked.port) == ("0.0.0.0", 8000)
+    assert asked.allow_host  # `vqa serve` refuses an open address without a name
+    assert arguments("EXPOSE") == [str(asked.port)]
+    (check,) = arguments("HEALTHCHECK")
+    (address,) = re.findall(r"http://[^']+", check)
+    url = urlsplit(address)
+    assert Hosts.of(asked.port).admits(url.netloc)
+    assert url.path in OPEN
+
+
 @pytest.mark.parametrize("name", ["server", "server-gpu"])
 def test_compose(name: str) -> None:
     compose = yaml.safe_load(read("compose.yaml"))
@@ -144,6 +170,12 @@ def test_kubernetes() -> None:
     (container,) = pod["containers"]
     assert pod["securityContext"]["runAsNonRoot"] is True
     assert pod["shareProcessNamespace"] is True
+    asked = serves(container["args"])
+    assert asked.allow_host == [made["Service"]["metadata"]["name"]]
+    for probe in (container["startupProbe"], container["livenessProbe"]):
+        (header,) = probe["httpGet"]["httpHeaders"]
+        assert Hosts.of(asked.port).admits(header["value"])
+        assert probe["httpGet"]["path"] in OPEN
     assert container["securityContext"] == {
         "allowPrivilegeEscalation": False,
         "readOnlyRootFilesystem": True,

@@ -32,7 +32,8 @@ API = "/api/v1"
 DELAYS = (0.2, 0.5, 1.0, 2.0, 4.0)
 """Seconds before each further try; a server that restarts is back within them."""
 TIMEOUT = httpx.Timeout(30.0, connect=5.0)
-BUSY = (429, 502, 503, 504)
+BUSY = (502, 503, 504)
+KINDS = ("invalid", "not-found", "conflict", "forbidden", "quota", "disk-full")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 ALLOW_HTTP = "VQA_ALLOW_HTTP"
 Shape = TypeVar("Shape", bound=BaseModel)
@@ -183,9 +184,10 @@ class RemoteService:
         if response.status_code in (401, 403):
             fix = problem.get("fix") or "see VQA_TOKEN_FILE, and `vqa token add` on the server"
             raise JobError(what, where=self.address, fix=str(fix), kind="forbidden")
-        if response.is_server_error and "kind" not in problem:
+        kind = problem.get("kind")
+        if response.is_server_error and kind not in KINDS:
             raise EngineError(what, where=self.address, fix="see the server's log")
-        kind = str(problem.get("kind") or "invalid")
+        kind = kind if kind in KINDS else "invalid"
         raise JobError(what, where=str(where or ""), fix=str(problem.get("fix") or ""), kind=kind)
 
 

@@ -1,0 +1,38 @@
+"""vqa serve [--host 127.0.0.1] [--port 8000] [--allow-host NAME …]"""
+
+from __future__ import annotations
+
+import argparse
+
+EPILOG = """
+Listens on this machine alone. People elsewhere come through ssh or a proxy with TLS; --allow-host says under which
+name. `vqa token add` lets them in.
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.epilog = EPILOG
+    add = parser.add_argument
+    add("--host", default="127.0.0.1", help="the address to listen on (default: 127.0.0.1)")
+    add("--port", type=int, default=8000, help="0 takes a free one (default: 8000)")
+    add(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a further name under which clients call it; may be given several times",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until told to stop; jobs that run go on."""
+    import logging
+
+    from vqa.jobs.home import Home
+    from vqa.server.serve import serve
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # an engine's every question is no news
+    serve(Home.here(), args.host, args.port, args.allow_host)
+    return 0
