@@ -12,11 +12,13 @@ import pytest
 
 from tests.jobs.engines.ray_cluster import NODE, RayCluster, make_ray_engine, ray_cluster
 from tests.jobs.engines.tasks import Script, living, script, standing, until, wait_for
+from vqa.config import Experiment
 from vqa.errors import EngineError
-from vqa.jobs.engines.base import JOB_VARIABLE, Standing
+from vqa.jobs.engines.base import JOB_VARIABLE, Standing, Task
 from vqa.jobs.engines.ray import FEW, RayEngine
 from vqa.jobs.home import RaySettings
 from vqa.jobs.record import Resources
+from vqa.training.directory import RunDirectory
 
 __all__ = ["make_ray_engine", "ray_cluster"]
 pytestmark = [pytest.mark.xdist_group("ray"), pytest.mark.timeout(180)]
@@ -295,3 +297,44 @@ def test_a_lost_node_ends_the_others(
     ray_cluster.crash(second_node)
     until(lambda: not living(job), 30)
     wait_for(engine, handle, Standing.ENDED)
+
+
+def run_of(experiment: Experiment, job: str, folder: Path) -> RunDirectory:
+    """A run directory as the dispatcher makes it."""
+    run = RunDirectory(folder / f"run {job}")
+    run.create(experiment)
+    return run
+
+
+def test_a_training_is_preempted_goes_on_and_succeeds(
+    engine: RayEngine, experiment: Callable[..., Experiment], job: str, tmp_path: Path
+) -> None:
+    run = run_of(experiment(trainer={"max_epochs": 100}), job, tmp_path)
+    first = engine.submit(Task(job, 1, run.path, Resources()))
+    until(lambda: run.journal_file.exists() and run.journal_file.stat().st_size > 0)
+    engine.cancel(first, force=False)
+    wait_for(engine, first, Standing.ENDED)
+    result = run.result()
+    assert result is not None
+    assert (result["status"], result["job"], result["attempt"]) == ("preempted", job, 1)
+    wait_for(engine, engine.submit(Task(job, 2, run.path, Resources())), Standing.ENDED)
+    result = run.result()
+    assert result is not None
+    assert (result["status"], result["attempt"]) == ("succeeded", 2)
+    assert living(job) == []
+
+
+def test_a_training_on_two_nodes_succeeds(
+    engine: RayEngine,
+    second_node: str,
+    experiment: Callable[..., Experiment],
+    job: str,
+    tmp_path: Path,
+) -> None:
+    run = run_of(experiment(trainer={"num_nodes": 2}), job, tmp_path)
+    handle = engine.submit(Task(job, 1, run.path, Resources(nodes=2)))
+    wait_for(engine, handle, Standing.ENDED)
+    result = run.result()
+    assert result is not None, (run.path / "logs" / "runner0.log").read_text()
+    assert (result["status"], result["job"], result["attempt"]) == ("succeeded", job, 1)
+    assert living(job) == []

@@ -7,14 +7,13 @@ process does.
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import IntEnum
 from pathlib import Path
@@ -23,6 +22,7 @@ from types import FrameType
 import psutil
 
 from vqa.jobs.engines.base import ATTEMPT_VARIABLE, JOB_VARIABLE
+from vqa.training.launch import die_with_parent
 
 NODE_VARIABLE = "NODE_RANK"
 IDENTITY = (JOB_VARIABLE, ATTEMPT_VARIABLE, NODE_VARIABLE)
@@ -32,7 +32,6 @@ BUSY = 75
 """A runner ends so where another holds its run: one of a head that died, whose nodes live for another minute."""
 BUSY_SECONDS, SETTLED_SECONDS = 120.0, 2.0
 SECRETS = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
-PR_SET_PDEATHSIG = 1
 
 
 class Order(IntEnum):
@@ -163,21 +162,8 @@ def _start(plan: Plan, environment: Mapping[str, str]) -> subprocess.Popen[bytes
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            preexec_fn=_die_with(os.getpid()),
+            preexec_fn=die_with_parent(),
         )
-
-
-def _die_with(parent: int) -> Callable[[], None]:
-    """Have the kernel kill the child when the thread that starts it ends (Linux)."""
-    library = ctypes.CDLL(None) if sys.platform == "linux" else None
-
-    def prepare() -> None:
-        if library is not None:
-            library.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-            if os.getppid() != parent:
-                os._exit(1)
-
-    return prepare
 
 
 def sweep(environment: Mapping[str, str]) -> None:
