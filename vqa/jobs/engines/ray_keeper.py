@@ -22,7 +22,7 @@ from types import FrameType
 import psutil
 
 from vqa.jobs.engines.base import ATTEMPT_VARIABLE, JOB_VARIABLE
-from vqa.training.launch import die_with_parent
+from vqa.lifetime import die_with
 
 NODE_VARIABLE = "NODE_RANK"
 IDENTITY = (JOB_VARIABLE, ATTEMPT_VARIABLE, NODE_VARIABLE)
@@ -162,7 +162,7 @@ def _start(plan: Plan, environment: Mapping[str, str]) -> subprocess.Popen[bytes
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            preexec_fn=die_with_parent(),
+            preexec_fn=die_with(os.getpid()),
         )
 
 

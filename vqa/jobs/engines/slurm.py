@@ -28,7 +28,7 @@ from vqa.jobs.engines.slurm_script import (
     trace,
 )
 from vqa.jobs.home import SlurmSettings
-from vqa.training.directory import write_atomic
+from vqa.training.disk import write_atomic
 
 COMMAND_SECONDS = 60.0
 
