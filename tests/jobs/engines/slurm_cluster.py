@@ -101,9 +101,11 @@ class Cluster:
         """Take everything down, and kill what jobs left."""
         for name in reversed(list(self._daemons)):
             self._end(name)
-        for process in self._own_processes():
+        leftovers = self._leftovers()
+        for process in leftovers:
             process.kill()
-        psutil.wait_procs(self._own_processes(), timeout=10)
+        _, alive = psutil.wait_procs(leftovers, timeout=10)
+        assert not alive
         shutil.rmtree(self.folder)
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
@@ -166,16 +168,17 @@ class Cluster:
                 raise RuntimeError(f"Slurm did not come up ({dead or 'it waits'}):\n{logs}")
             time.sleep(0.05)
 
-    def _own_processes(self) -> list[psutil.Process]:
-        own = str(self.configuration)
-        return [p for p in psutil.process_iter() if _variable(p, "SLURM_CONF") == own]
+    def _leftovers(self) -> list[psutil.Process]:
+        """What jobs started, and Slurm's own watchers of them, which show no variables but write to its log."""
+        return [process for process in psutil.process_iter() if self._owns(process)]
 
-
-def _variable(process: psutil.Process, name: str) -> str | None:
-    try:
-        return process.environ().get(name)
-    except (psutil.Error, OSError):
-        return None
+    def _owns(self, process: psutil.Process) -> bool:
+        try:
+            if process.environ().get("SLURM_CONF") == str(self.configuration):
+                return True
+            return any(Path(file.path).parent == self.folder for file in process.open_files())
+        except psutil.Error:
+            return False
 
 
 def _free_ports(count: int) -> list[int]:

@@ -30,7 +30,7 @@ from vqa.jobs.engines.slurm_script import (
 from vqa.jobs.home import SlurmSettings
 from vqa.training.disk import write_atomic
 
-COMMAND_SECONDS = 60.0
+COMMAND_SECONDS, ELEMENT_SECONDS = 30.0, 3.0
 
 WAITS = re.compile(r"PENDING|CONFIGURING|REQUEUE.*|RESV_DEL_HOLD|SPECIAL_EXIT")
 ENDS = re.compile(
@@ -46,7 +46,9 @@ UNREACHABLE = re.compile(
 )
 """Complaints that the same command may not meet later; the last is a limit on the jobs that wait."""
 
-GONE = re.compile(r"invalid job id|already (completing|completed)|invalid job state", re.IGNORECASE)
+GONE = re.compile(
+    r"invalid job id|job \S+ not found|already complet|invalid job state", re.IGNORECASE
+)
 
 HINTS = (
     (r"partition", "change slurm.partition"),
@@ -60,6 +62,10 @@ HINTS = (
         "ask for less, or change slurm.partition",
     ),
 )
+
+
+class Silent(EngineError):
+    """A command of Slurm did not come back in time."""
 
 
 class SlurmEngine:
@@ -101,22 +107,23 @@ class SlurmEngine:
         """See `Engine`: one `squeue`, and `scontrol` for what that does not list."""
         try:
             listed = _listed() if handles else {}
-            return {handle: listed.get(handle) or _shown(handle) for handle in handles}
+            return {handle: listed.get(handle) or standing_of(_state(handle)) for handle in handles}
         except EngineError as error:
             if not error.temporary:
                 raise
             return dict.fromkeys(handles, Standing.UNKNOWN)
 
     def cancel(self, handle: str, *, force: bool) -> None:
-        """See `Engine`. The batch script passes on what it gets.
+        """See `Engine`. The batch script passes on the signal that it gets.
 
         Slurm's own way to kill (`scancel`, with or without `--signal=KILL`) asks first and waits for its KillWait.
+        What waits gets no signal and no filter such as `--state`: the one hangs, the other takes a whole array.
         """
-        _scancel("--state=PENDING", handle)
-        signal = "QUIT" if force else "TERM"
-        _scancel("--state=RUNNING", "--batch", f"--signal={signal}", handle)
-        if force:
-            _scancel("--state=SUSPENDED", handle)
+        state = _state(handle)
+        if state == "RUNNING":
+            _signal(handle, "USR2" if force else "TERM")
+        elif state == "SUSPENDED" or standing_of(state) is Standing.PENDING:
+            _scancel(handle)
 
     def logs(self, task: Task) -> list[Path]:
         """What the batch script, and Slurm itself, said."""
@@ -141,15 +148,16 @@ def _listed() -> dict[str, Standing]:
     return {number: standing_of(state) for number, state in pairs}
 
 
-def _shown(handle: str) -> Standing:
+def _state(handle: str) -> str:
+    """What the controller says of one job; of one that it has forgotten, COMPLETED."""
     try:
         record = _run("scontrol", "--oneliner", "show", "job", handle)
     except EngineError as error:
         if GONE.search(error.what):
-            return Standing.ENDED
+            return "COMPLETED"
         raise
     state = re.search(r"\bJobState=(\w+)", record)
-    return standing_of(state[1]) if state else Standing.ENDED
+    return state[1] if state else "COMPLETED"
 
 
 def _find(name: str) -> str | None:
@@ -194,15 +202,33 @@ def _write(run_dir: Path, script: str, text: str) -> None:
         raise EngineError(f"cannot write: {error.strerror}", where=str(run_dir)) from None
 
 
-def _scancel(*words: str) -> None:
+def _signal(handle: str, name: str) -> None:
+    """Signal the batch script.
+
+    An element of an array that has others waiting gets it, but `scancel` is told that it did not, sleeps for five
+    seconds and repeats it, ten times: it is stopped before.
+    """
     try:
-        _run("scancel", *words)
+        _scancel(
+            "--batch",
+            f"--signal={name}",
+            handle,
+            seconds=ELEMENT_SECONDS if "_" in handle else None,
+        )
+    except Silent:
+        if "_" not in handle:
+            raise
+
+
+def _scancel(*words: str, seconds: float | None = None) -> None:
+    try:
+        _run("scancel", *words, seconds=seconds)
     except EngineError as error:
         if not GONE.search(error.what):
             raise
 
 
-def _run(command: str, *words: str, cwd: Path | None = None) -> str:
+def _run(command: str, *words: str, cwd: Path | None = None, seconds: float | None = None) -> str:
     """What one of Slurm's commands printed.
 
     Raises:
@@ -213,6 +239,7 @@ def _run(command: str, *words: str, cwd: Path | None = None) -> str:
             f"there is no `{command}` here",
             fix="run this where Slurm's commands are, on a login node, or choose another engine",
         )
+    seconds = seconds or COMMAND_SECONDS
     try:
         done = subprocess.run(
             [command, *words],
@@ -222,17 +249,15 @@ def _run(command: str, *words: str, cwd: Path | None = None) -> str:
             capture_output=True,
             encoding="utf-8",
             errors="replace",
-            timeout=COMMAND_SECONDS,
+            timeout=seconds,
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise EngineError(
-            f"`{command}` did not answer in {COMMAND_SECONDS:g} s", temporary=True
-        ) from None
+        raise Silent(f"`{command}` did not answer in {seconds:g} s", temporary=True) from None
     except OSError as error:
         raise EngineError(f"`{command}` cannot be started ({error})") from None
     if done.returncode:
-        raise _refusal(command, done.stderr)
+        raise _refusal(command, done.stderr or done.stdout)
     return done.stdout
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import string
 from collections.abc import Iterator, Sequence
@@ -10,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from vqa.errors import EngineError
 from vqa.jobs.engines.base import Task
 from vqa.jobs.home import SlurmSettings
+from vqa.jobs.record import NAME_PATTERN
 
 SCRIPT, ARRAY_SCRIPT, LOG = "sbatch.sh", "array.sh", "logs/slurm.log"
 
@@ -51,12 +53,12 @@ end() { kill -KILL "$child"; }
 """
 
 FOLLOW = """\
-# TERM asks the run to end, which may take its time; QUIT ends it. How it ended stands in result.json alone.
+# TERM asks the run to end, which may take its time; USR2 ends it. How it ended stands in result.json alone.
 set -o monitor  # or the runner would be deaf to INT
 run </dev/null &
 child=$!
 trap ask TERM
-trap end QUIT
+trap end USR2
 while :; do
     wait "$child"
     code=$?
@@ -79,6 +81,8 @@ def render(task: Task, settings: SlurmSettings) -> str:
     Raises:
         EngineError: a value does not fit on a line.
     """
+    if not re.fullmatch(NAME_PATTERN, task.name):
+        raise EngineError(f"{task.name!r} is no name for a Slurm job")
     use = task.resources
     meeting = MEETING.format(nodes=use.nodes, cores=use.cores) if use.nodes > 1 else ALONE
     blocks = [
@@ -121,20 +125,22 @@ def trace(task: Task) -> str:
 
 
 def _head(what: str, script: str) -> str:
-    return f"#!/bin/bash\n# {_line(what)} By hand: go to the directory of this file, then `sbatch {script}`."
+    return (
+        f"#!/bin/bash\n# {what} By hand: go to the directory of this file, then `sbatch {script}`."
+    )
 
 
 def _options(name: str, task: Task, settings: SlurmSettings) -> Iterator[str]:
     """Options of `sbatch`, in the order of the script."""
     use = task.resources
-    yield f"--job-name={_word(name)}"
+    yield f"--job-name={name}"
     yield f"--output={LOG}"
     yield "--open-mode=append"
     yield "--export=ALL"
     for option in ("partition", "account", "qos"):
         value = getattr(settings, option)
         if value is not None:
-            yield f"--{option}={_word(value)}"
+            yield f"--{option}={shlex.quote(value)}"
     yield f"--nodes={use.nodes}"
     yield "--ntasks-per-node=1"
     yield f"--cpus-per-task={use.cores}"
