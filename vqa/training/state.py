@@ -19,6 +19,7 @@ class Progress:
     Attributes:
         batches, steps, questions: done so far; a batch is this process's share of a global batch.
         best, best_step: highest validation accuracy (0 to 100) and the step it was met at.
+        best_seconds: training time until then.
         waited: validations since then without a gain, for early stopping.
         stopped_early: training ended by early stopping.
         journal_bytes: size of the journal at this point.
@@ -30,6 +31,7 @@ class Progress:
     questions: int = 0
     best: float | None = None
     best_step: int = 0
+    best_seconds: float = 0.0
     waited: int = 0
     stopped_early: bool = False
     journal_bytes: int = 0
@@ -45,8 +47,8 @@ class Progress:
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Progress:
-        """The inverse of `to_state`."""
-        return cls(**{item.name: state[item.name] for item in fields(cls)})
+        """The inverse of `to_state`; a field that an older program did not write has its default."""
+        return cls(**{item.name: state[item.name] for item in fields(cls) if item.name in state})
 
 
 @dataclass(frozen=True)

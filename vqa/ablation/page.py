@@ -1,0 +1,118 @@
+"""A study as one self-contained HTML page: no script, no request, every text escaped, light and dark."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from vqa.ablation.study import TYPE_KINDS, Row, Study
+from vqa.ablation.tables import heading, left_out, remarks, tables
+from vqa.evaluation.files import write_atomically
+
+TEMPLATES = Path(__file__).parent / "templates"
+LABEL, WIDTH, LINE, EDGE = 210, 520, 26, 30
+"""Of the dots' picture, in pixels: names, scale, height of a row, room for the scale's figures."""
+
+SHADES = 5
+"""Steps of the heat map on either side of nothing."""
+
+
+def write_page(path: Path, study: Study) -> None:
+    """Write the page, whole or not at all."""
+    write_atomically(path, [to_html(study)])
+
+
+def to_html(study: Study) -> str:
+    """The page; its policy allows nothing but its own style sheet, by hash."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    style = (TEMPLATES / "study.css").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    return environment.get_template("study.html.j2").render(
+        study=study,
+        style=style,
+        policy=policy,
+        heading=heading(study),
+        tables=tables(study, most_types=100),
+        dots=dots(study.rows),
+        heat_maps=[found for kind in TYPE_KINDS if (found := heat_map(study, kind))],
+        left_out=left_out(study),
+        remarks=remarks(study),
+    )
+
+
+def dots(rows: Sequence[Row]) -> dict[str, Any]:
+    """Places of every variant's mean, interval and single runs, in pixels, on a scale that fits them."""
+    low, high = scale([row.low for row in rows], [row.high for row in rows])
+
+    def place(value: float) -> float:
+        return round(LABEL + WIDTH * (value - low) / (high - low), 1)
+
+    marks = [
+        {
+            "name": row.name if len(row.name) <= 28 else f"{row.name[:27]}…",
+            "y": LINE * at + LINE / 2,
+            "low": place(row.low),
+            "high": place(row.high),
+            "mean": place(row.mean),
+            "hint": f"{row.name}: {row.mean:.2f} [{row.low:.2f}, {row.high:.2f}]",
+            "baseline": row.baseline is not None,
+        }
+        for at, row in enumerate(rows)
+    ]
+    steps = [low + (high - low) * part / 4 for part in range(5)]
+    return {
+        "rows": marks,
+        "width": LABEL + WIDTH + EDGE,
+        "label": LABEL - 10,
+        "bottom": LINE * len(rows),
+        "height": LINE * len(rows) + EDGE,
+        "ticks": [{"x": place(value), "text": f"{value:g}"} for value in steps],
+    }
+
+
+def scale(lows: Sequence[float], highs: Sequence[float]) -> tuple[int, int]:
+    """Bounds between 0 and 100 around all of these, the span a multiple of four."""
+    low, high = int(min(lows)), int(max(highs)) + 1
+    low = max(0, low - 1)
+    rest = -(high - low) % 4
+    return (low, high + rest) if high + rest <= 100 else (max(0, low - rest), high)
+
+
+def heat_map(study: Study, kind: str) -> dict[str, Any] | None:
+    """Each variant's difference to the reference by type, with a shade from −5 to 5; None for a single type."""
+    names = study.type_names(kind)
+    if len(names) < 2:
+        return None
+    others = [row for row in study.rows if row.name != study.reference]
+    found = [[study.difference(row, kind, name) for name in names] for row in others]
+    largest = (
+        max((abs(value) for line in found for value in line if value is not None), default=0.0)
+        or 1.0
+    )
+    return {
+        "title": f"Difference to {study.reference} {kind.replace('_', ' ')}",
+        "names": names,
+        "rows": [
+            {"name": row.name, "cells": [_cell(value, largest) for value in line]}
+            for row, line in zip(others, found, strict=True)
+        ],
+    }
+
+
+def _cell(value: float | None, largest: float) -> dict[str, str]:
+    if value is None:
+        return {"text": "–", "shade": "s0"}
+    step = round(SHADES * value / largest)
+    return {"text": f"{value:+.1f}", "shade": f"{'n' if step < 0 else 's'}{abs(step)}"}
