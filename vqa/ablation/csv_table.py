@@ -16,8 +16,10 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def to_csv(study: Study) -> str:
-    """Kinds: `overall`, `per_answer_type`, `per_question_type`, the costs of `Row`, `comparison` (`name` is what the
-    variant is tested against), `main_effect` and `interaction` (`name` says of what), `left_out` (`name` is the reason).
+    """One row a figure, with `COLUMNS` as its head.
+
+    Kinds: `overall`, `per_answer_type`, `per_question_type`, the costs of `Row`, `comparison` (`name` is what the
+    variant is tested against), `main_effect` and `interaction` (`name` says of what), `left_out` (`name` says why).
     """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")

@@ -15,14 +15,19 @@ IGNORED = ("seed", "schema_version", "tracking")
 
 
 def places_of(members: Sequence[Member]) -> list[Place]:
-    """Each run's place: by its tags where all runs have some, else by the keys in which they differ."""
-    tagged = [member.place for member in members]
-    if all(place is not None for place in tagged):
-        return [place for place in tagged if place is not None]
+    """Each run's place: by its tags where runs have some, else by the keys in which the runs differ."""
+    if any(member.place is not None for member in members):
+        return [member.place or _alone(member) for member in members]
     settings = [flat(member.experiment) for member in members]
-    keys = sorted({key for one in settings for key in one if _differs(settings, key)})
+    known = [one for one in settings if one]
+    keys = sorted({key for one in known for key in one if _differs(known, key)})
     keys = [key for key in keys if not _inside_differing_brick(key, keys)]
     return [_place(member, one, keys) for member, one in zip(members, settings, strict=True)]
+
+
+def _alone(member: Member) -> Place:
+    """A variant of its own."""
+    return Place(member.path.name, {}, None, False)
 
 
 def flat(experiment: Mapping[str, Any], path: str = "") -> dict[str, Any]:
@@ -50,7 +55,7 @@ def _inside_differing_brick(key: str, keys: Sequence[str]) -> bool:
 
 def _place(member: Member, settings: Mapping[str, Any], keys: Sequence[str]) -> Place:
     if not keys or not settings:
-        return Place(member.path.name, {}, None, False)
+        return _alone(member)
     labels = {key.removesuffix(".name"): _label(key, settings.get(key)) for key in keys}
     return Place("-".join(labels.values()), labels, None, False)
 

@@ -13,7 +13,7 @@ from vqa.ablation.axes import Axis, Value, find_value, parse_axes
 from vqa.ablation.blind import BLIND, Blind, blinded, neutral
 from vqa.ablation.cell import LONGEST_TAG, Cell, tags
 from vqa.ablation.schema import Ablation, Source
-from vqa.config import Experiment, parse_experiment, set_value
+from vqa.config import parse_experiment, set_value
 from vqa.errors import ConfigError
 
 MOST_CELLS = 2000
@@ -254,8 +254,3 @@ def _check_budget(cells: Sequence[Cell], ablation: Ablation, where: str) -> None
             where=where,
             fix="fewer values, seeds or baselines, or a larger budget",
         )
-
-
-def experiments(grid: Grid) -> dict[str, Experiment]:
-    """Every experiment by its job's name."""
-    return {cell.name: cell.experiment for cell in grid.cells}

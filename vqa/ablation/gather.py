@@ -31,10 +31,12 @@ class Gathered:
         self.places += places
 
 
-def is_collection(name: str, home: Home | None) -> bool:
+def is_collection(name: str) -> bool:
     """Whether `name` stands for several runs: a folder of runs, or no path at all, and then a group."""
     path = Path(name)
-    return not path.exists() or find_members(name, home) is not None
+    if not path.exists():
+        return True
+    return path.is_dir() and not is_run(path) and any(is_run(child) for child in path.iterdir())
 
 
 def gather(

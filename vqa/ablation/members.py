@@ -106,13 +106,12 @@ def read_member(path: Path, experiment: Mapping[str, Any] | None = None) -> Memb
     Args:
         experiment: what the queue knows, for a job that has no directory yet.
     """
+    known = dict(experiment or {})
     try:
+        known = _experiment(path) or known
         result = _result(path)
-        known = _experiment(path) or dict(experiment or {})
     except RunError as error:
-        return Member(
-            path, "unreadable", error.what, dict(experiment or {}), place=_place(experiment or {})
-        )
+        return Member(path, "unreadable", error.what, known, place=_place(known))
     status = str(result.get("status", SUCCEEDED)) if result else "unfinished"
     reason = "" if status == SUCCEEDED else str(result.get("error") or "")
     return Member(path, status, reason[:LONGEST_REASON], known, result, _place(known))
@@ -175,7 +174,7 @@ class Sorted:
 
 
 def sort_members(members: Sequence[Member], places: Sequence[Place]) -> Sorted:
-    """Put runs that differ in their seed only together; of several with one seed the last counts."""
+    """Put runs that differ in their seed only together, baselines last; of several with one seed the last counts."""
     kept: dict[str, dict[int | str, Member]] = {}
     repeated = 0
     for member, place in zip(members, places, strict=True):
@@ -191,7 +190,8 @@ def sort_members(members: Sequence[Member], places: Sequence[Place]) -> Sorted:
     notes = _mixed(kept)
     if repeated:
         notes.append(f"{repeated} runs have a later one of the same variant and seed, which counts")
-    order = dict.fromkeys(place.variant for place in places)
+    in_order = sorted(places, key=lambda place: place.baseline is not None)
+    order = dict.fromkeys(place.variant for place in in_order)
     variants = {name: list(kept[name].values()) for name in order if name in kept}
     return Sorted(variants, {place.variant: place for place in places}, left_out, notes)
 

@@ -10,7 +10,6 @@ from typing import Any
 
 from vqa.ablation.study import TYPE_KINDS, Row, Study
 from vqa.ablation.tables import heading, left_out, remarks, tables
-from vqa.evaluation.files import write_atomically
 
 TEMPLATES = Path(__file__).parent / "templates"
 LABEL, WIDTH, LINE, EDGE = 210, 520, 26, 30
@@ -18,11 +17,6 @@ LABEL, WIDTH, LINE, EDGE = 210, 520, 26, 30
 
 SHADES = 5
 """Steps of the heat map on either side of nothing."""
-
-
-def write_page(path: Path, study: Study) -> None:
-    """Write the page, whole or not at all."""
-    write_atomically(path, [to_html(study)])
 
 
 def to_html(study: Study) -> str:

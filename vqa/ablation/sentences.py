@@ -11,12 +11,18 @@ LEVEL = 0.05
 
 def pair_sentence(pair: Pair, a: Variant, b: Variant) -> str:
     """ "multiply beats concat by 1.2 ± 0.4, p = 0.003, 5 seeds"."""
-    seeds = _seeds(len(a.runs), len(b.runs))
     if pair.adjusted_p >= LEVEL:
-        found = f"{signed(pair.test)}, {p_text(pair.adjusted_p)}, {seeds}"
-        return f"no difference found between {pair.a} and {pair.b} ({found}); {_reach(pair.test)}"
-    winner, loser = (pair.a, pair.b) if pair.test.difference > 0 else (pair.b, pair.a)
-    return f"{winner} beats {loser} by {size(pair.test)}, {p_text(pair.adjusted_p)}, {seeds}"
+        found = f"{signed(pair.test)}, {p_text(pair.adjusted_p)}, {_trained(a, b)}"
+        return f"no difference found between {a.name} and {b.name} ({found}); {_reach(pair.test)}"
+    winner, loser = (a, b) if pair.test.difference > 0 else (b, a)
+    doubt = f"{p_text(pair.adjusted_p)}, {_trained(winner, loser)}"
+    return f"{winner.name} beats {loser.name} by {size(pair.test)}, {doubt}"
+
+
+def _trained(a: Variant, b: Variant) -> str:
+    """The seeds of both; what was computed and not trained has none."""
+    counts = [len(one.runs) for one in (a, b) if any(run.seed is not None for run in one.runs)]
+    return _seeds(*counts) if counts else _seeds(len(a.runs), len(b.runs))
 
 
 def main_sentence(effect: Effect) -> str:
@@ -64,7 +70,7 @@ def _even(test: PairedTest) -> bool:
 
 
 def _doubt(effect: Effect) -> str:
-    seeds = _seeds(effect.seeds, effect.seeds) if effect.seeds else "means over unlike seeds"
+    seeds = _seeds(effect.seeds) if effect.seeds else "means over unlike seeds"
     return f"{p_text(effect.adjusted_p)}, {seeds}"
 
 
@@ -72,7 +78,7 @@ def _reach(test: PairedTest) -> str:
     return f"this test would have found {test.detectable:.1f}"
 
 
-def _seeds(a: int, b: int) -> str:
-    if a != b:
+def _seeds(a: int, b: int | None = None) -> str:
+    if b is not None and a != b:
         return f"{a} and {b} seeds"
     return "1 seed" if a == 1 else f"{a} seeds"

@@ -121,19 +121,19 @@ def to_text(study: Study) -> str:
     lines = [printable(heading(study)), ""]
     for table in tables(study):
         lines += [*columns([table.head, *table.rows]), ""]
-    lines += [_safe(claim) for claim in study.claims]
+    lines += [one_line(claim) for claim in study.claims]
     if study.effect_claims:
-        lines += ["", *(_safe(claim) for claim in study.effect_claims)]
+        lines += ["", *(one_line(claim) for claim in study.effect_claims)]
     if study.left_out:
         lines += [
             "",
             f"left out, {len(study.left_out)} runs:",
-            *(f"  {_safe(line)}" for line in left_out(study)),
+            *(f"  {one_line(line)}" for line in left_out(study)),
         ]
-    return "\n".join([*lines, "", *(_safe(line) for line in remarks(study))]) + "\n"
+    return "\n".join([*lines, "", *(one_line(line) for line in remarks(study))]) + "\n"
 
 
-def _safe(text: str) -> str:
+def one_line(text: str) -> str:
     """One line that cannot steer a terminal."""
     return "".join(
         mark if mark.isprintable() else "\N{REPLACEMENT CHARACTER}"
@@ -161,24 +161,24 @@ def _bullets(lines: Iterable[str]) -> list[str]:
 
 def _markdown(text: str) -> str:
     """Text as itself, whatever it holds."""
-    safe = _safe(text).replace("&", "&amp;").replace("<", "&lt;")
+    safe = one_line(text).replace("&", "&amp;").replace("<", "&lt;")
     return "".join(f"\\{mark}" if mark in "\\`*_[]|#!~" else mark for mark in safe)
 
 
 def to_latex(study: Study) -> str:
     """Tables with booktabs' rules, ready to be included; needs `booktabs` alone."""
-    lines = [f"% {_safe(heading(study))}"]
+    lines = [f"% {one_line(heading(study))}"]
     for table in tables(study):
         align = "l" + "r" * (len(table.head) - 1)
         lines += [
-            f"% {_safe(table.title)}",
+            f"% {one_line(table.title)}",
             rf"\begin{{tabular}}{{{align}}}",
             r"\toprule",
             _latex_row(table.head),
         ]
         lines += [r"\midrule", *map(_latex_row, table.rows), r"\bottomrule", r"\end{tabular}", ""]
     claims = [*study.claims, *study.effect_claims, *left_out(study), *remarks(study)]
-    return "\n".join([*lines, *(f"% {_safe(claim)}" for claim in claims)]) + "\n"
+    return "\n".join([*lines, *(f"% {one_line(claim)}" for claim in claims)]) + "\n"
 
 
 def _latex_row(cells: Sequence[str]) -> str:
@@ -187,4 +187,4 @@ def _latex_row(cells: Sequence[str]) -> str:
 
 def latex(text: str) -> str:
     """Text as itself in LaTeX."""
-    return "".join(LATEX.get(mark, mark) for mark in _safe(text))
+    return "".join(LATEX.get(mark, mark) for mark in one_line(text))

@@ -71,12 +71,9 @@ def run(args: argparse.Namespace) -> int:
 def _is_study(args: argparse.Namespace) -> bool:
     """Whether more than pairs of single runs is asked for."""
     from vqa.ablation.gather import is_collection
-    from vqa.jobs.home import Home
 
     asked = (args.baseline, args.chance, args.html, args.markdown, args.latex)
-    return any(one is not None for one in asked) or any(
-        is_collection(name, Home.here()) for name in args.runs
-    )
+    return any(one is not None for one in asked) or any(map(is_collection, args.runs))
 
 
 def _study(args: argparse.Namespace) -> int:
