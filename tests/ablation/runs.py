@@ -19,12 +19,17 @@ from vqa.jobs.views import JobDetail, JobPage, JobView, SubmitRequest
 QUESTIONS, AN_IMAGE = 600, 3
 BASE: dict[str, Any] = {
     "data": {"store": "stores/none", "batch_size": 32},
-    "model": {"attention": {"name": "soft", "glimpses": 2}, "fusion": {"name": "multiply", "dim": 64}},
+    "model": {
+        "attention": {"name": "soft", "glimpses": 2},
+        "fusion": {"name": "multiply", "dim": 64},
+    },
     "trainer": {"max_epochs": 2},
 }
 
 
-def predictions(rate: float, seed: int = 0, types: Sequence[str] = ("colour", "shape")) -> list[Prediction]:
+def predictions(
+    rate: float, seed: int = 0, types: Sequence[str] = ("colour", "shape")
+) -> list[Prediction]:
     """The same questions always; a question that a lower rate gets right, a higher one does too, but for the seed."""
     easy = np.random.default_rng(0).random(QUESTIONS)
     luck = np.random.default_rng(seed + 1).normal(0, 0.02, QUESTIONS)
@@ -94,7 +99,14 @@ class InstantService:
     def submit_all(self, requests: Sequence[SubmitRequest]) -> list[JobView]:
         self.asked.append(len(requests))
         submissions = [
-            Submission(one.experiment, "ada", one.name or "job", group=one.group, key=one.key, priority=one.priority)
+            Submission(
+                one.experiment,
+                "ada",
+                one.name or "job",
+                group=one.group,
+                key=one.key,
+                priority=one.priority,
+            )
             for one in requests
         ]
         return [view(job) for job, _ in self.queue.submit_all(submissions)]
@@ -103,10 +115,14 @@ class InstantService:
         for job in self.queue.waiting(2):
             claimed = self.queue.claim(job)
             assert claimed is not None
-            self.queue.move(claimed, State(self.work(self.home.run_dir(job.id), job.submission.experiment)))
+            self.queue.move(
+                claimed, State(self.work(self.home.run_dir(job.id), job.submission.experiment))
+            )
         found = self.queue.find(wanted, limit)
         more = len(found) == limit
-        return JobPage(jobs=[view(job) for job in found], next=found[-1].seq if more else None, counts={})
+        return JobPage(
+            jobs=[view(job) for job in found], next=found[-1].seq if more else None, counts={}
+        )
 
     def show(self, job: str) -> JobDetail:
         record = self.queue.get(job)

@@ -10,8 +10,8 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.ablation.runs import BASE
 
+from tests.ablation.runs import BASE
 from vqa.ablation.cell import place_of
 from vqa.ablation.expand import Grid, expand
 from vqa.ablation.schema import load_ablation, parse_ablation
@@ -23,7 +23,12 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def grid(**fields: Any) -> Grid:
-    given: dict[str, Any] = {"group": "g", "base": copy.deepcopy(BASE), "axes": AXES, "seeds": 2} | fields
+    given: dict[str, Any] = {
+        "group": "g",
+        "base": copy.deepcopy(BASE),
+        "axes": AXES,
+        "seeds": 2,
+    } | fields
     return expand(parse_ablation(given, Path(), "a.yaml"))
 
 
@@ -34,7 +39,9 @@ def variants(made: Grid) -> list[str]:
 def test_every_combination_with_every_seed() -> None:
     made = grid(baselines=[])
     assert variants(made) == [
-        f"{fusion}-{attention}" for fusion in ("concat", "multiply", "sum") for attention in ("none", "soft")
+        f"{fusion}-{attention}"
+        for fusion in ("concat", "multiply", "sum")
+        for attention in ("none", "soft")
     ]
     assert [cell.seed for cell in made.cells[:2]] == [0, 1]
     assert len(made.cells) == 12
@@ -79,7 +86,10 @@ def test_baselines_are_shared_by_all_fusions_and_attentions() -> None:
 
 
 def test_an_axis_that_a_baseline_feels_gives_it_one_for_each_value() -> None:
-    made = grid(axes=AXES | {"model.question_encoder": ["lstm", "gru"], "data.fraction": [0.5, 1.0]}, seeds=[7])
+    made = grid(
+        axes=AXES | {"model.question_encoder": ["lstm", "gru"], "data.fraction": [0.5, 1.0]},
+        seeds=[7],
+    )
     assert [cell.variant for cell in made.cells if cell.baseline] == [
         "question-only-lstm-fraction0.5",
         "question-only-lstm-fraction1.0",
@@ -104,13 +114,20 @@ def test_a_chooser_reads_its_choices_without_the_question() -> None:
     base = BASE | {"model": {"head": "chooser", "question_encoder": {"name": "gru", "dim": 32}}}
     made = grid(base=base, axes={"model.fusion": ["concat", "sum"]}, baselines=["image-only"])
     model = made.cells[-1].experiment.model
-    assert (model.question_encoder.name, model.head.encoder.name, model.head.encoder.dim) == ("none", "gru", 32)
+    assert (model.question_encoder.name, model.head.encoder.name, model.head.encoder.dim) == (
+        "none",
+        "gru",
+        32,
+    )
 
 
 def test_labelled_and_composite_values() -> None:
     made = grid(
         axes={
-            "model.attention": ["none", {"label": "soft4", "value": {"name": "soft", "glimpses": 4}}],
+            "model.attention": [
+                "none",
+                {"label": "soft4", "value": {"name": "soft", "glimpses": 4}},
+            ],
             "size": [
                 {"label": "small", "set": {"model.fusion": "concat", "model.fusion.hidden": [32]}},
                 {"label": "large", "set": {"model.fusion": "concat", "model.fusion.hidden": [512]}},
@@ -128,8 +145,14 @@ def test_labelled_and_composite_values() -> None:
 
 
 def test_a_key_within_a_brick_is_set_after_the_brick() -> None:
-    made = grid(axes={"model.fusion.dim": [32, 48], "model.fusion": ["multiply", "sum"]}, seeds=1, baselines=[])
-    found = {(cell.experiment.model.fusion.name, cell.experiment.model.fusion.dim) for cell in made.cells}
+    made = grid(
+        axes={"model.fusion.dim": [32, 48], "model.fusion": ["multiply", "sum"]},
+        seeds=1,
+        baselines=[],
+    )
+    found = {
+        (cell.experiment.model.fusion.name, cell.experiment.model.fusion.dim) for cell in made.cells
+    }
     assert found == {(name, dim) for name in ("multiply", "sum") for dim in (32, 48)}
 
 
@@ -152,7 +175,10 @@ def test_the_same_file_gives_the_same_names() -> None:
 
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
-    ({"axes": {"model.fusoin": ["sum", "concat"]}}, r"model\.fusoin: no such key; did you mean 'fusion'\?"),
+    (
+        {"axes": {"model.fusoin": ["sum", "concat"]}},
+        r"model\.fusoin: no such key; did you mean 'fusion'\?",
+    ),
     ({"axes": {"modle.fusion": ["sum", "concat"]}}, r"did you mean 'model'\?"),
     ({"axes": {"model.fusion.dmi": [1, 2]}}, r"did you mean 'dim'\?"),
     ({"axes": {"model.fusion": []}}, r"axes\.model\.fusion: has no value"),
@@ -160,25 +186,62 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"axes": {"model.fusion": ["sum"]}}, "a single value"),
     ({"axes": {"model.fusion": ["sum", "sum"]}}, "'sum' stands twice"),
     (
-        {"axes": {"model.attention": [{"name": "soft", "glimpses": 1}, {"name": "soft", "glimpses": 3}]}},
+        {
+            "axes": {
+                "model.attention": [
+                    {"name": "soft", "glimpses": 1},
+                    {"name": "soft", "glimpses": 3},
+                ]
+            }
+        },
         "two values are labelled 'soft'.*label: short",
     ),
-    ({"axes": {"model.fusion": ["concat", "multiplly"]}}, r"cell multiplly: .*did you mean 'multiply'\?"),
-    ({"axes": {"data.batch_size": [0, 32]}}, r"cell batch_size0: data\.batch_size: .*greater than or equal to 1"),
+    (
+        {"axes": {"model.fusion": ["concat", "multiplly"]}},
+        r"cell multiplly: .*did you mean 'multiply'\?",
+    ),
+    (
+        {"axes": {"data.batch_size": [0, 32]}},
+        r"cell batch_size0: data\.batch_size: .*greater than or equal to 1",
+    ),
     ({"axes": {"seed": [1, 2]}}, "seed is no axis"),
     ({"axes": {"tracking.project": ["a", "b"]}}, "it decides no result"),
-    ({"axes": {"model.attention": [{"name": "soft"}, {"label": "x", "value": {"name": "soft", "glimpses": 1}}]}}, "same exp"),
-    ({"axes": {"model.fusion": ["sum", "concat"], "x": [{"label": "a", "set": {"model.fusion": "sum"}}]}}, "single value"),
+    (
+        {
+            "axes": {
+                "model.attention": [
+                    {"name": "soft"},
+                    {"label": "x", "value": {"name": "soft", "glimpses": 1}},
+                ]
+            }
+        },
+        "same exp",
+    ),
     (
         {
             "axes": {
                 "model.fusion": ["sum", "concat"],
-                "x": [{"label": a, "set": {"model.fusion": b}} for a, b in (("a", "sum"), ("b", "concat"))],
+                "x": [{"label": "a", "set": {"model.fusion": "sum"}}],
+            }
+        },
+        "single value",
+    ),
+    (
+        {
+            "axes": {
+                "model.fusion": ["sum", "concat"],
+                "x": [
+                    {"label": a, "set": {"model.fusion": b}}
+                    for a, b in (("a", "sum"), ("b", "concat"))
+                ],
             }
         },
         "is changed by the axes",
     ),
-    ({"axes": {"x": [{"label": "a", "set": {}}, {"label": "b", "set": {"seed": 1}}]}}, "`set` holds key paths"),
+    (
+        {"axes": {"x": [{"label": "a", "set": {}}, {"label": "b", "set": {"seed": 1}}]}},
+        "`set` holds key paths",
+    ),
     ({"axes": {"model.fusion": [{"label": "a b", "value": "sum"}, "concat"]}}, "is no label"),
     ({"seeds": []}, "seeds"),
     ({"seeds": 0}, "from 1 to 1000 seeds"),
@@ -207,10 +270,16 @@ def test_what_does_not_fit_is_refused(fields: dict[str, Any], message: str) -> N
         grid(**fields)
 
 
-def test_ten_thousand_cells_are_refused_before_one_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vqa.ablation.expand.parse_experiment", lambda *_, **__: pytest.fail("built"))
+def test_ten_thousand_cells_are_refused_before_one_is_built(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(
+        "vqa.ablation.expand.parse_experiment", lambda *_, **__: pytest.fail("built")
+    )
     axes = {"model.fusion.dim": list(range(1, 101)), "data.batch_size": list(range(1, 21))}
-    with pytest.raises(ConfigError, match=r"10,000 cells \(100 × 20 values × 5 seeds\), at most 2,000"):
+    with pytest.raises(
+        ConfigError, match=r"10,000 cells \(100 × 20 values × 5 seeds\), at most 2,000"
+    ):
         grid(axes=axes, seeds=5)
 
 
@@ -237,7 +306,8 @@ BRICKS = {
 def ablations(draw: st.DrawFn) -> dict[str, Any]:
     names = draw(st.lists(st.sampled_from(sorted(BRICKS)), min_size=1, max_size=3, unique=True))
     axes = {
-        name: draw(st.lists(st.sampled_from(BRICKS[name]), min_size=2, max_size=3, unique=True)) for name in names
+        name: draw(st.lists(st.sampled_from(BRICKS[name]), min_size=2, max_size=3, unique=True))
+        for name in names
     }
     seeds = draw(st.lists(st.integers(0, 9), min_size=1, max_size=2, unique=True))
     kinds = draw(st.lists(st.sampled_from(["question-only", "image-only", "chance"]), unique=True))

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from tests.ablation.runs import BASE, fail_run, make_run
 
+from tests.ablation.runs import BASE, fail_run, make_run
 from vqa.ablation.csv_table import to_csv
 from vqa.ablation.expand import expand
 from vqa.ablation.gather import gather
@@ -26,7 +26,12 @@ from vqa.ablation.tables import latex, to_latex, to_markdown, to_text
 from vqa.commands import compare
 from vqa.errors import InputError, ResultError, RunError
 
-RATES = {("concat", "none"): 0.4, ("multiply", "none"): 0.5, ("concat", "soft"): 0.6, ("multiply", "soft"): 0.8}
+RATES = {
+    ("concat", "none"): 0.4,
+    ("multiply", "none"): 0.5,
+    ("concat", "soft"): 0.6,
+    ("multiply", "soft"): 0.8,
+}
 AXES = {"model.fusion": ["concat", "multiply"], "model.attention": ["none", "soft"]}
 QUICK = Options(resamples=500)
 
@@ -79,7 +84,10 @@ def test_every_variant_has_its_figures(study: Study) -> None:
 def test_the_first_cell_is_the_reference_and_real_differences_are_found(study: Study) -> None:
     assert study.reference == "concat-none"
     claims = {pair.a: claim for pair, claim in zip(study.pairs, study.claims, strict=True)}
-    assert re.fullmatch(r"multiply-soft beats concat-none by (39|40|41)\.\d ± \d\.\d, p < 0\.001, 3 seeds", claims["multiply-soft"])
+    assert re.fullmatch(
+        r"multiply-soft beats concat-none by (39|40|41)\.\d ± \d\.\d, p < 0\.001, 3 seeds",
+        claims["multiply-soft"],
+    )
     assert claims["question-only"].startswith("concat-none beats question-only by ")
     assert re.fullmatch(r"concat-none beats chance by .*, p = 0\.\d+, 3 seeds", claims["chance"])
     assert "Holm's over 6 comparisons with concat-none" in to_text(study)
@@ -95,28 +103,43 @@ def test_main_effects_and_interactions_are_those_put_in(study: Study) -> None:
     claims = study.effect_claims
     assert claims[0].startswith("model.fusion: multiply beats concat by 1")
     assert "over 2 settings of the other axes" in claims[0]
-    assert re.match(r"model\.fusion × model\.attention: multiply gains .* more over concat with soft than with none", claims[2])
+    assert re.match(
+        r"model\.fusion × model\.attention: multiply gains .* more over concat with soft than with none",
+        claims[2],
+    )
 
 
 def test_effects_are_the_means_of_the_cells(study: Study) -> None:
     mean = {row.name: row.mean for row in study.rows}
-    fusion = (mean["multiply-none"] - mean["concat-none"] + mean["multiply-soft"] - mean["concat-soft"]) / 2
+    fusion = (
+        mean["multiply-none"] - mean["concat-none"] + mean["multiply-soft"] - mean["concat-soft"]
+    ) / 2
     both = mean["multiply-soft"] - mean["concat-soft"] - mean["multiply-none"] + mean["concat-none"]
     assert study.main_effects[0].test.difference == pytest.approx(fusion)
     assert study.interactions[0].test.difference == pytest.approx(both)
 
 
-def test_where_there_is_no_difference_the_study_says_what_it_would_have_found(tmp_path: Path) -> None:
+def test_where_there_is_no_difference_the_study_says_what_it_would_have_found(
+    tmp_path: Path,
+) -> None:
     study = study_of(make_folder(tmp_path, lambda _: 0.5, baselines=[]))
-    pattern = r"no difference found between \S+ and concat-none \([+-]0\.0 .*3 seeds\); this test would have found \d+\.\d"
+    found = r"no difference found between \S+ and concat-none \([+-]0\.0 .*3 seeds\)"
+    pattern = found + r"; this test would have found \d+\.\d"
     assert all(re.fullmatch(pattern, claim) for claim in study.claims)
-    assert "no difference found between what multiply gains over concat with soft and with none" in study.effect_claims[-1]
+    assert (
+        "no difference found between what multiply gains over concat with soft and with none"
+        in study.effect_claims[-1]
+    )
     assert "chance" not in {row.name for row in study.rows}
 
 
 def test_an_additive_grid_has_no_interaction(tmp_path: Path) -> None:
     gains = {"concat": 0.0, "multiply": 0.1, "none": 0.4, "soft": 0.6}
-    study = study_of(make_folder(tmp_path, lambda labels: sum(gains[one] for one in labels.values()), baselines=[]))
+    study = study_of(
+        make_folder(
+            tmp_path, lambda labels: sum(gains[one] for one in labels.values()), baselines=[]
+        )
+    )
     assert study.interactions[0].adjusted_p > 0.05
     assert all(effect.adjusted_p < 0.01 for effect in study.main_effects)
 
@@ -124,9 +147,14 @@ def test_an_additive_grid_has_no_interaction(tmp_path: Path) -> None:
 def test_another_baseline_can_be_chosen(folder: Path) -> None:
     study = study_of(folder, Options(baseline="multiply-soft", resamples=500))
     assert {pair.b for pair in study.pairs} == {"multiply-soft"}
-    assert study.axes == {"model.fusion": ["multiply", "concat"], "model.attention": ["soft", "none"]}
+    assert study.axes == {
+        "model.fusion": ["multiply", "concat"],
+        "model.attention": ["soft", "none"],
+    }
     assert study.effect_claims[0].startswith("model.fusion: multiply beats concat")
-    with pytest.raises(ResultError, match=r"no variant 'multiply-sotf'; did you mean 'multiply-soft'\?"):
+    with pytest.raises(
+        ResultError, match=r"no variant 'multiply-sotf'; did you mean 'multiply-soft'\?"
+    ):
         study_of(folder, Options(baseline="multiply-sotf", resamples=500))
 
 
@@ -150,7 +178,9 @@ def test_failed_and_missing_members_are_listed_and_left_out(tmp_path: Path) -> N
     assert seeds["multiply-soft"] == [0, 2]
     assert "image-only" not in seeds
     assert any("not all variants have the same seeds" in note for note in study.notes)
-    assert study.interactions[0].seeds == 0  # none is common to all four cells: 0,2 / 0,1 / 1,2 / 0,1,2
+    assert (
+        study.interactions[0].seeds == 0
+    )  # none is common to all four cells: 0,2 / 0,1 / 1,2 / 0,1,2
     text = to_text(study)
     assert "left out, 6 runs:\n" in text
     assert "multiply-soft, seed 1: failed: the loss became NaN" in text
@@ -158,7 +188,7 @@ def test_failed_and_missing_members_are_listed_and_left_out(tmp_path: Path) -> N
 
 def test_with_nothing_finished_the_reasons_are_said(tmp_path: Path) -> None:
     fail_run(tmp_path / "a", BASE, "no memory")
-    with pytest.raises(ResultError, match="needs two variants with a finished run .*no memory"):
+    with pytest.raises(ResultError, match=r"needs two variants with a finished run .*no memory"):
         study_of(tmp_path)
 
 
@@ -180,16 +210,31 @@ def test_runs_of_one_variant_that_differ_in_more_are_named(tmp_path: Path) -> No
     experiment = yaml.safe_load((run / "experiment.yaml").read_text())
     experiment["optimizer"]["lr"] = 0.5
     (run / "experiment.yaml").write_text(yaml.safe_dump(experiment))
-    assert "the runs of concat-none differ in optimizer.lr too, not in their seed only" in study_of(folder).notes
+    assert (
+        "the runs of concat-none differ in optimizer.lr too, not in their seed only"
+        in study_of(folder).notes
+    )
 
 
-def test_a_folder_of_runs_without_tags_is_ordered_by_what_differs(tmp_path: Path, experiment: Callable[..., Any]) -> None:
-    for fusion, lr, rate in (("concat", 0.1, 0.3), ("concat", 0.2, 0.4), ("sum", 0.1, 0.5), ("sum", 0.2, 0.6)):
+def test_a_folder_of_runs_without_tags_is_ordered_by_what_differs(
+    tmp_path: Path, experiment: Callable[..., Any]
+) -> None:
+    for fusion, lr, rate in (
+        ("concat", 0.1, 0.3),
+        ("concat", 0.2, 0.4),
+        ("sum", 0.1, 0.5),
+        ("sum", 0.2, 0.6),
+    ):
         for seed in (0, 1):
             made = experiment(model={"fusion": {"name": fusion}}, optimizer={"lr": lr}, seed=seed)
             make_run(tmp_path / f"{fusion}{lr}{seed}", made.to_dict(), rate)
     study = study_of(tmp_path)
-    assert [row.name for row in study.rows] == ["concat-lr0.1", "concat-lr0.2", "sum-lr0.1", "sum-lr0.2"]
+    assert [row.name for row in study.rows] == [
+        "concat-lr0.1",
+        "concat-lr0.2",
+        "sum-lr0.1",
+        "sum-lr0.2",
+    ]
     assert study.axes == {"model.fusion": ["concat", "sum"], "optimizer.lr": ["lr0.1", "lr0.2"]}
     assert [effect.axes for effect in study.main_effects] == [("model.fusion",), ("optimizer.lr",)]
 
@@ -200,7 +245,6 @@ def test_without_choices_chance_is_the_majority_of_the_store(
     from dataclasses import replace
 
     from tests.ablation.runs import predictions
-
     from vqa.data.store import Store
     from vqa.evaluation.predictions import write_predictions
 
@@ -318,9 +362,13 @@ def test_csv_is_no_formula(study: Study, hostile: Study) -> None:
         "main_effect",
         "interaction",
     }
-    overall = next(row for row in rows if row["variant"] == "multiply-soft" and row["kind"] == "overall")
+    overall = next(
+        row for row in rows if row["variant"] == "multiply-soft" and row["kind"] == "overall"
+    )
     assert float(overall["low"]) < float(overall["score"]) < float(overall["high"])
-    compared = next(row for row in rows if row["kind"] == "comparison" and row["variant"] == "chance")
+    compared = next(
+        row for row in rows if row["kind"] == "comparison" and row["variant"] == "chance"
+    )
     assert float(compared["score"]) < 0  # numbers stay numbers
     for row in csv.DictReader(io.StringIO(to_csv(hostile))):
         assert not row["variant"].startswith(("=", "+", "-", "@"))
@@ -353,12 +401,26 @@ def test_json_has_its_documented_shape(study: Study) -> None:
         "notes",
     }
     assert (shown["n"], shown["images"], shown["protocol"]) == (600, 200, "multiple-choice/1")
-    assert {"a", "b", "difference", "low", "high", "p_value", "adjusted_p_value", "sentence"} <= set(shown["comparisons"][0])
-    assert {"axes", "values", "against", "settings", "seeds", "difference", "sentence"} <= set(shown["interactions"][0])
+    assert {
+        "a",
+        "b",
+        "difference",
+        "low",
+        "high",
+        "p_value",
+        "adjusted_p_value",
+        "sentence",
+    } <= set(shown["comparisons"][0])
+    assert {"axes", "values", "against", "settings", "seeds", "difference", "sentence"} <= set(
+        shown["interactions"][0]
+    )
     assert len(shown["variants"][0]["runs"]) == 3
 
 
-@pytest.mark.parametrize(("lows", "highs"), [([3.2], [97.9]), ([0.0], [100.0]), ([50.0, 51], [50.0, 52]), ([99.1], [100])])
+@pytest.mark.parametrize(
+    ("lows", "highs"),
+    [([3.2], [97.9]), ([0.0], [100.0]), ([50.0, 51], [50.0, 52]), ([99.1], [100])],
+)
 def test_the_scale_holds_everything(lows: list[float], highs: list[float]) -> None:
     low, high = scale(lows, highs)
     assert 0 <= low <= min(lows)
@@ -375,7 +437,9 @@ def run(*arguments: Any) -> int:
     return compare.run(parser.parse_args([str(argument) for argument in arguments]))
 
 
-def test_the_command_on_a_folder(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_on_a_folder(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     files = {form: tmp_path / f"out.{form}" for form in ("html", "csv", "markdown", "latex")}
     options = [word for form, file in files.items() for word in (f"--{form}", file)]
     assert run(folder, "--resamples", 300, "--baseline", "multiply-none", *options) == 0
@@ -387,11 +451,16 @@ def test_the_command_on_a_folder(folder: Path, tmp_path: Path, capsys: pytest.Ca
     assert "chance" not in {one["name"] for one in shown["variants"]}
 
 
-def test_the_command_on_single_runs_makes_a_page_too(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_on_single_runs_makes_a_page_too(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     a, b, *_ = sorted(folder.iterdir())
     assert run(a, b, "--resamples", 300, "--html", tmp_path / "page.html") == 0
     assert str(b) in capsys.readouterr().out
-    assert run("--variant", f"x={a}", "--variant", f"y={b}", "--baseline", "y", "--resamples", 300) == 0
+    assert (
+        run("--variant", f"x={a}", "--variant", f"y={b}", "--baseline", "y", "--resamples", 300)
+        == 0
+    )
     assert "between x and y" in capsys.readouterr().out
 
 
@@ -405,7 +474,9 @@ def test_two_folders_keep_their_variants_apart(folder: Path, tmp_path: Path) -> 
 
 def test_names_that_are_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VQA_HOME", str(tmp_path / "home"))
-    with pytest.raises(RunError, match="no run, folder or group 'nothing'; no group was submitted yet"):
+    with pytest.raises(
+        RunError, match="no run, folder or group 'nothing'; no group was submitted yet"
+    ):
         run("nothing")
     with pytest.raises(RunError, match="holds no run"):
         run(tmp_path, "--baseline", "x")

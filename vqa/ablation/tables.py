@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from vqa.ablation.study import TYPE_KINDS, Row, Study
-from vqa.evaluation.table import columns, printable
+from vqa.evaluation.table import columns
 
 MOST_TYPES = 12
 """Data with more types than this show them in CSV, JSON and HTML alone."""
@@ -118,7 +118,7 @@ def heading(study: Study) -> str:
 
 def to_text(study: Study) -> str:
     """For a terminal."""
-    lines = [printable(heading(study)), ""]
+    lines = [one_line(heading(study)), ""]
     for table in tables(study):
         lines += [*columns([table.head, *table.rows]), ""]
     lines += [one_line(claim) for claim in study.claims]

@@ -202,6 +202,7 @@ def quiet() -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module="pytorch_lightning")
+            warnings.filterwarnings("ignore", message="The `srun` command is available")
             warnings.filterwarnings("ignore", message=".*eval mode at the start of training.*")
             yield
     finally:
