@@ -73,9 +73,8 @@ def seconds(experiment: Experiment, finished: Sequence[Measured]) -> float | Non
     alike = [one for one in known if one.model == _model(experiment)] or known
     if not alike:
         return None
-    speed, rest = (
-        sum(getattr(one, name) for one in alike) / len(alike) for name in ("speed", "rest")
-    )
+    speed = sum(one.speed for one in alike) / len(alike)
+    rest = sum(one.rest for one in alike) / len(alike)
     return _questions(experiment, alike[0].questions) / speed + rest
 
 

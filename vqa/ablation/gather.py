@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -88,4 +89,6 @@ def _single(name: str, home: Home | None) -> Member:
         raise RunError("holds no run", where=name)
     known = [] if home is None else groups(home)
     hint = did_you_mean(name, known) if known else "; no group was submitted yet"
-    raise RunError(f"no run, folder or group {name!r}{hint}", fix="see `vqa jobs`")
+    away = os.environ.get("VQA_SERVER")
+    fix = f"a group's runs are compared where they lie, on {away}" if away else "see `vqa jobs`"
+    raise RunError(f"no run, folder or group {name!r}{hint}", fix=fix)

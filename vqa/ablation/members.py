@@ -104,11 +104,11 @@ def read_member(path: Path, experiment: Mapping[str, Any] | None = None) -> Memb
     """What a run directory says of itself; a damaged one is a member that failed.
 
     Args:
-        experiment: what the queue knows, for a job that has no directory yet.
+        experiment: what the queue knows; read from the directory where None.
     """
     known = dict(experiment or {})
     try:
-        known = _experiment(path) or known
+        known = known or _experiment(path)
         result = _result(path)
     except RunError as error:
         return Member(path, "unreadable", error.what, known, place=_place(known))

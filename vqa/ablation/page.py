@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ from vqa.ablation.tables import heading, left_out, remarks, tables
 TEMPLATES = Path(__file__).parent / "templates"
 LABEL, WIDTH, LINE, EDGE = 210, 520, 26, 30
 """Of the dots' picture, in pixels: names, scale, height of a row, room for the scale's figures."""
+
+STEPS, MOST_TICKS = (1, 2, 5, 10, 20), 7
+"""Of the dots' scale, in points."""
 
 SHADES = 5
 """Steps of the heat map on either side of nothing."""
@@ -48,7 +52,8 @@ def to_html(study: Study) -> str:
 
 def dots(rows: Sequence[Row]) -> dict[str, Any]:
     """Places of every variant's mean, interval and single runs, in pixels, on a scale that fits them."""
-    low, high = scale([row.low for row in rows], [row.high for row in rows])
+    shown = ticks([row.low for row in rows], [row.high for row in rows])
+    low, high = shown[0], shown[-1]
 
     def place(value: float) -> float:
         return round(LABEL + WIDTH * (value - low) / (high - low), 1)
@@ -65,23 +70,24 @@ def dots(rows: Sequence[Row]) -> dict[str, Any]:
         }
         for at, row in enumerate(rows)
     ]
-    steps = [low + (high - low) * part / 4 for part in range(5)]
     return {
         "rows": marks,
         "width": LABEL + WIDTH + EDGE,
         "label": LABEL - 10,
         "bottom": LINE * len(rows),
         "height": LINE * len(rows) + EDGE,
-        "ticks": [{"x": place(value), "text": f"{value:g}"} for value in steps],
+        "ticks": [{"x": place(value), "text": str(value)} for value in shown],
     }
 
 
-def scale(lows: Sequence[float], highs: Sequence[float]) -> tuple[int, int]:
-    """Bounds between 0 and 100 around all of these, the span a multiple of four."""
-    low, high = int(min(lows)), int(max(highs)) + 1
-    low = max(0, low - 1)
-    rest = -(high - low) % 4
-    return (low, high + rest) if high + rest <= 100 else (max(0, low - rest), high)
+def ticks(lows: Sequence[float], highs: Sequence[float]) -> list[int]:
+    """Round figures from 0 to 100 around all of these, evenly apart, at most seven."""
+    for step in STEPS:
+        first, last = math.floor(min(lows) / step), math.ceil(max(highs) / step)
+        last = max(last, first + 1)
+        if last - first < MOST_TICKS:
+            break
+    return [step * at for at in range(first, last + 1)]
 
 
 def heat_map(study: Study, kind: str) -> dict[str, Any] | None:
