@@ -122,8 +122,8 @@ class Store:
         """The table of images; `image` is `{"bytes": …, "path": …}`, not decoded."""
         return self._table("images.arrow")
 
-    def rows(self, split: str) -> np.ndarray:
-        """Positions of the examples of `split`, in order.
+    def check_split(self, split: str) -> None:
+        """Refuse a split that is not there.
 
         Raises:
             DataError: the store has no such split.
@@ -133,6 +133,14 @@ class Store:
                 f"no split {split!r}; it has {', '.join(self.manifest.splits)}",
                 where=str(self.path),
             )
+
+    def rows(self, split: str) -> np.ndarray:
+        """Positions of the examples of `split`, in order.
+
+        Raises:
+            DataError: the store has no such split.
+        """
+        self.check_split(split)
         chosen = pc.equal(self.examples.data.column("split"), split)
         return np.flatnonzero(chosen.to_numpy(zero_copy_only=False))
 

@@ -35,6 +35,7 @@ class Filter:
 
     Attributes:
         before: jobs submitted before the one with this `seq` (for paging).
+        prefix: jobs whose id begins so.
     """
 
     states: tuple[State, ...] | None = None
@@ -42,6 +43,7 @@ class Filter:
     user: str | None = None
     engine: str | None = None
     before: int | None = None
+    prefix: str | None = None
 
 
 class Queue:
@@ -87,6 +89,14 @@ class Queue:
         """
         with Transaction(self._connection()) as connection:
             return [_insert(connection, submission) for submission in submissions]
+
+    def known(self, submission: Submission) -> Job | None:
+        """The job that was submitted before under the same key; None where there is none.
+
+        Raises:
+            JobError: see `submit`.
+        """
+        return _with_key(self._connection(), submission)
 
     def get(self, job: str) -> Job:
         """A job by its id.
@@ -337,6 +347,9 @@ def _where(wanted: Filter) -> tuple[str, list[Any]]:
     if wanted.before is not None:
         conditions.append("seq < ?")
         values.append(wanted.before)
+    if wanted.prefix is not None:
+        conditions.append("substr(id, 1, ?) = ?")
+        values += [len(wanted.prefix), wanted.prefix]
     return f"WHERE {' AND '.join(conditions)}" if conditions else "", values
 
 

@@ -25,6 +25,7 @@ from vqa.training.directory import RunDirectory
 from vqa.training.launch import is_rank
 from vqa.training.loader import TrainingBatches
 from vqa.training.materials import Materials
+from vqa.training.requirements import batches_an_epoch
 from vqa.training.state import Progress
 from vqa.training.validation import Validation
 
@@ -86,10 +87,8 @@ class Session:
             ConfigError: there are fewer training questions than processes.
         """
         config = self.experiment.trainer
-        full, rest = divmod(len(self.materials.train), self.experiment.data.batch_size)
-        an_epoch = full + (rest >= self.place.world)
-        if not an_epoch:
-            raise ConfigError("fewer training questions than processes", where="trainer.devices")
+        questions, size = len(self.materials.train), self.experiment.data.batch_size
+        an_epoch = batches_an_epoch(questions, size, self.place.world)
         batches = an_epoch * config.max_epochs
         if config.max_steps >= 0:
             batches = min(batches, config.max_steps * config.accumulate_grad_batches)

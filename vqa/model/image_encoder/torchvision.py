@@ -93,20 +93,24 @@ def default_stage(model: str) -> str:
 
 def _whole_network(config: TorchVision) -> nn.Module:
     """The model with random weights."""
-    known = torchvision.models.list_models(module=torchvision.models)
-    if config.model not in known:
-        near = difflib.get_close_matches(config.model, known)
-        raise ModelError(
-            f"torchvision has no image classifier {config.model!r}",
-            where="model.image_encoder.model",
-            fix=f"did you mean {' or '.join(near)}?" if near else f"choose of: {', '.join(known)}",
-        )
+    _check_model(config.model)
     options: dict[str, Any] = {}
     if config.model in WITH_AUXILIARY:
         published = config.weights != "none"
         options = {"aux_logits": False, "init_weights": not published, "transform_input": published}
     network: nn.Module = torchvision.models.get_model(config.model, weights=None, **options)
     return network
+
+
+def _check_model(name: str) -> None:
+    known = torchvision.models.list_models(module=torchvision.models)
+    if name not in known:
+        near = difflib.get_close_matches(name, known)
+        raise ModelError(
+            f"torchvision has no image classifier {name!r}",
+            where="model.image_encoder.model",
+            fix=f"did you mean {' or '.join(near)}?" if near else f"choose of: {', '.join(known)}",
+        )
 
 
 def _cut(network: nn.Module, config: TorchVision) -> nn.Module:
@@ -149,22 +153,40 @@ def _output_shape(network: nn.Module, config: TorchVision, size: tuple[int, int]
     return shape
 
 
-def _load(network: nn.Module, config: TorchVision) -> None:
+def check_weights(config: TorchVision) -> None:
+    """Refuse weights that are neither published nor a file; a file is not read.
+
+    Raises:
+        ModelError: there are no such weights.
+    """
     path = Path(config.weights)
-    if (
+    _check_model(config.model)
+    if config.weights == "none":
+        return
+    if not _is_file(path):
+        _published(config)
+    elif not path.is_file():
+        raise ModelError("no such weight file", where=str(path))
+
+
+def _is_file(path: Path) -> bool:
+    """Whether `weights` means a file, there or not, and no published weights."""
+    return (
         path.exists()
         or path.suffix in {".pth", ".pt", ".bin", ".safetensors"}
         or len(path.parts) > 1
-    ):
-        state = read_state_dict(path)
-    else:
-        state = _download(config)
+    )
+
+
+def _load(network: nn.Module, config: TorchVision) -> None:
+    path = Path(config.weights)
+    state = read_state_dict(path) if _is_file(path) else _download(config)
     state = {_today(name): tensor for name, tensor in state.items()}
     load_what_is_needed(network, state, where=config.weights)
 
 
-def _download(config: TorchVision) -> dict[str, Tensor]:
-    """torchvision's weights of that name, from its cache or its address."""
+def _published(config: TorchVision) -> tuple[str, Any]:
+    """torchvision's weights of that name: the name, and where they are to be had."""
     names = torchvision.models.get_model_weights(config.model)
     short = config.weights.removeprefix(f"{names.__name__}.")
     if short not in names.__members__:
@@ -173,7 +195,12 @@ def _download(config: TorchVision) -> dict[str, Tensor]:
             where="model.image_encoder.weights",
             fix=f"choose of: none, {', '.join(names.__members__)}, or a local file",
         )
-    weights = names[short]
+    return short, names[short]
+
+
+def _download(config: TorchVision) -> dict[str, Tensor]:
+    """torchvision's weights of that name, from its cache or its address."""
+    short, weights = _published(config)
     try:
         state: dict[str, Tensor] = weights.get_state_dict(progress=False, check_hash=True)
     except Exception as error:  # network, disk or a wrong hash

@@ -36,6 +36,16 @@ def read_vectors(path: Path, words: Collection[str], dim: int) -> dict[str, np.n
     return found
 
 
+def check_width(path: Path, dim: int) -> None:
+    """Refuse a file whose first vector has another width; the rest is not read.
+
+    Raises:
+        ModelError: as `read_vectors`.
+    """
+    number, line = next(_lines(path), (1, b""))
+    _split(line, dim, f"{path}, line {number}", first=True)
+
+
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
     """Numbered lines without the header and blank lines."""
     try:

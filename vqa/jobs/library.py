@@ -1,0 +1,136 @@
+"""What a submission may name on this machine: stores, weight files, word vectors, text encoders.
+
+A client of the HTTP interface gives names and never a path; a command on this machine may give either.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vqa.errors import JobError
+from vqa.jobs.home import Home
+from vqa.jobs.record import NAME_PATTERN
+
+Fields = dict[str, Any]
+STORE = ("data", "store")
+WEIGHTS = ("model", "image_encoder", "weights")
+VECTORS = (("model", "question_encoder", "vectors"), ("model", "head", "encoder", "vectors"))
+TEXT_ENCODER = ("model", "question_encoder", "model")
+
+
+@dataclass(frozen=True)
+class Library:
+    """The files of a `VQA_HOME` by their names."""
+
+    home: Home
+
+    def stores(self) -> dict[str, Path]:
+        """Prepared stores: those of the settings, and the folders in `stores/`."""
+        named = {name: self.home.path / path for name, path in self.home.settings.stores.items()}
+        found = {**_entries(self.home.stores), **named}
+        return {
+            name: path
+            for name, path in sorted(found.items())
+            if re.fullmatch(NAME_PATTERN, name) and (path / "store.json").is_file()
+        }
+
+    def weights(self) -> dict[str, Path]:
+        """Files and folders in `weights/`."""
+        return _entries(self.home.weights)
+
+    def resolve(self, experiment: Fields, *, paths_allowed: bool) -> Fields:
+        """A complete experiment with every file that it names as an absolute path.
+
+        Args:
+            experiment: as `Experiment.to_dict` gives it.
+            paths_allowed: take paths, relative to the working directory, beside names.
+
+        Raises:
+            JobError: no such store or file, or a path where only names are taken.
+        """
+        fields = copy.deepcopy(experiment)
+        weights = self.weights()
+        _replace(fields, STORE, self._store(_get(fields, STORE), paths_allowed))
+        for keys in (WEIGHTS, *VECTORS, TEXT_ENCODER):
+            value = _get(fields, keys)
+            if value is not None:
+                _replace(fields, keys, _file(keys, value, weights, paths_allowed))
+        return fields
+
+    def named(self, experiment: Fields) -> Fields:
+        """The inverse of `resolve`: names for paths, so that a client can submit it again."""
+        fields = copy.deepcopy(experiment)
+        names = self._names()
+        for keys in (STORE, WEIGHTS, *VECTORS, TEXT_ENCODER):
+            value = _get(fields, keys)
+            if isinstance(value, str) and value.startswith("/"):
+                _replace(fields, keys, names.get(value, Path(value).name))
+        return fields
+
+    def without_paths(self, text: str) -> str:
+        """A message with the names of things in the place of where they are."""
+        for path, name in sorted(self._names().items(), key=lambda item: -len(item[0])):
+            text = text.replace(path, name)
+        return text.replace(f"{self.home.path}/", "")
+
+    def _names(self) -> dict[str, str]:
+        known = [*self.weights().items(), *self.stores().items()]
+        return {str(path): name for name, path in known}
+
+    def _store(self, value: str, paths_allowed: bool) -> str:
+        stores, path = self.stores(), Path(value).expanduser()
+        if paths_allowed and ((path / "store.json").exists() or value not in stores):
+            return str(path.absolute())
+        if value not in stores:
+            raise _unknown("store", value, STORE, list(stores))
+        return str(stores[value])
+
+
+def _file(keys: tuple[str, ...], value: str, weights: dict[str, Path], paths_allowed: bool) -> str:
+    """A weight file, a word-vector file or the folder of a text encoder; published weights stay a name."""
+    path = Path(value).expanduser()
+    if paths_allowed and path.exists():
+        return str(path.absolute())
+    if value in weights:
+        return str(weights[value])
+    published = keys == WEIGHTS and re.fullmatch(r"[A-Za-z0-9_.]+", value) is not None
+    if published or (paths_allowed and keys == TEXT_ENCODER):
+        return value
+    raise _unknown("file", value, keys, list(weights))
+
+
+def _unknown(what: str, value: str, keys: tuple[str, ...], known: list[str]) -> JobError:
+    names = ", ".join(known[:20]) or "none yet"
+    return JobError(f"no {what} {value!r}", where=".".join(keys), fix=f"known here: {names}")
+
+
+def _entries(folder: Path) -> dict[str, Path]:
+    """What stands in a folder, by its name; what is no name cannot be asked for."""
+    return {path.name: path for path in _children(folder) if re.fullmatch(NAME_PATTERN, path.name)}
+
+
+def _children(folder: Path) -> Iterator[Path]:
+    try:
+        yield from sorted(folder.iterdir())
+    except FileNotFoundError:
+        return
+
+
+def _get(fields: Fields, keys: tuple[str, ...]) -> Any:
+    """The value under a key path; None where a section lacks it or is written as a word."""
+    node: Any = fields
+    for key in keys:
+        node = node.get(key) if isinstance(node, dict) else None
+    return node
+
+
+def _replace(fields: Fields, keys: tuple[str, ...], value: str) -> None:
+    node: Any = fields
+    for key in keys[:-1]:
+        node = node[key]
+    node[keys[-1]] = value

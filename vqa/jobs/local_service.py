@@ -1,0 +1,238 @@
+"""The service on this machine: everything that `Service` promises, done on `VQA_HOME`."""
+
+from __future__ import annotations
+
+import copy
+import getpass
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from vqa.errors import RunError, VQAError
+from vqa.jobs.home import Home
+from vqa.jobs.logs import log_files, read_log
+from vqa.jobs.outcome import mark_cancelled
+from vqa.jobs.progress import read_overall, read_progress, read_warnings
+from vqa.jobs.queue import Filter, Queue
+from vqa.jobs.quotas import Room
+from vqa.jobs.record import ACTIVE, Job, State, Submission
+from vqa.jobs.submit import Checker
+from vqa.jobs.views import (
+    ChangeView,
+    Chunk,
+    GroupView,
+    JobDetail,
+    JobPage,
+    JobView,
+    Progress,
+    StoreView,
+    SubmitRequest,
+)
+from vqa.training.directory import RunDirectory
+
+
+class LocalService:
+    """See `Service`. One object serves any number of threads.
+
+    Args:
+        home: made where it is missing.
+        user: whose jobs it submits; the account that this process runs under where None.
+        paths_allowed: whether files may be given, and are shown, by path: for commands on this machine.
+    """
+
+    def __init__(self, home: Home, user: str | None = None, paths_allowed: bool = True) -> None:
+        self.home, self.user, self.paths_allowed = home.make(), user or account(), paths_allowed
+        self.queue, self.checker, self._room = Queue(home.queue_file), Checker(home), Room(home)
+
+    def as_user(self, user: str) -> LocalService:
+        """The same service for somebody else."""
+        other = copy.copy(self)
+        other.user = user
+        return other
+
+    def submit(self, request: SubmitRequest) -> JobView:
+        """Check an experiment in full and queue it; it is on the disk before this returns.
+
+        Raises:
+            JobError: it cannot be used (`invalid`), its key stands for another one (`conflict`), or there is no
+                room for it (`quota`, `disk-full`).
+        """
+        return self.submit_all([request])[0]
+
+    def submit_all(self, requests: Sequence[SubmitRequest]) -> list[JobView]:
+        """Several at once, all or none.
+
+        Raises:
+            JobError: see `submit`.
+        """
+        submissions = [
+            self.checker.check(
+                request,
+                self.user,
+                paths_allowed=self.paths_allowed,
+                where="experiment" if len(requests) == 1 else f"jobs.{place}.experiment",
+            )
+            for place, request in enumerate(requests)
+        ]
+        with self._room.lock:
+            new = sum(self.queue.known(submission) is None for submission in submissions)
+            if new:
+                self._room.check(self.queue, self.user, new)
+            return [self._view(job) for job, _ in self.queue.submit_all(submissions)]
+
+    def jobs(self, wanted: Filter, limit: int = 100) -> JobPage:
+        """Jobs, newest first."""
+        found = self.queue.find(wanted, limit + 1)
+        return JobPage(
+            jobs=[self._view(job) for job in found[:limit]],
+            next=found[limit - 1].seq if len(found) > limit else None,
+            counts=self.queue.count(replace(wanted, before=None)),
+        )
+
+    def show(self, job: str) -> JobDetail:
+        """All that is known of a job.
+
+        Raises:
+            JobError: there is none.
+        """
+        found = self.queue.get(job)
+        run_dir, fields = self.home.run_dir(job), found.submission.experiment
+        result = self._result(found)
+        warnings = read_warnings(run_dir)
+        return JobDetail(
+            job=self._view(found, progress=read_progress(run_dir) if run_dir.exists() else None),
+            experiment=fields if self.paths_allowed else self.checker.library.named(fields),
+            history=[
+                ChangeView(time=c.time, state=c.state, attempt=c.attempt, reason=c.reason)
+                for c in self.queue.history(job)
+            ],
+            result=result,
+            warnings=warnings,
+            logs=list(log_files(run_dir)),
+            run_dir=str(run_dir) if self.paths_allowed else None,
+        )
+
+    def log(self, job: str, name: str = "rank0.log", offset: int = 0) -> Chunk:
+        """What a log file holds from `offset` on.
+
+        Raises:
+            JobError: no such job, or no such log.
+        """
+        ended = self.queue.get(job).terminal  # asked first: what is written before that is read
+        return read_log(self.home.run_dir(job), name, offset, ended=ended)
+
+    def cancel(self, job: str) -> JobView:
+        """Have a job ended.
+
+        Raises:
+            JobError: there is none.
+        """
+        before = self.queue.get(job)
+        after = self.queue.request_cancel(job)
+        if not before.terminal and after.state is State.CANCELLED and before.state not in ACTIVE:
+            mark_cancelled(self.home.run_dir(job), after)  # a waiting job's last result: preempted
+        return self._view(after)
+
+    def resume(self, job: str) -> JobView:
+        """Queue an ended, unfinished job again.
+
+        Raises:
+            JobError: there is none, it has not ended or has succeeded, or there is no room for it.
+        """
+        found = self.queue.get(job)
+        with self._room.lock:
+            if found.terminal:
+                self._room.check(self.queue, found.submission.user, 1)
+            return self._view(self.queue.resume(job))
+
+    def groups(self) -> list[GroupView]:
+        """Groups, newest first."""
+        return [GroupView(name=name, counts=counts) for name, counts in self.queue.groups()]
+
+    def stores(self) -> list[StoreView]:
+        """Stores that a submission may name; one that cannot be read is left out."""
+        views = (_store_view(name, path) for name, path in self.checker.library.stores().items())
+        return [view for view in views if view is not None]
+
+    def predictions(self, job: str) -> dict[str, Path]:
+        """The prediction files of a job by split.
+
+        Raises:
+            JobError: there is no such job.
+        """
+        self.queue.get(job)
+        folder = self.home.run_dir(job) / "predictions"
+        files = sorted(folder.glob("*.jsonl"))
+        return {file.stem: file for file in files if file.is_file() and not file.is_symlink()}
+
+    def _result(self, job: Job) -> dict[str, Any] | None:
+        try:
+            return RunDirectory(self.home.run_dir(job.id)).result()
+        except RunError as error:
+            return {"status": "unreadable", "error": error.what}
+
+    def _view(self, job: Job, progress: Progress | None = None) -> JobView:
+        """A job as it is shown; only of one that runs is the run directory read, or of one that has a score."""
+        run_dir = self.home.run_dir(job.id)
+        if progress is None and job.state in ACTIVE:
+            progress = read_progress(run_dir)
+        overall = read_overall(run_dir) if job.state is State.SUCCEEDED else None
+        return job_view(job, progress, overall)
+
+
+def job_view(job: Job, progress: Progress | None, overall: float | None) -> JobView:
+    """A job of the queue with what its run directory says."""
+    submission: Submission = job.submission
+    return JobView(
+        id=job.id,
+        seq=job.seq,
+        name=submission.name,
+        user=submission.user,
+        group=submission.group,
+        engine=submission.engine,
+        priority=submission.priority,
+        state=job.state,
+        reason=job.reason,
+        attempt=job.attempt,
+        restarts=job.restarts,
+        max_restarts=submission.max_restarts,
+        cancel_requested=job.cancel_requested,
+        resources=submission.resources,
+        submitted=job.submitted,
+        started=job.started,
+        ended=job.ended,
+        progress=progress,
+        overall=overall,
+    )
+
+
+def account() -> str:
+    """The name of the account that this process runs under, as a job carries it."""
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):  # no entry for this number, as in a container
+        name = str(os.getuid())
+    return re.sub(r"[^A-Za-z0-9._-]", "-", name).lstrip("._-") or "user"
+
+
+def _store_view(name: str, path: Path) -> StoreView | None:
+    """What a store's manifest says."""
+    from vqa.data.store import Store
+
+    try:
+        manifest = Store.open(path).manifest
+        return StoreView(
+            name=name,
+            source=manifest.source,
+            splits=manifest.splits,
+            images=manifest.images,
+            text_only=manifest.text_only,
+            fingerprint=manifest.fingerprint,
+        )
+    except (VQAError, ValidationError):
+        return None

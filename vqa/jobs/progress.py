@@ -1,0 +1,124 @@
+"""How far a run has come: read from its journal, events and heartbeat, whoever runs it and wherever."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from vqa.jobs.views import Progress
+
+TAIL_BYTES = 65_536
+"""Enough for the last record of each kind."""
+WARNINGS_SHOWN = 100
+BEST = re.compile(rb'"val/accuracy": ([-+.0-9eE]+)')
+Record = dict[str, Any]
+
+
+def read_progress(run_dir: Path) -> Progress:
+    """What a run directory says now; an empty one says nothing."""
+    journal = run_dir / "metrics.jsonl"
+    records = list(_records(_tail(journal)))
+    last = records[-1] if records else {}
+    began = last_start(run_dir)
+    steps, step = began.get("steps"), last.get("step", began.get("step", 0))
+    return Progress(
+        step=step,
+        steps=steps,
+        epoch=last.get("epoch"),
+        loss=_newest(records, "train/loss"),
+        best=_best(journal),
+        questions_per_second=_newest(records, "train/questions_per_second"),
+        seconds_left=_seconds_left(began, last),
+        heartbeat_age=_heartbeat_age(run_dir),
+    )
+
+
+def read_overall(run_dir: Path) -> float | None:
+    """The score in `result.json`; None where there is none."""
+    overall = _read_json(run_dir / "result.json").get("overall")
+    return overall if isinstance(overall, int | float) else None
+
+
+def read_warnings(run_dir: Path) -> list[str]:
+    """What a run said about itself and its restarts, oldest first."""
+    said = []
+    for event in _events(run_dir):
+        if event.get("event") == "warning":
+            said.append(str(event.get("message")))
+        elif event.get("event") == "lost":
+            said.append(f"lost: {event.get('reason')}")
+    return said[-WARNINGS_SHOWN:]
+
+
+def last_start(run_dir: Path) -> Record:
+    """The last event of the kinds `started` and `resumed`; empty where there is none."""
+    starts = [e for e in _events(run_dir) if e.get("event") in ("started", "resumed")]
+    return starts[-1] if starts else {}
+
+
+def _events(run_dir: Path) -> Iterator[Record]:
+    try:
+        yield from _records((run_dir / "events.jsonl").read_bytes())
+    except OSError:
+        return
+
+
+def _records(text: bytes) -> Iterator[Record]:
+    """The complete records among lines; the first and the last may be cut."""
+    for line in text.split(b"\n"):
+        try:
+            record = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(record, dict):
+            yield record
+
+
+def _tail(file: Path) -> bytes:
+    try:
+        with file.open("rb") as opened:
+            size = opened.seek(0, 2)
+            opened.seek(max(0, size - TAIL_BYTES))
+            return opened.read()
+    except OSError:
+        return b""
+
+
+def _newest(records: list[Record], name: str) -> float | None:
+    return next((r[name] for r in reversed(records) if name in r), None)
+
+
+def _best(journal: Path) -> float | None:
+    """Over the whole journal: the best validation may be long ago."""
+    try:
+        found = BEST.findall(journal.read_bytes())
+    except OSError:
+        return None
+    return max(map(float, found), default=None)
+
+
+def _seconds_left(began: Record, last: Record) -> float | None:
+    """As long as the rest takes at the mean speed since this life of the run began."""
+    try:
+        done, seconds = last["step"] - began["step"], last["time"] - began["time"]
+        rest = began["steps"] - last["step"]
+    except (KeyError, TypeError):
+        return None
+    return max(0.0, rest * seconds / done) if done > 0 and seconds > 0 else None
+
+
+def _heartbeat_age(run_dir: Path) -> float | None:
+    written = _read_json(run_dir / "heartbeats" / "0.json").get("time")
+    return max(0.0, time.time() - written) if isinstance(written, int | float) else None
+
+
+def _read_json(file: Path) -> Record:
+    try:
+        fields = json.loads(file.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return fields if isinstance(fields, dict) else {}

@@ -1,0 +1,83 @@
+"""Whether there is room for a job: the limits of its user, and the disk."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+
+from vqa.errors import JobError
+from vqa.jobs.home import Home
+from vqa.jobs.queue import Filter, Queue
+from vqa.jobs.record import ACTIVE, WAITING, Job
+from vqa.jobs.retention import disk_use
+
+PAGE = 1000
+
+
+class Room:
+    """Checks a submission against the quotas of a `VQA_HOME`.
+
+    Attributes:
+        lock: held by who checks until the job is queued, so that two cannot take the last place.
+    """
+
+    def __init__(self, home: Home) -> None:
+        self._home, self.lock = home, threading.Lock()
+        self._held: dict[tuple[str, int, int], int] = {}
+
+    def check(self, queue: Queue, user: str, new: int) -> None:
+        """Refuse `new` more jobs of a user for which there is no room.
+
+        Raises:
+            JobError: `quota` or `disk-full`, with the numbers.
+        """
+        quotas = self._home.settings.quotas
+        free = shutil.disk_usage(self._home.path).free >> 20
+        if free < quotas.min_free_mb:
+            raise JobError(
+                f"disk full: {free} MiB are free, a job needs {quotas.min_free_mb}",
+                fix="remove old runs with `vqa jobs --prune`",
+                kind="disk-full",
+            )
+        if quotas.jobs_per_user:
+            self._check_jobs(queue, user, new, quotas.jobs_per_user)
+        if quotas.disk_mb_per_user:
+            self._check_disk(queue, user, quotas.disk_mb_per_user)
+
+    def _check_jobs(self, queue: Queue, user: str, new: int, limit: int) -> None:
+        unfinished = queue.count(Filter(states=(*WAITING, *ACTIVE), user=user))
+        count = sum(unfinished.values())
+        if count + new > limit:
+            raise JobError(
+                f"{user} has {count} unfinished jobs, and {new} more would exceed {limit}",
+                fix="wait for some, or cancel them",
+                kind="quota",
+            )
+
+    def _check_disk(self, queue: Queue, user: str, limit: int) -> None:
+        used = self._disk_use(queue, user) >> 20
+        if used >= limit:
+            raise JobError(
+                f"the runs of {user} take {used} MiB, of {limit} allowed",
+                fix="remove some with `vqa jobs --prune`",
+                kind="quota",
+            )
+
+    def _disk_use(self, queue: Queue, user: str) -> int:
+        """Bytes in a user's run directories; of an ended job they are counted once."""
+        wanted, total = Filter(user=user), 0
+        while jobs := queue.find(wanted, PAGE):
+            total += sum(map(self._of_job, jobs))
+            wanted = Filter(user=user, before=jobs[-1].seq)
+        return total
+
+    def _of_job(self, job: Job) -> int:
+        run_dir = self._home.run_dir(job.id)
+        try:
+            changed = (run_dir / "checkpoints").stat().st_mtime_ns  # somebody may have removed some
+        except OSError:
+            changed = 0
+        key = (job.id, job.attempt, changed)
+        if not job.terminal or key not in self._held:
+            self._held[key] = disk_use(run_dir)
+        return self._held[key]

@@ -1,0 +1,167 @@
+"""The full check of an experiment at its submission, so that a bad one never queues."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import OrderedDict
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from vqa.config import Experiment, parse_experiment
+from vqa.errors import InputError, JobError
+from vqa.jobs.engines.base import Capacity
+from vqa.jobs.engines.gpus import local_capacity
+from vqa.jobs.home import Home
+from vqa.jobs.library import Library
+from vqa.jobs.placement import why_never
+from vqa.jobs.record import EngineName, Resources, Submission
+from vqa.jobs.views import SubmitRequest
+
+if TYPE_CHECKING:
+    from vqa.training.requirements import StoreFacts
+
+CORES_A_PROCESS = 4
+"""More than so many are not taken unless they are asked for: small models gain nothing from them."""
+KEPT_STORES, KEPT_FITS = 32, 1000
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
+
+class Checker:
+    """Checks submissions against one `VQA_HOME` and remembers what it learnt of stores and networks.
+
+    Args:
+        home: whose settings, stores and weights.
+    """
+
+    def __init__(self, home: Home) -> None:
+        self.home, self.library = home, Library(home)
+        self._facts: OrderedDict[tuple[str, int], StoreFacts] = OrderedDict()
+        self._fits: OrderedDict[str, None] = OrderedDict()
+        self._lock = threading.Lock()
+
+    @cached_property
+    def capacity(self) -> Capacity:
+        """What this machine has for jobs."""
+        return local_capacity(self.home.settings.local)
+
+    def check(
+        self, request: SubmitRequest, user: str, *, paths_allowed: bool, where: str = "experiment"
+    ) -> Submission:
+        """The submission that a request makes.
+
+        Args:
+            paths_allowed: whether files may be given by path; see `Library`.
+            where: what errors call the experiment.
+
+        Raises:
+            JobError: the experiment, its data, its network or what it asks for cannot be used (`invalid`).
+        """
+        try:
+            experiment = self._experiment(request, paths_allowed, where)
+            engine = request.engine or self.home.settings.engine
+            resources = self._resources(request, experiment, engine)
+        except InputError as error:
+            raise self._refusal(error, where, paths_allowed) from error
+        restarts = request.max_restarts
+        return Submission(
+            experiment=experiment.to_dict(),
+            user=user,
+            name=request.name or default_name(experiment),
+            engine=engine,
+            resources=resources,
+            group=request.group,
+            key=request.key,
+            priority=request.priority,
+            max_restarts=self.home.settings.max_restarts if restarts is None else restarts,
+        )
+
+    def warm(self) -> None:
+        """Load what the first check would wait for: torch, the store's library, the list of GPUs."""
+        _ = self.capacity
+        self._check_network(Experiment.model_validate({"data": {"store": "none"}}))
+        import vqa.training.requirements  # noqa: F401
+
+    def _experiment(self, request: SubmitRequest, paths_allowed: bool, where: str) -> Experiment:
+        asked = parse_experiment(request.experiment, where=where)
+        fields = self.library.resolve(asked.to_dict(), paths_allowed=paths_allowed)
+        experiment = parse_experiment(fields, where=where)
+        self._check_data(experiment)
+        self._check_network(experiment)
+        return experiment
+
+    def _check_data(self, experiment: Experiment) -> None:
+        from vqa.training.requirements import check_data
+
+        check_data(experiment, self._store_facts(experiment.data.store))
+
+    def _store_facts(self, path: Path) -> StoreFacts:
+        """What is known of a store, for as long as its manifest stays the same."""
+        from vqa.data.store import Store
+        from vqa.training.requirements import StoreFacts
+
+        try:
+            key = (str(path), (path / "store.json").stat().st_mtime_ns)
+        except OSError:
+            return StoreFacts(Store.open(path))  # says what is wrong
+        with self._lock:
+            facts = self._facts.get(key) or StoreFacts(Store.open(path))
+            _remember(self._facts, key, facts, KEPT_STORES)
+        return facts
+
+    def _check_network(self, experiment: Experiment) -> None:
+        """Build the network without memory; tracing one is nothing that two threads can do at once."""
+        size, model = experiment.data.image_size, experiment.model
+        key = json.dumps([model.model_dump(mode="json"), size, experiment.data.max_answers])
+        with self._lock:
+            if key not in self._fits:
+                from vqa.jobs.blueprint import check_network
+
+                check_network(model, size, experiment.data.max_answers)
+            _remember(self._fits, key, None, KEPT_FITS)
+
+    def _resources(
+        self, request: SubmitRequest, experiment: Experiment, engine: EngineName
+    ) -> Resources:
+        """What the job uses; on this machine, no more than it has.
+
+        Raises:
+            JobError: it could never start here.
+        """
+        trainer, machine = experiment.trainer, self.capacity
+        auto = "gpu" if machine.gpus else "cpu"
+        cores = min(CORES_A_PROCESS * trainer.devices, machine.cores)
+        resources = Resources(
+            accelerator=auto if trainer.accelerator == "auto" else trainer.accelerator,
+            nodes=trainer.num_nodes,
+            devices=trainer.devices,
+            cores=request.cores or max(1, cores),
+            memory_mb=request.memory_mb or 0,
+            time_minutes=request.time_minutes or 0,
+        )
+        never = why_never(machine, resources) if engine == "local" else None
+        if never is not None:
+            raise JobError(never, fix="ask for less, or choose another --engine")
+        return resources
+
+    def _refusal(self, error: InputError, where: str, paths_allowed: bool) -> JobError:
+        """The same as an answer to who submitted; a client far away is told names in the place of paths."""
+        texts = (error.what, error.where or where, error.fix)
+        what, place, fix = texts if paths_allowed else map(self.library.without_paths, texts)
+        return JobError(what, where=place, fix=fix, kind=getattr(error, "kind", "invalid"))
+
+
+def default_name(experiment: Experiment) -> str:
+    """What people tell the variants of an experiment apart by."""
+    model = experiment.model
+    return f"{model.fusion.name}-{model.attention.name}-{experiment.seed}"
+
+
+def _remember(known: OrderedDict[Key, Value], key: Key, value: Value, limit: int) -> None:
+    """Keep what was used last."""
+    known[key] = value
+    known.move_to_end(key)
+    while len(known) > limit:
+        known.popitem(last=False)
