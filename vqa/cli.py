@@ -16,6 +16,12 @@ COMMANDS = {
     "prepare": "make a store of a data set",
     "inspect": "say what is in a store",
     "train": "train an experiment here and now",
+    "submit": "queue an experiment to be trained",
+    "jobs": "list jobs, or free the disk of ended ones",
+    "show": "say all about a job",
+    "logs": "print or follow what a job writes",
+    "cancel": "have jobs ended",
+    "resume": "queue ended, unfinished jobs again",
     "evaluate": "score a trained model on a split",
     "score": "score a result file, without a model",
     "ablate": "train a grid of experiments",
@@ -23,6 +29,8 @@ COMMANDS = {
     "ask": "ask a trained model about a picture",
     "export": "copy a trained model out of its run",
     "sync": "send or resend runs to W&B",
+    "serve": "run the service: HTTP interface, pages, dispatcher",
+    "token": "say who may use the HTTP interface",
 }
 
 

@@ -32,9 +32,8 @@ class Gathered:
         self.places += places
 
 
-def is_collection(name: str) -> bool:
-    """Whether `name` stands for several runs: a folder of runs, or no path at all, and then a group."""
-    path = Path(name)
+def is_collection(path: Path) -> bool:
+    """Whether this stands for several runs: a folder of runs, or no path at all, and then a group."""
     if not path.exists():
         return True
     return path.is_dir() and not is_run(path) and any(is_run(child) for child in path.iterdir())
@@ -52,7 +51,8 @@ def gather(
     Raises:
         RunError: a name is none of these.
     """
-    title = names[0] if len(names) == 1 else f"{len(names) + len(named)} variants"
+    alone = len(names) == 1 and not named
+    title = names[0] if alone else f"{len(names) + len(named)} groups and runs"
     found = Gathered(title)
     collections = {
         name: members for name in names if (members := find_members(name, home)) is not None

@@ -45,12 +45,6 @@ class Member:
         seed = self.experiment.get("seed")
         return seed if isinstance(seed, int) else None
 
-    @property
-    def config_hash(self) -> str | None:
-        """SHA-256 of what decides its result."""
-        found = self.result.get("config_hash")
-        return found if isinstance(found, str) else None
-
 
 def find_members(name: str, home: Home | None) -> list[Member] | None:
     """The runs of a group of jobs or of a folder of runs; None where `name` is neither, such as a single run."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from vqa.ablation.cell import Cell
 from vqa.ablation.estimate import Measured, measured, seconds
 from vqa.ablation.expand import Grid
-from vqa.errors import ConfigError
+from vqa.errors import ConfigError, JobError
 from vqa.jobs.queue import Filter
 from vqa.jobs.record import TERMINAL, EngineName, State
 from vqa.jobs.service import Service
@@ -121,9 +122,23 @@ def jobs_of(service: Service, group: str) -> Iterator[JobView]:
 
 
 def submit(plan: Plan, service: Service, engine: EngineName | None = None) -> list[JobView]:
-    """Queue what is missing, all or none; a cell that somebody else queued meanwhile is not queued twice."""
-    wanted = [_request(plan.grid, one.cell, engine) for one in plan.missing]
-    return service.submit_all(wanted) if wanted else []
+    """Queue what is missing, all or none; a cell that somebody else queued meanwhile is not queued twice.
+
+    Raises:
+        JobError: the service refuses one of them; the cell is named.
+    """
+    missing = plan.missing
+    if not missing:
+        return []
+    try:
+        return service.submit_all([_request(plan.grid, one.cell, engine) for one in missing])
+    except JobError as error:
+        place = re.match(r"jobs\.(\d+)\b", error.where)
+        if place is None or int(place[1]) >= len(missing):
+            raise
+        cell = missing[int(place[1])].cell
+        where = f"cell {cell.variant}, seed {cell.seed}{error.where[place.end() :].replace('.experiment', '', 1)}"
+        raise JobError(error.what, where=where, fix=error.fix, kind=error.kind) from error
 
 
 def retry(plan: Plan, service: Service) -> list[JobView]:

@@ -8,13 +8,15 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vqa.commands.find import run_path
+
 if TYPE_CHECKING:
     from vqa.export import Answer
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("run", type=Path, help="a finished run, or an exported model")
+    parser.add_argument("run", type=run_path, help="a finished run, its job, or a model")
     parser.add_argument("image", type=Path, help="a picture")
     parser.add_argument("question", help="a question about it, in quotes")
     parser.add_argument(

@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vqa.commands.find import run_path
+
 if TYPE_CHECKING:
     from vqa.evaluation.comparison import Comparison, Variant
 
@@ -27,7 +29,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "runs",
         nargs="*",
         metavar="GROUP_OR_RUN",
-        help="group of jobs, folder of runs, run directory or predictions file",
+        help="group of jobs, folder of runs, run directory, its job, or predictions file",
     )
     add(
         "--variant",
@@ -73,16 +75,20 @@ def _is_study(args: argparse.Namespace) -> bool:
     from vqa.ablation.gather import is_collection
 
     asked = (args.baseline, args.chance, args.html, args.markdown, args.latex)
-    return any(one is not None for one in asked) or any(map(is_collection, args.runs))
+    return any(one is not None for one in asked) or any(
+        is_collection(run_path(word)) for word in args.runs
+    )
 
 
 def _study(args: argparse.Namespace) -> int:
-    from vqa.ablation.gather import gather
+    from vqa.ablation.gather import gather, is_collection
     from vqa.ablation.study import Options, make_study
     from vqa.ablation.write import print_study, write_study
     from vqa.jobs.home import Home
 
-    found = gather(args.runs, dict(_named(text) for text in args.variant), Home.here())
+    several = [word for word in args.runs if is_collection(run_path(word))]
+    single = {word: [run_path(word)] for word in args.runs if word not in several}
+    found = gather(several, single | dict(_named(text) for text in args.variant), Home.here())
     options = Options(args.baseline, args.split, args.protocol, args.resamples, args.chance)
     study = make_study(found.title, found.members, found.places, options)
     files = {name: getattr(args, name) for name in ("csv", "html", "markdown", "latex")}
@@ -154,7 +160,7 @@ def _variants(args: argparse.Namespace) -> list[Variant]:
     from vqa.evaluation.comparison import Variant, load_run
 
     named = [_named(text) for text in args.variant]
-    single = [(name, [Path(name)]) for name in args.runs]
+    single = [(word, [run_path(word)]) for word in args.runs]
     names = [name for name, _ in (*named, *single)]
     twice = [name for name, again in itertools.groupby(sorted(names)) if len(list(again)) > 1]
     if twice:
@@ -169,7 +175,7 @@ def _named(text: str) -> tuple[str, list[Path]]:
     from vqa.errors import InputError
 
     name, _, runs = text.partition("=")
-    paths = [Path(part) for part in runs.split(",") if part]
+    paths = [run_path(part) for part in runs.split(",") if part]
     if not name or not paths:
         raise InputError(f"--variant {text!r}", fix="write NAME=RUN,RUN")
     return name, paths

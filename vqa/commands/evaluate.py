@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vqa.commands.find import run_path
+
 if TYPE_CHECKING:
     from vqa.config import Experiment
     from vqa.data.store import Store
@@ -30,7 +32,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.epilog = EPILOG
     add = parser.add_argument
-    add("run", type=Path, help="a finished run")
+    add("run", type=run_path, help="a finished run, or its job")
     add("--store", type=Path, help="another store than the one it was trained on")
     add("--split", help="the split that is scored (default: as the experiment says)")
     add(

@@ -6,17 +6,18 @@ import argparse
 import dataclasses
 import json
 import sys
-from pathlib import Path
+
+from vqa.commands.find import run_path
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument(
         "runs",
-        type=Path,
+        type=run_path,
         nargs="+",
         metavar="RUN",
-        help="a run directory, or a directory of several",
+        help="a run directory, its job, or a directory of several",
     )
     parser.add_argument(
         "--offline", action="store_true", help="write an offline W&B run; send nothing"

@@ -29,7 +29,8 @@ from vqa.jobs.placement import place
 from vqa.jobs.queue import Queue
 from vqa.jobs.record import ACTIVE, WAITING, Job, State
 from vqa.jobs.retention import retain
-from vqa.training.directory import RunDirectory, write_atomic
+from vqa.training.directory import RunDirectory
+from vqa.training.disk import write_atomic
 
 log = logging.getLogger(__name__)
 
@@ -196,7 +197,8 @@ class Dispatcher:
         """Start one job; false where there is no room for it now."""
         if self._disk_is_full():
             return False
-        capacity, gpus = engine.capacity(), ()
+        capacity = engine.capacity()
+        gpus: tuple[str, ...] = ()
         if capacity is not None:
             active = [
                 a for a in self.queue.active() if a.submission.engine == job.submission.engine

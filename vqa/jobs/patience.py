@@ -6,11 +6,11 @@ nothing is lost by closing a lid.
 
 from __future__ import annotations
 
-import json
 import time
 from enum import Enum
 from pathlib import Path
 
+from vqa.jobs.heartbeat import read_beat
 from vqa.jobs.record import Job
 
 KILL_SECONDS = 2.0
@@ -19,11 +19,8 @@ KILL_SECONDS = 2.0
 
 def last_beat(run_dir: Path, job: Job) -> int:
     """The first node's beat counter of this attempt; 0 where there was none yet."""
-    try:
-        beat = json.loads((run_dir / "heartbeats" / "0.json").read_text(encoding="utf-8"))
-        return int(beat["beat"]) if beat["attempt"] == job.attempt else 0
-    except (OSError, ValueError, KeyError, TypeError):
-        return 0
+    beat = read_beat(run_dir)
+    return beat.beat if beat is not None and beat.attempt == job.attempt else 0
 
 
 class Leases:

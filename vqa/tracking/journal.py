@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
@@ -29,7 +30,9 @@ class Journal:
     def log(self, step: int, epoch: int, values: Mapping[str, float]) -> Record:
         """Append a record and return it."""
         record = {"step": step, "epoch": epoch, "time": round(time.time(), 3), **values}
-        self._file.write(json.dumps(record).encode() + b"\n")
+        line = json.dumps(record).encode() + b"\n"
+        if self._file.write(line) != len(line):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._file.name))
         return record
 
     @property
@@ -37,23 +40,41 @@ class Journal:
         """Bytes written so far; a checkpoint remembers it."""
         return os.fstat(self._file.fileno()).st_size
 
-    def rewind(self, size: int) -> None:
+    def sync(self) -> None:
+        """Wait until the disk has what was logged: nothing may refer to it before."""
+        if self._is_regular:
+            os.fsync(self._file.fileno())
+
+    def rewind(self, size: int) -> bool:
         """Forget what came after `size` bytes: the steps between a checkpoint and a death are done again.
 
-        Raises:
-            RunError: the journal is shorter than that.
+        Returns:
+            False where the journal is shorter than that, or has no end of a record there: what is whole before it
+            is kept.
         """
-        if not stat.S_ISREG(os.fstat(self._file.fileno()).st_mode):
-            return
-        if self.size < size:
-            raise RunError(
-                "the journal is shorter than its checkpoint says", where=str(self._file.name)
-            )
-        self._file.truncate(size)
+        if not self._is_regular:
+            return True
+        kept = _whole(Path(self._file.name), size)
+        self._file.truncate(kept)
+        return kept == size
+
+    @property
+    def _is_regular(self) -> bool:
+        return stat.S_ISREG(os.fstat(self._file.fileno()).st_mode)
 
     def close(self) -> None:
         """Close; what was logged is on its way to the disk."""
         self._file.close()
+
+
+def _whole(path: Path, size: int) -> int:
+    """How many of the first `size` bytes are whole lines."""
+    with path.open("rb") as file:
+        file.seek(max(0, size - 1))
+        if not size or file.read(1) == b"\n":
+            return size
+        file.seek(0)
+        return file.read(size).rfind(b"\n") + 1
 
 
 def read_journal(path: Path) -> Iterator[Record]:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from vqa.errors import RunError
-from vqa.training.directory import sync_directory, write_atomic
+from vqa.training.disk import sync_directory, write_atomic
 
 KEPT = 2
 State = dict[str, Any]
@@ -27,6 +27,11 @@ class Checkpoints:
 
     def __init__(self, path: Path, warn: Callable[[str], None]) -> None:
         self._path, self._warn = path, warn
+
+    def tidy(self) -> None:
+        """Remove what a death left half written; only who holds the run's lock may."""
+        for temporary in self._path.glob(".*"):
+            temporary.unlink(missing_ok=True)
 
     def save(self, state: State, step: int) -> None:
         """Save a state to go on from, then drop all but the last two."""
@@ -101,14 +106,22 @@ def _read(manifest: Path) -> State:
     file = manifest.with_suffix(".pt")
     try:
         expected = json.loads(manifest.read_text(encoding="utf-8"))["sha256"]
-        if _sha256(file) != expected:
-            raise _Corrupt("its contents do not match its manifest")
-        state = torch.load(file, map_location="cpu", weights_only=True)
+        matches = _sha256(file) == expected
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise _Corrupt(str(error)) from error
+        raise _Corrupt(_first_line(error)) from error
+    if not matches:
+        raise _Corrupt("its contents do not match its manifest")
+    try:
+        state = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch.load raises what it likes on a file that is none
+        raise _Corrupt(_first_line(error)) from error
     if not isinstance(state, dict):
         raise _Corrupt("it holds no state")
     return state
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _sha256(file: Path) -> str:

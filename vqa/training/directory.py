@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
-import yaml
-
-from vqa.config import Experiment, parse_experiment
 from vqa.errors import RunError
+from vqa.training.disk import Reserve, write_atomic
+
+if TYPE_CHECKING:
+    from vqa.config import Experiment
 
 SUCCEEDED, FAILED, CANCELLED, PREEMPTED = "succeeded", "failed", "cancelled", "preempted"
+RESULT, OUTCOME = "result.json", ".outcome.json"
 
 
 class RunDirectory:
-    """Paths of a run, its events, and its result."""
+    """Paths of a run, its events, and its result.
 
-    def __init__(self, path: Path | str) -> None:
+    Args:
+        path: the directory.
+        under_parent: this process was started by one that watches over the run: how it ended for this process is
+            an outcome, which the parent turns into the result.
+    """
+
+    def __init__(self, path: Path | str, *, under_parent: bool = False) -> None:
         self.path = Path(path)
+        self.under_parent = under_parent
 
     @property
     def experiment_file(self) -> Path:
@@ -54,6 +65,10 @@ class RunDirectory:
         Raises:
             RunError: there is none.
         """
+        import yaml
+
+        from vqa.config import parse_experiment
+
         try:
             fields = yaml.safe_load(self.experiment_file.read_text(encoding="utf-8"))
         except FileNotFoundError:
@@ -70,15 +85,21 @@ class RunDirectory:
 
     def result(self) -> dict[str, Any] | None:
         """What `result.json` says; None where the run has not ended."""
-        try:
-            result = json.loads((self.path / "result.json").read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError) as error:
-            raise RunError(f"unreadable ({error})", where=str(self.path / "result.json")) from None
-        if not isinstance(result, dict):
-            raise RunError("not a result", where=str(self.path / "result.json"))
-        return result
+        return _read_json(self.path / RESULT)
+
+    def outcome(self) -> dict[str, Any] | None:
+        """What the first rank of this life said of its end; None where it said nothing."""
+        return _read_json(self.path / OUTCOME)
+
+    def forget_ending(self) -> None:
+        """Remove how an earlier life ended."""
+        for name in (RESULT, OUTCOME):
+            (self.path / name).unlink(missing_ok=True)
+
+    @property
+    def reserve(self) -> Reserve:
+        """Room for the last words of a run whose disk is full."""
+        return Reserve(self.path)
 
     def create(self, experiment: Experiment) -> None:
         """Make the directory with its experiment; one that stands there already must be the same.
@@ -104,33 +125,43 @@ class RunDirectory:
 
     def event(self, name: str, **details: Any) -> None:
         """Append a state change."""
-        line = json.dumps({"time": round(time.time(), 3), "event": name, **details})
-        with (self.path / "events.jsonl").open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        line = json.dumps({"time": round(time.time(), 3), "event": name, **details}) + "\n"
+        self.reserve.use(lambda: _append(self.path / "events.jsonl", line.encode()))
 
     def finish(self, result: dict[str, Any]) -> None:
-        """Write `result.json`, the last thing a run does."""
-        write_atomic(
-            self.path / "result.json", json.dumps(result, indent=2, ensure_ascii=False) + "\n"
-        )
+        """Write `result.json`, the last thing a run does; the outcome, where a parent does that."""
+        file = self.path / (OUTCOME if self.under_parent else RESULT)
+        text = json.dumps(result, indent=2, ensure_ascii=False) + "\n"
+        self.reserve.use(lambda: write_atomic(file, text))
+
+
+class Held(RunError):
+    """Another process has the run directory."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("another process is training here", where=str(path))
 
 
 class RunLock:
-    """Keeps a second trainer out of a run directory; the kernel releases it at any death."""
+    """Keeps a second process out of a run directory; the kernel releases it at any death.
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    Args:
+        path: the run directory.
+        name: what is locked: `.lock` is held by who trains, `.runner<node>.lock` by who watches over that.
+    """
+
+    def __init__(self, path: Path, name: str = ".lock") -> None:
+        self._path, self._name = path, name
         self._file: TextIO | None = None
 
     def __enter__(self) -> RunLock:
-        self._file = (self._path / ".lock").open("w")
+        file = (self._path / self._name).open("a")
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            self._file.close()
-            raise RunError("another process is training here", where=str(self._path)) from None
+            file.close()
+            raise Held(self._path) from None
+        self._file = file
         return self
 
     def __exit__(
@@ -142,26 +173,46 @@ class RunLock:
         if self._file is not None:
             self._file.close()
 
+    def await_free(self, seconds: float, meanwhile: Callable[[], bool]) -> bool:
+        """Whether nobody holds it, or gives it up in time; `meanwhile` is called now and then, False ends waiting."""
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                with self:
+                    return True
+            except Held:
+                if time.monotonic() > deadline or not meanwhile():
+                    return False
+                time.sleep(0.05)
 
-def write_atomic(path: Path, text: str) -> None:
-    """Replace `path` by `text` in one step that survives a power cut."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+
+def runner_lock(path: Path, node: int) -> RunLock:
+    """The lock of the one process that starts ranks on a node."""
+    return RunLock(path, f".runner{node}.lock")
+
+
+def _read_json(file: Path) -> dict[str, Any] | None:
     try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    sync_directory(path.parent)
+        fields = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise RunError(f"unreadable ({error})", where=str(file)) from None
+    if not isinstance(fields, dict):
+        raise RunError("not a result", where=str(file))
+    return fields
 
 
-def sync_directory(path: Path) -> None:
-    """Make renames in `path` durable."""
-    descriptor = os.open(path, os.O_RDONLY)
+def _append(file: Path, line: bytes) -> None:
+    """Append a whole line or nothing, after what a death or a full disk left of the line before."""
+    descriptor = os.open(file, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
     try:
+        size = os.fstat(descriptor).st_size
+        whole = not size or os.pread(descriptor, 1, size - 1) == b"\n"
+        written = os.write(descriptor, line if whole else b"\n" + line)
+        if written < len(line):
+            os.ftruncate(descriptor, size)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(file))
         os.fsync(descriptor)
     finally:
         os.close(descriptor)

@@ -1,20 +1,20 @@
-"""Start the processes of a run that trains on several devices, and leave none behind."""
+"""Start the processes of a run on this machine, so that none outlives the one that started them."""
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 
-GRACE_SECONDS = 30.0
 PR_SET_PDEATHSIG = 1
+LAST_LINES, LAST_BYTES = 5, 4096
 
 
 def is_rank() -> bool:
@@ -22,51 +22,100 @@ def is_rank() -> bool:
     return "LOCAL_RANK" in os.environ
 
 
-def run_ranks(run_dir: Path, devices: int, nodes: int) -> list[int]:
-    """Run `python -m vqa.training.rank RUN_DIR` once a device, each logging to logs/rank<N>.log.
+def this_node() -> int:
+    """The number of this machine among those of a run, from `NODE_RANK`."""
+    return int(os.environ.get("NODE_RANK") or 0)
 
-    TERM and INT are passed on. When one rank fails the others get TERM, then KILL.
+
+@dataclass(frozen=True)
+class Rank:
+    """One process of a run.
+
+    Attributes:
+        number: its global rank.
+        log: its output, of all lives of the run.
+        log_start: where the output of this life begins, in bytes.
+    """
+
+    number: int
+    process: subprocess.Popen[bytes]
+    log: Path
+    log_start: int
+
+    @property
+    def code(self) -> int | None:
+        """Its exit code, negative for a signal; None while it runs."""
+        return self.process.poll()
+
+    def signal(self, number: int) -> None:
+        """Send it a signal; nothing where it has ended."""
+        if self.code is None:
+            with contextlib.suppress(ProcessLookupError):
+                self.process.send_signal(number)
+
+    def last_words(self) -> str:
+        """The last lines that it wrote; of a message of this program that one alone."""
+        try:
+            with self.log.open("rb") as file:
+                end = file.seek(0, os.SEEK_END)
+                file.seek(max(self.log_start, end - LAST_BYTES))
+                lines = file.read().decode(errors="replace").strip().splitlines()
+        except OSError:
+            return ""
+        if lines and lines[-1].startswith("vqa: "):
+            return lines[-1].removeprefix("vqa: ")
+        return "\n".join(lines[-LAST_LINES:])
+
+
+def start_ranks(
+    run_dir: Path, devices: int, nodes: int, marks: Mapping[str, str] | None = None
+) -> list[Rank]:
+    """Start `python -m vqa.training.rank RUN_DIR` once a device of this node, each logging to logs/rank<N>.log.
+
     `NODE_RANK`, `MASTER_ADDR` and `MASTER_PORT` come from the environment where a run spans nodes.
 
-    Returns:
-        The exit codes, by local rank.
+    Args:
+        marks: further variables, by which the processes can be found.
+
+    Raises:
+        OSError: a process cannot be started; none is left.
     """
-    node = int(os.environ.get("NODE_RANK", "0"))
+    node = this_node()
     common = {
+        **(marks or {}),
         "WORLD_SIZE": str(devices * nodes),
         "NODE_RANK": str(node),
-        "MASTER_ADDR": os.environ.get("MASTER_ADDR", "127.0.0.1"),
+        "MASTER_ADDR": os.environ.get("MASTER_ADDR") or "127.0.0.1",
         "MASTER_PORT": os.environ.get("MASTER_PORT") or str(_free_port()),
         "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS")
         or str(max(1, (os.cpu_count() or 1) // devices)),
     }
-    ranks = [
-        _start(run_dir, node * devices + local, {**common, "LOCAL_RANK": str(local)})
-        for local in range(devices)
-    ]
-    with _Forwarding(ranks):
-        return _wait(ranks)
+    ranks: list[Rank] = []
+    try:
+        for local in range(devices):
+            variables = {**common, "LOCAL_RANK": str(local)}
+            ranks.append(_start(run_dir, node * devices + local, variables))
+    except OSError:
+        kill_all(ranks)
+        raise
+    return ranks
 
 
-def _start(run_dir: Path, rank: int, variables: dict[str, str]) -> subprocess.Popen[bytes]:
-    logs = run_dir / "logs"
-    logs.mkdir(exist_ok=True)
-    environment = os.environ | variables | {"RANK": str(rank)}
-    command = [sys.executable, "-m", "vqa.training.rank", str(run_dir)]
-    with (logs / f"rank{rank}.log").open("ab") as log:
-        return subprocess.Popen(
-            command,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            preexec_fn=_die_with(os.getpid()),
-        )
+def kill_all(ranks: list[Rank]) -> None:
+    """Kill what still runs and wait until it is gone."""
+    for rank in ranks:
+        rank.signal(signal.SIGKILL)
+    for rank in ranks:
+        rank.process.wait()
 
 
-def _die_with(parent: int) -> Callable[[], None]:
-    """Have the kernel kill the child when its parent dies, however that dies (Linux)."""
+def die_with_parent() -> Callable[[], None]:
+    """For `preexec_fn`: have the kernel kill the child when this process dies, however that dies (Linux).
+
+    The kernel looks at the thread that forks: let it be the main one.
+    """
     library = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+    parent = os.getpid()
 
     def prepare() -> None:
         if library is not None:
@@ -77,45 +126,23 @@ def _die_with(parent: int) -> Callable[[], None]:
     return prepare
 
 
-class _Forwarding:
-    """Passes TERM and INT on to the ranks while entered."""
-
-    def __init__(self, ranks: list[subprocess.Popen[bytes]]) -> None:
-        self._ranks = ranks
-        self._before: dict[int, signal._HANDLER] = {}
-
-    def __enter__(self) -> None:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            try:
-                self._before[number] = signal.signal(number, self._forward)
-            except ValueError:  # not the main thread: whoever owns it forwards
-                return
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-        for rank in self._ranks:
-            if rank.poll() is None:
-                rank.kill()
-
-    def _forward(self, number: int, frame: FrameType | None) -> None:
-        for rank in self._ranks:
-            if rank.poll() is None:
-                rank.send_signal(number)
-
-
-def _wait(ranks: list[subprocess.Popen[bytes]]) -> list[int]:
-    deadline = float("inf")
-    while any(rank.poll() is None for rank in ranks):
-        if deadline == float("inf") and any(rank.returncode for rank in ranks):
-            deadline = time.monotonic() + GRACE_SECONDS
-            for rank in ranks:
-                rank.terminate()
-        if time.monotonic() > deadline:
-            for rank in ranks:
-                rank.kill()
-        time.sleep(0.05)
-    return [rank.returncode for rank in ranks]
+def _start(run_dir: Path, rank: int, variables: dict[str, str]) -> Rank:
+    """In a process group of its own: a terminal's Ctrl-C reaches the parent alone, which passes it on once."""
+    logs = run_dir / "logs"
+    logs.mkdir(exist_ok=True)
+    file = logs / f"rank{rank}.log"
+    with file.open("ab") as log:
+        start = log.tell()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "vqa.training.rank", str(run_dir)],
+            env=os.environ | variables | {"RANK": str(rank)},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            process_group=0,
+            preexec_fn=die_with_parent(),
+        )
+    return Rank(rank, process, file, start)
 
 
 def _free_port() -> int:

@@ -67,19 +67,7 @@ class RunLoop(Callback):
             self._restore(trainer, self.resumed)
             self.resumed = None
         self._clock = self._logged_at = time.perf_counter()
-        self.signals.install()
-
-    @override
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Give the signals back."""
-        self.signals.restore()
-
-    @override
-    def on_exception(
-        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
-    ) -> None:
-        """Give the signals back."""
-        self.signals.restore()
+        self.signals.note()
 
     @override
     def on_train_batch_start(
@@ -206,6 +194,7 @@ class RunLoop(Callback):
         now = time.perf_counter()
         self.progress.train_seconds += now - self._clock
         self._clock = now
+        self.journal.sync()
         self.progress.journal_bytes = self.journal.size
         random_states = _gather(RandomState.capture().states, trainer.world_size)
         if self.first:

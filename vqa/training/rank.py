@@ -1,4 +1,4 @@
-"""One process of a run on several devices: `python -m vqa.training.rank RUN_DIR`."""
+"""One process of a run that another one watches over: `python -m vqa.training.rank RUN_DIR`."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ from vqa.training.process import settle
 
 
 def main(run_dir: str) -> int:
-    """Train as one rank; 0 where the run succeeded."""
+    """Train as one rank; 0 where the run succeeded, `STOPPED` where a signal ended it in order."""
     settle()
-    from vqa.training.directory import SUCCEEDED, RunDirectory
+    from vqa.training.directory import CANCELLED, PREEMPTED, SUCCEEDED, RunDirectory
     from vqa.training.run import train_here
+    from vqa.training.supervise import STOPPED
 
-    run = RunDirectory(run_dir)
+    codes = {SUCCEEDED: 0, PREEMPTED: STOPPED, CANCELLED: STOPPED}
+    run = RunDirectory(run_dir, under_parent=True)
     try:
-        return 0 if train_here(run.experiment(), run) == SUCCEEDED else 1
+        return codes.get(train_here(run.experiment(), run), 1)
     except VQAError as error:
         print(f"vqa: {error}", file=sys.stderr)
         return error.exit_code

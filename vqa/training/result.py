@@ -6,15 +6,19 @@ import platform
 import resource
 import subprocess
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import vqa
 from vqa.config import Experiment
+from vqa.errors import TrainingError
 from vqa.training.directory import SUCCEEDED, RunDirectory
-from vqa.training.state import Progress
+
+if TYPE_CHECKING:
+    from vqa.training.state import Progress
 
 PACKAGES = (
     "torch",
@@ -57,12 +61,12 @@ def write_result(
     split: str | None = None,
     error: str | None = None,
 ) -> Result:
-    """Write `result.json` and the matching event."""
+    """Write `result.json` after the matching event; the outcome alone, where a parent makes a result of it."""
     fields: dict[str, Any] = {"status": status}
     if error is not None:
         fields["error"] = error
     fields |= evaluation or {}
-    fields |= {"split": split, "data_fingerprint": fingerprint, "config_hash": experiment.digest()}
+    fields |= {"split": split, "data_fingerprint": fingerprint}
     if progress is not None:
         fields["training"] = {
             "steps": progress.steps,
@@ -77,17 +81,47 @@ def write_result(
             "stopped_early": progress.stopped_early,
             **peak_memory(),
         }
-    fields |= {"counts": counts or {}, "finished": round(time.time(), 3), "versions": versions()}
-    fields["git_commit"] = git_commit()
+    fields |= {"counts": counts or {}, **describe(experiment)}
+    if run.under_parent:
+        run.finish(fields)
+        return Result(status, fields)
+    return close_run(run, status, fields)
+
+
+def close_run(run: RunDirectory, status: str, fields: Mapping[str, Any]) -> Result:
+    """Say how a run ended, in its events and then in `result.json`, the last thing of all."""
+    fields = {**fields, "status": status}
+    run.event(status, **({"error": fields["error"]} if fields.get("error") else {}))
     run.finish(fields)
-    run.event(status, **({"error": error} if error else {}))
     return Result(status, fields)
+
+
+def describe(experiment: Experiment) -> dict[str, Any]:
+    """What every result says of its experiment and of the code that ran it."""
+    return {
+        "config_hash": experiment.digest(),
+        "finished": round(time.time(), 3),
+        "versions": versions(),
+        "git_commit": git_commit(),
+    }
 
 
 def read_result(run: RunDirectory) -> Result | None:
     """The result of a run that has ended; None for one that has not."""
     fields = run.result()
     return None if fields is None else Result(str(fields.get("status")), fields)
+
+
+def result_of(run: RunDirectory) -> Result:
+    """The result of a run that has ended.
+
+    Raises:
+        TrainingError: there is none.
+    """
+    result = read_result(run)
+    if result is None:
+        raise TrainingError("the run ended without a result", where=str(run.path))
+    return result
 
 
 def is_finished(run: RunDirectory) -> bool:

@@ -19,15 +19,17 @@ from vqa.export import VQAModel
 from vqa.tracking.journal import Journal
 from vqa.tracking.wandb import Mirror, open_mirror
 from vqa.training.checkpoints import Checkpoints, State
+from vqa.training.devices import train_on_devices
 from vqa.training.directory import FAILED, SUCCEEDED, RunDirectory, RunLock
+from vqa.training.disk import disk_full_message, is_disk_full
 from vqa.training.display import Display
-from vqa.training.launch import is_rank, run_ranks
+from vqa.training.launch import is_rank
 from vqa.training.loop import RunLoop
 from vqa.training.materials import load_materials
 from vqa.training.module import TrainingModule
-from vqa.training.result import Result, is_finished, read_result, write_result
+from vqa.training.result import Result, is_finished, result_of, write_result
 from vqa.training.session import Place, Session, lightning, quiet
-from vqa.training.signals import StopSignals
+from vqa.training.signals import Stopped, StopSignals
 from vqa.training.state import Progress
 
 
@@ -45,15 +47,14 @@ def train(experiment: Experiment, run_dir: Path | str) -> Result:
     if run.experiment_file.exists():
         run.create(experiment)  # refuses another experiment
         if is_finished(run):
-            return _result_of(run)
+            return result_of(run)
     processes = experiment.trainer.devices * experiment.trainer.num_nodes
     if processes == 1 or is_rank():
         train_here(experiment, run)
-        return _result_of(run)
+        return result_of(run)
     load_materials(experiment)  # bad input ends here, before anything is begun
     run.create(experiment)
-    codes = run_ranks(run.path, experiment.trainer.devices, experiment.trainer.num_nodes)
-    return _joint_result(experiment, run, codes)
+    return train_on_devices(experiment, run)
 
 
 def train_here(experiment: Experiment, run: RunDirectory) -> str:
@@ -62,16 +63,27 @@ def train_here(experiment: Experiment, run: RunDirectory) -> str:
     session = _open(experiment, run)
     run.create(experiment)
     if not session.place.first:
-        return _live(session)
+        with StopSignals() as signals:
+            return _live_or_stop(session, signals)
     with RunLock(run.path):
-        (run.path / "result.json").unlink(missing_ok=True)
+        run.forget_ending()
+        run.reserve.keep()
         try:
-            return _live(session)
+            with StopSignals() as signals:
+                return _live_or_stop(session, signals)
         except (VQAError, RuntimeError, OSError, ValueError, MemoryError) as error:
-            _end(session, FAILED, error=str(error))
-            if isinstance(error, VQAError):
-                raise
-            raise TrainingError(f"{type(error).__name__}: {error}", where=str(run.path)) from error
+            failure = _failure(run, error)
+            _end(session, FAILED, error=str(failure))
+            raise failure from error
+
+
+def _failure(run: RunDirectory, error: Exception) -> VQAError:
+    """An error in the words of this program."""
+    if is_disk_full(error):
+        return TrainingError(disk_full_message(run.path))
+    if isinstance(error, VQAError):
+        return error
+    return TrainingError(f"{type(error).__name__}: {error}", where=str(run.path))
 
 
 def _open(experiment: Experiment, run: RunDirectory) -> Session:
@@ -86,18 +98,33 @@ def _open(experiment: Experiment, run: RunDirectory) -> Session:
     return session
 
 
-def _live(session: Session) -> str:
-    """One life of a run: restore, train, and where training came to its end, evaluate and export."""
+def _live_or_stop(session: Session, signals: StopSignals) -> str:
+    """One life of a run, or as much of it as a signal leaves."""
+    progress = Progress()
+    try:
+        return _live(session, signals, progress)
+    except Stopped as stop:
+        if session.place.first:
+            _end(session, stop.status, progress=progress)
+        return stop.status
+
+
+def _live(session: Session, signals: StopSignals, progress: Progress) -> str:
+    """Restore, train, and where training came to its end, evaluate and export; `progress` is kept up to date."""
     first, run = session.place.first, session.run
     checkpoints = Checkpoints(run.checkpoints, lambda message: _warn(session, message))
-    state = _trusted_state(session, checkpoints)
-    progress = Progress() if state is None else Progress.from_state(state["progress"])
     if first:
-        run.event("started" if state is None else "resumed", step=progress.steps, pid=os.getpid())
+        checkpoints.tidy()
+    state = _trusted_state(session, checkpoints)
+    if state is not None:
+        progress.take(state["progress"])
+    if first:
+        name, steps = "started" if state is None else "resumed", session.plan.steps
+        run.event(name, step=progress.steps, steps=steps, pid=os.getpid())
     with closing(open_mirror(session.experiment, run.path, enabled=first)) as mirror:
-        status = _fit(session, state, progress, checkpoints, mirror)
+        status = _fit(session, state, progress, checkpoints, mirror, signals)
         if status == SUCCEEDED:
-            _conclude(session, progress, checkpoints, mirror)
+            _conclude(session, progress, checkpoints, mirror, signals)
         elif first:
             _end(session, status, progress=progress)
     return status
@@ -109,6 +136,7 @@ def _fit(
     progress: Progress,
     checkpoints: Checkpoints,
     mirror: Mirror,
+    signals: StopSignals,
 ) -> str:
     """Train what is left of the stream."""
     network, plan, first = session.model.network, session.plan, session.place.first
@@ -122,12 +150,12 @@ def _fit(
     )
     module.batches = session.batches(progress)
     torch.manual_seed(session.experiment.seed + session.place.rank)
-    signals = StopSignals()
     with (
         closing(Journal(session.run.journal_file) if first else Journal.nowhere()) as journal,
         closing(Display(plan.steps, progress.steps, plan.epochs, enabled=first)) as display,
     ):
-        journal.rewind(progress.journal_bytes)
+        if not journal.rewind(progress.journal_bytes):
+            _warn(session, "the journal is shorter than the checkpoint says: some records are gone")
         loop = RunLoop(
             session, module, progress, state, checkpoints, journal, mirror, signals, display
         )
@@ -138,13 +166,20 @@ def _fit(
 
 
 def _conclude(
-    session: Session, progress: Progress, checkpoints: Checkpoints, mirror: Mirror
+    session: Session,
+    progress: Progress,
+    checkpoints: Checkpoints,
+    mirror: Mirror,
+    signals: StopSignals,
 ) -> None:
-    """Take the best weights, evaluate, export, and say that the run succeeded."""
+    """Take the best weights, evaluate, export, and say that the run succeeded; a signal ends it before that alone."""
     model, run = session.model, session.run
+    signals.heed()
     best = checkpoints.best()
     if best is not None:
         model.network.load_state_dict(best)
+    elif progress.best is not None:
+        _warn(session, "no checkpoint of the best weights can be trusted: the last are evaluated")
     split = session.materials.splits.evaluation
     predictions = _predictions(session, split)
     if not session.place.first:
@@ -153,6 +188,8 @@ def _conclude(
     model.network.to("cpu")
     model.save(run.model)
     mirror.samples(model, session.materials.store, predictions)
+    signals.heed()
+    signals.note()
     result = _end(session, SUCCEEDED, progress=progress, evaluation=evaluation, split=split)
     mirror.finish(result.fields)
 
@@ -217,25 +254,6 @@ def _trusted_state(session: Session, checkpoints: Checkpoints) -> State | None:
             fix="train into another --run directory",
         )
     return state
-
-
-def _result_of(run: RunDirectory) -> Result:
-    result = read_result(run)
-    if result is None:
-        raise TrainingError("the run ended without a result", where=str(run.path))
-    return result
-
-
-def _joint_result(experiment: Experiment, run: RunDirectory, codes: list[int]) -> Result:
-    """The result that the first rank wrote; a rank that died without one makes the run a failed one."""
-    result = read_result(run)
-    if result is not None and result.status == FAILED:
-        raise TrainingError(str(result.fields.get("error")), where=str(run.path / "logs"))
-    if result is not None and (result.status != SUCCEEDED or not any(codes)):
-        return result
-    message = f"ranks ended with codes {codes}"
-    write_result(run, experiment, FAILED, error=message)
-    raise TrainingError(message, where=str(run.path / "logs"), fix="read the logs there")
 
 
 def _warn(session: Session, message: str) -> None:

@@ -172,7 +172,7 @@ def lightning(
     strategy: Strategy | str = "auto"
     if place.world > 1:
         strategy = DDPStrategy(process_group_backend="gloo" if cpu else "nccl")
-    return Trainer(
+    trainer = Trainer(
         accelerator="cpu" if cpu else "gpu",
         devices=config.devices,
         num_nodes=config.num_nodes,
@@ -190,6 +190,13 @@ def lightning(
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
     )
+    _leave_signals_alone(trainer)
+    return trainer
+
+
+def _leave_signals_alone(trainer: Trainer) -> None:
+    """Lightning's own handlers end the process with code 0 after TERM, or wait for the other ranks in the handler."""
+    trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
 
 
 @contextmanager

@@ -1,18 +1,54 @@
-"""TERM and INT end a run between two steps, with a checkpoint; a second INT ends it at once."""
+"""TERM and INT end a run between two steps, with a checkpoint, and at once where there are no steps."""
 
 from __future__ import annotations
 
 import signal
 import threading
-from types import FrameType
+from collections.abc import Callable
+from types import FrameType, TracebackType
 
 from vqa.training.directory import CANCELLED, PREEMPTED
 
+Handler = Callable[[int, FrameType | None], None]
+
+
+class Stopped(BaseException):
+    """A signal ends the run here.
+
+    Args:
+        status: preempted or cancelled.
+    """
+
+    def __init__(self, status: str) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+class Handling:
+    """Handles TERM and INT while entered; only a main thread can."""
+
+    def __init__(self) -> None:
+        self._before: dict[int, signal._HANDLER] = {}
+
+    def install(self, handler: Handler) -> None:
+        """Take over from whoever handles them now."""
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGINT):
+                before = signal.signal(number, handler)
+                self._before.setdefault(number, before)
+
+    def restore(self) -> None:
+        """Put back the handlers that were there before."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before = {}
+
 
 class StopSignals:
-    """Notes the first signal in `status` instead of dying of it, from `install` to `restore`.
+    """What TERM and INT do to a process that trains, while entered.
 
-    Installed once Lightning has its own handlers: those end the process with code 0 after TERM.
+    Between the steps of training they are noted; before and after, the first one raises `Stopped`. A second INT
+    ends the process at once.
 
     Attributes:
         status: what this process was told to become: preempted (TERM), cancelled (INT), or None.
@@ -22,21 +58,68 @@ class StopSignals:
     def __init__(self) -> None:
         self.status: str | None = None
         self.agreed: str | None = None
-        self._before: dict[int, signal._HANDLER] = {}
+        self._noting = False
+        self._interrupted = False
+        self._handling = Handling()
 
-    def install(self) -> None:
-        """Take over; only a main thread can."""
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGTERM, signal.SIGINT):
-                self._before[number] = signal.signal(number, self._note)
+    def __enter__(self) -> StopSignals:
+        self._handling.install(self._take)
+        return self
 
-    def restore(self) -> None:
-        """Put back the handlers that were there before."""
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-        self._before = {}
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._handling.restore()
 
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        if number == signal.SIGINT and self.status is not None:
+    def note(self) -> None:
+        """From here on signals are noted alone: somebody looks at `status` soon, or nothing may come between."""
+        self._noting = True
+
+    def heed(self) -> None:
+        """From here on a signal ends the run where it stands; one that was noted does so now.
+
+        Raises:
+            Stopped: there was one.
+        """
+        if self.status is not None:
+            raise Stopped(self.status)
+        self._noting = False
+
+    def _take(self, number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGINT and self._interrupted:
             raise KeyboardInterrupt
+        self._interrupted |= number == signal.SIGINT
         self.status = self.status or (PREEMPTED if number == signal.SIGTERM else CANCELLED)
+        if not self._noting:
+            self._noting = True
+            raise Stopped(self.status)
+
+
+class StopRequests:
+    """Notes TERM and INT in a process that watches over others, while entered.
+
+    Attributes:
+        received: the signals, in their order.
+    """
+
+    def __init__(self) -> None:
+        self.received: list[int] = []
+        self._handling = Handling()
+
+    def __enter__(self) -> StopRequests:
+        self._handling.install(self._take)
+        return self
+
+    def _take(self, number: int, frame: FrameType | None) -> None:
+        self.received.append(number)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._handling.restore()

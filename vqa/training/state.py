@@ -41,14 +41,14 @@ class Progress:
         """The next batch."""
         return Position(*divmod(self.batches, batches_an_epoch))
 
+    def take(self, state: dict[str, Any]) -> None:
+        """The inverse of `to_state`; what an older program did not write stays as it is."""
+        for item in fields(self):
+            setattr(self, item.name, state.get(item.name, getattr(self, item.name)))
+
     def to_state(self) -> dict[str, Any]:
         """Plain types."""
         return asdict(self)
-
-    @classmethod
-    def from_state(cls, state: dict[str, Any]) -> Progress:
-        """The inverse of `to_state`; a field that an older program did not write has its default."""
-        return cls(**{item.name: state[item.name] for item in fields(cls) if item.name in state})
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,6 @@ def make_engine(name: str, settings: Settings) -> Engine:
 
             return RayEngine(settings.ray)
         case _:
-            from vqa.jobs.engines.gpus import local_gpus
             from vqa.jobs.engines.local import LocalEngine
 
-            return LocalEngine(settings.local, local_gpus(settings.local))
+            return LocalEngine(settings.local)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +15,9 @@ import psutil
 
 from vqa.errors import EngineError
 from vqa.jobs.engines.base import ATTEMPT_VARIABLE, Capacity, Standing, Task
+from vqa.jobs.engines.gpus import local_capacity
 from vqa.jobs.home import LocalSettings
-from vqa.jobs.processes import environment_of, is_alive, processes_of, start_time, sweep
+from vqa.jobs.processes import is_alive, processes_of, start_time, sweep
 
 
 class Handle(NamedTuple):
@@ -42,14 +44,9 @@ class LocalEngine:
 
     Attributes:
         settings: what jobs may use together.
-        gpus: the GPUs of this machine.
     """
 
     settings: LocalSettings
-    gpus: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        self._children: list[subprocess.Popen[bytes]] = []
 
     def submit(self, task: Task) -> str:
         """Start the task in a session of its own, or find it where it was started before."""
@@ -57,7 +54,6 @@ class LocalEngine:
 
     def standings(self, handles: Sequence[str]) -> dict[str, Standing]:
         """Running while its first process lives; what that left behind is killed, and gone before it has ended."""
-        self._reap()
         return {handle: self._standing(Handle.parse(handle)) for handle in handles}
 
     def cancel(self, handle: str, *, force: bool) -> None:
@@ -74,12 +70,7 @@ class LocalEngine:
 
     def capacity(self) -> Capacity:
         """As the settings say, or all there is."""
-        machine, settings = Capacity.of_this_machine(self.gpus), self.settings
-        return Capacity(
-            machine.gpus if settings.gpus == "auto" else settings.gpus,
-            machine.cores if settings.cores == "auto" else settings.cores,
-            machine.memory_mb if settings.memory_mb == "auto" else settings.memory_mb,
-        )
+        return local_capacity(self.settings)
 
     def _start(self, task: Task) -> Handle:
         log = _log_file(task)
@@ -97,29 +88,34 @@ class LocalEngine:
                 )
         except OSError as error:
             raise EngineError(f"cannot be started ({error})", where=task.name) from error
-        self._children.append(child)
-        return Handle(task.job, task.attempt, child.pid, start_time(child.pid))
+        threading.Thread(target=child.wait, daemon=True).start()  # or it would stay a zombie
+        return Handle(task.job, task.attempt, child.pid, start_time(child.pid) or 0.0)
 
     def _find(self, task: Task) -> Handle | None:
         """The first process of this attempt, which leads its session."""
         for process in processes_of(task.job):
-            try:
-                leads = os.getsid(process.pid) == process.pid
-                attempt = environment_of(process).get(ATTEMPT_VARIABLE)
-            except (OSError, psutil.Error):
-                continue
-            if leads and attempt == str(task.attempt):
-                return Handle(task.job, task.attempt, process.pid, start_time(process.pid))
+            started = start_time(process.pid)
+            if started is not None and _leads(process, task):
+                return Handle(task.job, task.attempt, process.pid, started)
         return None
 
     def _standing(self, task: Handle) -> Standing:
         if is_alive(task.pid, task.started):
             return Standing.RUNNING
-        return Standing.RUNNING if sweep(task.job) else Standing.ENDED
+        try:
+            sweep(task.job)
+        except TimeoutError:
+            return Standing.RUNNING
+        return Standing.ENDED
 
-    def _reap(self) -> None:
-        """Let the kernel forget own children that have ended."""
-        self._children = [child for child in self._children if child.poll() is None]
+
+def _leads(process: psutil.Process, task: Task) -> bool:
+    """Whether this is the task's first process: its attempt's, at the head of a session."""
+    try:
+        attempt = process.environ().get(ATTEMPT_VARIABLE)
+        return attempt == str(task.attempt) and os.getsid(process.pid) == process.pid
+    except (OSError, psutil.Error):
+        return False
 
 
 def _log_file(task: Task) -> Path:

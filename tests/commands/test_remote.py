@@ -1,0 +1,203 @@
+"""The same commands against a real `vqa serve` in another process."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from vqa.config import Experiment
+from vqa.jobs.home import Home
+from vqa.jobs.queue import Queue
+from vqa.jobs.record import State
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@dataclass
+class Server:
+    """A `vqa serve` that can be killed and started again on the same port."""
+
+    home: Home
+    port: int
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "vqa.cli", "serve", "--port", str(self.port)]
+        environment = {**os.environ, "VQA_HOME": str(self.home.path)}
+        with (self.home.path / "server.log").open("ab") as log:
+            self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and self.process.poll() is None:
+            try:
+                httpx.get(f"{self.address}/health", timeout=2)
+                return
+            except httpx.TransportError:
+                time.sleep(0.05)
+        raise AssertionError((self.home.path / "server.log").read_text())
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        assert self.process is not None
+        self.process.send_signal(number)
+        return self.process.wait(60)
+
+
+@pytest.fixture
+def server(tmp_path: Path, scenes_store: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """A server with one store, and this process's commands pointed at it; their own home is empty."""
+    home = Home(tmp_path / "server").make()
+    (home.path / "settings.yaml").write_text(
+        f"poll_seconds: 0.05\nquotas: {{min_free_mb: 0}}\nstores: {{scenes: {scenes_store}}}\n"
+    )
+    made = Server(home, free_port())
+    made.start()
+    monkeypatch.setenv("VQA_HOME", str(tmp_path / "mine"))
+    monkeypatch.setenv("VQA_SERVER", made.address)
+    monkeypatch.setenv("VQA_TOKEN_FILE", str(home.path / "token"))
+    yield made
+    if made.process is not None and made.process.poll() is None:
+        made.stop()
+
+
+@pytest.fixture
+def named(tmp_path: Path, experiment: Callable[..., Experiment]) -> Path:
+    """The tiny experiment with a store's name."""
+    file = tmp_path / "named.yaml"
+    fields = json.loads(experiment().model_dump_json(exclude_unset=True))
+    fields["data"]["store"] = "scenes"
+    file.write_text(json.dumps(fields))
+    return file
+
+
+def test_from_submission_to_result_by_name(command, server: Server, named: Path) -> None:
+    waiting = command("submit", named, "--name", "first", "--key", "k", "--json")
+    assert waiting.code == 0, waiting
+    job = waiting.json["id"]
+    assert command("submit", named, "--name", "first", "--key", "k", "--json").json["id"] == job
+    other = command("submit", named, "seed=1", "trainer.max_epochs=100000").out.strip()
+    followed = command("logs", job, "--follow", "--metrics")
+    assert followed.code == 0
+    assert '"train/loss"' in followed.out
+    shown = command("show", job, "--json").json
+    assert shown["job"]["state"] == "succeeded", (shown, server.home.path)
+    assert shown["result"]["overall"] == shown["job"]["overall"]
+    assert "succeeded" in command("show", job[:6]).out
+    assert command("cancel", other).code == 0
+    until(lambda: command("show", other, "--json").json["job"]["state"] == "cancelled")
+    table = command("jobs")
+    assert "2 jobs: 1 succeeded, 1 cancelled" in table.out
+    assert command("resume", job).code == 2
+    assert "queued" in command("resume", other).out
+    assert command("cancel", other).code == 0
+    until(lambda: command("show", other, "--json").json["job"]["state"] == "cancelled")
+
+
+def until(true: Callable[[], bool], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_bad_input_reads_as_it_does_without_a_server(command, server: Server, named: Path) -> None:
+    for words, message in (
+        (["submit", named, "model.fusoin=concat"], "did you mean 'fusion'?"),
+        (["submit", named, "data.store=nowhere"], "nowhere"),
+        (["submit", named, "data.store=./scenes"], "data.store=NAME"),
+        (["show", "0123abcd"], "no job"),
+        (["cancel", "0123abcd"], "no job"),
+        (["logs", "0123abcd", "--follow"], "no job"),
+    ):
+        said = command(*words)
+        assert (said.code, said.out) == (2, "")
+        assert message in said.err
+        assert len(said.err.strip().split("\n")) == 1
+    assert not Queue(server.home.queue_file).find()
+
+
+def test_a_token_that_is_not_the_server_s(
+    command, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = tmp_path / "token"
+    token.write_text("wrong")
+    token.chmod(0o600)
+    monkeypatch.setenv("VQA_TOKEN_FILE", str(token))
+    said = command("jobs")
+    assert said.code == 2
+    assert "vqa token" in said.err
+
+
+def test_tokens_and_scopes(
+    command, server: Server, named: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`vqa token` works on the server's home; a reader may look and no more."""
+    mine = os.environ["VQA_HOME"]
+    monkeypatch.setenv("VQA_HOME", str(server.home.path))
+    added = command("token", "add", "eve", "--scope", "read")
+    assert added.code == 0, added
+    monkeypatch.setenv("VQA_HOME", mine)
+    token = tmp_path / "eve"
+    token.touch(mode=0o600)
+    token.write_text(added.out)
+    monkeypatch.setenv("VQA_TOKEN_FILE", str(token))
+    assert command("jobs").code == 0
+    said = command("submit", named)
+    assert said.code == 2
+    assert "scope" in said.err
+    monkeypatch.setenv("VQA_HOME", str(server.home.path))
+    assert "eve" in command("token", "list").out
+    assert added.out.strip() not in command("token", "list").out
+    assert command("token", "revoke", "eve").code == 0
+    assert command("jobs").code == 2
+
+
+def test_a_server_that_dies_is_waited_for(command, server: Server, named: Path) -> None:
+    """Killed between two looks and started again: the follower notices nothing, the job neither."""
+    import threading
+
+    job = command("submit", named, "trainer.max_epochs=30").out.strip()
+    until(lambda: command("show", job, "--json").json["job"]["state"] == "running")
+
+    def bounce() -> None:
+        server.stop(signal.SIGKILL)
+        server.start()
+
+    thread = threading.Thread(target=bounce)
+    thread.start()
+    followed = command("logs", job, "--follow", "--metrics")
+    thread.join()
+    assert followed.code == 0, followed
+    steps = [json.loads(line)["step"] for line in followed.out.split("\n")[:-1]]
+    assert steps == sorted(steps)
+    detail = command("show", job, "--json").json
+    assert detail["job"]["state"] == "succeeded"
+    assert detail["job"]["attempt"] == 1
+
+
+def test_term_ends_the_server_and_leaves_the_queue(command, server: Server, named: Path) -> None:
+    job = command("submit", named, "trainer.max_epochs=100000").out.strip()
+    until(lambda: command("show", job, "--json").json["job"]["state"] == "running")
+    server.stop()
+    queue = Queue(server.home.queue_file)
+    assert queue.get(job).state is State.RUNNING
+    server.start()
+    assert command("cancel", job).code == 0
+    until(lambda: queue.get(job).state is State.CANCELLED)

@@ -1,0 +1,76 @@
+"""What is special of detached processes on this machine."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.jobs.engines.tasks import living, script, standing, until, wait_for
+from vqa.jobs.engines.base import Standing, Task
+from vqa.jobs.engines.local import Handle, LocalEngine
+from vqa.jobs.home import LocalSettings
+from vqa.jobs.record import Resources
+
+
+def test_what_a_task_leaves_behind_is_gone_before_it_has_ended(tmp_path: Path) -> None:
+    engine = LocalEngine(LocalSettings())
+    daemon = "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'], start_new_session=True)"
+    task = script(tmp_path, "leaver", f"import subprocess\n{daemon}\nopen('left', 'w')")
+    handle = engine.submit(task)
+    wait_for(engine, handle, Standing.ENDED)
+    assert (task.run_dir / "left").exists()
+    assert living("leaver") == []
+
+
+def test_a_number_that_is_used_again_is_not_taken_for_the_task() -> None:
+    engine = LocalEngine(LocalSettings())
+    stranger = Handle("gone", 1, os.getpid(), 12345.0)
+    assert standing(engine, str(stranger)) is Standing.ENDED
+    engine.cancel(str(stranger), force=False)  # TERM would end this test
+    engine.cancel(str(stranger), force=True)
+
+
+def test_a_task_outlives_the_program_that_started_it(tmp_path: Path) -> None:
+    code = f"""
+from pathlib import Path
+from tests.jobs.engines.tasks import script
+from vqa.jobs.engines.local import LocalEngine
+from vqa.jobs.home import LocalSettings
+text = "open('ready', 'w')\\nwhile not os.path.exists('stop'): time.sleep(0.05)"
+print(LocalEngine(LocalSettings()).submit(script(Path({str(tmp_path)!r}), "orphan", text)), flush=True)
+import os; os.kill(os.getpid(), 9)
+"""
+    started = subprocess.run(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=False
+    )
+    handle = started.stdout.strip()
+    engine = LocalEngine(LocalSettings())
+    assert standing(engine, handle) is Standing.RUNNING
+    run_dir = script(tmp_path, "orphan", "").run_dir
+    until((run_dir / "ready").exists)
+    (run_dir / "stop").touch()
+    wait_for(engine, handle, Standing.ENDED)
+
+
+def test_a_handle_is_read_as_it_was_written() -> None:
+    handle = Handle("job", 3, 12, 1234567.25)
+    assert Handle.parse(str(handle)) == handle
+
+
+def test_a_task_sees_the_gpus_that_it_was_given(tmp_path: Path) -> None:
+    gpu = Resources(accelerator="gpu", devices=2, cores=8)
+    task = Task("j", 1, tmp_path, gpu, ("1", "3"))
+    assert task.environment()["CUDA_VISIBLE_DEVICES"] == "1,3"
+    assert task.environment()["OMP_NUM_THREADS"] == "4"
+    assert Task("j", 1, tmp_path, Resources()).environment()["CUDA_VISIBLE_DEVICES"] == ""
+
+
+def test_settings_narrow_what_the_machine_has() -> None:
+    settings = LocalSettings(gpus=("1",), cores=1, memory_mb=100)
+    capacity = LocalEngine(settings).capacity()
+    assert (capacity.gpus, capacity.cores, capacity.memory_mb) == (("1",), 1, 100)
+    everything = LocalEngine(LocalSettings()).capacity()
+    assert everything.cores >= 1
+    assert everything.memory_mb > 100

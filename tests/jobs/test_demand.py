@@ -1,0 +1,114 @@
+"""A dispatcher is started where there is work, and only where none runs."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from vqa.jobs.demand import ensure_dispatcher
+from vqa.jobs.home import Home
+from vqa.jobs.queue import Queue
+
+
+def dispatchers(home: Home) -> list[psutil.Process]:
+    """Living dispatchers of this home."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            mine = process.environ().get("VQA_HOME") == str(home.path)
+            if mine and "vqa.jobs.dispatcher" in process.cmdline():
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+def gone(home: Home, seconds: float = 60.0) -> bool:
+    deadline = time.monotonic() + seconds
+    while dispatchers(home) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return not dispatchers(home)
+
+
+def reap() -> None:
+    """Children that ended: this process lives on, unlike a command."""
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        return
+
+
+def test_one_is_started_in_a_session_of_its_own_and_ends_with_the_work(home: Home) -> None:
+    Queue(home.queue_file).close()
+    assert ensure_dispatcher(home)
+    started = dispatchers(home)
+    assert len(started) <= 1  # it may have found nothing to do already
+    for process in started:
+        assert os.getsid(process.pid) == process.pid != os.getsid(0)
+    assert gone(home)
+    reap()
+    assert home.dispatcher_log.stat().st_mode & 0o077 == 0
+    assert "Traceback" not in home.dispatcher_log.read_text()
+
+
+def test_none_is_started_while_the_lock_is_held(home: Home) -> None:
+    with home.dispatcher_lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert not ensure_dispatcher(home)
+        assert not dispatchers(home)
+        assert not home.dispatcher_log.exists()
+
+
+def test_looking_leaves_the_lock_free(home: Home) -> None:
+    ensure_dispatcher(home)
+    assert gone(home)
+    reap()
+    with home.dispatcher_lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_a_file_where_somebody_submits_is_no_module(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trap = tmp_path / "elsewhere"
+    trap.mkdir()
+    (trap / "logging.py").write_text("import pathlib; pathlib.Path('sprung').touch()\n")
+    monkeypatch.chdir(trap)
+    ensure_dispatcher(home)
+    assert gone(home)
+    reap()
+    assert not (trap / "sprung").exists()
+
+
+def test_the_dispatcher_obeys_signals_that_its_starter_ignored(home: Home, tmp_path: Path) -> None:
+    """A shell starts background commands with INT ignored, and children inherit that."""
+    report = tmp_path / "ignored"
+    code = (
+        "import signal, vqa.jobs.demand as demand; from pathlib import Path;"
+        "from vqa.jobs.home import Home;"
+        "signal.signal(signal.SIGINT, signal.SIG_IGN);"
+        f"demand.sys.executable = {str(tmp_path / 'spy')!r};"
+        "demand.ensure_dispatcher(Home.here())"
+    )
+    spy = tmp_path / "spy"
+    spy.write_text(
+        f"#!/bin/sh\ngrep SigIgn /proc/$$/status > {report}.new; mv {report}.new {report}\n"
+    )
+    spy.chmod(0o755)
+    environment = {**os.environ, "VQA_HOME": str(home.path)}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+    deadline = time.monotonic() + 20
+    while not report.exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    ignored = int(report.read_text().split()[1], 16)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        assert not ignored >> (number - 1) & 1

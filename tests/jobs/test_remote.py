@@ -1,0 +1,246 @@
+"""`RemoteService`: what goes over the wire, what comes back, and what happens when it does not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from vqa.errors import EngineError, JobError, VQAError
+from vqa.jobs.queue import Filter
+from vqa.jobs.record import Resources, State
+from vqa.jobs.remote import RemoteService, check_address, read_token
+from vqa.jobs.views import Chunk, JobPage, JobView, SubmitRequest
+
+ADDRESS = "http://127.0.0.1:8000"
+EXPERIMENT = {"data": {"store": "scenes"}}
+Answer = Callable[[httpx.Request], httpx.Response]
+
+
+def view(**changes: Any) -> JobView:
+    fields: dict[str, Any] = {
+        "id": "0123abcd",
+        "seq": 1,
+        "name": "multiply",
+        "user": "ann",
+        "group": None,
+        "engine": "local",
+        "priority": 0,
+        "state": "queued",
+        "reason": "",
+        "attempt": 0,
+        "restarts": 0,
+        "max_restarts": 3,
+        "cancel_requested": False,
+        "resources": Resources(),
+        "submitted": 1.0,
+        "started": None,
+        "ended": None,
+        "progress": None,
+    }
+    return JobView(**{**fields, **changes})
+
+
+def good(body: Any) -> httpx.Response:
+    return httpx.Response(200, json=json.loads(body.model_dump_json()))
+
+
+class Server:
+    """Answers from a list, or raises what stands there; remembers what it was asked."""
+
+    def __init__(self, *answers: httpx.Response | Exception) -> None:
+        self.answers, self.requests = list(answers), []
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+@pytest.fixture
+def remote() -> Any:
+    made = []
+
+    def make(*answers: httpx.Response | Exception, delays: tuple[float, ...] = (0, 0)) -> Any:
+        server = Server(*answers)
+        transport = httpx.MockTransport(server)
+        service = RemoteService(ADDRESS, "secret", delays=delays, transport=transport)
+        made.append(service)
+        return service, server
+
+    yield make
+    for service in made:
+        service.close()
+
+
+def test_a_submission_always_carries_a_key_and_the_token_stands_in_a_header(remote: Any) -> None:
+    service, server = remote(good(view()), good(view()))
+    service.submit(SubmitRequest(experiment=EXPERIMENT))
+    service.submit(SubmitRequest(experiment=EXPERIMENT))
+    keys = {json.loads(request.content)["key"] for request in server.requests}
+    assert len(keys) == 2
+    assert all(len(key) > 20 for key in keys)
+    assert server.requests[0].headers["authorization"] == "Bearer secret"
+    assert "secret" not in str(server.requests[0].url)
+
+
+def test_a_lost_answer_is_asked_for_again_under_the_same_key(remote: Any) -> None:
+    service, server = remote(httpx.ReadTimeout("slow"), httpx.Response(503), good(view()))
+    assert service.submit(SubmitRequest(experiment=EXPERIMENT, key="mine")).id == "0123abcd"
+    assert {json.loads(request.content)["key"] for request in server.requests} == {"mine"}
+    assert len(server.requests) == 3
+
+
+def test_resuming_is_not_repeated_where_it_may_have_happened(remote: Any) -> None:
+    service, server = remote(httpx.ReadTimeout("slow"), good(view()))
+    with pytest.raises(EngineError, match="cannot be reached"):
+        service.resume("0123abcd")
+    assert len(server.requests) == 1
+
+
+def test_resuming_is_repeated_where_the_server_was_never_reached(remote: Any) -> None:
+    service, server = remote(httpx.ConnectError("refused"), good(view()))
+    assert service.resume("0123abcd").id == "0123abcd"
+    assert len(server.requests) == 2
+
+
+def test_a_server_that_stays_away_is_named(remote: Any) -> None:
+    service, server = remote(*[httpx.ConnectError("Connection refused")] * 3)
+    with pytest.raises(
+        EngineError, match=r"VQA_SERVER=http://127\.0\.0\.1:8000.*refused.*vqa serve"
+    ):
+        service.jobs(Filter())
+    assert len(server.requests) == 3
+
+
+def test_a_problem_becomes_the_error_that_the_server_had(remote: Any) -> None:
+    problem = {"title": "Conflict", "detail": "is running", "where": "0123abcd", "fix": "wait"}
+    service, _ = remote(
+        httpx.Response(409, json={**problem, "status": 409, "kind": "conflict"}),
+    )
+    with pytest.raises(JobError) as caught:
+        service.resume("0123abcd")
+    assert (caught.value.kind, caught.value.what) == ("conflict", "is running")
+    assert (caught.value.where, caught.value.fix) == ("0123abcd", "wait")
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_token_that_is_refused_says_what_to_do(remote: Any, status: int) -> None:
+    service, _ = remote(httpx.Response(status, json={"title": "no such token"}))
+    with pytest.raises(JobError, match="VQA_TOKEN_FILE") as caught:
+        service.groups()
+    assert caught.value.kind == "forbidden"
+
+
+def test_a_redirect_is_not_followed(remote: Any) -> None:
+    service, server = remote(httpx.Response(307, headers={"location": "http://evil.example/"}))
+    with pytest.raises(EngineError, match=r"evil\.example"):
+        service.jobs(Filter())
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        httpx.Response(200, text="<html>log in</html>"),
+        httpx.Response(200, json={"jobs": "many"}),
+        httpx.Response(200, json=[]),
+    ],
+)
+def test_another_kind_of_server_is_told_apart(remote: Any, answer: httpx.Response) -> None:
+    service, _ = remote(answer)
+    with pytest.raises(EngineError, match="answers in another language"):
+        service.jobs(Filter())
+
+
+@pytest.mark.parametrize("body", [b"", b"<h1>oops</h1>", b"[1]"])
+def test_a_server_that_fails_is_said_so(remote: Any, body: bytes) -> None:
+    service, _ = remote(httpx.Response(500, content=body))
+    with pytest.raises(EngineError, match="500"):
+        service.jobs(Filter())
+
+
+def test_filters_go_into_the_query(remote: Any) -> None:
+    page = JobPage(jobs=[view()], next=1, counts={State.QUEUED: 1})
+    service, server = remote(good(page))
+    wanted = Filter(states=(State.QUEUED, State.LOST), group="g", user="ann", before=9, prefix="01")
+    assert service.jobs(wanted, 5) == page
+    query = server.requests[0].url.params
+    assert query.get_list("state") == ["queued", "lost"]
+    assert {key: query[key] for key in ("group", "user", "before", "prefix", "limit")} == {
+        "group": "g",
+        "user": "ann",
+        "before": "9",
+        "prefix": "01",
+        "limit": "5",
+    }
+
+
+def test_a_log_is_read_from_an_offset(remote: Any) -> None:
+    service, server = remote(good(Chunk(text="x\n", offset=12)))
+    assert service.log("0123abcd", "metrics", 10).offset == 12
+    assert server.requests[0].url.params["offset"] == "10"
+
+
+@pytest.mark.parametrize("job", ["../etc", "a/b", "", "a?b", "a%2fb"])
+def test_no_job_is_an_address(remote: Any, job: str) -> None:
+    service, server = remote()
+    with pytest.raises(JobError) as caught:
+        service.cancel(job)
+    assert caught.value.kind == "not-found"
+    assert not server.requests
+
+
+def test_a_path_is_refused_before_anything_is_sent(remote: Any, tmp_path: Path) -> None:
+    service, server = remote()
+    for store in (str(tmp_path), "stores/scenes", "./scenes", "~/scenes"):
+        with pytest.raises(JobError, match=r"data\.store.*data\.store=NAME"):
+            service.submit(SubmitRequest(experiment={"data": {"store": store}}))
+    assert not server.requests
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "127.0.0.1:8000",
+        "ftp://host",
+        "http://",
+        "http://ann:pw@127.0.0.1",
+        "http://127.0.0.1/?token=x",
+        "http://[",
+    ],
+)
+def test_what_is_no_address_is_refused(address: str) -> None:
+    with pytest.raises(VQAError, match="VQA_SERVER"):
+        check_address(address)
+
+
+def test_a_token_does_not_cross_a_network_in_the_clear(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("VQA_ALLOW_HTTP", raising=False)
+    with pytest.raises(JobError, match=r"in the clear.*ssh -L"):
+        check_address("http://gpu-box:8000")
+    check_address("https://gpu-box")
+    monkeypatch.setenv("VQA_ALLOW_HTTP", "1")
+    check_address("http://gpu-box:8000")
+
+
+def test_a_token_file(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    with pytest.raises(JobError, match="vqa token add"):
+        read_token(file)
+    file.write_text("abc\n")
+    file.chmod(0o640)
+    with pytest.raises(JobError, match="chmod 600"):
+        read_token(file)
+    file.chmod(0o600)
+    assert read_token(file) == "abc"
+    for bad in ("", "two words", "line\nline", "é"):
+        file.write_text(bad)
+        with pytest.raises(JobError):
+            read_token(file)

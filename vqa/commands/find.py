@@ -1,0 +1,58 @@
+"""Jobs and runs as people name them: by the beginning of an id."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from vqa.jobs.service import Service
+
+FULL = r"[0-9a-f]{8}"
+SHOWN = 5
+ENOUGH = 4
+"""Digits of an id that may stand for a run directory: fewer are too easily a mistyped path."""
+
+
+def find_job(service: Service, word: str) -> str:
+    """The id that `word` is, or begins.
+
+    Raises:
+        JobError: no job's id begins so, or several do.
+    """
+    from vqa.commands.terminal import plain
+    from vqa.errors import JobError
+    from vqa.jobs.queue import Filter
+
+    if re.fullmatch(FULL, word):
+        return word
+    found = []
+    if re.fullmatch(r"[0-9a-f]{1,7}", word):
+        found = service.jobs(Filter(prefix=word), limit=SHOWN + 1).jobs
+    if not found:
+        shown = plain(word, 60)
+        raise JobError(f"no job {shown!r}", fix="see `vqa jobs`", kind="not-found")
+    if len(found) > 1:
+        some = ", ".join(job.id for job in found[:SHOWN]) + (", …" if len(found) > SHOWN else "")
+        raise JobError(f"{word!r} begins several jobs: {some}", fix="write more of the id")
+    return found[0].id
+
+
+def run_path(word: str) -> Path:
+    """A run directory: a path, or a job's id (or its beginning) where there is no such path.
+
+    Raises:
+        JobError: several jobs' ids begin so.
+    """
+    path = Path(word)
+    if path.exists() or not re.fullmatch(rf"[0-9a-f]{{{ENOUGH},8}}", word):
+        return path
+    from vqa.errors import JobError
+    from vqa.jobs.home import Home
+
+    found = sorted(Home.here().runs.glob(f"{word}*"))
+    if len(found) > 1:
+        some = ", ".join(run.name for run in found[:SHOWN])
+        raise JobError(f"{word!r} begins several jobs: {some}", fix="write more of the id")
+    return found[0] if found else path

@@ -1,0 +1,44 @@
+"""What must not leave this machine in an experiment that another one runs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from vqa.errors import JobError
+from vqa.jobs.library import STORE, TEXT_ENCODER, VECTORS, WEIGHTS
+from vqa.jobs.record import NAME_PATTERN
+
+
+def refuse_paths(experiment: Mapping[str, Any], server: str) -> None:
+    """Say here and now that a path leads nowhere on a server.
+
+    Raises:
+        JobError: a value is a path; a server takes names.
+    """
+    for keys in (STORE, WEIGHTS, *VECTORS, TEXT_ENCODER):
+        value = _value(experiment, keys)
+        if isinstance(value, str) and _is_path(value, keys):
+            key, kind = ".".join(keys), "stores" if keys == STORE else "files"
+            raise JobError(
+                f"{value!r} is a path on this machine, and {server} runs the job",
+                where=key,
+                fix=f"give the name of one of the server's {kind}, as {key}=NAME",
+            )
+
+
+def _is_path(value: str, keys: tuple[str, ...]) -> bool:
+    """`owner/name` may be a text encoder on the hub: the server has its say."""
+    if re.fullmatch(NAME_PATTERN, value):
+        return False
+    return keys != TEXT_ENCODER or Path(value).expanduser().exists()
+
+
+def _value(experiment: Mapping[str, Any], keys: tuple[str, ...]) -> Any:
+    """What stands under a key path; None where a section is missing or written as a word."""
+    node: Any = experiment
+    for key in keys:
+        node = node.get(key) if isinstance(node, Mapping) else None
+    return node
