@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from vqa.errors import RunError, VQAError
+from vqa.errors import JobError, RunError, VQAError
 from vqa.jobs.home import Home
 from vqa.jobs.logs import log_files, read_log
 from vqa.jobs.outcome import mark_cancelled
@@ -158,6 +158,17 @@ class LocalService:
         """Stores that a submission may name; one that cannot be read is left out."""
         views = (_store_view(name, path) for name, path in self.checker.library.stores().items())
         return [view for view in views if view is not None]
+
+    def result(self, job: str) -> dict[str, Any]:
+        """What `result.json` says of how a job ended.
+
+        Raises:
+            JobError: no such job, or it says nothing yet.
+        """
+        result = self._result(self.queue.get(job))
+        if result is None:
+            raise JobError("has no result yet", where=job, kind="not-found")
+        return result
 
     def predictions(self, job: str) -> dict[str, Path]:
         """The prediction files of a job by split.

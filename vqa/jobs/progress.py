@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from vqa.jobs.views import Progress
 
 TAIL_BYTES = 65_536
@@ -24,17 +26,19 @@ def read_progress(run_dir: Path) -> Progress:
     records = list(_records(_tail(journal)))
     last = records[-1] if records else {}
     began = last_start(run_dir)
-    steps, step = began.get("steps"), last.get("step", began.get("step", 0))
-    return Progress(
-        step=step,
-        steps=steps,
-        epoch=last.get("epoch"),
-        loss=_newest(records, "train/loss"),
-        best=_best(journal),
-        questions_per_second=_newest(records, "train/questions_per_second"),
-        seconds_left=_seconds_left(began, last),
-        heartbeat_age=_heartbeat_age(run_dir),
-    )
+    try:
+        return Progress(
+            step=last.get("step", began.get("step", 0)),
+            steps=began.get("steps"),
+            epoch=last.get("epoch"),
+            loss=_newest(records, "train/loss"),
+            best=_best(journal),
+            questions_per_second=_newest(records, "train/questions_per_second"),
+            seconds_left=_seconds_left(began, last),
+            heartbeat_age=_heartbeat_age(run_dir),
+        )
+    except ValidationError:  # something else wrote there
+        return Progress()
 
 
 def read_overall(run_dir: Path) -> float | None:
@@ -71,7 +75,7 @@ def _records(text: bytes) -> Iterator[Record]:
     """The complete records among lines; the first and the last may be cut."""
     for line in text.split(b"\n"):
         try:
-            record = json.loads(line)
+            record = json.loads(line, parse_constant=lambda _: None)  # NaN: no figure
         except ValueError:
             continue
         if isinstance(record, dict):

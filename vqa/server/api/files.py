@@ -1,0 +1,112 @@
+"""What a run writes while it runs: logs and journal, whole or as they grow; and its predictions."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Annotated
+
+import anyio
+from fastapi import APIRouter, Depends, Header, Query, Request
+from fastapi.responses import FileResponse
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+from starlette.concurrency import run_in_threadpool
+
+from vqa.errors import JobError, VQAError
+from vqa.jobs.local_service import LocalService
+from vqa.jobs.views import Chunk
+from vqa.server.api.asking import FileName, JobId, Reader, SplitName
+
+POLL_SECONDS = 0.5
+LONGEST_SECONDS = 3600.0
+"""A stream ends then; whoever reads it comes back with its last offset."""
+FARTHEST = 1 << 53
+Offset = Annotated[int, Query(ge=-FARTHEST, le=FARTHEST)]
+LastEventId = Annotated[int | None, Header(ge=0, le=FARTHEST)]
+
+router = APIRouter(tags=["files"])
+
+
+@router.get("/jobs/{job}/logs/{name}")
+def log(job: JobId, name: FileName, caller: Reader, offset: Offset = 0) -> Chunk:
+    """What a log holds from an offset on; a negative one counts from its end."""
+    return caller.service.log(job, name, offset)
+
+
+def first_chunk(
+    job: JobId,
+    name: FileName,
+    caller: Reader,
+    offset: Offset = 0,
+    last_event_id: LastEventId = None,
+) -> Chunk:
+    """The beginning of a stream: asked for before it starts, so that a job that is not there is a plain 404."""
+    return caller.service.log(job, name, offset if last_event_id is None else last_event_id)
+
+
+@router.get("/jobs/{job}/logs/{name}/stream", response_class=EventSourceResponse)
+async def stream(
+    request: Request,
+    job: JobId,
+    name: FileName,
+    caller: Reader,
+    first: Annotated[Chunk, Depends(first_chunk)],
+) -> AsyncIterator[ServerSentEvent]:
+    """A log as it grows.
+
+    Events `chunk` carry a Chunk, and as id the offset at which to go on; `end` comes once the job has ended.
+    """
+    async for event in follow(caller.service, job, name, first, request.app.state.stopping):
+        yield event
+
+
+async def follow(
+    service: LocalService, job: str, name: str, chunk: Chunk, stopping: threading.Event
+) -> AsyncIterator[ServerSentEvent]:
+    """The events of a stream that begins with `chunk`. Between two looks no thread waits."""
+    until = time.monotonic() + LONGEST_SECONDS
+    while True:
+        if chunk.text or chunk.rewound:
+            yield ServerSentEvent(data=chunk, event="chunk", id=str(chunk.offset))
+        if chunk.ended:
+            yield ServerSentEvent(data=chunk, event="end", id=str(chunk.offset))
+            return
+        if stopping.is_set() or time.monotonic() > until:
+            return
+        if not chunk.text:
+            await anyio.sleep(POLL_SECONDS)
+        try:
+            chunk = await run_in_threadpool(service.log, job, name, chunk.offset)
+        except VQAError:  # the job was removed meanwhile
+            chunk = Chunk(text="", offset=chunk.offset, ended=True)
+
+
+@router.get("/jobs/{job}/predictions")
+def splits(job: JobId, caller: Reader) -> list[str]:
+    """The splits for which a run has predictions."""
+    return list(caller.service.predictions(job))
+
+
+def predictions_file(job: JobId, split: SplitName, caller: Reader) -> Path:
+    """The file, found in the directory's listing: the name is never made part of a path."""
+    files = caller.service.predictions(job)
+    if split not in files:
+        raise JobError(
+            f"has no predictions for split {split!r}",
+            where=job,
+            fix=f"there are {', '.join(files) or 'none'}",
+            kind="not-found",
+        )
+    return files[split]
+
+
+@router.get(
+    "/jobs/{job}/predictions/{split}",
+    response_class=FileResponse,
+    responses={200: {"content": {"application/x-ndjson": {"schema": {"type": "string"}}}}},
+)
+def predictions(file: Annotated[Path, Depends(predictions_file)]) -> FileResponse:
+    """One JSON object a question; `Range` gives a part."""
+    return FileResponse(file, media_type="application/x-ndjson", filename=file.name)

@@ -1,0 +1,237 @@
+"""What every request passes before the application sees it: host, origin, token, size, form.
+
+Pure ASGI, so that nothing behind it can forget to ask, and streams pass through untouched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from urllib.parse import parse_qsl, urlsplit
+
+import anyio
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import cookie_parser
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from vqa.server.problems import problem
+from vqa.server.strict_json import check_json
+from vqa.server.tokens import Tokens
+
+COOKIE = "vqa_token"
+SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+OPEN = frozenset({"/api/v1/health", "/api/v1/login"})
+"""Paths that need no token."""
+NAMES_OF_TOKENS = frozenset({"token", "access_token", "api_key", "authorization", COOKIE})
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+BODY_BYTES, BODY_SECONDS = 4 << 20, 30.0
+INLINE_BYTES = 1 << 16
+"""A larger body is checked in a thread of its own, so that it holds up nobody."""
+
+
+@dataclass(frozen=True)
+class Hosts:
+    """The names under which the server is called, as a browser writes them into `Host`.
+
+    A name of somebody else's that points here (DNS rebinding) is none of them.
+
+    Attributes:
+        port: of the server; the loopback names go with it alone.
+        allowed: further names, with a port or for any.
+    """
+
+    port: int
+    allowed: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, port: int, allowed: Iterable[str] = ()) -> Hosts:
+        """Names as people write them."""
+        return cls(port, frozenset(name.lower() for name in allowed))
+
+    def admits(self, host: str) -> bool:
+        """Whether a `Host` header means this server."""
+        host = host.lower()
+        name, port = _split(host)
+        loopback = name in ("127.0.0.1", "localhost", "[::1]")
+        return host in self.allowed or name in self.allowed or (loopback and port == self.port)
+
+
+class Guard:
+    """The outermost layer.
+
+    Args:
+        app: what is guarded.
+        hosts: see `Hosts`.
+        tokens: who may come in.
+        body_bytes, body_seconds: how large a request may be, and how long it may take to arrive.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        hosts: Hosts,
+        tokens: Tokens,
+        *,
+        body_bytes: int = BODY_BYTES,
+        body_seconds: float = BODY_SECONDS,
+    ) -> None:
+        self.app, self._hosts, self._tokens = app, hosts, tokens
+        self._body_bytes, self._body_seconds = body_bytes, body_seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a bad request, hand on a good one."""
+        if scope["type"] == "lifespan":
+            return await self.app(scope, receive, send)
+        if scope["type"] != "http":
+            return await send({"type": "websocket.close", "code": 1008})
+        send = _with_headers(send)
+        refusal = self._refusal(scope)
+        if refusal is None:
+            body = await self._body(Headers(scope=scope), receive)
+            if not isinstance(body, Response):
+                return await self.app(scope, _replay(body, receive), send)
+            refusal = body
+        return await refusal(scope, receive, send)
+
+    def _refusal(self, scope: Scope) -> Response | None:
+        """What is wrong with a request's head; None where nothing is. Notes who asks in `state`."""
+        headers = Headers(scope=scope)
+        hosts = headers.getlist("host")
+        if len(hosts) != 1 or not self._hosts.admits(hosts[0]):
+            return problem(
+                421,
+                "this server has another name",
+                kind="forbidden",
+                fix="call it as 127.0.0.1 or localhost, or start it with --allow-host NAME",
+            )
+        cookie = cookie_parser(headers.get("cookie", "")).get(COOKIE)
+        if (cookie or scope["method"] not in SAFE) and _is_foreign(headers, hosts[0]):
+            return problem(403, "another site's page may not ask for this", kind="forbidden")
+        if any(name.lower() in NAMES_OF_TOKENS for name, _ in _query(scope)):
+            return problem(
+                400,
+                "a token never stands in an address, where logs and histories keep it",
+                fix="send it as `Authorization: Bearer TOKEN`, and replace this one",
+            )
+        return self._identify(scope, headers, cookie)
+
+    def _identify(self, scope: Scope, headers: Headers, cookie: str | None) -> Response | None:
+        """Note whose token came along; refuse who has none and needs one."""
+        if scope["path"] in OPEN:
+            return None
+        text = _bearer(headers) or ("" if "authorization" in headers else cookie or "")
+        token = self._tokens.find(text)
+        if token is None:
+            return problem(
+                401,
+                "no valid token",
+                fix="send `Authorization: Bearer TOKEN`; `vqa serve` says where the owner's is",
+                headers={"WWW-Authenticate": "Bearer"},
+            )
+        scope.setdefault("state", {})["token"] = token
+        return None
+
+    async def _body(self, headers: Headers, receive: Receive) -> bytes | Response:
+        """The whole body, or what is wrong with it."""
+        too_large = problem(
+            413, f"a body may have up to {self._body_bytes} bytes", kind="too-large"
+        )
+        length = headers.get("content-length", "0")
+        if length.isdigit() and int(length) > self._body_bytes:
+            return too_large
+        try:
+            with anyio.fail_after(self._body_seconds):
+                body = await _read(receive, self._body_bytes)
+        except TimeoutError:
+            return problem(408, "the body did not come in time", kind="timeout")
+        if body is None:
+            return too_large
+        return await _form_fault(headers, body) or body
+
+
+async def _form_fault(headers: Headers, body: bytes) -> Response | None:
+    """Refuse a body that is not strict JSON."""
+    if not body:
+        return None
+    if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        return problem(415, "a body is JSON", fix="send `Content-Type: application/json`")
+    try:
+        if len(body) < INLINE_BYTES:
+            check_json(body)
+        else:
+            await anyio.to_thread.run_sync(check_json, body)
+    except (ValueError, RecursionError) as error:
+        return problem(400, f"no plain JSON: {error}"[:300])
+    return None
+
+
+async def _read(receive: Receive, limit: int) -> bytes | None:
+    """The whole body; None where it is larger than the limit."""
+    parts, size, more = [], 0, True
+    while more:
+        message = await receive()
+        part = message.get("body", b"")
+        size += len(part)
+        if size > limit:
+            return None
+        parts.append(part)
+        more = message.get("more_body", False)
+    return b"".join(parts)
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """A channel that gives the body at once, then what else comes."""
+    waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replayed() -> Message:
+        return waiting.pop() if waiting else await receive()
+
+    return replayed
+
+
+def _with_headers(send: Send) -> Send:
+    """Every answer says that a browser is to trust it with nothing."""
+
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            for name, value in HEADERS.items():
+                headers.setdefault(name, value)
+        await send(message)
+
+    return sending
+
+
+def _is_foreign(headers: Headers, host: str) -> bool:
+    """Whether a browser says that another site's page sent a request."""
+    if headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
+        return True
+    origins = headers.getlist("origin")
+    return any(urlsplit(origin).netloc.lower() != host.lower() for origin in origins)
+
+
+def _bearer(headers: Headers) -> str:
+    values = headers.getlist("authorization")
+    scheme, _, text = values[0].partition(" ") if len(values) == 1 else ("", "", "")
+    return text.strip() if scheme.lower() == "bearer" else ""
+
+
+def _query(scope: Scope) -> list[tuple[str, str]]:
+    return parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+
+
+def _split(host: str) -> tuple[str, int]:
+    """Name and port; the port of plain HTTP where it has none, −1 where it is no number."""
+    name, colon, port = host.rpartition(":")
+    if not colon or host.endswith("]"):
+        return host, 80
+    return name, int(port) if port.isascii() and port.isdigit() and len(port) < 6 else -1

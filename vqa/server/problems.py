@@ -1,0 +1,156 @@
+"""Errors as `application/problem+json` (RFC 9457), and nothing that only the server's owner should see."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import sqlite3
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+
+from vqa.errors import EngineError, InputError, JobError, VQAError
+
+log = logging.getLogger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+STATUS = {
+    "invalid": 422,
+    "not-found": 404,
+    "conflict": 409,
+    "forbidden": 403,
+    "quota": 429,
+    "disk-full": 507,
+}
+FAULTS_SHOWN = 20
+
+
+class Problem(BaseModel):
+    """What went wrong, for programs and for people.
+
+    Attributes:
+        title: the status in words.
+        detail: what is wrong.
+        kind: as `JobError.kind`, or `malformed`, `unauthorized`, `too-large`, `timeout`, `busy`, `internal`.
+        where, fix: the key or field, and what to do.
+    """
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    kind: str
+    where: str = ""
+    fix: str = ""
+
+
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    span: {
+        "description": what,
+        "content": {MEDIA_TYPE: {"schema": Problem.model_json_schema()}},
+    }
+    for span, what in (("4XX", "The request cannot be met."), ("5XX", "The server failed."))
+}
+"""Every route's errors, for the interface's description."""
+
+TITLES = {
+    400: "Bad request",
+    401: "Unauthorized",
+    403: "Forbidden",
+    404: "Not found",
+    405: "Method not allowed",
+    408: "Request timeout",
+    409: "Conflict",
+    413: "Content too large",
+    415: "Unsupported media type",
+    421: "Misdirected request",
+    422: "Unprocessable content",
+    429: "Too many requests",
+    500: "Internal server error",
+    503: "Service unavailable",
+    507: "Insufficient storage",
+}
+KINDS = {401: "unauthorized", 404: "not-found", 405: "method", 422: "invalid", 500: "internal"}
+
+
+def problem(
+    status: int,
+    detail: str,
+    *,
+    kind: str = "",
+    where: str = "",
+    fix: str = "",
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """An answer that describes an error."""
+    title = TITLES.get(status, "Error")
+    content = Problem(
+        title=title,
+        status=status,
+        detail=_writable(detail) or title,
+        kind=kind or KINDS.get(status, "malformed"),
+        where=_writable(where),
+        fix=_writable(fix),
+    )
+    return JSONResponse(content.model_dump(), status, headers, media_type=MEDIA_TYPE)
+
+
+def describe(error: Exception) -> Response:
+    """The answer to an error that a request ran into."""
+    if isinstance(error, InputError):
+        kind = error.kind if isinstance(error, JobError) else "invalid"
+        return problem(STATUS[kind], error.what, kind=kind, where=error.where, fix=error.fix)
+    if isinstance(error, EngineError):
+        return problem(503, error.what, kind="engine", where=error.where, fix=error.fix)
+    if _is_disk_full(error):
+        return problem(507, "the server's disk is full", kind="disk-full")
+    if isinstance(error, sqlite3.OperationalError):
+        log.warning("the queue does not answer: %s", error)
+        return problem(503, "the queue is busy", kind="busy", headers={"Retry-After": "1"})
+    log.error("a request failed", exc_info=error)
+    return problem(500, "the server failed; its log says more")
+
+
+def install(app: FastAPI) -> None:
+    """Have an application answer every error so."""
+
+    async def known(request: Request, error: Exception) -> Response:
+        return describe(error)
+
+    async def http(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        return problem(error.status_code, str(error.detail), headers=error.headers)
+
+    async def invalid(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        faults = [_fault(fault) for fault in error.errors()[:FAULTS_SHOWN]]
+        return problem(422, "; ".join(faults), where=_place(error.errors()[0]["loc"]))
+
+    app.add_exception_handler(HTTPException, http)
+    app.add_exception_handler(RequestValidationError, invalid)
+    for kind in (VQAError, sqlite3.Error, OSError):
+        app.add_exception_handler(kind, known)
+    app.add_exception_handler(Exception, known)
+
+
+def _fault(fault: Mapping[str, Any]) -> str:
+    return f"{_place(fault['loc'])}: {fault['msg'][:1].lower()}{fault['msg'][1:]}"
+
+
+def _place(loc: tuple[int | str, ...]) -> str:
+    return ".".join(str(part) for part in (loc[1:] or loc))[:200]
+
+
+def _is_disk_full(error: Exception) -> bool:
+    full = isinstance(error, sqlite3.OperationalError) and "full" in str(error)
+    return full or (isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT))
+
+
+def _writable(text: str) -> str:
+    """Text that JSON can carry, whatever a client sent."""
+    return text.encode("utf-8", "backslashreplace").decode()

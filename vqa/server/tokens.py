@@ -1,0 +1,221 @@
+"""Who may use the HTTP interface: tokens by name, of which only a hash is kept."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import hmac
+import json
+import os
+import re
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from vqa.errors import JobError
+from vqa.jobs.home import Home
+from vqa.jobs.local_service import account
+from vqa.jobs.record import NAME_PATTERN
+from vqa.training.directory import sync_directory
+
+Scope = Literal["read", "submit", "admin"]
+RANKS: tuple[str, ...] = get_args(Scope)
+TOKEN_BYTES = 32
+PREFIX = "vqa_"
+
+
+class Token(BaseModel):
+    """A token's entry; the token itself was shown once and is kept nowhere.
+
+    Attributes:
+        name: also the user that its jobs carry.
+        scope: `read` sees everything, `submit` also queues, cancels and resumes its own jobs, `admin` all jobs.
+        sha256: of the token.
+        created, revoked: Unix times.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(pattern=NAME_PATTERN, max_length=120)
+    scope: Scope
+    sha256: str
+    created: float
+    revoked: float | None = None
+
+    def may(self, scope: Scope) -> bool:
+        """Whether its scope includes another."""
+        return RANKS.index(self.scope) >= RANKS.index(scope)
+
+
+ENTRIES = TypeAdapter(tuple[Token, ...])
+
+
+class Tokens:
+    """The tokens of a `VQA_HOME` as they are now: a change of the file counts at once.
+
+    Args:
+        home: whose tokens.
+    """
+
+    def __init__(self, home: Home) -> None:
+        self._file = _file(home)
+        self._lock = threading.Lock()
+        self._seen: tuple[int, int, int] | None = None
+        self._entries: tuple[Token, ...] = ()
+
+    def find(self, text: str) -> Token | None:
+        """The valid token with this text; None where there is none. Takes as long for any text."""
+        digest, found = _digest(text), None
+        for token in self._now():
+            if hmac.compare_digest(token.sha256, digest) and token.revoked is None:
+                found = token
+        return found
+
+    def _now(self) -> tuple[Token, ...]:
+        with self._lock:
+            try:
+                state = self._file.stat()
+            except FileNotFoundError:
+                return ()
+            seen = (state.st_ino, state.st_mtime_ns, state.st_size)
+            if seen != self._seen:
+                self._entries, self._seen = _read(self._file), seen
+            return self._entries
+
+
+def add(home: Home, name: str, scope: Scope) -> str:
+    """Make a token and return its text, which nobody can read again.
+
+    Raises:
+        JobError: the name cannot be used, or stands for a valid token.
+    """
+    text = PREFIX + secrets.token_urlsafe(TOKEN_BYTES)
+    _add(home, name, scope, text)
+    return text
+
+
+def list(home: Home) -> tuple[Token, ...]:
+    """Every token, revoked ones too, oldest first."""
+    return _read(_file(home))
+
+
+def revoke(home: Home, name: str) -> Token:
+    """Make a token worthless, at once.
+
+    Raises:
+        JobError: no valid token has this name.
+    """
+
+    def change(entries: tuple[Token, ...]) -> tuple[Token, ...]:
+        if not any(_is_valid(token, name) for token in entries):
+            raise JobError(f"no valid token {name!r}", fix="see `vqa token list`", kind="not-found")
+        now = time.time()
+        return tuple(
+            token.model_copy(update={"revoked": now}) if _is_valid(token, name) else token
+            for token in entries
+        )
+
+    return next(token for token in reversed(_change(home, change)) if token.name == name)
+
+
+def ensure_owner(home: Home) -> Path:
+    """The file with the owner's token, made where it is missing or no longer valid."""
+    file = home.path / "token"
+    try:
+        text = file.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        text = ""
+    if not text or Tokens(home).find(text) is None:
+        text = PREFIX + secrets.token_urlsafe(TOKEN_BYTES)
+        write_private(file, text + "\n")
+        _add(home, _free_name(home, account()), "admin", text)
+    file.chmod(0o600)
+    return file
+
+
+def write_private(path: Path, text: str) -> None:
+    """Replace a file that nobody else may read, in one step that survives a power cut."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with open(descriptor, "w", encoding="utf-8") as file:  # noqa: PTH123 - with its mode from the start
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    sync_directory(path.parent)
+
+
+def _add(home: Home, name: str, scope: Scope, text: str) -> None:
+    if scope not in RANKS:
+        raise JobError(f"no scope {scope!r}", fix=f"one of {', '.join(RANKS)}")
+    if not re.fullmatch(NAME_PATTERN, name) or len(name) > 120:
+        raise JobError(f"{name!r} is no name", fix="use letters, digits, dots, dashes")
+    token = Token(name=name, scope=scope, sha256=_digest(text), created=time.time())
+
+    def change(entries: tuple[Token, ...]) -> tuple[Token, ...]:
+        if any(_is_valid(other, name) for other in entries):
+            raise JobError(
+                f"there is a token {name!r}",
+                fix="revoke it, or choose another name",
+                kind="conflict",
+            )
+        return (*entries, token)
+
+    _change(home, change)
+
+
+def _change(
+    home: Home, change: Callable[[tuple[Token, ...]], tuple[Token, ...]]
+) -> tuple[Token, ...]:
+    """Rewrite the tokens; one process at a time."""
+    home.make()
+    with _only_one(home):
+        entries = change(_read(_file(home)))
+        text = json.dumps([token.model_dump(mode="json") for token in entries], indent=1)
+        write_private(_file(home), text + "\n")
+    return entries
+
+
+@contextmanager
+def _only_one(home: Home) -> Iterator[None]:
+    with (home.path / "tokens.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _free_name(home: Home, name: str) -> str:
+    """The name, or one with a number where it stands for a valid token."""
+    taken = {token.name for token in list(home) if token.revoked is None}
+    numbered = (f"{name}-{number}" for number in range(2, len(taken) + 3))
+    return name if name not in taken else next(n for n in numbered if n not in taken)
+
+
+def _is_valid(token: Token, name: str) -> bool:
+    return token.name == name and token.revoked is None
+
+
+def _read(file: Path) -> tuple[Token, ...]:
+    try:
+        return ENTRIES.validate_json(file.read_bytes())
+    except FileNotFoundError:
+        return ()
+    except (OSError, ValidationError) as error:
+        raise JobError(
+            f"the tokens cannot be read ({type(error).__name__})",
+            where=str(file),
+            fix="mend it, or move it away and start again",
+        ) from None
+
+
+def _file(home: Home) -> Path:
+    return home.path / "tokens.json"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
