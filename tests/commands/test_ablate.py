@@ -20,6 +20,7 @@ from vqa.ablation.follow import UP_AND_CLEAR, follow, running_line
 from vqa.ablation.plan import Member, look, submit
 from vqa.ablation.schema import load_ablation
 from vqa.config import Experiment
+from vqa.errors import JobError
 from vqa.jobs.home import Home
 from vqa.jobs.queue import Filter
 from vqa.jobs.record import State
@@ -212,6 +213,40 @@ def test_bad_files_exit_with_two_and_queue_nothing(
 def test_resources_reach_the_queue(tmp_path: Path, service: InstantService) -> None:
     assert vqa("ablate", write(tmp_path, resources={"priority": 7}), "--engine", "local") == 0
     assert {job.submission.priority for job in service.queue.find()} == {7}
+
+
+def test_the_service_of_this_machine_takes_each_cell_once(
+    tmp_path: Path,
+    home: Home,
+    experiment: Callable[..., Experiment],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys,
+) -> None:
+    from vqa.jobs.local_service import LocalService
+
+    (home.path / "settings.yaml").write_text("quotas: {min_free_mb: 0}\n")
+    service = LocalService(home)
+    monkeypatch.setattr("vqa.commands.ablate.connect", lambda: service)
+    file = write(tmp_path, base=experiment().to_dict())
+    for _ in range(2):
+        assert vqa("ablate", file) == 0
+    assert "8 there before (8 queued)" in capsys.readouterr().err
+    assert len(service.queue.find(limit=99)) == 8
+    gone = write(tmp_path, base=experiment(data={"store": str(tmp_path / "gone")}).to_dict())
+    assert vqa("ablate", gone) == 2
+    assert "gone: no prepared store here" in capsys.readouterr().err
+    assert len(service.queue.find(limit=99)) == 8
+
+
+def test_what_the_service_refuses_is_named_by_its_cell(
+    file: Path, service: InstantService, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    def refuse(requests: Any) -> Any:
+        raise JobError("does not fit", where="jobs.3.experiment: model.fusion", fix="less")
+
+    monkeypatch.setattr(service, "submit_all", refuse)
+    assert vqa("ablate", file) == 2
+    assert "cell multiply, seed 1: model.fusion: does not fit — less" in capsys.readouterr().err
 
 
 class _Terminal(io.StringIO):

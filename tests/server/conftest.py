@@ -42,7 +42,9 @@ def connect(app: Guard, home: Home) -> Connect:
     """Makes a client with a new token of this name and scope; without a name, one without a token."""
 
     def make(name: str | None = None, scope: tokens.Scope = "submit") -> TestClient:
-        headers = {} if name is None else {"Authorization": f"Bearer {tokens.add(home, name, scope)}"}
+        headers = (
+            {} if name is None else {"Authorization": f"Bearer {tokens.add(home, name, scope)}"}
+        )
         return TestClient(app, base_url=API, headers=headers, raise_server_exceptions=False)
 
     return make

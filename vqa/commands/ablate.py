@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vqa.ablation.expand import Grid
@@ -21,8 +21,6 @@ finished so far.
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    from vqa.jobs.record import EngineName
-
     parser.epilog = EPILOG
     add = parser.add_argument
     add("ablation", type=Path, help="a base experiment, axes and seeds, in YAML")
@@ -32,7 +30,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="show the grid and what it would take; submit nothing",
     )
-    add("--engine", choices=get_args(EngineName), help="where the runs are trained")
+    add("--engine", choices=("local", "slurm", "ray"), help="where the runs are trained")
     add("--retry-failed", action="store_true", help="submit failed members again")
     add("--wait", action="store_true", help="follow until all have ended, then compare")
     add(
