@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -47,6 +49,18 @@ def test_bad_input_is_one_line_and_exit_2(
     assert message.startswith("vqa: ")
     assert len(message.splitlines()) == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_messages_cannot_steer_a_terminal(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "p.jsonl"
+    record = {"question_id": "\x1b[2J", "image_id": "i", "answer": "x"}
+    file.write_text(json.dumps(record))
+    assert main(["score", "--results", str(file), "--protocol", "exact/1"]) == 2
+    message = capsys.readouterr().err
+    assert "\ufffd[2J" in message
+    assert "\x1b" not in message
 
 
 def test_help_and_commands_import_nothing_heavy() -> None:

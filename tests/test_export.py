@@ -154,6 +154,23 @@ def test_the_command_answers_and_draws(
     assert main(["ask", str(run), str(picture), "what?", "--choice", "red"]) == 2
 
 
+def test_choices_that_cannot_be_said_are_told(
+    run: Path, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if vqa.load(run).experiment.model.reads_choices:
+        pytest.skip("a chooser reads any choice")
+    words = ["ask", str(run), str(picture), "what?", "--choice", "xyzzy"]
+    assert main([*words, "--choice", "red"]) == 0
+    printed = capsys.readouterr()
+    assert printed.out.splitlines()[0] == "red"
+    assert "cannot say 'xyzzy'" in printed.err
+    drawn = tmp_path / "map.png"
+    assert main([*words, "--choice", "plugh", "--attention", str(drawn)]) == 2
+    printed = capsys.readouterr()
+    assert "--choice: the model can say none of the choices" in printed.err
+    assert (printed.out, drawn.exists()) == ("", False)
+
+
 def test_another_store_and_split_are_scored(
     run: Path, scenes_store: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _run(words[0], words[1:])
     except VQAError as error:
-        print(f"vqa: {error}", file=sys.stderr)
+        print(f"vqa: {_harmless(str(error))}", file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:
         sys.stderr.close()
@@ -55,6 +55,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("vqa: interrupted", file=sys.stderr)
         return 1
+
+
+def _harmless(text: str) -> str:
+    """`text` without characters that could steer a terminal: messages quote what stands in files."""
+    return "".join(mark if mark.isprintable() or mark == "\n" else "\ufffd" for mark in text)
 
 
 def _run(name: str, words: Sequence[str]) -> int:

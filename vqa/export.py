@@ -86,6 +86,11 @@ class VQAModel:
         self.tokenizer, self.vocabulary = tokenizer, vocabulary
         self.data_fingerprint = data_fingerprint
 
+    @property
+    def answers(self) -> AnswerVocabulary | None:
+        """What a classifier can say; None for a model that picks among choices."""
+        return None if self.experiment.model.reads_choices else self.vocabulary
+
     def predictor(self, device: torch.device | None = None) -> Predictor:
         """The network on `device`, with the precision that it was trained with."""
         device = device or torch.device("cpu")

@@ -107,7 +107,36 @@ def test_the_table_says_it_all(run: Path, capsys: pytest.CaptureFixture[str]) ->
     for text in ("image swapped", "choice order", "prior gap", "choices only", "chance 25.00"):
         assert text in shown
     assert "most confident" in shown
+    assert "per question type" in shown
     assert "out of vocabulary: mask" in shown
+
+
+def test_what_a_vocabulary_cannot_say_is_told(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On another store the answers may be ones that the model never learnt."""
+
+    class Other:
+        def rows(self) -> Iterator[Row | BadRow]:
+            for number, row in enumerate(Scenes({"test": 4}, questions_per_image=2).rows()):
+                assert isinstance(row, Row)
+                answer = "RED" if number % 4 == 0 else "xyzzy"
+                example = dataclasses.replace(row.example, answers=[answer], choices=[], label=-1)
+                yield dataclasses.replace(row, example=example)
+
+    prepare(Other(), tmp_path / "other", name="other")
+    words = ["evaluate", str(run), "--store", str(tmp_path / "other"), "--split", "test"]
+    if "chooser" in (run / "experiment.yaml").read_text():
+        assert main(words) == 2
+        return
+    assert main([*words, "--json"]) == 0
+    printed = capsys.readouterr()
+    found = json.loads(printed.out)
+    assert found["details"]["coverage"] == {"right_answers": 25.0}
+    assert found["notes"] == ["the vocabulary can say a right answer to 25.0 % of the questions"]
+    assert "not the store that the model was trained on" in printed.err
+    assert main(words) == 0
+    assert "note: the vocabulary can say a right answer to 25.0 %" in capsys.readouterr().out
 
 
 def test_the_page_shows_pictures_and_attention(run: Path, tmp_path: Path) -> None:

@@ -114,10 +114,39 @@ def test_a_bad_record_stops_by_default(easy, tmp_path, capsys):
     assert capsys.readouterr().out == ""
 
 
+def test_every_bad_record_is_listed_on_request(easy, tmp_path, capsys):
+    file = easy / "train" / "questions.json"
+    file.write_text(json.dumps([["", "red", k % 4] for k in range(12)]))
+    words = ("easy-vqa", easy, "--to", tmp_path / "store", "--max-bad", 3)
+    with pytest.raises(DataError, match=r"… 7 more — correct them \(--json lists them all\)"):
+        call(*words)
+    assert capsys.readouterr().out == ""
+    with pytest.raises(DataError, match=r"^12 of 24 records"):
+        call(*words, "--json")
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["error"].startswith("12 of 24 records cannot be used")
+    assert [one["reason"] for one in shown["unusable"]] == ["empty question"] * 12
+    assert not (tmp_path / "store").exists()
+
+
+def test_a_split_that_is_drawn_anew_is_not_announced(tmp_path, capsys):
+    Image.new("RGB", (6, 6)).save(tmp_path / "a.png")
+    Image.new("RGB", (6, 6), "red").save(tmp_path / "b.png")
+    rows = [
+        {"image": f"{name}.png", "question": "what?", "answer": "red"} for name in ("a", "b") * 2
+    ]
+    (tmp_path / "rows.json").write_text(json.dumps(rows))
+    words = ("table", tmp_path / "rows.json", "--to")
+    call(*words, tmp_path / "one")
+    assert "is taken as split 'train'" in capsys.readouterr().err
+    call(*words, tmp_path / "two", "--split-by-image", "train=0.5,test=0.5")
+    assert "is taken as split" not in capsys.readouterr().err
+
+
 def test_overwrite_link_and_text_only(easy, tmp_path):
     words = ("easy-vqa", easy, "--to", tmp_path / "store")
     call(*words)
-    with pytest.raises(DataError, match="already exists"):
+    with pytest.raises(DataError, match=r"already exists — .*replace this store with --overwrite"):
         call(*words)
     call(*words, "--overwrite", "--link-images")
     image = Store.open(tmp_path / "store").images[0]["image"]

@@ -225,8 +225,9 @@ def test_an_existing_folder_is_kept(tmp_path, make, rows_of):
     target.mkdir()
     (target / "mine.txt").write_text("mine")
     for overwrite in (False, True):
-        with pytest.raises(DataError, match="already exists"):
+        with pytest.raises(DataError, match="already exists and is no store") as caught:
             prepare(rows_of([make.row()]), target, overwrite=overwrite)
+        assert "--overwrite" not in str(caught.value)
     assert [file.name for file in target.iterdir()] == ["mine.txt"]
 
 

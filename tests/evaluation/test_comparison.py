@@ -123,13 +123,55 @@ def test_other_splits_and_questions_are_refused(tmp_path: Path) -> None:
     write_predictions(tmp_path / "split", [replace(item, split="test") for item in a])
     write_predictions(tmp_path / "fewer", a[:-2])
     write_predictions(tmp_path / "image", [replace(a[0], image_id="other"), *a[1:]])
+    write_predictions(tmp_path / "truth", [replace(a[0], answers=["no"]), *a[1:]])
     for other, message in (
+        ("truth", "answers differs"),
         ("split", "split differs"),
         ("fewer", r"2 are in one only \(598, 599\)"),
         ("image", "image_id differs"),
     ):
         with pytest.raises(ResultError, match=message):
             run(tmp_path / "a", tmp_path / other)
+
+
+def test_what_evaluate_wrote_last_is_believed(tmp_path: Path) -> None:
+    """`vqa evaluate` writes predictions anew, maybe under another protocol or policy."""
+    a, b = (make_run(tmp_path / name, 1, 0.6) for name in "ab")
+    (b / "evaluations").mkdir()
+    again = {"data_fingerprint": "abc", "protocol": "exact/1"}
+    for changed, message in (
+        ({"protocol": "multiple-choice/1"}, "protocol differs: 'exact/1' in .*'multiple-choice/1'"),
+        ({"data_fingerprint": "xyz"}, "data_fingerprint differs: 'abc' in .*'xyz'"),
+    ):
+        (b / "evaluations" / "val.json").write_text(json.dumps(again | changed))
+        with pytest.raises(ResultError, match=message):
+            run(a, b)
+    (b / "evaluations" / "val.json").write_text(json.dumps(again))
+    assert load_run(b).identity == load_run(a).identity
+
+
+def test_another_policy_is_another_score(tmp_path: Path) -> None:
+    a, b = (
+        make_run(tmp_path / policy, 1, 0.6, policies={"out_of_vocabulary": f"{policy}: …"})
+        for policy in ("mask", "count-wrong")
+    )
+    with pytest.raises(ResultError, match=r"out_of_vocabulary differs: 'mask: .*count-wrong"):
+        run(a, b)
+
+
+def test_questions_that_one_has_right_are_counted_and_named(tmp_path: Path, capsys) -> None:
+    items = predictions(1, 0.6)
+    write_predictions(tmp_path / "a", items)
+    write_predictions(
+        tmp_path / "b", [item.with_score(0) if item.score else item for item in items]
+    )
+    assert run(tmp_path / "a", tmp_path / "b", "--resamples", 200) == 0
+    text = capsys.readouterr().out
+    right = sorted(item.question_id for item in items if item.score)
+    assert f"{len(right)} only {tmp_path / 'a'} ({', '.join(right[:5])}, …" in text
+    assert f"0 only {tmp_path / 'b'}; McNemar p < 0.001" in text
+    for name in ("data_fingerprint", "protocol"):
+        assert f"the {name} of {tmp_path / 'a'}, {tmp_path / 'b'} is not known" in text
 
 
 def test_runs_that_cannot_be_read(tmp_path: Path) -> None:
@@ -143,6 +185,8 @@ def test_runs_that_cannot_be_read(tmp_path: Path) -> None:
         run(good, "--split", "test", "--variant", f"x={good}")
     with pytest.raises(InputError, match="given twice"):
         run(good, good)
+    with pytest.raises(InputError, match="the same run twice"):
+        run("--variant", f"x={good},{good}")
     with pytest.raises(InputError, match="NAME=RUN"):
         run("--variant", "x")
     with pytest.raises(ResultError, match="two runs"):

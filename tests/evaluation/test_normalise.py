@@ -130,7 +130,7 @@ def test_the_trace_ends_at_the_result_and_memory_changes_nothing(text: str) -> N
     normal = run_steps(text, FULL)
     assert trace(text, FULL)[-1][1] == normal
     remembering = Normaliser(FULL)
-    assert remembering(text) == remembering(text) == normal
+    assert remembering[text] == remembering[text] == normal
 
 
 @given(HOSTILE)

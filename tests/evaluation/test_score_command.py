@@ -1,6 +1,7 @@
 """`vqa score` from the outside: real files, hostile files, other layouts."""
 
 import argparse
+import csv
 import gzip
 import json
 import subprocess
@@ -104,7 +105,8 @@ def test_results_as_list_lines_gzip_and_text_ids_are_the_same(vqa, tmp_path, pri
 
 HOSTILE = {
     "empty": ("", "is empty"),
-    "truncated": (json.dumps(GOOD)[:-5], "not valid JSON"),
+    "truncated": (json.dumps(GOOD)[:-5], r"\[3\]: not valid JSON"),
+    "something behind": (json.dumps(GOOD) + "]", r"r\.json: not valid JSON: Extra data"),
     "no list": ({"answers": GOOD}, "no question id"),
     "an indented object": (json.dumps({"a": 1}, indent=1), "expected a list"),
     "a number": ("3", "expected a list"),
@@ -123,13 +125,20 @@ HOSTILE = {
     "float id": ([*GOOD[:3], {"question_id": 3.0, "answer": "x"}], "string or an integer"),
     "boolean id": ([*GOOD[:3], {"question_id": True, "answer": "x"}], "string or an integer"),
     "mixed ids": ([*GOOD[:3], {"question_id": "3", "answer": "x"}], r"\[3\].*strings in some"),
-    "NaN": ('[{"question_id": 0, "answer": "x", "confidence": NaN}]', "NaN"),
+    "NaN": (
+        json.dumps([*GOOD[:2], {"question_id": 2, "answer": "x", "confidence": float("nan")}]),
+        r"\[2\]: not valid JSON: NaN",
+    ),
+    "NaN among scores": (
+        '[{"question_id": 0, "choice_scores": [1, -Infinity]}]',
+        r"\[0\].*-Infinity",
+    ),
     "infinite": ('[{"question_id": 0, "answer": "x", "confidence": 1e999}]', "finite"),
-    "key twice": ('[{"question_id": 0, "answer": "x", "answer": "y"}]', "twice"),
+    "key twice": ('[{"question_id": 0, "answer": "x", "answer": "y"}]', r"\[0\].*twice"),
     "huge integer": ('[{"question_id": ' + "9" * 5000 + "}]", "not valid JSON"),
     "scores without choices": (
         [*GOOD[:3], {"question_id": 3, "choice_scores": [1, 2]}],
-        "choices are not those",
+        r"question 3\): 2 choice_scores for 0 choices",
     ),
     "scores of a wrong type": ([*GOOD[:3], {"question_id": 3, "choice_scores": "high"}], "a list"),
     "missing": (GOOD[:3], r"1 questions have no answer \(3\)"),
@@ -146,6 +155,14 @@ def test_hostile_results_get_one_clear_error(name, vqa, tmp_path: Path) -> None:
         run(*vqa, "--results", file)
     assert str(file) in str(caught.value)
     assert len(str(caught.value)) < 600
+
+
+def test_a_long_mismatch_says_where_the_complete_list_is(vqa, tmp_path: Path, capsys) -> None:
+    for count, hint in ((5, ""), (6, "vqa: note: --json prints every id\n")):
+        foreign = [{"question_id": 100 + at, "answer": "x"} for at in range(count)]
+        with pytest.raises(ResultError, match=f"{count} ids are no question's"):
+            run(*vqa, "--results", write(tmp_path / "r.json", [*GOOD, *foreign]))
+        assert capsys.readouterr().err == hint
 
 
 def test_a_mismatch_is_complete_in_json(vqa, tmp_path: Path, capsys) -> None:
@@ -215,7 +232,15 @@ def test_two_protocols_print_what_differs(tmp_path: Path, printed, capsys) -> No
     assert [result["overall"] for result in shown["results"]] == [50, 100]
     assert run(*both) == 0
     assert "1 of 2 questions differ" in capsys.readouterr().out
-    assert printed(*arguments, "--protocol", SINCE, "--against", SINCE)["n_differing"] == 0
+    with pytest.raises(InputError, match="the same protocol twice"):
+        run(*arguments, "--protocol", SINCE, "--against", SINCE)
+    table = tmp_path / "out.csv"
+    assert run(*both, "--csv", table, "--resamples", 0) == 0
+    overall = [line for line in table.read_text().splitlines() if ",overall," in line]
+    assert overall == [
+        f"{SINCE},overall,,50.0,,,2",
+        "vqa-accuracy/before-2021,overall,,100.0,,,2",
+    ]
 
 
 def test_explain_and_csv(vqa, tmp_path: Path, capsys) -> None:
@@ -227,8 +252,49 @@ def test_explain_and_csv(vqa, tmp_path: Path, capsys) -> None:
     table = tmp_path / "out.csv"
     assert run(*vqa, "--results", results, "--csv", table, "--per-question") == 0
     lines = table.read_text().splitlines()
-    assert lines[:2] == ["kind,name,score,low,high,n", "overall,,90.0,,,4"]
-    assert lines[-1] == "question,3,90.0,,,1"
+    assert lines[:2] == ["protocol,kind,name,score,low,high,n", f"{SINCE},overall,,90.0,,,4"]
+    assert lines[-1] == f"{SINCE},question,3,90.0,,,1"
+
+
+HOSTILE_TYPES = ["=1+1", "-x", "@sum", "+y", 'a,b\n"c"', "\x1b[31mred"]
+
+
+def test_hostile_names_harm_neither_spreadsheet_nor_terminal(tmp_path: Path, capsys) -> None:
+    records = [
+        annotation(at, ["cat"] * 10) | {"question_type": name}
+        for at, name in enumerate(HOSTILE_TYPES)
+    ]
+    said = [{"question_id": at, "answer": "cat"} for at in range(len(records))]
+    table = tmp_path / "out.csv"
+    files = [
+        *("--annotations", write(tmp_path / "a", {"annotations": records})),
+        *("--results", write(tmp_path / "r", said)),
+    ]
+    assert run(*files, "--csv", table) == 0
+    shown = capsys.readouterr().out
+    assert "\x1b" not in shown
+    assert all(line.isprintable() for line in shown.splitlines())
+    with table.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    names = [row["name"] for row in rows if row["kind"] == "per_question_type"]
+    assert set(names) == {"'=1+1", "'-x", "'@sum", "'+y", *HOSTILE_TYPES[4:]}
+
+
+def test_the_table_tells_answer_types_from_question_types(vqa, tmp_path: Path, capsys) -> None:
+    assert run(*vqa, "--results", write(tmp_path / "r.json", GOOD)) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[2:7]] == ["overall", "per", "other", "per", "what"]
+    assert (lines[3], lines[5]) == ("per answer type", "per question type")
+
+
+def test_explaining_a_question_without_an_answer_says_so(vqa, tmp_path: Path, capsys) -> None:
+    results = write(tmp_path / "r.json", GOOD[:3])
+    for protocol in (SINCE, "exact/1"):
+        options = ("--allow-missing", "--explain", 3, "--protocol", protocol)
+        assert run(*vqa, "--results", results, *options) == 0
+        shown = capsys.readouterr().out
+        assert "question 3: what?\nno answer was given: it counts as wrong" in shown
+        assert "score 0.00" in shown
 
 
 def test_unknown_protocol_lists_the_known_ones(vqa, tmp_path: Path) -> None:
@@ -365,6 +431,34 @@ def test_gqa(tmp_path: Path, printed) -> None:
     assert balanced_only["details"]["validity"] is None
     assert any("2 entailed questions" in note for note in balanced_only["notes"])
     assert any("no choices file" in note for note in balanced_only["notes"])
+
+
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        ({"groups": ["g"]}, "groups: found a list"),
+        ({"groups": {"global": ["g"]}}, "groups: expected strings, found a list"),
+        ({"types": {"detailed": 5}}, "types: expected strings, found a number"),
+        ({"entailed": 5}, "entailed: found a number"),
+        ({"entailed": [["2"]]}, "entailed: expected strings, found a list"),
+        ({"isBalanced": "no"}, "isBalanced: found a string"),
+        ({"imageId": [1]}, "imageId: an id is"),
+    ],
+)
+def test_a_bad_question_of_gqa_is_named(part: dict, message: str, tmp_path: Path) -> None:
+    questions = {
+        "1": gqa_question("red", entailed=[]),
+        "2": gqa_question("red", entailed=[]) | part,
+    }
+    said = [{"questionId": key, "prediction": "red"} for key in questions]
+    files = [
+        "--questions",
+        write(tmp_path / "q", questions),
+        "--results",
+        write(tmp_path / "r", said),
+    ]
+    with pytest.raises(ResultError, match=f"q: 2: {message}"):
+        run(*files)
 
 
 def test_clevr_and_our_own_lists(tmp_path: Path, printed) -> None:

@@ -81,6 +81,13 @@ def test_the_best_choice_is_submitted_and_silence_refused(tmp_path: Path) -> Non
         write_submission(out, [Prediction("7", "1")], file)
 
 
+def test_a_question_file_that_asks_twice_is_refused(tmp_path: Path) -> None:
+    twice = {"questions": [*VQA["questions"], {"question_id": "3", "image_id": 1}]}
+    with pytest.raises(ResultError, match=r"asks questions twice \(3\)"):
+        write_submission(tmp_path / "out", said("3", "5", "7"), questions(tmp_path, twice))
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("value", [[], {}, {"a": 1}, {"questions": [{}]}, {"images": [{}]}])
 def test_unknown_question_files(tmp_path: Path, value: Any) -> None:
     with pytest.raises(ResultError, match=r"questions\.json"):

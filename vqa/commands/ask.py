@@ -32,7 +32,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Answer one question."""
-    from vqa.errors import InputError
+    from vqa.errors import InputError, ModelError
     from vqa.export import load
 
     if len(args.choice) == 1:
@@ -41,12 +41,22 @@ def run(args: argparse.Namespace) -> int:
         )
     model = load(args.run)
     answer = model.ask(args.image, args.question, choices=args.choice or None)
+    if answer.answer is None:
+        known = model.vocabulary.answers
+        raise ModelError(
+            "the model can say none of the choices",
+            where="--choice",
+            fix=f"give answers that it learnt ({len(known)}, among them {', '.join(known[:5])})",
+        )
+    for choice in args.choice:
+        if choice not in dict(answer.top):
+            print(f"vqa: note: the model cannot say {choice!r}", file=sys.stderr)
     if args.attention is not None:
         draw(args.attention, args.image, args.question, answer)
     if args.json:
         print(json.dumps(to_json(answer), ensure_ascii=False, indent=2))
         return 0
-    print(answer.answer if answer.answer is not None else "(the model can say none of the choices)")
+    print(answer.answer)
     for text, probability in answer.top:
         print(f"  {100 * probability:5.1f} %  {text}")
     return 0

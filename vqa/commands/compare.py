@@ -7,8 +7,6 @@ table: every variant over its seeds, tested against one of them, and what each a
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 import itertools
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from vqa.commands.find import run_path
 
 if TYPE_CHECKING:
-    from vqa.evaluation.comparison import Comparison, Variant
+    from vqa.evaluation.comparison import Comparison, Pair, Variant
 
 COLUMNS = ("variant", "kind", "name", "score", "sd", "seeds")
 
@@ -103,7 +101,7 @@ MOST_TYPES = 12
 
 def to_text(comparison: Comparison) -> str:
     """The comparison as tables, a sentence a pair, and notes."""
-    from vqa.evaluation.comparison import MCNEMAR_CAVEAT, p_text
+    from vqa.evaluation.comparison import MCNEMAR_CAVEAT
     from vqa.evaluation.table import columns
 
     figures = comparison.to_json()["variants"]
@@ -117,16 +115,28 @@ def to_text(comparison: Comparison) -> str:
             ]
             lines += [*columns([(kind.replace("_", " "), *names), *by_type]), ""]
     lines += [pair.sentence for pair in comparison.pairs]
-    tested = [pair for pair in comparison.pairs if pair.mcnemar]
-    if tested:
-        lines += ["", f"by questions, McNemar's test ({MCNEMAR_CAVEAT}):"]
-    for pair in tested:
-        only_a, only_b, p_value = pair.mcnemar or (0, 0, 1.0)
-        counts = f"{only_a} only {pair.a} has right, {only_b} only {pair.b}"
-        lines.append(f"  {counts}; {p_text(p_value)}")
     if len(comparison.pairs) > 1:
         lines.append(f"p is Holm's over {len(comparison.pairs)} comparisons")
+    lines += ["", "questions that one has right and the other wrong (all of them with --json):"]
+    lines += [_apart(pair) for pair in comparison.pairs]
+    if any(pair.mcnemar for pair in comparison.pairs):
+        lines.append(f"McNemar's test {MCNEMAR_CAVEAT}")
     return "\n".join([*lines, *(f"note: {note}" for note in comparison.notes)])
+
+
+def _apart(pair: Pair) -> str:
+    """How many questions, and a few of them, each of a pair has right where the other is wrong."""
+    from vqa.evaluation.comparison import p_text
+    from vqa.evaluation.coverage import shortened
+    from vqa.evaluation.table import printable
+
+    sides = ((pair.a, pair.only_a), (pair.b, pair.only_b))
+    told = [
+        f"{len(ids)} only {name}" + (f" ({shortened(ids)})" if ids else "") for name, ids in sides
+    ]
+    if pair.mcnemar:
+        told.append(f"McNemar {p_text(pair.mcnemar.p_value)}")
+    return printable("  " + "; ".join(told), 1000)
 
 
 def _overall(one: Mapping[str, Any]) -> tuple[str, ...]:
@@ -141,18 +151,16 @@ def _shown(score: float | None) -> str:
 
 def to_csv(comparison: Comparison) -> str:
     """Every variant's figures, one a row."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    from vqa.evaluation.table import csv_text
+
+    rows: list[list[Any]] = []
     for one in comparison.to_json()["variants"]:
         overall = one["overall"]
-        writer.writerow([one["name"], "overall", "", overall["mean"], overall["sd"], overall["n"]])
+        rows.append([one["name"], "overall", "", overall["mean"], overall["sd"], overall["n"]])
         for kind in ("per_answer_type", "per_question_type"):
-            rows = one[kind].items()
-            writer.writerows(
-                [one["name"], kind, name, score, "", overall["n"]] for name, score in rows
-            )
-    return out.getvalue()
+            found = one[kind].items()
+            rows += [[one["name"], kind, name, score, "", overall["n"]] for name, score in found]
+    return csv_text(COLUMNS, rows)
 
 
 def _variants(args: argparse.Namespace) -> list[Variant]:
@@ -165,6 +173,9 @@ def _variants(args: argparse.Namespace) -> list[Variant]:
     twice = [name for name, again in itertools.groupby(sorted(names)) if len(list(again)) > 1]
     if twice:
         raise InputError(f"{twice[0]!r} is given twice")
+    for name, paths in named:
+        if len({path.resolve() for path in paths}) < len(paths):
+            raise InputError("names the same run twice", where=f"--variant {name}")
     return [
         Variant(name, [load_run(path, split=args.split, protocol=args.protocol) for path in paths])
         for name, paths in (*named, *single)

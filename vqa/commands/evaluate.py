@@ -216,7 +216,8 @@ def _scored(
     settings = job.experiment.evaluation
     policy = args.out_of_vocabulary or settings.out_of_vocabulary
     protocol = args.protocol or settings.protocol
-    result = score(predictions, protocol, policy, job.file("predictions", "jsonl"))
+    file = job.file("predictions", "jsonl")
+    result = score(predictions, protocol, policy, file, job.model.answers)
     fields = result.to_json()
     if args.baselines:
         fields["baselines"] = _baselines(job, result, policy)

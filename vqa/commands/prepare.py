@@ -109,20 +109,25 @@ def _split(source: Source, options: argparse.Namespace) -> Source:
 
 
 def _prepare(source: Source, name: str, options: argparse.Namespace) -> Store:
-    from vqa.data.prepare import prepare
+    from vqa.data.prepare import UnusableRecords, prepare
 
     progress = _Progress()
-    with _interruptible(), closing(progress):
-        return prepare(
-            source,
-            options.to,
-            name=name,
-            max_bad=options.max_bad,
-            overwrite=options.overwrite,
-            link_images=options.link_images,
-            text_only=options.text_only,
-            progress=progress,
-        )
+    try:
+        with _interruptible(), closing(progress):
+            return prepare(
+                source,
+                options.to,
+                name=name,
+                max_bad=options.max_bad,
+                overwrite=options.overwrite,
+                link_images=options.link_images,
+                text_only=options.text_only,
+                progress=progress,
+            )
+    except UnusableRecords as error:
+        if options.json:
+            print(json.dumps(error.to_json(), ensure_ascii=False, indent=2))
+        raise
 
 
 @contextmanager

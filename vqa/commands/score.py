@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import gc
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -74,6 +75,8 @@ def _run(args: argparse.Namespace) -> int:
     except IdMismatch as error:
         if args.json:
             print(json.dumps(error.to_json()))
+        elif not error.shown_whole:
+            print("vqa: note: --json prints every id", file=sys.stderr)
         raise
     protocols = protocols or [_default_protocol(joined)]
     if args.explain is not None:
@@ -90,6 +93,8 @@ def _request(args: argparse.Namespace) -> tuple[ScoreRequest, list[str]]:
     unknown = [name for name in protocols if name not in PROTOCOLS]
     if unknown:
         raise InputError(f"no protocol {unknown[0]!r}", fix=f"one of {', '.join(PROTOCOLS)}")
+    if len(protocols) != len(set(protocols)):
+        raise InputError("the same protocol twice", where=protocols[0], fix="give two that differ")
     if len(protocols) > 2:
         raise InputError("more than two protocols at once", fix="compare them two by two")
     if args.resamples < 0:
@@ -122,7 +127,7 @@ def _score(
 
     results = [score_joined(joined, name, request) for name in protocols]
     if args.csv:
-        write_atomically(args.csv, [to_csv(results[0], per_question=args.per_question)])
+        write_atomically(args.csv, [to_csv(results, per_question=args.per_question)])
     if len(results) == 2:
         return _difference(args, results[0], results[1])
     if args.json:

@@ -21,6 +21,8 @@ def align(rows: Sequence[Sequence[str]], left: int = 1) -> str:
 
 def figures(result: Mapping[str, Any]) -> str:
     """An evaluation: overall and by type, with intervals and counts."""
+    from vqa.evaluation.table import printable
+
     if "overall" not in result:
         return "\n".join(result.get("notes", []))
     rows = [
@@ -35,12 +37,14 @@ def figures(result: Mapping[str, Any]) -> str:
         ["overall", f"{result['overall']:.2f}", _interval(result.get("interval")), str(result["n"])]
     )
     for kind in ("answer_type", "question_type"):
+        if result.get(f"per_{kind}"):
+            rows.append([f"per {kind.replace('_', ' ')}", "", "", ""])
         intervals = result.get("intervals", {}).get(f"per_{kind}", {})
         counts = result.get(f"n_per_{kind}", {})
         for name, score in result.get(f"per_{kind}", {}).items():
             rows.append(
                 [
-                    f"  {name}",
+                    f"  {printable(name)}",
                     f"{score:.2f}",
                     _interval(intervals.get(name)),
                     str(counts.get(name, "")),

@@ -7,11 +7,12 @@ import hashlib
 import os
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from vqa.data.check import Refused, checked
 from vqa.data.image import DEFAULT_LIMITS, ImageInfo, ImageLimits, check_image, read_image
@@ -29,6 +30,27 @@ PIXEL = base64.b64decode(
 PIXEL_SHA256 = hashlib.sha256(PIXEL).hexdigest()
 SHOWN = 5
 """Bad records that an error message lists."""
+
+
+class UnusableRecords(DataError):
+    """More records than are borne cannot be used, or none can.
+
+    Attributes:
+        records: every one of them; a message shows the first few.
+    """
+
+    def __init__(self, records: Sequence[BadRow], what: str, max_bad: str = "") -> None:
+        self.records = list(records)
+        shown = "; ".join(f"{row.where}: {row.reason}" for row in records[:SHOWN])
+        more = f"; … {len(records) - SHOWN:,} more" if len(records) > SHOWN else ""
+        listed = " (--json lists them all)" if more else ""
+        fix = f"correct them{listed}" + (f", or leave them out with {max_bad}" if max_bad else "")
+        super().__init__(f"{what}: {shown}{more}", fix=fix)
+
+    def to_json(self) -> dict[str, Any]:
+        """The message and the complete list."""
+        return {"error": str(self), "unusable": [asdict(row) for row in self.records]}
+
 
 Progress = Callable[[int, int], None]
 """Called now and then with the numbers of records read and of unusable ones among them."""
@@ -65,8 +87,8 @@ def prepare(
         progress: told how far it is, after every 1,000 records and at the end.
 
     Raises:
-        DataError: a file cannot be read, more than `max_bad` records cannot be used, none can, or
-            `to` is taken.
+        UnusableRecords: more than `max_bad` records cannot be used, or none can.
+        DataError: a file cannot be read, there is no record, or `to` is taken.
     """
     keep = _Keep(link=link_images, pictures=not text_only, limits=limits)
     try:
@@ -90,7 +112,7 @@ class _Tally:
 
     def __init__(self, writer: StoreWriter, progress: Progress | None) -> None:
         self._writer, self._progress = writer, progress
-        self._read, self._bad, self._first = 0, 0, list[BadRow]()
+        self._read, self._bad = 0, list[BadRow]()
 
     def reading(self, rows: Iterator[Row | BadRow]) -> Iterator[Row | BadRow]:
         """`rows`, counted on their way."""
@@ -104,26 +126,24 @@ class _Tally:
         if isinstance(row, Row):
             self._writer.add_example(row.example)
         else:
-            self._bad += 1
+            self._bad.append(row)
             self._writer.reject(row)
-            self._first.extend([row] if len(self._first) < SHOWN else [])
 
     def close(self, max_bad: int) -> None:
         """Raises `DataError` where too much is bad or nothing is good."""
         self._tell()
-        shown = "; ".join(f"{row.where}: {row.reason}" for row in self._first)
-        more = f"; … {self._bad - SHOWN:,} more" if self._bad > SHOWN else ""
-        if self._bad > max_bad:
-            raise DataError(
-                f"{self._bad:,} of {self._read:,} records cannot be used: {shown}{more}",
-                fix=f"correct them, or leave them out with --max-bad {self._bad}",
-            )
-        if self._bad == self._read:
-            raise DataError(f"no usable record ({shown}{more})" if shown else "no record at all")
+        if not self._read:
+            raise DataError("no record at all")
+        bad = len(self._bad)
+        if bad == self._read:
+            raise UnusableRecords(self._bad, "no usable record")
+        if bad > max_bad:
+            what = f"{bad:,} of {self._read:,} records cannot be used"
+            raise UnusableRecords(self._bad, what, f"--max-bad {bad}")
 
     def _tell(self) -> None:
         if self._progress is not None:
-            self._progress(self._read, self._bad)
+            self._progress(self._read, len(self._bad))
 
 
 def _judged(rows: Iterator[Row | BadRow]) -> Iterator[Row | BadRow]:

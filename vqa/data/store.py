@@ -299,12 +299,15 @@ class StoreWriter:
         return Store(self.path, manifest)
 
     def _check_free(self) -> None:
-        if self.path.exists() and not (self._overwrite and (self.path / "store.json").exists()):
+        if not self.path.exists():
+            return
+        if not (self.path / "store.json").exists():
             raise DataError(
-                "already exists",
-                where=str(self.path),
-                fix="choose another --to, or --overwrite a store",
+                "already exists and is no store", where=str(self.path), fix="choose another --to"
             )
+        if not self._overwrite:
+            fix = "choose another --to, or replace this store with --overwrite"
+            raise DataError("already exists", where=str(self.path), fix=fix)
 
     def _move(self) -> None:
         """Put the finished store in place; one that stood there goes only then."""

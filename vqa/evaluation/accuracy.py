@@ -16,7 +16,7 @@ Sources: Antol et al. 2015, VQA; the official evaluator at github.com/GT-Vision-
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -54,15 +54,16 @@ class Dialect:
     answers_split: tuple[Step, ...]
     strips_first: bool
 
-    def agreed(self, answers: Collection[str]) -> bool:
+    def agreed(self, answers: Sequence[str]) -> bool:
         """Whether the human answers count as all the same."""
-        if len(answers) == 1 or not self.strips_first:
-            return len(set(answers)) == 1
-        rest = iter(answers)
-        first = strip_blanks(next(rest))
-        return all(strip_blanks(answer) == first for answer in rest)
+        if answers.count(answers[0]) == len(answers):
+            return True
+        if not self.strips_first:
+            return False
+        first = strip_blanks(answers[0])
+        return all(strip_blanks(answer) == first for answer in answers)
 
-    def steps(self, answers: Collection[str]) -> tuple[tuple[Step, ...], tuple[Step, ...]]:
+    def steps(self, answers: Sequence[str]) -> tuple[tuple[Step, ...], tuple[Step, ...]]:
         """The steps for the prediction and for these answers."""
         if self.agreed(answers):
             return self.prediction_agreed, self.answers_agreed
@@ -95,12 +96,11 @@ class VQAAccuracy:
         """The same on 0 to 1, as the official tool computes it; a missing answer scores 0."""
         if answer is None:
             return 0.0
-        distinct = set(answers)
-        agreed = self._dialect.agreed(distinct)
+        agreed = self._dialect.agreed(answers)
         for_prediction, for_answers = self._agreed if agreed else self._split
-        said = for_prediction(answer)
-        same = {human for human in distinct if for_answers(human) == said}
-        return soft_accuracy(tuple([human in same for human in answers])) if same else 0.0
+        said = for_prediction[answer]
+        people = [for_answers[human] for human in answers]
+        return soft_accuracy(tuple([human == said for human in people])) if said in people else 0.0
 
 
 @lru_cache(maxsize=4096)

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import asdict, dataclass
+from statistics import NormalDist
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -142,15 +143,15 @@ def percentile_bounds(means: Floats, level: float) -> tuple[float, float]:
 
 def bca_bounds(data: ImageSums, means: Floats, level: float) -> tuple[float, float]:
     """The bias-corrected and accelerated interval from resampled figures (Efron 1987)."""
-    from scipy.special import ndtr, ndtri
-
     theta = data.sums.sum() / data.counts.sum()
     slack = 1e-9 * max(1.0, abs(theta))
     below = np.mean(means < theta - slack) + np.mean(np.abs(means - theta) <= slack) / 2
-    bias = ndtri(np.clip(below, 1 / len(means), 1 - 1 / len(means)))
-    tails = ndtri(np.array([(1 - level / 100) / 2, (1 + level / 100) / 2]))
-    shifted = bias + tails
-    quantiles = ndtr(bias + shifted / (1 - acceleration(data) * shifted))
+    normal = NormalDist()
+    bias = normal.inv_cdf(float(np.clip(below, 1 / len(means), 1 - 1 / len(means))))
+    curve, quantiles = acceleration(data), []
+    for tail in ((1 - level / 100) / 2, (1 + level / 100) / 2):
+        shifted = bias + normal.inv_cdf(tail)
+        quantiles.append(normal.cdf(bias + shifted / (1 - curve * shifted)))
     low, high = np.quantile(means, quantiles)
     return float(low), float(high)
 
@@ -162,8 +163,9 @@ def acceleration(data: ImageSums) -> float:
     kept = left > 0
     without = (total - data.sums[kept]) / left[kept]
     spread = without.mean() - without
-    scale = float(np.sum(spread**2)) ** 1.5
-    return float(np.sum(spread**3) / (6 * scale)) if scale > 0 else 0.0
+    squares = spread * spread
+    scale = float(squares.sum()) ** 1.5
+    return float((squares * spread).sum() / (6 * scale)) if scale > 0 else 0.0
 
 
 def _distinct(data: ImageSums) -> tuple[Floats, Ints]:

@@ -28,8 +28,8 @@ from vqa.evaluation.significance import (
     seeded_test,
 )
 
-FIELDS = ("data_fingerprint", "split", "protocol")
-"""What must be the same in all runs of a comparison."""
+FIELDS = ("data_fingerprint", "split", "protocol", "out_of_vocabulary")
+"""What must be the same in all runs of a comparison; the last is multiple choice's policy."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Run:
     Attributes:
         name: the path as given.
         predictions: sorted by question id, every one with a score.
-        identity: data fingerprint, split and protocol; None for what is not known.
+        identity: every one of `FIELDS`; None for what is not known.
         seed: of the training; None where it is not known.
     """
 
@@ -153,6 +153,7 @@ def load_run(path: Path, *, split: str = "", protocol: str = "") -> Run:
     """
     known = _result_fields(path) if path.is_dir() else {}
     file = _predictions_file(path, split or str(known.get("split") or ""))
+    known |= _evaluation_fields(path, file.stem) if path.is_dir() else {}
     predictions = read_predictions(file)
     if not predictions:
         raise RunError("holds no prediction", where=str(file))
@@ -162,6 +163,7 @@ def load_run(path: Path, *, split: str = "", protocol: str = "") -> Run:
         "data_fingerprint": known.get("data_fingerprint"),
         "split": splits.pop() if len(splits) == 1 else None,
         "protocol": used,
+        "out_of_vocabulary": None if protocol else known.get("out_of_vocabulary"),
     }
     seed = known.get("seed")
     scored = sorted(scored, key=lambda item: item.question_id)
@@ -213,7 +215,7 @@ def check_comparable(runs: Sequence[Run]) -> dict[str, str | None]:
     """The common identity of the runs.
 
     Raises:
-        ResultError: data fingerprint, split, protocol, questions or images differ; names the first
+        ResultError: one of `FIELDS`, the questions, their images or answers differ; names the first
             that does.
     """
     first = runs[0]
@@ -285,11 +287,10 @@ def _aligned(a: Variant, b: Variant) -> tuple[Floats, Floats]:
 
 def _notes(runs: Sequence[Run]) -> list[str]:
     notes = []
-    unknown = [run.name for run in runs if not run.identity.get("data_fingerprint")]
-    if unknown:
-        notes.append(
-            f"the data fingerprint of {shortened(unknown)} is not known and was not compared"
-        )
+    for name in ("data_fingerprint", "split", "protocol"):
+        unknown = [run.name for run in runs if not run.identity.get(name)]
+        if unknown:
+            notes.append(f"the {name} of {', '.join(unknown)} is not known and was not compared")
     notes.append("right means a score of 50 and more in the lists of questions")
     return notes
 
@@ -303,11 +304,12 @@ def _check_questions(first: Run, other: Run) -> None:
             f"({shortened(apart)})"
         )
     for a, b in zip(first.predictions, other.predictions, strict=True):
-        if a.image_id != b.image_id:
-            raise ResultError(
-                f"image_id differs between {first.name} and {other.name}",
-                where=f"question {a.question_id}",
-            )
+        for name in ("image_id", "answers"):
+            if getattr(a, name) != getattr(b, name):
+                raise ResultError(
+                    f"{name} differs between {first.name} and {other.name}",
+                    where=f"question {a.question_id}",
+                )
 
 
 def _by_group(means: Floats, names: list[str]) -> dict[str, float]:
@@ -325,8 +327,27 @@ def _result_fields(path: Path) -> dict[str, Any]:
         raise RunError(f"the run {result['status']}", where=str(path), fix="resume it first")
     metrics = result.get("metrics")
     inner = metrics if isinstance(metrics, dict) else {}
-    names = (*FIELDS, "seed")
-    return {name: result.get(name, inner.get(name)) for name in names} | _seed(path, result)
+    names = ("data_fingerprint", "split", "protocol", "seed")
+    known = {name: result.get(name, inner.get(name)) for name in names}
+    return known | _policy(result) | _seed(path, result)
+
+
+def _evaluation_fields(path: Path, stem: str) -> dict[str, Any]:
+    """What the last `vqa evaluate` of this split says about the predictions that it wrote anew."""
+    file = path / "evaluations" / f"{stem}.json"
+    found = read_json(file) if file.exists() else {}
+    if not isinstance(found, dict):
+        raise RunError("is no object", where=str(file))
+    names = ("data_fingerprint", "protocol")
+    known = {name: found[name] for name in names if name in found}
+    return known | _policy(found) if known else {}
+
+
+def _policy(result: Mapping[str, Any]) -> dict[str, Any]:
+    """Multiple choice's policy, which decides scores as the protocol does."""
+    policies = result.get("policies")
+    known = policies.get("out_of_vocabulary") if isinstance(policies, dict) else None
+    return {"out_of_vocabulary": known if isinstance(known, str) else None}
 
 
 def _seed(path: Path, result: Mapping[str, Any]) -> dict[str, Any]:

@@ -44,6 +44,11 @@ class IdMismatch(ResultError):
             else fix,
         )
 
+    @property
+    def shown_whole(self) -> bool:
+        """Whether the message names every id."""
+        return max(len(self.missing), len(self.duplicates), len(self.foreign)) <= SHOWN
+
     def to_json(self) -> dict[str, Any]:
         """The complete lists."""
         return {

@@ -15,10 +15,12 @@ from vqa.config import DataConfig
 from vqa.data.bank import open_bank
 from vqa.data.store import Store
 from vqa.data.table import build_table
+from vqa.data.text import AnswerVocabulary
 from vqa.errors import DataError, ResultError
 from vqa.evaluation.coverage import IdMismatch, check_ids, shortened
 from vqa.evaluation.files import write_atomically
 from vqa.evaluation.multiple_choice import OutOfVocabulary
+from vqa.evaluation.normalise import light
 from vqa.evaluation.predict import Exam, predict
 from vqa.evaluation.predictions import Prediction, id_text, read_predictions, write_predictions
 from vqa.evaluation.protocols import protocol_for, score_predictions
@@ -93,8 +95,12 @@ def score(
     protocol: str,
     out_of_vocabulary: OutOfVocabulary,
     file: Path | None = None,
+    vocabulary: AnswerVocabulary | None = None,
 ) -> EvaluationResult:
     """Score under `protocol` (`auto` fits it to the data) and write the predictions file.
+
+    With a classifier's `vocabulary` the result of an open-ended protocol says, as that of multiple choice
+    does, how many right answers it can say.
 
     Raises:
         InputError: no such protocol.
@@ -102,10 +108,24 @@ def score(
     """
     name = protocol_for(predictions) if protocol == "auto" else protocol
     result = score_predictions(predictions, name, out_of_vocabulary=out_of_vocabulary)
+    if vocabulary is not None and "coverage" not in result.details:
+        result = _with_coverage(result, vocabulary)
     if file is not None:
         file.parent.mkdir(parents=True, exist_ok=True)
         write_predictions(file, result.predictions)
     return result
+
+
+def _with_coverage(result: EvaluationResult, vocabulary: AnswerVocabulary) -> EvaluationResult:
+    known = {light(answer) for answer in vocabulary.answers}
+    can = [any(light(answer) in known for answer in item.answers) for item in result.unscored]
+    share = 100 * sum(can) / len(can)
+    note = f"the vocabulary can say a right answer to {share:.1f} % of the questions"
+    return replace(
+        result,
+        details=result.details | {"coverage": {"right_answers": round(share, 4)}},
+        notes=result.notes if all(can) else [*result.notes, note],
+    )
 
 
 def has_truth(predictions: list[Prediction]) -> bool:
@@ -129,10 +149,10 @@ def check_asked(questions: Path, ids: Sequence[str], split: str) -> None:
     try:
         check_ids((id_text(one) for one in asked), ids, str(questions))
     except IdMismatch as error:
+        apart = ((error.missing, "not in the split"), (error.foreign, "not in the file"))
+        told = [f"{len(found)} are {text} ({shortened(found)})" for found, text in apart if found]
         raise ResultError(
-            f"asks other questions than split {split}: {len(error.missing)} that are not in it "
-            f"({shortened(error.missing)}), and {len(error.foreign)} of the split are not in the "
-            f"file ({shortened(error.foreign)})",
+            f"asks other questions than split {split}: {', '.join(told)}",
             where=str(questions),
             fix="give the question file of this split",
         ) from None

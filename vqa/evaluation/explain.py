@@ -12,6 +12,7 @@ from vqa.evaluation.multiple_choice import (
 from vqa.evaluation.normalise import light
 from vqa.evaluation.predictions import Prediction
 from vqa.evaluation.protocols import DIALECTS, score_predictions
+from vqa.evaluation.table import printable
 
 
 def explain_question(
@@ -23,7 +24,10 @@ def explain_question(
         InputError: no such protocol, or it cannot score this question.
     """
     result = score_predictions([item], protocol, out_of_vocabulary=out_of_vocabulary, resamples=0)
-    head = [f"question {item.question_id}: {item.question}"] if item.question else []
+    asked = f": {printable(item.question, 1000)}" if item.question else ""
+    head = [f"question {printable(item.question_id)}{asked}"]
+    if item.answer is None and not item.choice_scores:
+        head.append("no answer was given: it counts as wrong")
     if protocol in DIALECTS:
         return [*head, *explain(item.answer, item.answers, DIALECTS[protocol])]
     if protocol == "multiple-choice/1" or (protocol == "visual7w/1" and item.choice_scores):

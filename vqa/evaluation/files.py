@@ -64,7 +64,7 @@ def parse_json(text: str, where: str) -> Any:
         ResultError: it is no such text; `where` says which.
     """
     try:
-        return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_unique_keys)
+        return STRICT.decode(text)
     except RecursionError as error:
         raise ResultError("nested too deeply", where=where) from error
     except json.JSONDecodeError as error:
@@ -139,3 +139,7 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
         raise ValueError(f"key {twice!r} stands twice in one object")
     return found
+
+
+STRICT = json.JSONDecoder(parse_constant=_refuse_constant, object_pairs_hook=_unique_keys)
+"""Refuses NaN, Infinity, and a key that stands twice in one object."""

@@ -156,17 +156,16 @@ def trace(text: str, steps: tuple[Step, ...]) -> list[tuple[str, str]]:
     return shown
 
 
-class Normaliser:
-    """`run_steps` that remembers: a data set has far fewer distinct answers than answers."""
+class Normaliser(dict[str, str]):
+    """`run_steps` that remembers, as a table that fills itself: a data set has far fewer distinct answers than
+    answers."""
 
     def __init__(self, steps: tuple[Step, ...]) -> None:
+        super().__init__()
         self._steps = steps
-        self._known: dict[str, str] = {}
 
-    def __call__(self, text: str) -> str:
-        found = self._known.get(text)
-        if found is None:
-            found = self._known[text] = run_steps(text, self._steps)
+    def __missing__(self, text: str) -> str:
+        found = self[text] = run_steps(text, self._steps)
         return found
 
 

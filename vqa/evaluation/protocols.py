@@ -100,19 +100,20 @@ def protocol_for(predictions: Sequence[Prediction]) -> str:
 def summarise(
     predictions: Sequence[Prediction], protocol: str, scored: Scored, resamples: int, seed: int
 ) -> EvaluationResult:
-    """Attach scores to predictions, and take means and intervals over all and over groups."""
-    pairs = zip(predictions, scored.scores, strict=True)
-    done = [item.with_score(score) for item, score in pairs]
-    by_answer = grouped([item.answer_type for item in done])
-    by_question = grouped([item.question_type for item in done])
-    interval, intervals = _intervals(done, by_answer, by_question, resamples, seed)
+    """Take means and intervals over all and over groups."""
+    by_answer = grouped([item.answer_type for item in predictions])
+    by_question = grouped([item.question_type for item in predictions])
+    interval, intervals = _intervals(
+        predictions, scored.scores, by_answer, by_question, resamples, seed
+    )
     return EvaluationResult(
         protocol=protocol,
-        overall=_mean(scored, range(len(done))),
+        overall=_mean(scored, range(len(predictions))),
         per_answer_type={name: _mean(scored, rows) for name, rows in by_answer.items()},
         per_question_type={name: _mean(scored, rows) for name, rows in by_question.items()},
-        n=len(done),
-        predictions=done,
+        n=len(predictions),
+        unscored=predictions,
+        scores=scored.scores,
         interval=interval,
         intervals=intervals,
         policies=scored.policies,
@@ -145,6 +146,7 @@ def _scorer(name: str) -> Scorer:
 
 def _intervals(
     predictions: Sequence[Prediction],
+    scores: Sequence[float],
     by_answer: Mapping[str, list[int]],
     by_question: Mapping[str, list[int]],
     resamples: int,
@@ -152,11 +154,11 @@ def _intervals(
 ) -> tuple[Interval | None, dict[str, dict[str, Interval]]]:
     if not resamples:
         return None, {}
-    scores = np.array([item.score for item in predictions], dtype=np.float64)
+    figures = np.array(scores, dtype=np.float64)
     images = codes(item.image_id for item in predictions)
 
     def interval(rows: Sequence[int] | slice, times: int) -> Interval | None:
-        data = image_sums(scores[rows], images[rows], int(images.max()) + 1)
+        data = image_sums(figures[rows], images[rows], int(images.max()) + 1)
         return mean_interval(data, resamples=times, seed=seed)
 
     def by_group(groups: Mapping[str, list[int]]) -> dict[str, Interval]:

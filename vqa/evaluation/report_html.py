@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 import re
 from collections.abc import Callable, Iterable, Sequence
 from html import escape
@@ -24,7 +23,7 @@ from vqa.evaluation.charts import bars, reliability_curve
 from vqa.evaluation.files import write_atomically
 from vqa.evaluation.predictions import Prediction
 from vqa.evaluation.result import EvaluationResult
-from vqa.evaluation.table import figure_rows
+from vqa.evaluation.table import brief, figure_rows
 
 SAMPLES = 12
 """So many right and so many wrong answers are shown."""
@@ -203,8 +202,7 @@ def _table(rows: Sequence[tuple[str, str]]) -> str:
 
 
 def _plain(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return _shortened(text.replace('"', ""), 400)
+    return _shortened(value if isinstance(value, str) else brief(value), 400)
 
 
 def _shortened(text: str, size: int = SHOWN_CHARACTERS) -> str:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import operator
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import reduce
+from functools import cached_property, reduce
 from typing import TYPE_CHECKING, Any
 
 from vqa.evaluation.predictions import Prediction
@@ -29,7 +29,8 @@ class EvaluationResult:
         per_answer_type, per_question_type: the mean in each group; empty where the data has no
             types.
         n: number of questions.
-        predictions: the predictions, each with its score.
+        unscored: the predictions as they came; `predictions` are the same, each with its score.
+        scores: of every prediction.
         interval: of `overall`, by resampling images; None where it was not asked for or cannot be
             had.
         intervals: the same by group: {"per_answer_type": {name: Interval}, …}.
@@ -44,7 +45,8 @@ class EvaluationResult:
     per_answer_type: dict[str, float]
     per_question_type: dict[str, float]
     n: int
-    predictions: list[Prediction] = field(repr=False)
+    unscored: Sequence[Prediction] = field(repr=False)
+    scores: Sequence[float] = field(repr=False)
     interval: Interval | None = None
     intervals: dict[str, dict[str, Interval]] = field(default_factory=dict)
     policies: dict[str, str] = field(default_factory=dict)
@@ -52,10 +54,17 @@ class EvaluationResult:
     notes: list[str] = field(default_factory=list)
     digits: int = 4
 
+    @cached_property
+    def predictions(self) -> list[Prediction]:
+        """The predictions, each with its score; made when they are asked for."""
+        pairs = zip(self.unscored, self.scores, strict=True)
+        return [item.with_score(score) for item, score in pairs]
+
     @property
     def per_question(self) -> dict[str, float]:
         """Score by question id."""
-        return {item.question_id: item.score or 0.0 for item in self.predictions}
+        ids = (item.question_id for item in self.unscored)
+        return dict(zip(ids, self.scores, strict=True))
 
     def to_json(self, *, per_question: bool = False) -> dict[str, Any]:
         """The object that `vqa score --json` prints and `result.json` holds, rounded to
@@ -66,8 +75,8 @@ class EvaluationResult:
             "per_answer_type": self._rounded(self.per_answer_type),
             "per_question_type": self._rounded(self.per_question_type),
             "n": self.n,
-            "n_per_answer_type": group_counts(self.predictions, answer_type),
-            "n_per_question_type": group_counts(self.predictions, question_type),
+            "n_per_answer_type": group_counts(self.unscored, answer_type),
+            "n_per_question_type": group_counts(self.unscored, question_type),
             "interval": self.interval and self.interval.to_json(),
             "intervals": {
                 kind: {name: item.to_json() for name, item in found.items()}
@@ -119,4 +128,5 @@ def group_counts(
     predictions: Sequence[Prediction], key: Callable[[Prediction], str]
 ) -> dict[str, int]:
     """The number of questions by group."""
-    return {name: len(rows) for name, rows in grouped([key(item) for item in predictions]).items()}
+    counts = Counter([key(item) or UNSPECIFIED for item in predictions])
+    return {} if set(counts) <= {UNSPECIFIED} else dict(sorted(counts.items()))

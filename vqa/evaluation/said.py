@@ -7,12 +7,13 @@ or the first of `candidates`); it may add `choice_scores` with the `choices` tha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from vqa.errors import ResultError
 from vqa.evaluation.files import json_lines, parse_json, read_text
+from vqa.evaluation.json_stream import parse_list
 from vqa.evaluation.predictions import Prediction, id_text, plain_text
 from vqa.evaluation.truth import Truth, records_of
 
@@ -46,7 +47,7 @@ def read_results(path: Path) -> list[Said]:
     said = []
     kind: type | None = None
     for where, record in _records(path):
-        key = next((key for key in ID_KEYS if key in record), None)
+        key = _first_of(ID_KEYS, record)
         if key is None:
             raise ResultError(f"no question id ({', '.join(ID_KEYS)})", where=where)
         said.append(_said(record, key, where))
@@ -79,7 +80,7 @@ def _records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     if not text.strip():
         raise ResultError("is empty", where=str(path))
     if not text.lstrip().startswith("{"):
-        yield from records_of(parse_json(text, str(path)), str(path))
+        yield from records_of(parse_list(text, str(path)), str(path))
         return
     first = text.lstrip().partition("\n")[0].rstrip()
     if not first.endswith("}"):
@@ -89,6 +90,13 @@ def _records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         if not isinstance(record, dict):
             raise ResultError("expected an object", where=f"{path}:{line}")
         yield f"{path}:{line}", record
+
+
+def _first_of(keys: Sequence[str], record: dict[str, Any]) -> str | None:
+    for key in keys:
+        if key in record:
+            return key
+    return None
 
 
 def _said(record: dict[str, Any], key: str, where: str) -> Said:
@@ -131,7 +139,7 @@ def _full(record: dict[str, Any], question_id: str, answer: Any, place: str) -> 
 
 
 def _answer(record: dict[str, Any], where: str) -> Any:
-    key = next((key for key in ANSWER_KEYS if key in record), None)
+    key = _first_of(ANSWER_KEYS, record)
     if key is None and not record.get("choice_scores"):
         raise ResultError(f"no answer ({', '.join(ANSWER_KEYS)})", where=where)
     answer = record[key] if key else None
@@ -156,13 +164,17 @@ def _joined(record: Prediction, said: Said, order_known: bool) -> Prediction:
 def _aligned(record: Prediction, said: Said, order_known: bool) -> list[float | None]:
     """The scores in the order of the question's own choices."""
     scores = said.choice_scores
+    if len(scores) != len(record.choices):
+        raise ResultError(
+            f"{len(scores)} choice_scores for {len(record.choices)} choices", where=said.where
+        )
     if not said.choices and not order_known:
         raise ResultError(
             "choice_scores need the record's own choices beside them", where=said.where
         )
-    if (said.choices or record.choices) == record.choices and len(scores) == len(record.choices):
+    if (said.choices or record.choices) == record.choices:
         return scores
-    if not said.choices or sorted(said.choices) != sorted(record.choices):
+    if sorted(said.choices) != sorted(record.choices):
         raise ResultError("the choices are not those of the question", where=said.where)
     places: dict[str, list[float | None]] = {}
     for choice, score in zip(said.choices, scores, strict=True):

@@ -111,16 +111,16 @@ def score_files(request: ScoreRequest, protocol: str) -> EvaluationResult:
 
 def differing(first: EvaluationResult, second: EvaluationResult) -> list[dict[str, Any]]:
     """The questions that two protocols score differently, with both scores."""
-    other = second.per_question
+    scored = zip(first.unscored, first.scores, second.scores, strict=True)
     return [
         {
             "question_id": item.question_id,
             "answer": item.answer,
-            first.protocol: item.score,
-            second.protocol: other[item.question_id],
+            first.protocol: one,
+            second.protocol: other,
         }
-        for item in first.predictions
-        if abs((item.score or 0.0) - other[item.question_id]) > 1e-9
+        for item, one, other in scored
+        if abs(one - other) > 1e-9
     ]
 
 
@@ -149,5 +149,5 @@ def _with_gqa(result: EvaluationResult, joined: Joined, request: ScoreRequest) -
     choices = read_json(request.choices) if request.choices else None
     if choices is not None and not isinstance(choices, dict):
         raise ResultError("expected an object by question id", where=str(request.choices))
-    details, notes = gqa_details(result.predictions, joined.said, joined.truth.raw, choices)
+    details, notes = gqa_details(result.unscored, joined.said, joined.truth.raw, choices)
     return replace(result, details=details, notes=notes)

@@ -13,13 +13,14 @@ needs them.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
 from vqa.errors import InputError, ResultError
-from vqa.evaluation.coverage import check_ids
+from vqa.evaluation.coverage import check_ids, shortened
 from vqa.evaluation.files import read_json, write_atomically
 from vqa.evaluation.multiple_choice import chosen_positions
 from vqa.evaluation.predictions import Prediction, id_text
@@ -59,9 +60,16 @@ def read_asked(questions: Path, split: str = "") -> tuple[Layout, list[Any]]:
     order.
 
     Raises:
-        ResultError: the file cannot be read or is in no known layout.
+        ResultError: the file cannot be read, is in no known layout, or asks a question twice.
     """
-    value = read_json(questions, strict=False)
+    layout, asked = _read_asked(read_json(questions, strict=False), questions, split)
+    twice = [one for one, count in Counter(map(id_text, asked)).items() if count > 1]
+    if twice:
+        raise ResultError(f"asks questions twice ({shortened(twice)})", where=str(questions))
+    return layout, asked
+
+
+def _read_asked(value: Any, questions: Path, split: str) -> tuple[Layout, list[Any]]:
     if not isinstance(value, dict):
         raise ResultError("expected an object", where=str(questions))
     if "questions" in value:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 from collections.abc import Iterable, Sequence
+from operator import itemgetter
 from typing import Any
 
 from vqa.evaluation.result import EvaluationResult
 
-CSV_COLUMNS = ("kind", "name", "score", "low", "high", "n")
+CSV_COLUMNS = ("protocol", "kind", "name", "score", "low", "high", "n")
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def figure_rows(result: EvaluationResult) -> list[dict[str, Any]]:
     """One row a figure: overall, then every answer type, then every question type (keys:
-    `CSV_COLUMNS`)."""
+    `CSV_COLUMNS` but the first)."""
     shown = result.to_json()
     rows = [_row("overall", "", shown["overall"], shown["interval"], result.n)]
     for kind in ("per_answer_type", "per_question_type"):
@@ -24,30 +27,41 @@ def figure_rows(result: EvaluationResult) -> list[dict[str, Any]]:
     return rows
 
 
-def to_csv(result: EvaluationResult, *, per_question: bool = False) -> str:
+def to_csv(results: Sequence[EvaluationResult], *, per_question: bool = False) -> str:
     """The figures as CSV with a header; `per_question` adds one row a question."""
+    rows = []
+    for result in results:
+        found = figure_rows(result)
+        if per_question:
+            scores = result.to_json(per_question=True)["per_question"]
+            found += [_row("question", name, score, None, 1) for name, score in scores.items()]
+        rows += [[result.protocol, *row.values()] for row in found]
+    return csv_text(CSV_COLUMNS, rows)
+
+
+def csv_text(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Rows as CSV. A text that a spreadsheet would take for a formula gets an apostrophe in front."""
     out = io.StringIO()
-    writer = csv.DictWriter(out, CSV_COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(figure_rows(result))
-    if per_question:
-        scores = result.to_json(per_question=True)["per_question"]
-        writer.writerows(_row("question", name, score, None, 1) for name, score in scores.items())
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows([_cell(value) for value in row] for row in rows)
     return out.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
 
 
 def to_text(result: EvaluationResult) -> str:
     """The figures as a table for a terminal, with policies and notes below it."""
     lines = [f"{result.protocol}  {result.n} questions{_of_images(result)}"]
-    rows = [
-        (row["name"] or "overall", row["n"], f"{row['score']:.2f}", _bounds(row))
-        for row in figure_rows(result)
-    ]
-    lines += columns([("", "n", "score", "95 % interval"), *rows])
+    rows: list[Sequence[Any]] = [("", "n", "score", "95 % interval")]
+    for kind, found in itertools.groupby(figure_rows(result), key=itemgetter("kind")):
+        rows += [(kind.replace("_", " "), "", "", "")] if kind != "overall" else []
+        rows += [_figures(row) for row in found]
+    lines += columns(rows)
     lines += [f"{name.replace('_', ' ')}: {text}" for name, text in result.policies.items()]
-    lines += [
-        f"{name.replace('_', ' ')}: {_brief(value)}" for name, value in result.details.items()
-    ]
+    lines += [f"{name.replace('_', ' ')}: {brief(value)}" for name, value in result.details.items()]
     lines += [f"note: {note}" for note in result.notes]
     return "\n".join(lines) + "\n"
 
@@ -65,10 +79,10 @@ def columns(rows: Iterable[Sequence[Any]]) -> list[str]:
     ]
 
 
-def printable(text: str) -> str:
+def printable(text: str, longest: int = 60) -> str:
     """`text` without characters that could steer a terminal, and not overlong."""
     shown = "".join(mark if mark.isprintable() else "\N{REPLACEMENT CHARACTER}" for mark in text)
-    return shown if len(shown) <= 60 else shown[:59] + "…"
+    return shown if len(shown) <= longest else shown[: longest - 1] + "…"
 
 
 def _row(
@@ -82,13 +96,19 @@ def _bounds(row: dict[str, Any]) -> str:
     return f"[{row['low']:.2f}, {row['high']:.2f}]" if row["low"] != "" else ""
 
 
+def _figures(row: dict[str, Any]) -> Sequence[Any]:
+    name = "overall" if row["kind"] == "overall" else f"  {row['name']}"
+    return name, row["n"], f"{row['score']:.2f}", _bounds(row)
+
+
 def _of_images(result: EvaluationResult) -> str:
     return f" about {result.interval.images} images" if result.interval else ""
 
 
-def _brief(value: Any) -> str:
+def brief(value: Any) -> str:
+    """A JSON value in a line, without brackets; long lists are counted."""
     if isinstance(value, dict):
-        return ", ".join(f"{name} {_brief(item)}" for name, item in value.items())
+        return ", ".join(f"{name} {brief(item)}" for name, item in value.items())
     if isinstance(value, list) and len(value) > 20:
         return f"{len(value)} (all of them with --json)"
-    return "–" if value is None else printable(str(value))
+    return "–" if value is None else printable(str(value), 400)

@@ -13,15 +13,19 @@ Ids are text from here on: 413918000 and "413918000" are the same question.
 
 from __future__ import annotations
 
+import re
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from vqa.errors import ResultError
 from vqa.evaluation.coverage import shortened
 from vqa.evaluation.files import json_lines, parse_quickly, read_json, read_text
+from vqa.evaluation.json_stream import parse_object
 from vqa.evaluation.predictions import MAX_ANSWER, Prediction, id_text, plain_text
 
 
@@ -42,6 +46,9 @@ class Truth:
     optional: frozenset[str] = frozenset()
     choice_order: bool = True
     right: Mapping[str, str] = field(default_factory=dict)
+
+
+_OBJECT = re.compile(r"\s*\{")
 
 
 def read_truth(questions: Path | None, annotations: Path | None, split: str = "") -> Truth:
@@ -72,12 +79,12 @@ def read_truth(questions: Path | None, annotations: Path | None, split: str = ""
 
 
 def records_of(value: Any, where: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield (place, record) for every object of a list.
+    """Yield (place, record) for every object of a list, or of an iterator over one.
 
     Raises:
         ResultError: `value` is no list, or one of its elements no object.
     """
-    if not isinstance(value, list):
+    if not isinstance(value, list | Iterator):
         raise ResultError(f"expected a list of records, found {_kind(value)}", where=where)
     for position, record in enumerate(value):
         place = f"{where}[{position}]"
@@ -92,10 +99,10 @@ def take(record: Mapping[str, Any], key: str, check: Callable[[Any], Any], where
     Raises:
         ResultError: it is absent or `check` refuses it with a ValueError.
     """
-    if key not in record:
-        raise ResultError(f"no {key!r}", where=where)
     try:
         return check(record[key])
+    except KeyError:
+        raise ResultError(f"no {key!r}", where=where) from None
     except ValueError as error:
         raise ResultError(f"{key}: {error}", where=where) from None
 
@@ -117,25 +124,31 @@ def _optional(record: Mapping[str, Any], key: str, where: str) -> str:
 
 
 def _read(path: Path) -> Truth:
-    text = read_text(path)
+    text, where = read_text(path), str(path)
     if _is_json_lines(text):
         return Truth([_own(record, f"{path}:{line}") for line, record in json_lines(text, path)])
-    value = parse_quickly(text, str(path))
-    if isinstance(value, list):
-        return Truth([_own(record, place) for place, record in records_of(value, str(path))])
-    if not isinstance(value, dict):
-        raise ResultError(f"expected a list or an object, found {_kind(value)}", where=str(path))
-    return _published(value, str(path))
+    if text.lstrip().startswith("{"):
+        return _published(text, where)
+    found = records_of(parse_quickly(text, where), where)
+    return Truth([_own(record, place) for place, record in found])
 
 
 def _is_json_lines(text: str) -> bool:
-    first, _, rest = text.lstrip().partition("\n")
-    return first.startswith("{") and first.rstrip().endswith("}") and rest.lstrip().startswith("{")
+    start = len(text) - len(text.lstrip())
+    end = text.find("\n", start)
+    if end < 0 or text[start] != "{" or not text[start:end].rstrip().endswith("}"):
+        return False
+    return _OBJECT.match(text, end) is not None
 
 
-def _published(value: dict[str, Any], where: str) -> Truth:
+def _published(text: str, where: str) -> Truth:
+    def annotations(records: Any) -> Truth:
+        return _vqa_annotations(records, f"{where}: annotations")
+
+    value = parse_object(text, where, "annotations", annotations)
     if "annotations" in value:
-        return _vqa_annotations(value["annotations"], f"{where}: annotations")
+        found = value["annotations"]
+        return found if isinstance(found, Truth) else annotations(found)
     if "images" in value:
         return _visual7w(value["images"], f"{where}: images")
     if "questions" in value:
@@ -161,8 +174,9 @@ def _vqa_annotations(value: Any, where: str) -> Truth:
     for place, record in records_of(value, where):
         made = _vqa(record, place)
         records.append(made)
-        if isinstance(record.get("multiple_choice_answer"), str):
-            right[made.question_id] = record["multiple_choice_answer"]
+        agreed_on = record.get("multiple_choice_answer")
+        if isinstance(agreed_on, str):
+            right[made.question_id] = sys.intern(agreed_on)
     return Truth(records, right=right)
 
 
@@ -172,7 +186,7 @@ def _vqa(record: dict[str, Any], where: str) -> Prediction:
         raise ResultError("no 'answers', a list of what people said", where=where)
     try:
         answers = [one["answer"] if isinstance(one, dict) else one for one in found]
-        _check_texts(answers)
+        answers = _shared_texts(answers)
     except (ValueError, KeyError) as error:
         raise ResultError(f"answers: {error}", where=where) from None
     return Prediction(
@@ -184,14 +198,15 @@ def _vqa(record: dict[str, Any], where: str) -> Prediction:
     )
 
 
-def _check_texts(answers: list[Any]) -> None:
-    """`plain_text` of each, by one look at all of them where that will do."""
-    if all(type(answer) is str for answer in answers):
+def _shared_texts(answers: list[Any]) -> list[str]:
+    """`plain_text` of each, by one look at all of them where that will do; equal ones are one object."""
+    try:
         together = "".join(answers)
-        if together.isascii() and len(together) <= MAX_ANSWER:
-            return
-    for answer in answers:
-        plain_text(answer)
+    except TypeError:
+        together = ""
+    if not together.isascii() or not 0 < len(together) <= MAX_ANSWER:
+        answers = [plain_text(answer) for answer in answers]
+    return list(map(sys.intern, answers))
 
 
 def _with_questions(truth: Truth, questions: Path, annotations: Path) -> Truth:
@@ -217,10 +232,10 @@ def _with_question(
     item: Prediction, where: str, record: dict[str, Any], right: Mapping[str, str]
 ) -> Prediction:
     question = _optional(record, "question", where)
-    choices = take({"multiple_choices": []} | record, "multiple_choices", texts, where)
+    choices = take(record, "multiple_choices", texts, where) if "multiple_choices" in record else []
     answer = right.get(item.question_id)
     label = choices.index(answer) if answer in choices else -1
-    return replace(item, question=question, choices=choices, label=label)
+    return item.with_question(question, choices, label)
 
 
 def _check_unique(truth: Truth, holder: Path) -> None:
@@ -293,10 +308,29 @@ def _gqa(value: dict[str, Any], where: str) -> Truth:
     return Truth(balanced, raw=value, optional=optional)
 
 
+_GQA_PARTS: Mapping[str, type] = MappingProxyType(
+    {"types": dict, "groups": dict, "entailed": list, "isBalanced": bool}
+)
+"""What GQA's own figures read of a question, where it is there and not null."""
+
+
+def _check_gqa(record: Mapping[str, Any], where: str) -> None:
+    for key, kind in _GQA_PARTS.items():
+        value = record.get(key)
+        if value is None:
+            continue
+        if type(value) is not kind:
+            raise ResultError(f"{key}: found {_kind(value)}", where=where)
+        parts = list(value.values()) if isinstance(value, dict) else value
+        inner = parts if isinstance(parts, list) else []
+        wrong = next((one for one in inner if not isinstance(one, str | None)), None)
+        if wrong is not None:
+            raise ResultError(f"{key}: expected strings, found {_kind(wrong)}", where=where)
+
+
 def _gqa_question(key: str, record: dict[str, Any], where: str) -> Prediction:
-    types = record.get("types")
-    structural = types.get("structural") if isinstance(types, dict) else None
-    kind = structural if isinstance(structural, str) else ""
+    _check_gqa(record, where)
+    kind = (record.get("types") or {}).get("structural") or ""
     return Prediction(
         question_id=key,
         image_id=take(record, "imageId", id_text, where),

@@ -21,6 +21,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from vqa.lifetime import die_with
+
 Message = dict[str, Any]
 Tell = Callable[[Message], None]
 
@@ -246,6 +248,8 @@ def main() -> int:
     try:
         lines = _messages()
         setup = next(lines)
+        if "LOCAL_RANK" in os.environ:  # whoever watches over the ranks lets nothing live on
+            die_with(int(setup["pid"]))()
         os.environ.setdefault("WANDB_DATA_DIR", str(Path(setup["run_dir"]) / "wandb"))
         sender = Sender(setup, tell)
         for message in lines:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-PR_SET_PDEATHSIG = 1
+from vqa.lifetime import die_with
+
 LAST_LINES, LAST_BYTES = 5, 4096
 
 
@@ -109,23 +109,6 @@ def kill_all(ranks: list[Rank]) -> None:
         rank.process.wait()
 
 
-def die_with_parent() -> Callable[[], None]:
-    """For `preexec_fn`: have the kernel kill the child when this process dies, however that dies (Linux).
-
-    The kernel looks at the thread that forks: let it be the main one.
-    """
-    library = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
-    parent = os.getpid()
-
-    def prepare() -> None:
-        if library is not None:
-            library.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-            if os.getppid() != parent:
-                os._exit(1)
-
-    return prepare
-
-
 def _start(run_dir: Path, rank: int, variables: dict[str, str]) -> Rank:
     """In a process group of its own: a terminal's Ctrl-C reaches the parent alone, which passes it on once."""
     logs = run_dir / "logs"
@@ -135,14 +118,19 @@ def _start(run_dir: Path, rank: int, variables: dict[str, str]) -> Rank:
         start = log.tell()
         process = subprocess.Popen(
             [sys.executable, "-m", "vqa.training.rank", str(run_dir)],
-            env=os.environ | variables | {"RANK": str(rank)},
+            env=_inherited() | variables | {"RANK": str(rank)},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             process_group=0,
-            preexec_fn=die_with_parent(),
+            preexec_fn=die_with(os.getpid()),
         )
     return Rank(rank, process, file, start)
+
+
+def _inherited() -> dict[str, str]:
+    """This environment without Slurm's variables: Lightning would take a rank for a task of Slurm's own."""
+    return {key: value for key, value in os.environ.items() if not key.startswith("SLURM_")}
 
 
 def _free_port() -> int:

@@ -216,7 +216,8 @@ def _score(session: Session, split: str, predictions: list[Prediction]) -> dict[
     """The figures of `split`, or a note that its answers are withheld; writes the predictions file."""
     file, settings = session.run.predictions_file(split), session.experiment.evaluation
     if has_truth(predictions):
-        return score(predictions, settings.protocol, settings.out_of_vocabulary, file).to_json()
+        policy, vocabulary = settings.out_of_vocabulary, session.model.answers
+        return score(predictions, settings.protocol, policy, file, vocabulary).to_json()
     file.parent.mkdir(parents=True, exist_ok=True)
     write_predictions(file, predictions)
     return {"n": len(predictions), "notes": [f"split {split} has no answers: nothing was scored"]}

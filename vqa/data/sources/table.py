@@ -65,6 +65,7 @@ class Table:
         answers: how answers, choices and labels are read.
         records: the key of a JSON object's list of records.
         pictures: whether rows point at pictures; without, no image column is needed.
+        splits: whether the splits found here count; without, nothing is told about them.
     """
 
     name: ClassVar[str] = "table"
@@ -74,6 +75,7 @@ class Table:
     answers: AnswerReader = field(default_factory=AnswerReader)
     records: str | None = None
     pictures: bool = True
+    splits: bool = True
 
     def rows(self) -> Iterator[Row | BadRow]:
         """Yield every record.
@@ -117,7 +119,7 @@ class Table:
                 chosen = chosen.without("split")
             stem = stems[i] if stems.count(stems[i]) == 1 else f"{stems[i]}.{i}"
             opened.append(_Opened(file, chosen, given.split or _split_of_stem(i, stems), stem))
-            notices += guesses + _file_notices(opened[-1], given)
+            notices += guesses + _file_notices(opened[-1], given, self.splits)
         return opened, notices
 
     def _check(self, chosen: Columns, columns: Sequence[str], where: str) -> None:
@@ -194,9 +196,9 @@ def _no_column(name: str, columns: Sequence[str], where: str) -> DataError:
     return DataError(f"no column for the {name}", where=where, fix=fix)
 
 
-def _file_notices(opened: _Opened, given: Input) -> list[str]:
+def _file_notices(opened: _Opened, given: Input, splits: bool) -> list[str]:
     notices = []
-    if not given.split and "split" not in opened.columns:
+    if splits and not given.split and "split" not in opened.columns:
         change = f"write SPLIT={given.path.name} to change"
         notices.append(f"{given.path} is taken as split {opened.split!r} ({change})")
     if not any(name in opened.columns for name in WITHHOLDABLE):
@@ -243,6 +245,7 @@ def from_args(args: argparse.Namespace) -> Table:
         answers=AnswerReader(args.separator, args.label_is),
         records=args.records,
         pictures=not getattr(args, "text_only", False),
+        splits=getattr(args, "split_by_image", None) is None,
     )
     for notice in table.notices():
         print(f"note: {notice}", file=sys.stderr)
