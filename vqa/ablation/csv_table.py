@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from vqa.ablation.effects import Effect
 from vqa.ablation.study import TYPE_KINDS, Row, Study
+from vqa.evaluation.table import csv_text
 
 COLUMNS = ("variant", "kind", "name", "score", "sd", "seeds", "low", "high", "p", "adjusted_p")
 COSTS = ("parameters", "questions_per_second", "seconds_to_best", "peak_memory_mb")
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def to_csv(study: Study) -> str:
@@ -21,13 +19,8 @@ def to_csv(study: Study) -> str:
     Kinds: `overall`, `per_answer_type`, `per_question_type`, the costs of `Row`, `comparison` (`name` is what the
     variant is tested against), `main_effect` and `interaction` (`name` says of what), `left_out` (`name` says why).
     """
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for cells in _rows(study):
-        filled = [*cells, *[""] * (len(COLUMNS) - len(cells))]
-        writer.writerow([_cell(cell) for cell in filled])
-    return out.getvalue()
+    rows = ([*cells, *[""] * (len(COLUMNS) - len(cells))] for cells in _rows(study))
+    return csv_text(COLUMNS, rows)
 
 
 def _rows(study: Study) -> Iterator[Sequence[Any]]:
@@ -81,10 +74,3 @@ def _effect(kind: str, effect: Effect) -> Sequence[Any]:
         test.p_value,
         effect.adjusted_p,
     )
-
-
-def _cell(value: Any) -> Any:
-    """A number as it is; text that a spreadsheet would take for a formula behind an apostrophe."""
-    if value is None:
-        return ""
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
