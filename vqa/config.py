@@ -240,7 +240,47 @@ def parse_experiment(fields: Mapping[str, Any], where: str = "experiment") -> Ex
     try:
         return Experiment.model_validate(fields)
     except ValidationError as error:
-        raise ConfigError("; ".join(_explain(error)), where=where) from None
+        raise ConfigError(explain(error, Experiment), where=where) from None
+
+
+def explain(error: ValidationError, schema: type[BaseModel]) -> str:
+    """What is wrong, one clause a fault, with its key path and the nearest known key."""
+    return "; ".join(_explain(error, schema))
+
+
+def check_path(path: str, where: str) -> None:
+    """Refuse a key path that no experiment has.
+
+    Raises:
+        ConfigError: naming the first key that is not there, and the nearest one that is.
+    """
+    models: list[type[BaseModel]] = [Experiment]
+    for key in path.split("."):
+        known = [name for model in models for name in model.model_fields]
+        if key not in known:
+            hint = did_you_mean(key, list(dict.fromkeys(known)))
+            raise ConfigError(f"{path}: no such key{hint}", where=where)
+        fields = [model.model_fields[key] for model in models if key in model.model_fields]
+        models = [model for info in fields for model in _models_of(info.annotation)]
+
+
+def set_value(fields: dict[str, Any], path: str, value: Any, where: str) -> None:
+    """Set one key path; a brick written as a name becomes a mapping when a field of it is set.
+
+    Raises:
+        ConfigError: a key on the way holds a value.
+    """
+    node, keys = fields, path.split(".")
+    for key in keys[:-1]:
+        child = node.get(key)
+        child = {"name": child} if isinstance(child, str) else child
+        if child is None:
+            child = {}
+        if not isinstance(child, dict):
+            raise ConfigError(f"{key!r} holds a value, not a section", where=where)
+        node[key] = child
+        node = child
+    node[keys[-1]] = value
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -293,37 +333,37 @@ class _UniqueKeyLoader(yaml.SafeLoader):
 
 
 def _apply(fields: dict[str, Any], override: str) -> None:
-    """Set one `key.path=value`; a brick written as a name becomes a mapping when a field of it is set."""
+    """Set one `key.path=value`."""
+    path, value = parse_override(override)
+    set_value(fields, path, value, where=override)
+
+
+def parse_override(override: str) -> tuple[str, Any]:
+    """The key path and the value of `key.path=value`.
+
+    Raises:
+        ConfigError: it is not written so, or the value is no YAML.
+    """
     path, separator, text = override.partition("=")
-    keys = path.strip().split(".")
-    if not separator or not all(keys):
+    path = path.strip()
+    if not separator or not all(path.split(".")):
         raise ConfigError("an override is written key.path=value", where=override)
-    node = fields
-    for key in keys[:-1]:
-        child = node.get(key)
-        child = {"name": child} if isinstance(child, str) else child
-        if child is None:
-            child = {}
-        if not isinstance(child, dict):
-            raise ConfigError(f"{key!r} holds a value, not a section", where=override)
-        node[key] = child
-        node = child
     try:
-        node[keys[-1]] = yaml.safe_load(text)
+        return path, yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise ConfigError(f"not a YAML value: {text!r}", where=path) from error
 
 
-def _explain(error: ValidationError) -> Iterable[str]:
+def _explain(error: ValidationError, schema: type[BaseModel]) -> Iterable[str]:
     """One sentence a fault, with the key path and, for an unknown key or name, the nearest known one."""
     for fault in error.errors():
-        path, known = _locate(fault["loc"])
+        path, known = _locate(fault["loc"], schema)
         if fault["type"] == "extra_forbidden":
-            yield f"{path}: no such key{_did_you_mean(str(fault['loc'][-1]), known)}"
+            yield f"{path}: no such key{did_you_mean(str(fault['loc'][-1]), known)}"
         elif fault["type"] == "union_tag_invalid":
             context = fault["ctx"]
             names = [name.strip(" '") for name in str(context["expected_tags"]).split(",")]
-            yield f"{path}: no {context['tag']!r}{_did_you_mean(str(context['tag']), names)}"
+            yield f"{path}: no {context['tag']!r}{did_you_mean(str(context['tag']), names)}"
         elif fault["type"] == "missing":
             yield f"{path}: missing"
         else:
@@ -332,9 +372,9 @@ def _explain(error: ValidationError) -> Iterable[str]:
             yield f"{path}: {message}" if path else message
 
 
-def _locate(loc: tuple[int | str, ...]) -> tuple[str, list[str]]:
+def _locate(loc: tuple[int | str, ...], schema: type[BaseModel]) -> tuple[str, list[str]]:
     """The key path as a user writes it (without pydantic's union tags), and the keys known beside its end."""
-    model: Any = Experiment
+    model: Any = schema
     path: list[str] = []
     known: list[str] = []
     for part in loc:
@@ -362,7 +402,8 @@ def _tag(model: type[BaseModel]) -> str | None:
     return None if name is None else str(name.default)
 
 
-def _did_you_mean(word: str, known: Sequence[str]) -> str:
+def did_you_mean(word: str, known: Sequence[str]) -> str:
+    """A clause that names the nearest known word, or all of them."""
     near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
     if near:
         return f"; did you mean {near[0]!r}?"

@@ -1,4 +1,8 @@
-"""`vqa compare`: two runs or more on the same questions, with what their differences mean."""
+"""`vqa compare`: runs on the same questions, with what their differences mean.
+
+Single runs are compared in pairs. A group of jobs, a folder of runs, a `--baseline` or a page makes it an ablation's
+table: every variant over its seeds, tested against one of them, and what each axis does (`vqa.ablation.study`).
+"""
 
 from __future__ import annotations
 
@@ -19,7 +23,12 @@ COLUMNS = ("variant", "kind", "name", "score", "sd", "seeds")
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     add = parser.add_argument
-    add("runs", nargs="*", metavar="RUN", help="run directory, its job, or predictions file")
+    add(
+        "runs",
+        nargs="*",
+        metavar="GROUP_OR_RUN",
+        help="group of jobs, folder of runs, run directory, its job, or predictions file",
+    )
     add(
         "--variant",
         action="append",
@@ -30,7 +39,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--split", default="", help="which predictions of the run directories")
     add("--protocol", default="", metavar="NAME", help="score all anew under this protocol")
     add("--resamples", type=int, default=10_000, help="of intervals and permutations")
+    add("--baseline", metavar="VARIANT", help="the variant that all others are tested against")
+    add(
+        "--chance",
+        action=argparse.BooleanOptionalAction,
+        help="compare with blind guessing too (default: as the ablation says)",
+    )
     add("--csv", type=Path, metavar="FILE", help="write every variant's figures as CSV")
+    for name in ("html", "markdown", "latex"):
+        add(f"--{name}", type=Path, metavar="FILE", help=f"write the table as {name}")
     add("--json", action="store_true", help="print the comparison as JSON")
 
 
@@ -42,10 +59,39 @@ def run(args: argparse.Namespace) -> int:
 
     if args.resamples < 100:
         raise InputError("--resamples is below 100", fix="10000 gives p to two digits")
+    if _is_study(args):
+        return _study(args)
     comparison = compare_runs(_variants(args), resamples=args.resamples)
     if args.csv:
         write_atomically(args.csv, [to_csv(comparison)])
     print(dumps(comparison) if args.json else to_text(comparison))
+    return 0
+
+
+def _is_study(args: argparse.Namespace) -> bool:
+    """Whether more than pairs of single runs is asked for."""
+    from vqa.ablation.gather import is_collection
+
+    asked = (args.baseline, args.chance, args.html, args.markdown, args.latex)
+    return any(one is not None for one in asked) or any(
+        is_collection(run_path(word)) for word in args.runs
+    )
+
+
+def _study(args: argparse.Namespace) -> int:
+    from vqa.ablation.gather import gather, is_collection
+    from vqa.ablation.study import Options, make_study
+    from vqa.ablation.write import print_study, write_study
+    from vqa.jobs.home import Home
+
+    several = [word for word in args.runs if is_collection(run_path(word))]
+    single = {word: [run_path(word)] for word in args.runs if word not in several}
+    found = gather(several, single | dict(_named(text) for text in args.variant), Home.here())
+    options = Options(args.baseline, args.split, args.protocol, args.resamples, args.chance)
+    study = make_study(found.title, found.members, found.places, options)
+    files = {name: getattr(args, name) for name in ("csv", "html", "markdown", "latex")}
+    write_study(study, {name: file for name, file in files.items() if file is not None})
+    print_study(study, as_json=args.json)
     return 0
 
 
@@ -122,7 +168,7 @@ def _variants(args: argparse.Namespace) -> list[Variant]:
     from vqa.evaluation.comparison import Variant, load_run
 
     named = [_named(text) for text in args.variant]
-    single = [(str(Path(word)), [run_path(word)]) for word in args.runs]
+    single = [(word, [run_path(word)]) for word in args.runs]
     names = [name for name, _ in (*named, *single)]
     twice = [name for name, again in itertools.groupby(sorted(names)) if len(list(again)) > 1]
     if twice:

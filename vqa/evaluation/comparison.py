@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -171,9 +171,13 @@ def load_run(path: Path, *, split: str = "", protocol: str = "") -> Run:
 
 
 def compare_runs(
-    variants: Sequence[Variant], *, resamples: int = RESAMPLES, seed: int = 0
+    variants: Sequence[Variant],
+    *,
+    baseline: str | None = None,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
 ) -> Comparison:
-    """Test every pair of variants on their common questions.
+    """Test every pair of variants on their common questions, or every other one against `baseline`.
 
     Raises:
         ResultError: fewer than two variants, or runs that cannot be compared; names the field that
@@ -185,7 +189,7 @@ def compare_runs(
     identity = check_comparable(runs)
     images = codes(item.image_id for item in runs[0].predictions)
     tests: dict[str, tuple[Variant, Variant, PairedTest, bool]] = {}
-    for a, b in itertools.combinations(variants, 2):
+    for a, b in _to_test(variants, baseline):
         paired = seeds_pair(a, b)
         left, right = _aligned(a, b) if paired else (a.scores, b.scores)
         try:
@@ -196,6 +200,15 @@ def compare_runs(
     adjusted = holm({key: test.p_value for key, (_, _, test, _) in tests.items()})
     pairs = [_pair(*tests[key], adjusted[key]) for key in tests]
     return Comparison(identity, list(variants), pairs, _notes(runs))
+
+
+def _to_test(
+    variants: Sequence[Variant], baseline: str | None
+) -> Iterable[tuple[Variant, Variant]]:
+    if baseline is None:
+        return itertools.combinations(variants, 2)
+    reference = next(variant for variant in variants if variant.name == baseline)
+    return [(variant, reference) for variant in variants if variant is not reference]
 
 
 def check_comparable(runs: Sequence[Run]) -> dict[str, str | None]:

@@ -158,8 +158,12 @@ class RunLoop(Callback):
             )
             self._log({"val/accuracy": accuracy})
             shown["val accuracy"] = accuracy
-            if judge(self.progress, accuracy, config.early_stopping) and self.first:
-                self.checkpoints.save_best(self.module.network.state_dict(), self.progress.steps)
+            if judge(self.progress, accuracy, config.early_stopping):
+                self.progress.best_seconds = self._seconds()
+                if self.first:
+                    self.checkpoints.save_best(
+                        self.module.network.state_dict(), self.progress.steps
+                    )
         self.display.epoch(epoch, shown)
         self._save_is_due = True
 
@@ -181,6 +185,10 @@ class RunLoop(Callback):
         elif self.progress.steps % STEPS_BETWEEN_VOTES == 0:
             self.signals.agreed = agree(self.signals.status, self.session.device)
         return self.signals.agreed is not None
+
+    def _seconds(self) -> float:
+        """Training time so far, over all lives of the run."""
+        return self.progress.train_seconds + time.perf_counter() - self._clock
 
     def _save(self, trainer: Trainer) -> None:
         now = time.perf_counter()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import resource
 import subprocess
 import time
 from collections.abc import Mapping
@@ -76,7 +77,9 @@ def write_result(
             ),
             "best_validation_accuracy": progress.best,
             "best_step": progress.best_step,
+            "seconds_to_best": None if progress.best is None else round(progress.best_seconds, 2),
             "stopped_early": progress.stopped_early,
+            **peak_memory(),
         }
     fields |= {"counts": counts or {}, **describe(experiment)}
     if run.under_parent:
@@ -125,6 +128,17 @@ def is_finished(run: RunDirectory) -> bool:
     """Whether the run succeeded: any other end can be gone on from."""
     result = read_result(run)
     return result is not None and result.status == SUCCEEDED
+
+
+def peak_memory() -> dict[str, float]:
+    """The most that this process held at once in its life, in MiB; of a GPU too where it used one."""
+    import torch
+
+    host = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # Linux counts in KiB
+    found = {"peak_memory_mb": round(host, 1)}
+    if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
+        found["peak_gpu_memory_mb"] = round(torch.cuda.max_memory_allocated() / 2**20, 1)
+    return found
 
 
 def versions() -> dict[str, str]:

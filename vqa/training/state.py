@@ -19,6 +19,7 @@ class Progress:
     Attributes:
         batches, steps, questions: done so far; a batch is this process's share of a global batch.
         best, best_step: highest validation accuracy (0 to 100) and the step it was met at.
+        best_seconds: training time until then.
         waited: validations since then without a gain, for early stopping.
         stopped_early: training ended by early stopping.
         journal_bytes: size of the journal at this point.
@@ -30,6 +31,7 @@ class Progress:
     questions: int = 0
     best: float | None = None
     best_step: int = 0
+    best_seconds: float = 0.0
     waited: int = 0
     stopped_early: bool = False
     journal_bytes: int = 0
@@ -40,9 +42,9 @@ class Progress:
         return Position(*divmod(self.batches, batches_an_epoch))
 
     def take(self, state: dict[str, Any]) -> None:
-        """The inverse of `to_state`."""
+        """The inverse of `to_state`; what an older program did not write stays as it is."""
         for item in fields(self):
-            setattr(self, item.name, state[item.name])
+            setattr(self, item.name, state.get(item.name, getattr(self, item.name)))
 
     def to_state(self) -> dict[str, Any]:
         """Plain types."""

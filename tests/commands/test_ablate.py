@@ -1,0 +1,293 @@
+"""`vqa ablate`: dry run, submission, running it again, following, and the comparison at the end."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.ablation.runs import BASE, InstantService, fail_run, make_run
+from vqa import cli
+from vqa.ablation.cell import place_of
+from vqa.ablation.expand import expand
+from vqa.ablation.follow import UP_AND_CLEAR, follow, running_line
+from vqa.ablation.plan import Member, look, submit
+from vqa.ablation.schema import load_ablation
+from vqa.config import Experiment
+from vqa.errors import JobError
+from vqa.jobs.home import Home
+from vqa.jobs.queue import Filter
+from vqa.jobs.record import State
+from vqa.jobs.views import Progress
+
+RATES = {"concat": 0.5, "multiply": 0.7}
+
+
+def work(path: Path, experiment: Mapping[str, Any]) -> str:
+    """A run whose accuracy is its fusion's; blind ones get 0.3."""
+    place = place_of(experiment["tracking"]["tags"])
+    assert place is not None
+    make_run(path, experiment, RATES.get(place.labels.get("model.fusion", ""), 0.3))
+    return "succeeded"
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    monkeypatch.setenv("VQA_HOME", str(tmp_path / "home"))
+    return Home.here().make()
+
+
+@pytest.fixture
+def service(home: Home, monkeypatch: pytest.MonkeyPatch) -> InstantService:
+    """Stands in for the training service; its jobs end when somebody looks."""
+    made = InstantService(home, work)
+    monkeypatch.setattr("vqa.commands.ablate.connect", lambda: made)
+    monkeypatch.setattr("vqa.ablation.follow.PAUSE", 0.0)
+    return made
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return write(tmp_path)
+
+
+def write(folder: Path, **fields: Any) -> Path:
+    given = {
+        "group": "fusions",
+        "base": BASE,
+        "axes": {"model.fusion": ["concat", "multiply"]},
+        "seeds": 2,
+    } | fields
+    path = folder / "ablation.yaml"
+    path.write_text(yaml.safe_dump(given))
+    return path
+
+
+def vqa(*words: Any) -> int:
+    return cli.main([str(word) for word in words])
+
+
+def test_a_dry_run_shows_the_grid_and_submits_nothing(
+    file: Path, service: InstantService, capsys
+) -> None:
+    assert vqa("ablate", file, "--dry-run") == 0
+    text = capsys.readouterr().out
+    assert (
+        "8 runs, 8 to submit; one after the other they take unknown (no finished run on this store"
+        in text
+    )
+    assert re.search(r"^question-only +0 1 +2 missing +unknown$", text, re.MULTILINE)
+    assert service.asked == []
+    assert vqa("ablate", file, "--dry-run", "--json") == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["missing"], shown["estimated_seconds"]) == (8, None)
+    assert shown["axes"] == {"model.fusion": ["concat", "multiply"]}
+    assert {one["state"] for one in shown["members"]} == {"missing"}
+
+
+def test_it_waits_and_prints_the_comparison(file: Path, service: InstantService, capsys) -> None:
+    assert vqa("ablate", file, "--wait") == 0
+    out, err = capsys.readouterr()
+    assert "8 submitted" in err
+    assert "8 succeeded" in err
+    assert re.search(r"^multiply beats concat by (19|20|21)\.\d ± \d", out, re.MULTILINE)
+    assert "chance" in out
+    job = service.queue.find(Filter(group="fusions"), 1)[0]
+    assert job.submission.key == f"fusions/{job.submission.name}"
+    assert job.submission.experiment["tracking"]["group"] == "fusions"
+
+
+def test_again_it_submits_only_what_is_missing(
+    tmp_path: Path, service: InstantService, capsys
+) -> None:
+    file = write(tmp_path)
+    assert vqa("ablate", file) == 0
+    assert vqa("ablate", file) == 0
+    assert "0 submitted, 0 submitted again, 8 there before" in capsys.readouterr().err
+    file = write(tmp_path, axes={"model.fusion": ["concat", "multiply", "sum"]})
+    assert vqa("ablate", file, "--json") == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert service.asked == [8, 2]
+    assert len(shown["members"]) == len(service.queue.find(limit=99)) == 10
+
+
+def test_two_at_once_submit_every_cell_once(file: Path, service: InstantService) -> None:
+    grid = expand(load_ablation(file))
+    first, second = look(grid, service), look(grid, service)  # both look before either submits
+    one, other = submit(first, service), submit(second, service)
+    assert [job.id for job in one] == [job.id for job in other]
+    assert len(service.queue.find(limit=99)) == 8
+
+
+def test_failed_members_show_and_are_submitted_again_on_request(
+    file: Path, service: InstantService, capsys
+) -> None:
+    def fragile(path: Path, experiment: Mapping[str, Any]) -> str:
+        if experiment["seed"] == 1 and experiment["model"]["fusion"]["name"] == "concat":
+            fail_run(path, experiment, "the loss became NaN")
+            return "failed"
+        return work(path, experiment)
+
+    service.work = fragile
+    assert vqa("ablate", file, "--wait") == 1
+    out, err = capsys.readouterr()
+    assert "left out, 1 runs:\n  concat, seed 1: failed: the loss became NaN" in out
+    assert "vqa: concat, seed 1: failed" in err
+    assert vqa("ablate", file) == 0
+    assert "1 failed); --retry-failed submits the failed ones again" in capsys.readouterr().err
+    assert len(service.queue.find(Filter(states=(State.FAILED,)))) == 1
+    service.work = work
+    assert vqa("ablate", file, "--retry-failed", "--wait", "--json") == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["left_out"] == []
+    assert len(service.queue.find(limit=99)) == 8
+
+
+def test_the_group_can_be_compared_by_name(
+    file: Path, service: InstantService, tmp_path: Path, capsys
+) -> None:
+    assert vqa("ablate", file, "--wait") == 0
+    capsys.readouterr()
+    assert (
+        vqa(
+            "compare",
+            "fusions",
+            "--baseline",
+            "multiply",
+            "--html",
+            tmp_path / "page.html",
+            "--resamples",
+            200,
+        )
+        == 0
+    )
+    assert "multiply beats concat" in capsys.readouterr().out
+    assert (tmp_path / "page.html").read_text().startswith("<!doctype html>")
+    assert vqa("compare", "fusion") == 2
+    assert "no run, folder or group 'fusion'; did you mean 'fusions'?" in capsys.readouterr().err
+
+
+def test_times_are_estimated_from_finished_runs_of_the_store(
+    tmp_path: Path, service: InstantService, capsys
+) -> None:
+    assert vqa("ablate", write(tmp_path), "--wait") == 0
+    longer = write(tmp_path, group="longer", overrides={"trainer.max_epochs": 20})
+    capsys.readouterr()
+    assert vqa("ablate", longer, "--dry-run", "--json") == 0
+    shown = json.loads(capsys.readouterr().out)
+    # 500 questions, 20 epochs, 100 questions a second; the rest of the run took no time
+    assert shown["members"][0]["estimated_seconds"] == pytest.approx(100, abs=1)
+    assert shown["estimated_seconds"] == pytest.approx(800, abs=8)
+    elsewhere = write(tmp_path, group="elsewhere", overrides={"data.store": "stores/other"})
+    assert vqa("ablate", elsewhere, "--dry-run", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["estimated_seconds"] is None
+
+
+def test_a_budget_of_hours_is_kept(tmp_path: Path, service: InstantService, capsys) -> None:
+    assert vqa("ablate", write(tmp_path), "--wait") == 0
+    costly = write(
+        tmp_path, group="costly", overrides={"trainer.max_epochs": 2000}, budget={"max_hours": 1}
+    )
+    capsys.readouterr()
+    assert vqa("ablate", costly) == 2
+    assert "budget.max_hours allows 1" in capsys.readouterr().err
+    assert len(service.queue.find(limit=99)) == 8
+
+
+def test_bad_files_exit_with_two_and_queue_nothing(
+    tmp_path: Path, service: InstantService, capsys
+) -> None:
+    assert vqa("ablate", write(tmp_path, axes={"model.fusoin": ["a", "b"]})) == 2
+    assert "did you mean 'fusion'?" in capsys.readouterr().err
+    assert vqa("ablate", tmp_path / "none.yaml") == 2
+    assert vqa("ablate", write(tmp_path), "trainer.max_epoch=3") == 2
+    assert service.asked == []
+
+
+def test_resources_reach_the_queue(tmp_path: Path, service: InstantService) -> None:
+    assert vqa("ablate", write(tmp_path, resources={"priority": 7}), "--engine", "local") == 0
+    assert {job.submission.priority for job in service.queue.find()} == {7}
+
+
+def test_the_service_of_this_machine_takes_each_cell_once(
+    tmp_path: Path,
+    home: Home,
+    experiment: Callable[..., Experiment],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys,
+) -> None:
+    from vqa.jobs.local_service import LocalService
+
+    (home.path / "settings.yaml").write_text("quotas: {min_free_mb: 0}\n")
+    service = LocalService(home)
+    monkeypatch.setattr("vqa.commands.ablate.connect", lambda: service)
+    file = write(tmp_path, base=experiment().to_dict())
+    for _ in range(2):
+        assert vqa("ablate", file) == 0
+    assert "8 there before (8 queued)" in capsys.readouterr().err
+    assert len(service.queue.find(limit=99)) == 8
+    gone = write(tmp_path, base=experiment(data={"store": str(tmp_path / "gone")}).to_dict())
+    assert vqa("ablate", gone) == 2
+    assert "gone: no prepared store here" in capsys.readouterr().err
+    assert len(service.queue.find(limit=99)) == 8
+
+
+def test_what_the_service_refuses_is_named_by_its_cell(
+    file: Path, service: InstantService, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    def refuse(requests: Any) -> Any:
+        raise JobError("does not fit", where="jobs.3.experiment: model.fusion", fix="less")
+
+    monkeypatch.setattr(service, "submit_all", refuse)
+    assert vqa("ablate", file) == 2
+    assert "cell multiply, seed 1: model.fusion: does not fit — less" in capsys.readouterr().err
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_on_a_terminal_the_table_is_written_over(file: Path, service: InstantService) -> None:
+    grid = expand(load_ablation(file))
+    submit(look(grid, service), service)
+    out = _Terminal()
+    assert follow(grid, service, out, pause=lambda _: None).ended
+    assert UP_AND_CLEAR.format(1) in out.getvalue()
+
+
+def test_a_running_member_says_how_far_it_is(file: Path, service: InstantService) -> None:
+    grid = expand(load_ablation(file))
+    job = submit(look(grid, service), service)[0]
+    progress = Progress(step=30, steps=120, loss=0.5, best=61.0, seconds_left=200)
+    shown = running_line(Member(grid.cells[0], job.model_copy(update={"progress": progress})))
+    assert shown == "  concat, seed 0: step 30 of 120, loss 0.500, best 61.0, 3 min left"
+    assert running_line(Member(grid.cells[0], job)) == "  concat, seed 0: queued"
+
+
+def test_real_training_from_file_to_table(
+    tmp_path: Path, service: InstantService, experiment: Callable[..., Experiment], capsys
+) -> None:
+    from vqa.config import parse_experiment
+    from vqa.training.run import train
+
+    def really(path: Path, fields: Mapping[str, Any]) -> str:
+        return train(parse_experiment(fields), path).status
+
+    service.work = really
+    base = experiment(trainer={"max_epochs": 1}).to_dict()
+    file = write(tmp_path, base=base, seeds=1)
+    assert vqa("ablate", file, "--wait", "--json") == 0
+    shown = json.loads(capsys.readouterr().out)
+    rows = {row["name"]: row for row in shown["variants"]}
+    assert set(rows) == {"concat", "multiply", "question-only", "image-only", "chance"}
+    for name in ("parameters", "questions_per_second", "seconds_to_best", "peak_memory_mb"):
+        assert rows["concat"][name] > 0
+    assert rows["question-only"]["parameters"] < rows["concat"]["parameters"]
+    assert rows["chance"]["mean"] == pytest.approx(25, abs=1)

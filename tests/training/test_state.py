@@ -1,0 +1,24 @@
+"""The state of a run in its checkpoints."""
+
+from vqa.training.result import peak_memory
+from vqa.training.state import Progress
+
+
+def test_progress_survives_its_state() -> None:
+    progress, again = (
+        Progress(batches=7, steps=3, best=61.5, best_step=2, best_seconds=4.5),
+        Progress(),
+    )
+    again.take(progress.to_state())
+    assert again == progress
+
+
+def test_a_state_of_an_older_program_is_read() -> None:
+    state, again = Progress(steps=3).to_state(), Progress()
+    del state["best_seconds"]
+    again.take(state)
+    assert again == Progress(steps=3)
+
+
+def test_peak_memory_is_in_mebibytes() -> None:
+    assert 50 < peak_memory()["peak_memory_mb"] < 100_000

@@ -1,0 +1,66 @@
+"""Where runs stand in a grid that nobody wrote down: variants and axes from what their experiments differ in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from vqa.ablation.axes import auto_label
+from vqa.ablation.cell import Place
+
+if TYPE_CHECKING:
+    from vqa.ablation.members import Member
+
+IGNORED = ("seed", "schema_version", "tracking")
+
+
+def places_of(members: Sequence[Member]) -> list[Place]:
+    """Each run's place: by its tags where runs have some, else by the keys in which the runs differ."""
+    if any(member.place is not None for member in members):
+        return [member.place or _alone(member) for member in members]
+    settings = [flat(member.experiment) for member in members]
+    known = [one for one in settings if one]
+    keys = sorted({key for one in known for key in one if _differs(known, key)})
+    keys = [key for key in keys if not _inside_differing_brick(key, keys)]
+    return [_place(member, one, keys) for member, one in zip(members, settings, strict=True)]
+
+
+def _alone(member: Member) -> Place:
+    """A variant of its own."""
+    return Place(member.path.name, {}, None, False)
+
+
+def flat(experiment: Mapping[str, Any], path: str = "") -> dict[str, Any]:
+    """What decides a result, key path → value."""
+    found: dict[str, Any] = {}
+    for key, value in experiment.items():
+        if not path and key in IGNORED:
+            continue
+        if isinstance(value, Mapping):
+            found |= flat(value, f"{path}{key}.")
+        else:
+            found[f"{path}{key}"] = value
+    return found
+
+
+def _differs(settings: Sequence[Mapping[str, Any]], key: str) -> bool:
+    return any(one.get(key) != settings[0].get(key) for one in settings)
+
+
+def _inside_differing_brick(key: str, keys: Sequence[str]) -> bool:
+    """Fields of bricks that differ in their name tell nothing more, as a rule."""
+    section = key.rpartition(".")[0]
+    return not key.endswith(".name") and f"{section}.name" in keys
+
+
+def _place(member: Member, settings: Mapping[str, Any], keys: Sequence[str]) -> Place:
+    if not keys or not settings:
+        return _alone(member)
+    labels = {key.removesuffix(".name"): _label(key, settings.get(key)) for key in keys}
+    return Place("-".join(labels.values()), labels, None, False)
+
+
+def _label(key: str, value: Any) -> str:
+    if value is None:
+        return f"no-{key.rpartition('.')[2]}"
+    return str(value) if key.endswith(".name") else auto_label(key, value)

@@ -1,0 +1,234 @@
+"""The runs of an ablation: found by group, folder or path, each with its place in the grid and what it cost."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vqa.ablation.cell import Place, place_of
+from vqa.errors import InputError, RunError
+
+if TYPE_CHECKING:
+    from vqa.jobs.home import Home
+
+SUCCEEDED = "succeeded"
+LONGEST_REASON = 300
+MOST_JOBS = 100_000
+
+
+@dataclass(frozen=True)
+class Member:
+    """One run.
+
+    Attributes:
+        path: its directory.
+        status: as `result.json` says, or the job's state where there is none.
+        reason: why it did not succeed.
+        experiment: as in `experiment.yaml`; empty where that cannot be read.
+        result: the contents of `result.json`; empty where there is none.
+        place: by its tags; None for a run of no ablation.
+    """
+
+    path: Path
+    status: str
+    reason: str = ""
+    experiment: Mapping[str, Any] = field(default_factory=dict)
+    result: Mapping[str, Any] = field(default_factory=dict)
+    place: Place | None = None
+
+    @property
+    def seed(self) -> int | None:
+        """Of its training."""
+        seed = self.experiment.get("seed")
+        return seed if isinstance(seed, int) else None
+
+
+def find_members(name: str, home: Home | None) -> list[Member] | None:
+    """The runs of a group of jobs or of a folder of runs; None where `name` is neither, such as a single run."""
+    path = Path(name)
+    if is_run(path) or path.is_file():
+        return None
+    if path.is_dir():
+        folders = [child for child in sorted(path.iterdir()) if is_run(child)]
+        return [read_member(child) for child in folders] or None
+    return None if home is None else of_group(name, home)
+
+
+def is_run(path: Path) -> bool:
+    """Whether a run was begun there."""
+    return (path / "experiment.yaml").is_file() or (path / "result.json").is_file()
+
+
+def of_group(group: str, home: Home) -> list[Member] | None:
+    """The jobs of a group, in the order of submission; None where there is no such group."""
+    from vqa.jobs.queue import Filter, Queue
+
+    if not home.queue_file.exists():
+        return None
+    queue = Queue(home.queue_file)
+    try:
+        jobs = queue.find(Filter(group=group), limit=MOST_JOBS)
+    finally:
+        queue.close()
+    found = []
+    for job in reversed(jobs):
+        member = read_member(home.run_dir(job.id), experiment=job.submission.experiment)
+        ended_well = job.state == SUCCEEDED == member.status
+        found.append(member if ended_well else _with_state(member, str(job.state), job.reason))
+    return found or None
+
+
+def groups(home: Home) -> list[str]:
+    """Names of all groups, for a hint."""
+    from vqa.jobs.queue import Queue
+
+    if not home.queue_file.exists():
+        return []
+    queue = Queue(home.queue_file)
+    try:
+        return [name for name, _ in queue.groups()]
+    finally:
+        queue.close()
+
+
+def read_member(path: Path, experiment: Mapping[str, Any] | None = None) -> Member:
+    """What a run directory says of itself; a damaged one is a member that failed.
+
+    Args:
+        experiment: what the queue knows; read from the directory where None.
+    """
+    known = dict(experiment or {})
+    try:
+        known = known or _experiment(path)
+        result = _result(path)
+    except RunError as error:
+        return Member(path, "unreadable", error.what, known, place=_place(known))
+    status = str(result.get("status", SUCCEEDED)) if result else "unfinished"
+    reason = "" if status == SUCCEEDED else str(result.get("error") or "")
+    return Member(path, status, reason[:LONGEST_REASON], known, result, _place(known))
+
+
+def _with_state(member: Member, state: str, reason: str) -> Member:
+    status = state if state != SUCCEEDED else member.status
+    said = member.reason or reason
+    return Member(
+        member.path, status, said[:LONGEST_REASON], member.experiment, member.result, member.place
+    )
+
+
+def _place(experiment: Mapping[str, Any]) -> Place | None:
+    tracking = experiment.get("tracking")
+    tags = tracking.get("tags") if isinstance(tracking, Mapping) else None
+    return place_of(str(tag) for tag in tags) if isinstance(tags, list | tuple) else None
+
+
+def _result(path: Path) -> dict[str, Any]:
+    file = path / "result.json"
+    try:
+        result = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, RecursionError) as error:
+        raise RunError(f"result.json cannot be read ({error})", where=str(path)) from None
+    if not isinstance(result, dict):
+        raise RunError("result.json is no object", where=str(path))
+    return result
+
+
+def _experiment(path: Path) -> dict[str, Any]:
+    from vqa.config import read_yaml
+
+    file = path / "experiment.yaml"
+    if not file.is_file():
+        return {}
+    try:
+        return read_yaml(file)
+    except InputError as error:
+        raise RunError(f"experiment.yaml: {error.what}", where=str(path)) from None
+
+
+@dataclass(frozen=True)
+class Sorted:
+    """Runs by what they are.
+
+    Attributes:
+        variants: variant → its runs that succeeded, one a seed.
+        places: variant → where it stands in the grid.
+        left_out: every other run with the reason.
+        notes: what the reader must know of this choice.
+    """
+
+    variants: dict[str, list[Member]]
+    places: dict[str, Place]
+    left_out: list[tuple[Place, Member, str]]
+    notes: list[str]
+
+
+def sort_members(members: Sequence[Member], places: Sequence[Place]) -> Sorted:
+    """Put runs that differ in their seed only together, baselines last; of several with one seed the last counts."""
+    kept: dict[str, dict[int | str, Member]] = {}
+    repeated = 0
+    for member, place in zip(members, places, strict=True):
+        if member.status == SUCCEEDED:
+            seeds = kept.setdefault(place.variant, {})
+            repeated += _key(member) in seeds
+            seeds[_key(member)] = member
+    left_out = [
+        (place, member, why(member))
+        for member, place in zip(members, places, strict=True)
+        if member.status != SUCCEEDED and _key(member) not in kept.get(place.variant, {})
+    ]
+    notes = _mixed(kept)
+    if repeated:
+        notes.append(f"{repeated} runs have a later one of the same variant and seed, which counts")
+    in_order = sorted(places, key=lambda place: place.baseline is not None)
+    order = dict.fromkeys(place.variant for place in in_order)
+    variants = {name: list(kept[name].values()) for name in order if name in kept}
+    return Sorted(variants, {place.variant: place for place in places}, left_out, notes)
+
+
+def _key(member: Member) -> int | str:
+    return str(member.path) if member.seed is None else member.seed
+
+
+def _mixed(kept: Mapping[str, Mapping[int | str, Member]]) -> list[str]:
+    """Variants whose runs differ in more than their seed."""
+    from vqa.ablation.derive import flat
+
+    notes = []
+    for name, seeds in kept.items():
+        first, *others = [flat(member.experiment) for member in seeds.values()]
+        keys = sorted(
+            {
+                key
+                for other in others
+                for key in first.keys() | other.keys()
+                if first.get(key) != other.get(key)
+            }
+        )
+        if keys:
+            notes.append(
+                f"the runs of {name} differ in {', '.join(keys[:5])} too, not in their seed only"
+            )
+    return notes
+
+
+def why(member: Member) -> str:
+    """Why a run is left out."""
+    words = {
+        "unfinished": "has not ended",
+        "queued": "waits",
+        "preempted": "waits",
+        "starting": "is starting",
+        "running": "is running",
+    }
+    state = words.get(member.status, member.status)
+    return f"{state}: {member.reason}" if member.reason else state
+
+
+def chance_is_wanted(places: Iterable[Place]) -> bool:
+    """Whether the ablation asked to be compared with chance."""
+    return any(place.chance for place in places)

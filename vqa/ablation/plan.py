@@ -1,0 +1,168 @@
+"""What of a grid is queued already, what is missing, and the queueing of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from vqa.ablation.cell import Cell
+from vqa.ablation.estimate import Measured, measured, seconds
+from vqa.ablation.expand import Grid
+from vqa.errors import ConfigError, JobError
+from vqa.jobs.queue import Filter
+from vqa.jobs.record import TERMINAL, EngineName, State
+from vqa.jobs.service import Service
+from vqa.jobs.views import JobView, SubmitRequest
+
+FAILED = TERMINAL - {State.SUCCEEDED}
+PAGE = 100
+
+
+@dataclass(frozen=True)
+class Member:
+    """A cell with its job.
+
+    Attributes:
+        job: None where it was not submitted yet.
+        seconds: it will take, as far as finished runs tell.
+    """
+
+    cell: Cell
+    job: JobView | None
+    seconds: float | None = None
+
+    @property
+    def state(self) -> str:
+        """The job's, or `missing`."""
+        return "missing" if self.job is None else str(self.job.state)
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON-ready object."""
+        return {
+            "name": self.cell.name,
+            "variant": self.cell.variant,
+            "seed": self.cell.seed,
+            "labels": self.cell.labels,
+            "baseline": self.cell.baseline,
+            "state": self.state,
+            "job": None if self.job is None else self.job.id,
+            "overall": None if self.job is None else self.job.overall,
+            "estimated_seconds": None if self.seconds is None else round(self.seconds, 1),
+        }
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A grid beside the queue."""
+
+    grid: Grid
+    members: list[Member]
+
+    @property
+    def missing(self) -> list[Member]:
+        """Not submitted yet."""
+        return [one for one in self.members if one.job is None]
+
+    @property
+    def failed(self) -> list[Member]:
+        """Ended without success."""
+        return [one for one in self.members if one.job is not None and one.job.state in FAILED]
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will happen by itself."""
+        return all(one.job is not None and one.job.state in TERMINAL for one in self.members)
+
+    @property
+    def seconds(self) -> float | None:
+        """What is missing takes, one run after the other; None where that is not known of every run."""
+        known = [one.seconds for one in self.missing if one.seconds is not None]
+        return sum(known) if len(known) == len(self.missing) else None
+
+    def check_budget(self) -> None:
+        """Refuse what is known to take too long.
+
+        Raises:
+            ConfigError: naming the time and the budget.
+        """
+        hours, most = (self.seconds or 0.0) / 3600, self.grid.ablation.budget.max_hours
+        if most and hours > most:
+            raise ConfigError(
+                f"what is missing takes about {hours:.1f} h, budget.max_hours allows {most:g}",
+                where=self.grid.ablation.group,
+                fix="fewer values, seeds or epochs, or a larger budget",
+            )
+
+
+def look(grid: Grid, service: Service, *, estimate: bool = False) -> Plan:
+    """Find every cell's job by its name; of several the one that succeeded, else the newest."""
+    found: dict[str, JobView] = {}
+    for job in jobs_of(service, grid.ablation.group):
+        if job.name not in found or job.state == State.SUCCEEDED:
+            found[job.name] = job
+    finished: list[Measured] = measured(service) if estimate else []
+    members = [
+        Member(cell, found.get(cell.name), seconds(cell.experiment, finished))
+        for cell in grid.cells
+    ]
+    return Plan(grid, members)
+
+
+def jobs_of(service: Service, group: str) -> Iterator[JobView]:
+    """All jobs of a group, newest first."""
+    before: int | None = None
+    while True:
+        page = service.jobs(Filter(group=group, before=before), limit=PAGE)
+        yield from page.jobs
+        if page.next is None:
+            return
+        before = page.next
+
+
+def submit(plan: Plan, service: Service, engine: EngineName | None = None) -> list[JobView]:
+    """Queue what is missing, all or none; a cell that somebody else queued meanwhile is not queued twice.
+
+    Raises:
+        JobError: the service refuses one of them; the cell is named.
+    """
+    missing = plan.missing
+    if not missing:
+        return []
+    try:
+        return service.submit_all([_request(plan.grid, one.cell, engine) for one in missing])
+    except JobError as error:
+        place = re.match(r"jobs\.(\d+)\b", error.where)
+        if place is None or int(place[1]) >= len(missing):
+            raise
+        cell = missing[int(place[1])].cell
+        where = f"cell {cell.variant}, seed {cell.seed}{error.where[place.end() :].replace('.experiment', '', 1)}"
+        raise JobError(error.what, where=where, fix=error.fix, kind=error.kind) from error
+
+
+def retry(plan: Plan, service: Service) -> list[JobView]:
+    """Queue what failed again; each goes on from its last checkpoint."""
+    return [service.resume(one.job.id) for one in plan.failed if one.job is not None]
+
+
+def _request(grid: Grid, cell: Cell, engine: EngineName | None) -> SubmitRequest:
+    ablation, resources = grid.ablation, grid.ablation.resources
+    return SubmitRequest(
+        experiment=cell.experiment.to_dict(),
+        engine=engine or resources.engine,
+        name=cell.name,
+        group=ablation.group,
+        key=f"{ablation.group}/{cell.name}",
+        priority=resources.priority,
+        cores=resources.cores,
+        memory_mb=resources.memory_mb,
+        time_minutes=resources.time_minutes,
+        max_restarts=resources.max_restarts,
+    )
+
+
+def counted(members: Sequence[Member]) -> str:
+    """ "12 succeeded, 3 running"."""
+    states = [one.state for one in members]
+    return ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))

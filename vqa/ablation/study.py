@@ -1,0 +1,358 @@
+"""An ablation's answer: every variant's figures, what beats what, what each axis does, and what was left out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from vqa.ablation.cell import Place
+from vqa.ablation.chance import chance_run
+from vqa.ablation.effects import Effect, Factorial
+from vqa.ablation.members import Member, Sorted, chance_is_wanted, sort_members
+from vqa.ablation.sentences import interaction_sentence, main_sentence, pair_sentence
+from vqa.config import did_you_mean
+from vqa.errors import InputError, ResultError
+from vqa.evaluation.bootstrap import RESAMPLES, Ints, codes
+from vqa.evaluation.comparison import (
+    Comparison,
+    Pair,
+    Run,
+    Variant,
+    compare_runs,
+    load_run,
+    variant_figures,
+)
+from vqa.evaluation.significance import seeded_test
+
+TYPE_KINDS = ("per_answer_type", "per_question_type")
+
+
+@dataclass(frozen=True)
+class Row:
+    """A variant's figures; scores on 0 to 100, None for what no run says.
+
+    Attributes:
+        labels: axis → label; empty outside the grid.
+        baseline: question-only, image-only or chance; None in the grid.
+        seeds: of its runs; None for what is computed.
+        mean, sd: of the runs' scores; no deviation for a single run.
+        low, high: 95 % interval of the mean, over images and, with several runs, over seeds.
+        per_answer_type, per_question_type: means over its runs.
+        parameters: trained or not.
+        questions_per_second: in training; mean over runs, as are the next two.
+        seconds_to_best: training time until the best validation.
+        peak_memory_mb: MiB; of the GPU where there was one.
+    """
+
+    name: str
+    labels: dict[str, str]
+    baseline: str | None
+    seeds: list[int | None]
+    runs: list[str]
+    mean: float
+    sd: float | None
+    low: float
+    high: float
+    per_answer_type: dict[str, float]
+    per_question_type: dict[str, float]
+    parameters: float | None = None
+    questions_per_second: float | None = None
+    seconds_to_best: float | None = None
+    peak_memory_mb: float | None = None
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A run that is not in the figures."""
+
+    variant: str
+    seed: int | None
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Study:
+    """See `to_json` for its shape in files.
+
+    Attributes:
+        title: group, folder, or how many runs.
+        reference: the variant that the others are tested against.
+        axes: axis → its labels, the first one the reference's.
+    """
+
+    title: str
+    comparison: Comparison
+    rows: list[Row]
+    reference: str
+    axes: dict[str, list[str]]
+    main_effects: list[Effect]
+    interactions: list[Effect]
+    left_out: list[LeftOut]
+    notes: list[str]
+    images: int = 0
+
+    @property
+    def pairs(self) -> list[Pair]:
+        """Every other variant against the reference."""
+        return self.comparison.pairs
+
+    @property
+    def claims(self) -> list[str]:
+        """A sentence for each test of two variants."""
+        named = {variant.name: variant for variant in self.comparison.variants}
+        return [pair_sentence(pair, named[pair.a], named[pair.b]) for pair in self.pairs]
+
+    @property
+    def effect_claims(self) -> list[str]:
+        """A sentence for each effect of an axis and each interaction of two."""
+        return [
+            *(main_sentence(effect) for effect in self.main_effects),
+            *(interaction_sentence(effect) for effect in self.interactions),
+        ]
+
+    def type_names(self, kind: str) -> list[str]:
+        """The answer or question types of the data."""
+        return sorted({name for row in self.rows for name in getattr(row, kind)})
+
+    def difference(self, row: Row, kind: str, name: str) -> float | None:
+        """A variant's score on one type less the reference's."""
+        reference = next(one for one in self.rows if one.name == self.reference)
+        mine, theirs = getattr(row, kind).get(name), getattr(reference, kind).get(name)
+        return None if mine is None or theirs is None else float(mine - theirs)
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON-ready object, of a stable shape.
+
+        `title, protocol, split, data_fingerprint, n` (questions), `images, reference, axes` {axis: [label]},
+        `variants` [fields of `Row`], `comparisons` [`a, b` (the reference), fields of `PairedTest`,
+        `adjusted_p_value, paired_seeds, only_a_right, only_b_right, sentence`], `main_effects` and `interactions`
+        [`axes, values, against, settings, seeds`, fields of `PairedTest`, `adjusted_p_value, sentence`],
+        `left_out` [fields of `LeftOut`], `correction, notes`.
+        """
+        shown = self.comparison.to_json()
+        pairs = [
+            {**pair, "sentence": claim}
+            for pair, claim in zip(shown["comparisons"], self.claims, strict=True)
+        ]
+        return {
+            "title": self.title,
+            **self.comparison.identity,
+            "n": shown["n"],
+            "images": self.images,
+            "reference": self.reference,
+            "axes": self.axes,
+            "variants": [asdict(row) for row in self.rows],
+            "comparisons": pairs,
+            "main_effects": [
+                {**one.to_json(), "sentence": main_sentence(one)} for one in self.main_effects
+            ],
+            "interactions": [
+                {**one.to_json(), "sentence": interaction_sentence(one)}
+                for one in self.interactions
+            ],
+            "left_out": [asdict(one) for one in self.left_out],
+            "correction": "Holm",
+            "notes": self.notes,
+        }
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a study is made.
+
+    Attributes:
+        baseline: the variant that the others are tested against; the first of the grid where None.
+        split, protocol: see `load_run`.
+        chance: whether blind guessing joins; as the ablation said where None.
+    """
+
+    baseline: str | None = None
+    split: str = ""
+    protocol: str = ""
+    resamples: int = RESAMPLES
+    chance: bool | None = None
+
+
+@dataclass
+class _Loaded:
+    """Variants with their runs and members, and the runs that could not be read."""
+
+    variants: list[Variant] = field(default_factory=list)
+    members: dict[str, list[Member]] = field(default_factory=dict)
+    left_out: list[LeftOut] = field(default_factory=list)
+
+
+def make_study(
+    title: str, members: Sequence[Member], places: Sequence[Place], options: Options | None = None
+) -> Study:
+    """Read the runs and compare them.
+
+    Args:
+        places: of the members, one each.
+
+    Raises:
+        ResultError: fewer than two variants have a run that can be read, no such baseline, or runs that cannot be
+            compared.
+    """
+    options = options or Options()
+    found = sort_members(members, places)
+    loaded = _load(found, options)
+    notes = list(found.notes)
+    in_grid = [one.name for one in loaded.variants if found.places[one.name].baseline is None]
+    chance, note = _chance(loaded, found.places, options)
+    everything = [*loaded.variants, *chance]
+    if len(everything) < 2:
+        raise ResultError(
+            _too_few(loaded.left_out), where=title, fix="wait for the runs, or see `vqa jobs`"
+        )
+    reference = _reference(options.baseline, everything, in_grid)
+    comparison = _compare(everything, reference, options)
+    images = codes(item.image_id for item in everything[0].runs[0].predictions)
+    rows = [_row(one, loaded, found.places.get(one.name), images, options) for one in everything]
+    axes, factorial = _factorial(loaded.variants, found.places, reference, images, options)
+    return Study(
+        title=title,
+        comparison=comparison,
+        rows=rows,
+        reference=reference,
+        axes=axes,
+        main_effects=factorial.main_effects() if factorial else [],
+        interactions=factorial.interactions() if factorial else [],
+        left_out=loaded.left_out,
+        notes=[*notes, *note, *_unlike_seeds(loaded.variants), *comparison.notes],
+        images=int(images.max()) + 1,
+    )
+
+
+def _load(found: Sorted, options: Options) -> _Loaded:
+    """Read predictions; a run whose files cannot be read is left out."""
+    loaded = _Loaded()
+    for place, member, reason in found.left_out:
+        loaded.left_out.append(LeftOut(place.variant, member.seed, str(member.path), reason))
+    for name, members in found.variants.items():
+        runs: list[Run] = []
+        for member in members:
+            try:
+                runs.append(load_run(member.path, split=options.split, protocol=options.protocol))
+            except InputError as error:
+                loaded.left_out.append(LeftOut(name, member.seed, str(member.path), error.what))
+                continue
+            loaded.members.setdefault(name, []).append(member)
+        if runs:
+            loaded.variants.append(Variant(name, runs))
+    return loaded
+
+
+def _too_few(left_out: Sequence[LeftOut]) -> str:
+    reasons = "; ".join(f"{one.variant} seed {one.seed} {one.reason}" for one in left_out[:3])
+    return "a comparison needs two variants with a finished run" + (
+        f" ({reasons})" if reasons else ""
+    )
+
+
+def _chance(
+    loaded: _Loaded, places: Mapping[str, Place], options: Options
+) -> tuple[list[Variant], list[str]]:
+    wanted = chance_is_wanted(places.values()) if options.chance is None else options.chance
+    if not wanted or not loaded.variants:
+        return [], []
+    first = loaded.variants[0]
+    try:
+        name, run = chance_run(first.runs[0], loaded.members[first.name][0].experiment)
+    except InputError as error:
+        return [], [f"chance is not shown: {error}"]
+    return ([] if any(one.name == name for one in loaded.variants) else [Variant(name, [run])]), []
+
+
+def _reference(wanted: str | None, variants: Sequence[Variant], in_grid: Sequence[str]) -> str:
+    names = [variant.name for variant in variants]
+    if wanted is None:
+        return in_grid[0] if in_grid else names[0]
+    if wanted not in names:
+        raise ResultError(f"no variant {wanted!r}{did_you_mean(wanted, names)}", where="--baseline")
+    return wanted
+
+
+def _compare(variants: Sequence[Variant], reference: str, options: Options) -> Comparison:
+    return compare_runs(variants, baseline=reference, resamples=options.resamples)
+
+
+def _row(
+    variant: Variant, loaded: _Loaded, place: Place | None, images: Ints, options: Options
+) -> Row:
+    figures = variant_figures(variant)
+    scores = variant.scores
+    # Against nothing: the interval of a mean over images and seeds is that of its difference from zero.
+    test = seeded_test(
+        scores, np.zeros_like(scores), images, paired=True, resamples=options.resamples
+    )
+    members = loaded.members.get(variant.name, [])
+    return Row(
+        name=variant.name,
+        labels=dict(place.labels) if place else {},
+        baseline=place.baseline if place else "chance",
+        seeds=[run.seed for run in variant.runs] if members else [],
+        runs=[run.name for run in variant.runs] if members else [],
+        mean=figures["overall"]["mean"],
+        sd=figures["overall"]["sd"],
+        low=max(0.0, test.low),
+        high=min(100.0, test.high),
+        per_answer_type=figures["per_answer_type"],
+        per_question_type=figures["per_question_type"],
+        **costs(members),
+    )
+
+
+def costs(members: Sequence[Member]) -> dict[str, float | None]:
+    """Size, speed, time and memory: means over the runs that say them."""
+    return {
+        "parameters": _mean(members, "counts", "parameters"),
+        "questions_per_second": _mean(members, "training", "questions_per_second"),
+        "seconds_to_best": _mean(members, "training", "seconds_to_best"),
+        "peak_memory_mb": _mean(members, "training", "peak_gpu_memory_mb")
+        or _mean(members, "training", "peak_memory_mb"),
+    }
+
+
+def _mean(members: Sequence[Member], section: str, name: str) -> float | None:
+    sections = [member.result.get(section) for member in members]
+    values = [one.get(name) for one in sections if isinstance(one, Mapping)]
+    numbers = [
+        float(one) for one in values if isinstance(one, int | float) and not isinstance(one, bool)
+    ]
+    return sum(numbers) / len(numbers) if numbers else None
+
+
+def _factorial(
+    variants: Sequence[Variant],
+    places: Mapping[str, Place],
+    reference: str,
+    images: Ints,
+    options: Options,
+) -> tuple[dict[str, list[str]], Factorial | None]:
+    """The grid, where the variants have axes; each axis' labels with the reference's first."""
+    labelled = {one.name: places[one.name].labels for one in variants if places[one.name].labels}
+    names = next((tuple(labels) for labels in labelled.values()), ())
+    if not names or any(tuple(labels) != names for labels in labelled.values()):
+        return {}, None
+    base = labelled.get(reference) or next(iter(labelled.values()))
+    axes = {
+        name: list(dict.fromkeys([base[name], *(labels[name] for labels in labelled.values())]))
+        for name in names
+    }
+    by_labels = {
+        tuple(labelled[one.name].values()): one for one in variants if one.name in labelled
+    }
+    return axes, Factorial(names, tuple(base.values()), by_labels, images, options.resamples)
+
+
+def _unlike_seeds(variants: Sequence[Variant]) -> list[str]:
+    """A note where not all variants have the same seeds: their tests then do not pair seeds."""
+    seeds = {tuple(sorted(str(run.seed) for run in variant.runs)) for variant in variants}
+    if len(seeds) < 2:
+        return []
+    return ["not all variants have the same seeds; tests between such variants do not pair them"]

@@ -1,0 +1,190 @@
+"""A study as tables of text, and these for a terminal, Markdown and LaTeX."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from vqa.ablation.study import TYPE_KINDS, Row, Study
+from vqa.evaluation.table import columns
+
+MOST_TYPES = 12
+"""Data with more types than this show them in CSV, JSON and HTML alone."""
+
+NOTHING = "–"
+FIGURES = (
+    "variant",
+    "score",
+    "95 % interval",
+    "seeds",
+    "parameters",
+    "questions/s",
+    "to best, s",
+    "memory, MiB",
+)
+
+TYPOGRAPHY = {"–": "--", "±": r"$\pm$", "×": r"$\times$", "…": r"\ldots{}", "−": "$-$"}
+LATEX = {
+    **{mark: f"\\{mark}" for mark in "&%$#_{}"},
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    **TYPOGRAPHY,
+}
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of text under a head; the first column names the row."""
+
+    title: str
+    head: tuple[str, ...]
+    rows: list[tuple[str, ...]]
+
+
+def tables(study: Study, most_types: int = MOST_TYPES) -> list[Table]:
+    """The figures of every variant, and their scores by type."""
+    found = [Table("variants", FIGURES, [_figures(row) for row in study.rows])]
+    for kind in TYPE_KINDS:
+        names = study.type_names(kind)
+        if 1 < len(names) <= most_types:
+            rows = [
+                (row.name, *(score(getattr(row, kind).get(name)) for name in names))
+                for row in study.rows
+            ]
+            found.append(Table(kind.replace("_", " "), (kind.replace("_", " "), *names), rows))
+    return found
+
+
+def _figures(row: Row) -> tuple[str, ...]:
+    spread = "" if row.sd is None else f" ± {row.sd:.2f}"
+    return (
+        row.name,
+        f"{row.mean:.2f}{spread}",
+        f"{row.low:.2f} … {row.high:.2f}",
+        str(len(row.seeds)) if row.seeds else NOTHING,
+        amount(row.parameters, 0),
+        amount(row.questions_per_second, 0),
+        amount(row.seconds_to_best, 1),
+        amount(row.peak_memory_mb, 0),
+    )
+
+
+def score(value: float | None) -> str:
+    """On 0 to 100."""
+    return NOTHING if value is None else f"{value:.2f}"
+
+
+def amount(value: float | None, digits: int) -> str:
+    """With thousands apart."""
+    return NOTHING if value is None else f"{value:,.{digits}f}"
+
+
+def remarks(study: Study) -> list[str]:
+    """What the reader must know beside the figures."""
+    tests = (
+        [f"p is Holm's over {len(study.pairs)} comparisons with {study.reference}"]
+        if len(study.pairs) > 1
+        else []
+    )
+    for kind, effects in (
+        ("main effects", study.main_effects),
+        ("interactions", study.interactions),
+    ):
+        if len(effects) > 1:
+            tests.append(f"p is Holm's over {len(effects)} {kind}")
+    return [*tests, *(f"note: {note}" for note in study.notes)]
+
+
+def left_out(study: Study) -> list[str]:
+    """A line for every run that is not in the figures."""
+    return [f"{one.variant}, seed {one.seed}: {one.reason}" for one in study.left_out]
+
+
+def heading(study: Study) -> str:
+    """What was scored, and how."""
+    identity = study.comparison.identity
+    n = len(study.comparison.variants[0].runs[0].predictions)
+    said = [
+        identity["protocol"],
+        identity["split"] and f"split {identity['split']}",
+        f"{n} questions",
+        f"{study.images} images",
+    ]
+    return f"{study.title}: {', '.join(part for part in said if part)}"
+
+
+def to_text(study: Study) -> str:
+    """For a terminal."""
+    lines = [one_line(heading(study)), ""]
+    for table in tables(study):
+        lines += [*columns([table.head, *table.rows]), ""]
+    lines += [one_line(claim) for claim in study.claims]
+    if study.effect_claims:
+        lines += ["", *(one_line(claim) for claim in study.effect_claims)]
+    if study.left_out:
+        lines += [
+            "",
+            f"left out, {len(study.left_out)} runs:",
+            *(f"  {one_line(line)}" for line in left_out(study)),
+        ]
+    return "\n".join([*lines, "", *(one_line(line) for line in remarks(study))]) + "\n"
+
+
+def one_line(text: str) -> str:
+    """One line that cannot steer a terminal."""
+    return "".join(
+        mark if mark.isprintable() else "\N{REPLACEMENT CHARACTER}"
+        for mark in " ".join(text.split())
+    )
+
+
+def to_markdown(study: Study) -> str:
+    """For a README or a report."""
+    lines = [f"## {_markdown(heading(study))}", ""]
+    for table in tables(study):
+        rule = ["---", *("---:" for _ in table.head[1:])]
+        cells = [[_markdown(cell) for cell in row] for row in (table.head, *table.rows)]
+        lines += ["| " + " | ".join(row) + " |" for row in (cells[0], rule, *cells[1:])] + [""]
+    lines += _bullets(map(_markdown, [*study.claims, *study.effect_claims]))
+    if study.left_out:
+        lines += ["Left out:", "", *_bullets(map(_markdown, left_out(study)))]
+    return "\n".join([*lines, *_bullets(map(_markdown, remarks(study)))]).rstrip() + "\n"
+
+
+def _bullets(lines: Iterable[str]) -> list[str]:
+    found = [f"- {line}" for line in lines]
+    return [*found, ""] if found else []
+
+
+def _markdown(text: str) -> str:
+    """Text as itself, whatever it holds."""
+    safe = one_line(text).replace("&", "&amp;").replace("<", "&lt;")
+    return "".join(f"\\{mark}" if mark in "\\`*_[]|#!~" else mark for mark in safe)
+
+
+def to_latex(study: Study) -> str:
+    """Tables with booktabs' rules, ready to be included; needs `booktabs` alone."""
+    lines = [f"% {one_line(heading(study))}"]
+    for table in tables(study):
+        align = "l" + "r" * (len(table.head) - 1)
+        lines += [
+            f"% {one_line(table.title)}",
+            rf"\begin{{tabular}}{{{align}}}",
+            r"\toprule",
+            _latex_row(table.head),
+        ]
+        lines += [r"\midrule", *map(_latex_row, table.rows), r"\bottomrule", r"\end{tabular}", ""]
+    claims = [*study.claims, *study.effect_claims, *left_out(study), *remarks(study)]
+    return "\n".join([*lines, *(f"% {one_line(claim)}" for claim in claims)]) + "\n"
+
+
+def _latex_row(cells: Sequence[str]) -> str:
+    return " & ".join(latex(cell) for cell in cells) + r" \\"
+
+
+def latex(text: str) -> str:
+    """Text as itself in LaTeX."""
+    return "".join(LATEX.get(mark, mark) for mark in one_line(text))

@@ -1,0 +1,156 @@
+"""vqa ablate ABLATION.yaml [key.path=value …] [--dry-run] [--engine E] [--wait]"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vqa.ablation.expand import Grid
+    from vqa.ablation.plan import Plan
+    from vqa.jobs.service import Service
+
+EPILOG = """
+Run again, the same command submits what is missing and nothing twice. `vqa compare GROUP` shows the table of what has
+finished so far.
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.epilog = EPILOG
+    add = parser.add_argument
+    add("ablation", type=Path, help="a base experiment, axes and seeds, in YAML")
+    add("overrides", nargs="*", metavar="key.path=value", help="changes to the base experiment")
+    add(
+        "--dry-run",
+        action="store_true",
+        help="show the grid and what it would take; submit nothing",
+    )
+    add("--engine", choices=("local", "slurm", "ray"), help="where the runs are trained")
+    add("--retry-failed", action="store_true", help="submit failed members again")
+    add("--wait", action="store_true", help="follow until all have ended, then compare")
+    add(
+        "--json", action="store_true", help="print members, and with --wait the comparison, as JSON"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Submit what is missing; with --wait 1 where a member failed."""
+    from vqa.ablation.expand import expand
+    from vqa.ablation.plan import look, retry, submit
+    from vqa.ablation.schema import load_ablation
+
+    grid = expand(load_ablation(args.ablation, args.overrides))
+    service = connect()
+    plan = look(grid, service, estimate=args.dry_run or bool(grid.ablation.budget.max_hours))
+    if args.dry_run:
+        _print_plan(plan, as_json=args.json)
+    plan.check_budget()
+    if args.dry_run:
+        return 0
+    submitted = submit(plan, service, args.engine)
+    again = retry(plan, service) if args.retry_failed else []
+    _say(
+        f"{grid.ablation.group}: {len(submitted)} submitted, {len(again)} submitted again, {_standing(plan)}"
+    )
+    if args.wait:
+        return _wait(grid, service, as_json=args.json)
+    if args.json:
+        print(json.dumps(to_json(look(grid, service)), ensure_ascii=False))
+    return 0
+
+
+def connect() -> Service:
+    """The service that the environment names."""
+    from vqa.jobs.connect import connect as connect_service
+
+    return connect_service()
+
+
+def _say(text: str) -> None:
+    from vqa.ablation.tables import one_line
+
+    print(f"vqa: {one_line(text)}", file=sys.stderr)
+
+
+def _standing(plan: Plan) -> str:
+    """What was there before."""
+    from vqa.ablation.plan import counted
+
+    there = [one for one in plan.members if one.job is not None]
+    if not there:
+        return "none there before"
+    hint = "; --retry-failed submits the failed ones again" if plan.failed else ""
+    return f"{len(there)} there before ({counted(there)}){hint}"
+
+
+def _print_plan(plan: Plan, *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(to_json(plan), ensure_ascii=False))
+    else:
+        print(to_text(plan))
+
+
+def to_text(plan: Plan) -> str:
+    """A line a variant, and what all of it takes."""
+    from vqa.ablation.estimate import told
+    from vqa.ablation.plan import counted
+    from vqa.evaluation.table import columns
+
+    rows = [("variant", "seeds", "state", "each takes")]
+    for name in plan.grid.variants:
+        members = [one for one in plan.members if one.cell.variant == name]
+        seeds = " ".join(str(one.cell.seed) for one in members)
+        rows.append((name, seeds, counted(members), told(members[0].seconds)))
+    missing = len(plan.missing)
+    total = f"{len(plan.members)} runs, {missing} to submit; one after the other they take {told(plan.seconds)}"
+    if missing and plan.seconds is None:
+        total += " (no finished run on this store to go by)"
+    return "\n".join([*columns(rows), "", total, *(f"note: {note}" for note in plan.grid.notes)])
+
+
+def to_json(plan: Plan) -> dict[str, Any]:
+    """Group, members, and seconds that the missing ones take."""
+    return {
+        "group": plan.grid.ablation.group,
+        "axes": {axis.name: [value.label for value in axis.values] for axis in plan.grid.axes},
+        "members": [one.to_json() for one in plan.members],
+        "missing": len(plan.missing),
+        "estimated_seconds": None if plan.seconds is None else round(plan.seconds, 1),
+        "notes": plan.grid.notes,
+    }
+
+
+def _wait(grid: Grid, service: Service, *, as_json: bool) -> int:
+    from vqa.ablation.follow import follow
+
+    plan = follow(grid, service, sys.stderr)
+    _compare(grid.ablation.group, as_json=as_json)
+    for one in plan.failed:
+        reason = one.job.reason if one.job is not None else ""
+        _say(f"{one.cell.variant}, seed {one.cell.seed}: {one.state}: {reason}")
+    return 1 if plan.failed else 0
+
+
+def _compare(group: str, *, as_json: bool) -> None:
+    """Print the table, where the runs lie on this machine and are enough to be compared."""
+    from vqa.ablation.gather import gather
+    from vqa.ablation.members import of_group
+    from vqa.ablation.study import make_study
+    from vqa.ablation.write import print_study
+    from vqa.errors import ResultError
+    from vqa.jobs.home import Home
+
+    home = Home.here()
+    if of_group(group, home) is None:
+        _say(f"the runs are not on this machine; `vqa compare {group}` there shows the table")
+        return
+    found = gather([group], {}, home)
+    try:
+        print_study(make_study(found.title, found.members, found.places), as_json=as_json)
+    except ResultError as error:
+        _say(str(error))
