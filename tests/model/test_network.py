@@ -17,7 +17,8 @@ from vqa.model.config import ModelConfig, Sizes
 from vqa.model.fusion import AnyFusion
 from vqa.model.head import AnyHead
 from vqa.model.image_encoder import AnyImageEncoder
-from vqa.model.network import Network, grid_coordinates
+from vqa.model.network import Network
+from vqa.model.places import grid_coordinates, grid_waves
 from vqa.model.question_encoder import AnyQuestionEncoder
 from vqa.model.types import Choices, Targets
 
