@@ -83,7 +83,9 @@ class RulePredictor(Predictor):
         for place, at in enumerate(batch.index.tolist()):
             texts = choices.text[choices.question == place]
             scores += self._row(self._sees(batch, place, at), at, texts, choices)
-        return Output(torch.tensor(scores), Attended(torch.zeros(1, 1)), EncodedText(torch.zeros(1, 1)))
+        return Output(
+            torch.tensor(scores), Attended(torch.zeros(1, 1)), EncodedText(torch.zeros(1, 1))
+        )
 
     def _sees(self, batch: Batch, place: int, at: int) -> bool:
         assert self.table is not None

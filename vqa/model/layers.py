@@ -47,7 +47,7 @@ def in_float(x: Tensor) -> Tensor:
 
 def sum_pool(x: Tensor, size: int) -> Tensor:
     """The sums of each `size` neighbours along the last dimension."""
-    return x.unflatten(-1, (-1, size)).sum(dim=-1)
+    return x.reshape(*x.shape[:-1], -1, size).sum(dim=-1)
 
 
 def power_normalize(x: Tensor) -> Tensor:

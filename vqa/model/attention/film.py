@@ -31,7 +31,9 @@ class Block(nn.Module):
         """One residual block."""
         entered = self.enter(maps).relu()
         normal = self.normalize(self.convolve(entered))
-        return entered + (scale[:, :, None, None] * normal + shift[:, :, None, None]).relu()
+        changed = scale[:, :, None, None] * normal + shift[:, :, None, None]
+        joined: Tensor = entered + changed.relu()
+        return joined
 
 
 class FiLMNetwork(Attention):
@@ -47,7 +49,7 @@ class FiLMNetwork(Attention):
     ) -> None:
         super().__init__()
         self.dim, self.grid = config.out, grid
-        places = grid_coordinates(grid).transpose(1, 2).unflatten(2, grid)  # [1, 2, height, width]
+        places = grid_coordinates(grid).transpose(1, 2).view(1, 2, *grid)
         kept = places if config.coordinates else places[:, :0]
         self.register_buffer("places", kept, persistent=False)
         self.stem = nn.Sequential(
@@ -68,9 +70,10 @@ class FiLMNetwork(Attention):
         image_of_question: Int[Tensor, " batch"],
     ) -> Attended:
         """The first convolution is made once an image, all others once a question."""
-        maps = self.stem(grid.transpose(1, 2).unflatten(2, self.grid))
+        maps = self.stem(grid.transpose(1, 2).reshape(len(grid), -1, *self.grid))
         maps = maps.index_select(0, image_of_question)
-        changes = self.modulate(question.vector).unflatten(1, (len(self.blocks), 2, -1))
+        changes = self.modulate(question.vector)
+        changes = changes.view(len(changes), len(self.blocks), 2, -1)
         for block, change in zip(self.blocks, changes.unbind(1), strict=True):
             maps = block(self._placed(maps), 1 + change[:, 0], change[:, 1])
         return Attended(self.leave(self._placed(maps)).relu().amax(dim=(2, 3)))

@@ -56,9 +56,9 @@ class HardAttention(GlimpseAttention):
     @override
     def loss(self, attended: Attended, losses: Float[Tensor, " batch"]) -> Tensor | None:
         """What teaches the policy of `reinforce`; moves the baseline."""
-        if attended.policy is None:
-            return None
         policy, drawn = attended.policy, attended.weights
+        if policy is None or drawn is None:
+            return None
         log_probability = (policy * drawn).sum(dim=(1, 2))
         entropy = -(policy.exp() * policy).sum(dim=(1, 2))
         advantage = self._advantage(losses.detach().to(policy.dtype))

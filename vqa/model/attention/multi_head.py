@@ -48,7 +48,7 @@ class MultiHeadAttention(Attention):
 
     def _heads(self, x: Tensor) -> Tensor:
         """[batch, positions, dim] to [batch, heads, positions, dim / heads]."""
-        return x.unflatten(2, (self.heads, -1)).transpose(1, 2)
+        return x.view(*x.shape[:2], self.heads, -1).transpose(1, 2)
 
 
 def _weights(

@@ -68,8 +68,8 @@ def soft_cross_entropy(
 ) -> Float[Tensor, " batch"]:
     """Cross-entropy against the acceptable answers' weights, scaled to sum to one a question.
 
-    −Σₐ (wₐ / Σ w) log softmax(s)ₐ for each question. A question with no weight (none of its answers is in the vocabulary) counts as zero. No dense
-    target is made.
+    −Σₐ (wₐ / Σ w) log softmax(s)ₐ for each question. A question with no weight (none of its answers
+    is in the vocabulary) counts as zero. No dense target is made.
     """
     log_probability = functional.log_softmax(_in_float(scores), dim=1)
     gathered = log_probability.gather(1, targets.answer_id.clamp(min=0))

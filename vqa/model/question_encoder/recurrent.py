@@ -57,9 +57,7 @@ class RecurrentEncoder(QuestionEncoder):
             for layer in self.layers:
                 _set_forget_bias(layer, config.initial_forget_bias)
         pooled = config.pooling == "attention"
-        self.pool = (
-            WordAttention(state, config.glimpses, config.glimpse_hidden) if pooled else None
-        )
+        self.pool = WordAttention(state, config.glimpses, config.glimpse_hidden) if pooled else None
 
     @override
     def forward(self, words: PackedSequence) -> EncodedText:

@@ -43,5 +43,5 @@ class BLOCKFusion(Fusion):
 
     def _expand(self, projected: Tensor, core: Tensor) -> Tensor:
         """[batch, dim] to [batch, chunks, size · rank]."""
-        chunks = self.dropout(projected).unflatten(1, (self.chunks, -1))
+        chunks = self.dropout(projected).view(len(projected), self.chunks, -1)
         return torch.einsum("bci,cij->bcj", chunks, core)

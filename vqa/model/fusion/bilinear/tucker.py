@@ -31,6 +31,6 @@ class TuckerFusion(Fusion):
         """Join the vectors of each question."""
         seen = self.dropout(self.project_image(image))
         asked = self.dropout(self.project_question(question))
-        maps = self.core(seen).unflatten(1, (asked.shape[1], self.dim))  # [batch, question_dim, dim]
+        maps = self.core(seen).view(*asked.shape, self.dim)  # [batch, question_dim, dim]
         fused: Tensor = (asked[:, None].to(maps.dtype) @ maps)[:, 0]
         return fused
