@@ -22,6 +22,7 @@ COMMANDS = {
     "ask": "ask a trained model about a picture",
     "export": "copy a trained model out of its run",
     "sync": "send or resend runs to W&B",
+    "list": "say which bricks and protocols there are",
 }
 
 

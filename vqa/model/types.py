@@ -35,13 +35,15 @@ class EncodedText(NamedTuple):
         if self.states is None:
             here = torch.ones((len(self.vector), 1), dtype=torch.bool, device=self.vector.device)
             return self.vector[:, None], here
-        states, lengths = pad_packed_sequence(self.states, batch_first=True)
+        # Longest first as they are packed: to unpack them in the batch's order would wait for the device.
+        longest_first = PackedSequence(self.states.data, self.states.batch_sizes)
+        states, lengths = pad_packed_sequence(longest_first, batch_first=True)
         steps = torch.arange(states.shape[1], device=states.device)
-        present = steps < lengths.to(states.device)[:, None]
-        if self.text_of_question is None:
-            return states, present
-        rows = self.text_of_question
-        return states.index_select(0, rows), present.index_select(0, rows)
+        present = steps < lengths.to(states.device, non_blocking=True)[:, None]
+        for rows in (self.states.unsorted_indices, self.text_of_question):
+            if rows is not None:
+                states, present = states.index_select(0, rows), present.index_select(0, rows)
+        return states, present
 
 
 class Attended(NamedTuple):
