@@ -19,9 +19,10 @@ Rank = Annotated[int, Field(ge=1, le=4096)]
 """Number of terms in a sum of products."""
 
 LARGEST = 2**26
-"""The most values in one tensor of weights, and in what one question is expanded to: 256 MiB in float32, and four
-times that with its gradient and Adam's state."""
+"""The most values in one tensor of weights: 256 MiB in float32, and four times that with its gradient and
+Adam's state."""
 WIDEST = 65_536
+"""The most values that a vector is expanded to."""
 
 
 def _refuse_wide(what: str, dim: int, rank: int) -> None:
@@ -292,10 +293,10 @@ class BLOCK(Brick):
     @model_validator(mode="after")
     def _check(self) -> BLOCK:
         if self.dim % self.chunks:
-            near = self.dim - self.dim % self.chunks
+            above = self.dim - self.dim % self.chunks + self.chunks
+            near = f"{above - self.chunks} or {above}" if above > self.chunks else f"{above}"
             raise ValueError(
-                f"{self.chunks} chunks do not divide dim {self.dim}; a dim of"
-                f" {near or self.chunks} or {near + self.chunks} would do"
+                f"{self.chunks} chunks do not divide dim {self.dim}; a dim of {near} would do"
             )
         size = self.dim // self.chunks
         if self.rank > size:
