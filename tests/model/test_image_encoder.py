@@ -335,6 +335,14 @@ def test_a_backbones_weights_may_come_later(resnet_folder: Path) -> None:
     assert torch.equal(later(images), encoder(images))
 
 
+def test_building_moves_no_statistics() -> None:
+    encoder = Backbone(settings=SETTINGS).build((64, 64))
+    assert encoder.network.training
+    means = [b for n, b in encoder.named_buffers() if n.endswith("running_mean")]
+    assert means
+    assert not any(mean.any() for mean in means)
+
+
 def test_what_lies_behind_the_stage_is_not_trained() -> None:
     encoder = Backbone(settings=SETTINGS, stage="stage2").build((32, 32))
     frozen = {n for n, p in encoder.network.named_parameters() if not p.requires_grad}
@@ -429,7 +437,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
     module = ModuleType("timm")
     module.is_model = lambda name: name == "net"  # type: ignore[attr-defined]
     module.list_models = lambda: ["net"]  # type: ignore[attr-defined]
-    module.create_model = lambda name, pretrained, num_classes: StandInNet()  # type: ignore[attr-defined]
+    module.create_model = lambda *_, **__: StandInNet()  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "timm", module)
 
 

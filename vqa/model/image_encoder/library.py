@@ -108,9 +108,11 @@ class LibraryCNN(ImageEncoder):
 
     def freeze_what_is_unread(self, image_size: tuple[int, int]) -> None:
         """Take parameters that do not bear on the grid, such as later stages, out of the training."""
+        self.network.eval()  # or the statistics of batch norms would move
         with torch.enable_grad():
             maps = join_scales(self.scales(torch.zeros(1, 3, *image_size)))
             trained = [p for p in self.network.parameters() if p.requires_grad]
             gradients = torch.autograd.grad(maps.sum(), trained, allow_unused=True)
         for parameter, gradient in zip(trained, gradients, strict=True):
             parameter.requires_grad_(gradient is not None)
+        self.train(self.training)

@@ -92,6 +92,8 @@ def _stages(config: TorchVision) -> tuple[str, ...]:
 
 def _cut(network: nn.Module, model: str, stages: tuple[str, ...]) -> nn.Module:
     """The network up to the last of the chosen stages."""
+    if len(stages) > 1:
+        _keep_outputs(network)
     try:
         cut: nn.Module = create_feature_extractor(network, {stage: stage for stage in stages})
     except ValueError as error:
@@ -105,6 +107,13 @@ def _cut(network: nn.Module, model: str, stages: tuple[str, ...]) -> nn.Module:
             fix=f"choose a node such as {', '.join(near[:SHOWN])}",
         ) from error
     return cut
+
+
+def _keep_outputs(network: nn.Module) -> None:
+    """Have no layer overwrite its input, which may be a stage's output."""
+    for module in network.modules():
+        if getattr(module, "inplace", False):
+            vars(module)["inplace"] = False
 
 
 def _is_node(stage: str, nodes: list[str]) -> bool:
