@@ -232,3 +232,28 @@ def test_a_text_encoder_of_transformers_travels_with_its_model(
         == here.top
     )
     assert here.words[0] == "[CLS]"
+
+
+def test_a_backbone_of_transformers_travels_with_its_model(
+    experiment: Callable[..., Experiment], picture: Path, tmp_path: Path
+) -> None:
+    from transformers import ResNetBackbone, ResNetConfig
+
+    folder = tmp_path / "resnet"
+    settings = {"embedding_size": 4, "hidden_sizes": [4, 8], "depths": [1, 1]}
+    ResNetBackbone(ResNetConfig(**settings)).save_pretrained(folder)
+    for number, encoder in enumerate(({"model": str(folder)}, {"settings": settings})):
+        made = experiment(model={"image_encoder": {"name": "backbone", **encoder}})
+        run = tmp_path / f"run{number}"
+        train(made, run)
+        shutil.rmtree(folder, ignore_errors=True)
+        model = vqa.load(run)
+        moved = tmp_path / f"moved{number}"
+        model.save(moved)
+        shutil.rmtree(run)
+        question = "what colour is the circle?"
+        assert vqa.load(moved).ask(picture, question).top == model.ask(picture, question).top
+        config = moved / "image_backbone" / "config.json"
+        config.write_text(config.read_text() + " ")
+        with pytest.raises(ModelError, match="changed since it was exported"):
+            vqa.load(moved)

@@ -31,6 +31,7 @@ COMMANDS = {
     "sync": "send or resend runs to W&B",
     "serve": "run the service: HTTP interface, pages, dispatcher",
     "token": "say who may use the HTTP interface",
+    "list": "say which bricks and protocols there are",
 }
 
 

@@ -7,7 +7,7 @@ import io
 import json
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from vqa.errors import ModelError
 from vqa.evaluation.predict import PROBABILITY_LOSS, Predictor, read_output
 from vqa.model.config import ModelConfig, Sizes
 from vqa.model.head import Classifier
+from vqa.model.image_encoder import Backbone
 from vqa.model.network import Network
 from vqa.model.question_encoder import Transformers
 from vqa.model.types import Targets
@@ -40,8 +41,8 @@ WEIGHTS, EXPERIMENT, TOKENIZER, ANSWERS = (
     "answers.json",
 )
 PARTS = (WEIGHTS, EXPERIMENT, TOKENIZER, ANSWERS)
-TEXT_ENCODER = "text_encoder"
-"""The configuration of a `transformers` text encoder, where the model has one."""
+LIBRARY_CONFIGS = {"question_encoder": "text_encoder", "image_encoder": "image_backbone"}
+"""Folders with the configuration of an encoder of `transformers`, where the model has one."""
 MAX_QUESTION = 4000
 
 
@@ -186,17 +187,16 @@ class VQAModel:
         (path / EXPERIMENT).write_text(self.experiment.to_yaml(), encoding="utf-8")
         self.tokenizer.save(path / TOKENIZER)
         self.vocabulary.save(path / ANSWERS)
-        text_encoder = self.experiment.model.question_encoder.name == "transformers"
-        if text_encoder:
-            encoder: Any = self.network.question_encoder
-            encoder.network.config.save_pretrained(path / TEXT_ENCODER)
+        folders = _config_folders(self.experiment.model)
+        for part, folder in folders.items():
+            getattr(self.network, part).network.config.save_pretrained(path / folder)
         data = self.experiment.data
         manifest = {
             "format_version": FORMAT_VERSION,
             "data_fingerprint": self.data_fingerprint,
             "transform": {"image_size": list(data.image_size), "resize": data.resize},
             "normaliser": self.vocabulary.normaliser,
-            "sha256": {name: _sha256(path / name) for name in _parts(text_encoder)},
+            "sha256": {name: _sha256(path / name) for name in _parts(folders.values())},
         }
         (path / "model.json").write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
 
@@ -232,7 +232,8 @@ def _manifest(path: Path) -> dict[str, Any]:
     try:
         manifest = json.loads(file.read_text(encoding="utf-8"))
         version, sums = manifest["format_version"], manifest["sha256"]
-        names = _parts(f"{TEXT_ENCODER}/config.json" in sums)
+        folders = [name for name in LIBRARY_CONFIGS.values() if f"{name}/config.json" in sums]
+        names = _parts(folders)
         changed = [name for name in names if _sha256(path / name) != sums[name]]
     except FileNotFoundError as error:
         raise ModelError(
@@ -257,18 +258,30 @@ def _manifest(path: Path) -> dict[str, Any]:
     return dict(manifest)
 
 
-def _parts(text_encoder: bool) -> tuple[str, ...]:
+def _parts(folders: Iterable[str]) -> tuple[str, ...]:
     """The files of a model that its manifest vouches for."""
-    return (*PARTS, f"{TEXT_ENCODER}/config.json") if text_encoder else PARTS
+    return (*PARTS, *(f"{folder}/config.json" for folder in folders))
+
+
+def _config_folders(model: ModelConfig) -> dict[str, str]:
+    """The encoders that are built from a configuration of their own, and the folder of each."""
+    encoders = {"question_encoder": Transformers, "image_encoder": Backbone}
+    return {
+        part: LIBRARY_CONFIGS[part]
+        for part, kind in encoders.items()
+        if isinstance(getattr(model, part), kind)
+    }
 
 
 def _local(model: ModelConfig, path: Path) -> ModelConfig:
-    """The same bricks, with a text encoder's configuration read from the model's own folder."""
-    encoder = model.question_encoder
-    if not isinstance(encoder, Transformers):
-        return model
-    local = encoder.model_copy(update={"model": str(path / TEXT_ENCODER)})
-    return model.model_copy(update={"question_encoder": local})
+    """The same bricks, with such configurations read from the model's own folder."""
+    local = {
+        part: getattr(model, part).model_copy(update={"model": str(path / folder)})
+        for part, folder in _config_folders(model).items()
+    }
+    if isinstance(model.image_encoder, Backbone):
+        local["image_encoder"] = local["image_encoder"].model_copy(update={"settings": {}})
+    return model.model_copy(update=local)
 
 
 def _experiment(path: Path) -> Experiment:

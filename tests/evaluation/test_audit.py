@@ -23,7 +23,7 @@ from vqa.evaluation.audit import Audit, derangement, other_questions, shuffled_w
 from vqa.evaluation.audit_text import audit_lines, audit_text
 from vqa.evaluation.predict import Exam, Predictor, predict, questions_of
 from vqa.evaluation.protocols import score_predictions
-from vqa.model.types import Choices, EncodedText, Output
+from vqa.model.types import Attended, Choices, EncodedText, Output
 
 
 @given(st.integers(2, 60), st.integers(0, 9))
@@ -83,7 +83,9 @@ class RulePredictor(Predictor):
         for place, at in enumerate(batch.index.tolist()):
             texts = choices.text[choices.question == place]
             scores += self._row(self._sees(batch, place, at), at, texts, choices)
-        return Output(torch.tensor(scores), None, EncodedText(torch.zeros(1, 1)))
+        return Output(
+            torch.tensor(scores), Attended(torch.zeros(1, 1)), EncodedText(torch.zeros(1, 1))
+        )
 
     def _sees(self, batch: Batch, place: int, at: int) -> bool:
         assert self.table is not None

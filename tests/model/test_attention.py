@@ -6,16 +6,39 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_sequence
 
 from vqa.errors import ModelError
-from vqa.model.attention import NoAttention, Soft, Stacked
+from vqa.model.attention import (
+    CoAttention,
+    FiLM,
+    Hard,
+    MultiHead,
+    NoAttention,
+    Relation,
+    Soft,
+    Stacked,
+)
+from vqa.model.places import grid_coordinates
 from vqa.model.types import EncodedText
 
 RANDOM = torch.Generator().manual_seed(0)
 GRID = torch.randn(3, 6, 7, generator=RANDOM).double()
 QUESTION = EncodedText(torch.randn(6, 5, generator=RANDOM).double())
-LOOKING = [Soft(glimpses=2, hidden=4), Soft(hidden=4, activation="tanh"), Stacked(dim=8, hidden=4)]
+LENGTHS = [3, 5, 1, 4, 5, 2]
+TEXTS = [torch.randn(length, 5, generator=RANDOM).double() for length in LENGTHS]
+READ = QUESTION._replace(states=pack_sequence(TEXTS, enforce_sorted=False))
+LOOKING = [
+    Soft(glimpses=2, hidden=4),
+    Soft(hidden=4, activation="tanh"),
+    Hard(glimpses=2, hidden=4),
+    Stacked(dim=8, hidden=4),
+    MultiHead(dim=8, heads=2),
+    CoAttention(hidden=4),
+    CoAttention(hidden=4, order="alternating"),
+]
+JOINING = [NoAttention(), Relation(hidden=(4, 5)), FiLM(blocks=2, dim=4, out=5)]
 
 
 def _soft_reference(module: Any, image: Tensor, question: Tensor) -> Tensor:
@@ -62,19 +85,19 @@ def test_stacked_equals_its_formula(image_of_question: Tensor) -> None:
 
 @pytest.mark.parametrize("config", LOOKING, ids=lambda config: config.name)
 def test_weights_are_shares_of_the_grid(config: Any, image_of_question: Tensor) -> None:
-    module = config.build(7, (2, 3), 5).double()
-    weights = module(GRID, QUESTION, image_of_question).weights
+    module = config.build(7, (2, 3), 5).double().eval()
+    weights = module(GRID, READ, image_of_question).weights
     assert (weights >= 0).all()
     torch.testing.assert_close(weights.sum(2), torch.ones_like(weights[:, :, 0]))
 
 
-@pytest.mark.parametrize("config", [*LOOKING, NoAttention()], ids=lambda config: config.name)
+@pytest.mark.parametrize("config", [*LOOKING, *JOINING], ids=lambda config: config.name)
 def test_an_image_once_for_all_its_questions_changes_nothing(
     config: Any, image_of_question: Tensor
 ) -> None:
-    module = config.build(7, (2, 3), 5).double()
-    grouped = module(GRID, QUESTION, image_of_question).vector
-    repeated = module(GRID[image_of_question], QUESTION, torch.arange(6)).vector
+    module = config.build(7, (2, 3), 5).double().eval()
+    grouped = module(GRID, READ, image_of_question).vector
+    repeated = module(GRID[image_of_question], READ, torch.arange(6)).vector
     torch.testing.assert_close(grouped, repeated)
 
 
@@ -108,3 +131,123 @@ def test_pooling(image_of_question: Tensor) -> None:
 def test_a_huge_flattened_grid_is_refused_with_the_numbers() -> None:
     with pytest.raises(ModelError, match=r"14×14×2048 has 401,408 values.*mean"):
         NoAttention(pool="flatten").build(2048, (14, 14), 5)
+
+
+def test_multi_head_equals_torchs_own_module(image_of_question: Tensor) -> None:
+    module = MultiHead(dim=8, heads=2).build(7, (2, 3), 5).double().eval()
+    whole = nn.MultiheadAttention(8, 2, kdim=7, vdim=7, batch_first=True).double()
+    state = {
+        "q_proj_weight": torch.eye(8).double(),
+        "k_proj_weight": module.key.weight,
+        "v_proj_weight": module.value.weight,
+        "in_proj_bias": torch.cat((torch.zeros(16).double(), module.value.bias)),
+        "out_proj.weight": module.join.weight,
+        "out_proj.bias": module.join.bias,
+    }
+    whole.load_state_dict(state)
+    asked = module.query(QUESTION.vector)[:, None]
+    grid = GRID[image_of_question]
+    expected, weights = whole(asked, grid, grid, average_attn_weights=False)
+    attended = module(GRID, QUESTION, image_of_question)
+    torch.testing.assert_close(attended.vector, expected[:, 0])
+    torch.testing.assert_close(attended.weights, weights[:, :, 0])
+    assert module.train()(GRID, QUESTION, image_of_question).weights is None
+
+
+def _parallel_reference(m: Any, image: Tensor, words: Tensor) -> tuple[Tensor, Tensor]:
+    """HieCoAtt's equations 3 to 6, words and positions as columns as there."""
+    v, q = image.T, words.T
+    c = (q.T @ m.affinity.weight @ v).tanh()
+    wv, wq = m.project_image.weight, m.project_question.weight
+    hv = (wv @ v + (wq @ q) @ c).tanh()
+    hq = (wq @ q + (wv @ v) @ c.T).tanh()
+    av, aq = (m.score_image.weight @ hv).softmax(1), (m.score_question.weight @ hq).softmax(1)
+    return (v @ av.T)[:, 0], (q @ aq.T)[:, 0]
+
+
+def _alternating_reference(m: Any, image: Tensor, words: Tensor) -> tuple[Tensor, Tensor]:
+    """Its equation 7, three times."""
+
+    def attend(part: Any, rows: Tensor, guide: Tensor | None) -> Tensor:
+        met = part.project.weight @ rows.T
+        if guide is not None:
+            met = met + (part.guide.weight @ guide)[:, None]
+        return (part.score[1].weight @ met.tanh()).softmax(1)[0] @ rows
+
+    summary = attend(m.summary, words, None)
+    seen = attend(m.look, image, summary)
+    return seen, attend(m.reading, words, seen)
+
+
+@pytest.mark.parametrize("order", ["parallel", "alternating"])
+def test_co_attention_equals_its_formula(order: Any, image_of_question: Tensor) -> None:
+    module = CoAttention(order=order, hidden=4).build(7, (2, 3), 5).double()
+    attended = module(GRID, READ, image_of_question)
+    reference = _parallel_reference if order == "parallel" else _alternating_reference
+    assert module.dim == 7
+    for place, (image, words) in enumerate(zip(image_of_question.tolist(), TEXTS, strict=True)):
+        seen, read = reference(module, GRID[image], words)
+        torch.testing.assert_close(attended.vector[place], seen)
+        torch.testing.assert_close(attended.question[place], read)
+
+
+def test_co_attention_without_words_reads_the_vector_as_one_word(image_of_question: Tensor) -> None:
+    module = CoAttention(hidden=4).build(7, (2, 3), 5).double()
+    one_word = pack_sequence(list(QUESTION.vector[:, None]))
+    alone = module(GRID, QUESTION, image_of_question)
+    packed = module(GRID, QUESTION._replace(states=one_word), image_of_question)
+    torch.testing.assert_close(alone.vector, packed.vector)
+    torch.testing.assert_close(alone.question, QUESTION.vector)
+
+
+def test_relation_adds_a_reading_of_every_pair(image_of_question: Tensor) -> None:
+    module = Relation(hidden=(4, 6, 5)).build(7, (2, 3), 5).double()
+    first = torch.cat([m.weight for m in (module.first, module.second, module.question)], dim=1)
+    got = module(GRID, QUESTION, image_of_question).vector
+    for place, image in enumerate(image_of_question.tolist()):
+        total = torch.zeros(5).double()
+        for left in GRID[image]:
+            for right in GRID[image]:
+                x = torch.cat((left, right, QUESTION.vector[place]))
+                x = (first @ x + module.question.bias).relu()
+                for _, layer, _ in module.layers:
+                    x = (layer.weight @ x + layer.bias).relu()
+                total = total + x
+        torch.testing.assert_close(got[place], total)
+
+
+def test_too_many_pairs_are_refused_with_the_numbers() -> None:
+    with pytest.raises(ModelError, match=r"14×14 has 38,416 pairs; at 256 .*38 MiB.* 16 — use"):
+        Relation().build(7, (14, 14), 5)
+
+
+def _film_reference(m: Any, image: Tensor, question: Tensor) -> Tensor:
+    """One question at a time, convolutions as torch's functions, batch norm by its formula."""
+    conv, relu = torch.nn.functional.conv2d, torch.relu
+    places = grid_coordinates((2, 3))[0].double().T.reshape(1, 2, 2, 3)
+
+    def normal(x: Tensor, norm: Any) -> Tensor:
+        shape = (1, -1, 1, 1)
+        x = (x - norm.running_mean.view(shape)) / (norm.running_var.view(shape) + norm.eps).sqrt()
+        return x if norm.weight is None else x * norm.weight.view(shape) + norm.bias.view(shape)
+
+    x = image.T.reshape(1, 7, 2, 3)
+    x = relu(normal(conv(x, m.stem[0].weight, padding=1), m.stem[1]))
+    film = (m.modulate.weight @ question + m.modulate.bias).view(len(m.blocks), 2, 1, -1, 1, 1)
+    for block, (change, shift) in zip(m.blocks, film, strict=True):
+        x = relu(conv(torch.cat((x, places), 1), block.enter.weight, block.enter.bias))
+        y = normal(conv(x, block.convolve.weight, padding=1), block.normalize)
+        x = x + relu((1 + change) * y + shift)
+    x = relu(conv(torch.cat((x, places), 1), m.leave.weight, m.leave.bias))
+    return x.flatten(2).max(2).values[0]
+
+
+def test_film_equals_its_formula(image_of_question: Tensor) -> None:
+    module = FiLM(blocks=2, dim=4, out=5).build(7, (2, 3), 5).double()
+    for _ in range(3):  # statistics of their own
+        module(GRID + torch.randn(3, 6, 7), QUESTION, image_of_question)
+    got = module.eval()(GRID, QUESTION, image_of_question).vector
+    pairs = zip(image_of_question.tolist(), QUESTION.vector, strict=True)
+    torch.testing.assert_close(
+        got, torch.stack([_film_reference(module, GRID[i], q) for i, q in pairs])
+    )

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import TypeCheckError
 from pydantic import TypeAdapter
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_sequence
 
 from vqa.model.attention import AnyAttention
 from vqa.model.fusion import AnyFusion
@@ -18,6 +19,7 @@ from vqa.model.image_encoder import AnyImageEncoder
 from vqa.model.question_encoder import AnyQuestionEncoder
 from vqa.model.types import EncodedText
 
+TINY = {"embedding_size": 4, "hidden_sizes": [4, 6], "depths": [1, 1], "layer_type": "basic"}
 WORDS, ANSWERS = 12, 5
 SIZE = (32, 24)
 GRID, IMAGE_DIM, QUESTION_DIM, CHOICE_DIM = (2, 3), 7, 6, 4
@@ -28,29 +30,65 @@ FORMS: dict[str, list[dict[str, Any]]] = {
         {"channels": (4, 6), "strides": (2, 4)},
         {"channels": (4, 6), "strides": (1, 3), "kernel": 5, "downsample": "pool"},
     ],
-    "torchvision": [{"model": "squeezenet1_1", "stage": "features.4", "normalize": True}],
+    "torchvision": [
+        {"model": "squeezenet1_1", "stage": "features.4", "normalize": True},
+        {"model": "squeezenet1_1", "stage": ("features.4", "features.7"), "normalize": True},
+    ],
+    "backbone": [
+        {"settings": TINY},
+        {"settings": TINY, "stage": ("stage2", "stage1"), "normalize": True},
+        {"settings": TINY, "stage": "stage1"},
+    ],
+    "timm": [{"stage": (1, 0)}],
+    "bag": [{"embedding_dim": 5}, {"embedding_dim": 5, "pooling": "sum", "embedding_dropout": 0.1}],
     "rnn": [{"dim": 5, "embedding_dim": 4}],
     "gru": [{"dim": 5, "embedding_dim": 4, "layers": 2, "bidirectional": True}],
     "lstm": [
         {"dim": 5, "embedding_dim": 4, "layers": 3, "dropout": 0.1, "embedding_dropout": 0.1},
         {"dim": 5, "embedding_dim": 4, "bidirectional": True},
+        {"dim": 5, "pooling": "attention", "glimpses": 2, "bidirectional": True, "dropout": 0.1},
     ],
     "transformers": [{"pooling": "mean"}, {"pooling": "cls"}],
     "attention-none": [{"pool": "mean"}, {"pool": "flatten"}],
     "soft": [{"glimpses": 2, "hidden": 5, "dropout": 0.1}, {"hidden": 5, "activation": "tanh"}],
+    "hard": [
+        {"hidden": 5, "glimpses": 2},
+        {"hidden": 5, "glimpses": 2, "meeting": "product", "estimator": "reinforce"},
+    ],
     "stacked": [{"dim": 8, "hidden": 5}, {"dim": QUESTION_DIM, "hidden": 5, "hops": 3}],
+    "multi_head": [{"dim": 8, "heads": 2}, {"dim": 8, "heads": 1, "dropout": 0.1}],
+    "co_attention": [
+        {"hidden": 5, "dropout": 0.1},
+        {"hidden": 5, "order": "alternating", "dropout": 0.1},
+    ],
+    "relation": [{"hidden": (8, 9), "dropout": 0.1}, {"hidden": (8,)}],
+    "film": [{"blocks": 2, "dim": 8, "out": 9}, {"blocks": 1, "dim": 8, "coordinates": False}],
     "concat": [{"hidden": (9, 8)}, {"hidden": ()}],
+    "concat_mlp": [{"hidden": (9, 8), "dropout": 0.1}],
+    "gated_tanh": [{"dim": 8, "dropout": 0.1}],
+    "bilinear": [{"dim": 8, "rank": 3, "dropout": 0.1}],
+    "mlb": [{"dim": 8, "rank": 9, "dropout": 0.1}],
+    "mcb": [{"dim": 24}, {"dim": 9, "normalize": False}],
+    "tucker": [{"dim": 8, "image_dim": 5, "question_dim": 4, "dropout": 0.1}],
+    "mutan": [{"dim": 8, "image_dim": 5, "question_dim": 4, "rank": 3, "dropout": 0.1}],
+    "mfb": [{"dim": 8, "factor": 3}],
+    "mfh": [{"dim": 4, "factor": 3, "orders": 3}],
+    "block": [
+        {"dim": 12, "chunks": 3, "rank": 2},
+        {"dim": 8, "chunks": 1, "rank": 8, "normalize": False, "dropout": 0.1},
+    ],
     "classifier": [{"hidden": (9,), "dropout": 0.1}, {"loss": "soft_bce"}],
 }
 
 
 class Case(NamedTuple):
-    """One form of one brick, how it is built, and how it is called."""
+    """One form of one brick, how it is built, how it is called, and what it learns from beside its output."""
 
     config: Any
     build: Callable[[], nn.Module]
     call: Callable[[nn.Module], Tensor]
     shape: tuple[int, ...]
+    added: Callable[[nn.Module], Tensor | None] = lambda _: None
 
 
 def forms(family: str, union: Any) -> Iterator[Any]:
@@ -74,6 +112,8 @@ BRICKS = [form for family, union in UNIONS.items() for form in forms(family, uni
 @pytest.fixture
 def case(family: str, member: Any, fields: dict[str, Any], request: pytest.FixtureRequest) -> Case:
     name = member.model_fields["name"].default
+    if name == "timm":
+        pytest.importorskip("timm")
     if name == "transformers":
         fields = {**fields, "model": str(request.getfixturevalue("tiny_bert"))}
     return CASES[family](member(**fields), request.getfixturevalue)
@@ -94,13 +134,25 @@ def _question_case(config: Any, get: Callable[[str], Any]) -> Case:
 
 
 def _attention_case(config: Any, get: Callable[[str], Any]) -> Case:
-    grid, question = torch.randn(3, 6, IMAGE_DIM), EncodedText(torch.randn(6, QUESTION_DIM))
-    where = get("image_of_question")
+    states = pack_sequence([torch.randn(n, QUESTION_DIM) for n in (3, 5, 1, 4, 5, 2)], False)
+    question = EncodedText(torch.randn(6, QUESTION_DIM), states=states)
+    grid, where = torch.randn(3, 6, IMAGE_DIM), get("image_of_question")
 
     def build() -> nn.Module:
         return config.build(IMAGE_DIM, GRID, QUESTION_DIM)
 
-    return Case(config, build, lambda m: m(grid, question, where).vector, (6, build().dim))
+    def call(module: nn.Module) -> Tensor:
+        attended = module(grid, question, where)
+        if attended.question is None:
+            return attended.vector
+        assert attended.question.shape == (6, QUESTION_DIM)
+        return torch.cat((attended.vector, attended.question), dim=1)
+
+    def added(module: nn.Module) -> Tensor | None:
+        return module.loss(module(grid, question, where), torch.rand(6))
+
+    both = config.name == "co_attention"
+    return Case(config, build, call, (6, build().dim + QUESTION_DIM * both), added)
 
 
 def _fusion_case(config: Any, get: Callable[[str], Any]) -> Case:
@@ -143,9 +195,12 @@ def test_gradients_reach_every_parameter(case: Case) -> None:
     output = case.call(module)
     if not [*module.parameters()]:
         return
-    (output * torch.randn_like(output)).sum().backward()
-    dead = [n for n, p in module.named_parameters() if p.grad is None or not p.grad.any()]
+    added = case.added(module)
+    ((output * torch.randn_like(output)).sum() + (0 if added is None else added)).backward()
+    trained = [(n, p) for n, p in module.named_parameters() if p.requires_grad]
+    dead = [n for n, p in trained if p.grad is None or not p.grad.any()]
     assert dead == []
+    assert case.config.name == "backbone" or len(trained) == len([*module.parameters()])
 
 
 @every_brick
@@ -167,6 +222,26 @@ def test_bfloat16_autocast_stays_close(case: Case) -> None:
     with torch.autocast("cpu", torch.bfloat16):
         half = case.call(module)
     torch.testing.assert_close(half.float(), case.call(module), rtol=0.05, atol=0.05)
+
+
+FUSIONS = [form for form in BRICKS if form.values[0] == "fusion"]
+
+
+@pytest.mark.parametrize(("family", "member", "fields"), FUSIONS)
+def test_zeros_have_finite_gradients(case: Case) -> None:
+    """A black picture or a vector that dropout emptied: roots and lengths have infinite slopes there."""
+    module = case.build()
+    image = torch.zeros(6, IMAGE_DIM, requires_grad=True)
+    question = torch.zeros(6, QUESTION_DIM, requires_grad=True)
+    with torch.no_grad():
+        for name, parameter in module.named_parameters():
+            parameter.mul_(0 if name.endswith("bias") else 1)
+    output = module(image, question)
+    assert output.isfinite().all()
+    gradients = torch.autograd.grad(
+        output.square().sum() + output.sum(), [image, *module.parameters()], allow_unused=True
+    )
+    assert all(g.isfinite().all() for g in gradients if g is not None)
 
 
 @every_brick

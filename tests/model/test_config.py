@@ -108,12 +108,47 @@ def test_a_whole_model_round_trips() -> None:
             "learning rate",
         ),
         ({"question_encoder": "none", "head": "chooser"}, "give it its own"),
+        ({"fusion": "image"}, "attention=none has not read the question"),
+        ({"fusion": "image", "attention": "co_attention"}, "question vector that co_attention"),
+        (
+            {
+                "question_encoder": {"name": "gru", "pooling": "attention"},
+                "attention": "co_attention",
+            },
+            "pooling=last",
+        ),
+        ({"question_encoder": {"name": "gru", "glimpses": 2}}, "2 glimpses need pooling"),
+        ({"question_encoder": {"name": "bag", "freeze_vectors": True}}, "freeze_vectors"),
+        (
+            {"attention": {"name": "multi_head", "heads": 3, "dim": 8}},
+            "3 heads do not divide dim 8",
+        ),
+        ({"attention": {"name": "hard", "estimator": "guess"}}, "straight-through"),
+        ({"attention": {"name": "relation", "hidden": []}}, "at least 1 item"),
+        ({"image_encoder": {"name": "torchvision", "stage": []}}, "at least 1 item"),
+        ({"image_encoder": {"name": "backbone", "frozen": True, "lr": 1}}, "learning rate"),
+        ({"octaves": 17}, "less than or equal to 16"),
+        ({"fusion": {"name": "block", "dim": 10, "chunks": 3}}, "3 chunks do not divide dim 10"),
         ({"head": {"name": "chooser", "encoder": "none"}}, "encoder"),
     ],
 )
 def test_a_wrong_model_is_refused_with_the_reason(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         ModelConfig.model_validate(fields)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"fusion": "image", "attention": "relation"},
+        {"fusion": "image", "attention": "film", "coordinates": True},
+        {"fusion": "image", "question_encoder": "none"},
+        {"image_encoder": {"name": "torchvision", "stage": ["layer3", "layer4"]}},
+    ],
+)
+def test_such_models_are_meant(fields: dict[str, Any]) -> None:
+    config = ModelConfig.model_validate(fields)
+    assert ModelConfig.model_validate_json(config.model_dump_json()) == config
 
 
 def test_a_tokenizer_comes_with_transformers_alone() -> None:

@@ -12,7 +12,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_sequence, pad_packed_sequenc
 
 from vqa.errors import ModelError
 from vqa.model.parts import QuestionEncoder
-from vqa.model.question_encoder import GRU, LSTM, RNN, Transformers
+from vqa.model.question_encoder import GRU, LSTM, RNN, Bag, Transformers
 from vqa.model.types import EncodedText
 
 WORDS = 12
@@ -187,6 +187,76 @@ def test_a_missing_vector_file_and_a_missing_vocabulary(tmp_path: Path) -> None:
         config.build(len(VOCABULARY), VOCABULARY)
     with pytest.raises(ModelError, match="need the vocabulary's words"):
         config.build(7, VOCABULARY)
+
+
+def test_fasttexts_own_file_is_read(tmp_path: Path) -> None:
+    """As fastText writes it: a header, a blank at the end of each line, rare words with odd bytes."""
+    text = "5 3\n</s> 1 1 1 \nthe 0.1 0.2 0.3 \nna\u00efve 2 2 2 \nred -1e-2 0 4 \n\u00a0 3 3 3 \n"
+    file = _glove(tmp_path / "wiki.vec", text)
+    encoder = Bag(vectors=file, embedding_dim=3).build(len(VOCABULARY), VOCABULARY)
+    torch.testing.assert_close(encoder.embedding.weight[3], torch.tensor([0.1, 0.2, 0.3]))
+    torch.testing.assert_close(encoder.embedding.weight[1], torch.tensor([-0.01, 0, 4]))
+    with pytest.raises(ModelError, match=r"line 2: has 3 values, not 4.*embedding_dim=3"):
+        Bag(vectors=file, embedding_dim=4).build(len(VOCABULARY), VOCABULARY)
+
+
+@pytest.mark.parametrize("pooling", ["mean", "sum"])
+def test_a_bag_pools_each_texts_words(pooling: Any) -> None:
+    encoder, texts = Bag(embedding_dim=4, pooling=pooling).build(WORDS).double(), _texts()
+    together = _vector(encoder, texts)
+    for text, vector in zip(texts, together, strict=True):
+        words = encoder.embedding.weight[text]
+        torch.testing.assert_close(vector, words.mean(0) if pooling == "mean" else words.sum(0))
+        torch.testing.assert_close(_vector(encoder, [text.flip(0)])[0], vector)
+
+
+def test_a_bags_states_are_its_words() -> None:
+    encoder, texts = Bag(embedding_dim=4).build(WORDS), _texts()
+    states, present = encoder(_packed(texts)).words()
+    assert present.sum(1).tolist() == LENGTHS
+    for row, text in zip(states, texts, strict=True):
+        torch.testing.assert_close(row[: len(text)], encoder.embedding.weight[text])
+        assert not row[len(text) :].any()
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_attention_pooling_weighs_the_states(bidirectional: bool) -> None:
+    config = GRU(
+        dim=5, pooling="attention", glimpses=2, glimpse_hidden=6, bidirectional=bidirectional
+    )
+    encoder, texts = config.build(WORDS).double(), _texts()
+    together, states = _vector(encoder, texts), encoder(_packed(texts)).states
+    assert encoder.dim == 2 * 5 * (1 + bidirectional) == together.shape[1]
+    rows, lengths = pad_packed_sequence(states, batch_first=True)
+    project, score = encoder.pool.project.weight, encoder.pool.score.weight
+    for place, (row, length) in enumerate(zip(rows, lengths.tolist(), strict=True)):
+        h = row[:length]
+        weights = ((h @ project.T).tanh() @ score.T).softmax(0)
+        torch.testing.assert_close(together[place], (weights.T @ h).flatten())
+        torch.testing.assert_close(_vector(encoder, [texts[place]])[0], together[place])
+
+
+def test_words_are_each_questions_own(image_of_question: Tensor) -> None:
+    """Two questions with one text read the same words."""
+    texts = _texts()
+    encoded = LSTM(dim=5).build(WORDS)(_packed(texts))
+    which = torch.tensor([2, 1, 1, 5])
+    states, present = encoded.words()
+    chosen = encoded._replace(vector=encoded.vector[which], text_of_question=which).words()
+    assert torch.equal(chosen[0], states[which])
+    assert chosen[1].sum(1).tolist() == [LENGTHS[i] for i in which.tolist()]
+    alone, one = EncodedText(encoded.vector).words()
+    assert torch.equal(alone[:, 0], encoded.vector)
+    assert one.tolist() == [[True]] * 6
+    assert present.sum(1).tolist() == LENGTHS
+
+
+def test_a_skip_thought_wide_gru_is_configuration() -> None:
+    with torch.device("meta"):
+        encoder = GRU(dim=2400, embedding_dim=620).build(WORDS)
+    assert encoder.dim == 2400
+    # torch's GRU has two biases a gate: 3 (620 + 2400 + 2) 2400.
+    assert sum(p.numel() for p in encoder.layers.parameters()) == 3 * 3022 * 2400
 
 
 def _transformer(tiny_bert: Path, **fields: Any) -> QuestionEncoder:

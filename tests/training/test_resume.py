@@ -110,6 +110,15 @@ VARIANTS: dict[str, dict[str, Any]] = {
             "early_stopping": {"patience": 2},
         },
     },
+    "drawn": {
+        "model": {
+            "image_encoder": {"name": "small", "channels": [4, 8], "strides": [4, 2]},
+            "question_encoder": {"name": "gru", "dim": 8, "embedding_dim": 8},
+            "attention": {"name": "hard", "hidden": 8, "estimator": "reinforce"},
+            "fusion": {"name": "mcb", "dim": 32},
+        },
+        "trainer": {"max_epochs": 3, "log_every_n_steps": 1, "accelerator": "cpu"},
+    },
 }
 
 

@@ -183,16 +183,23 @@ def _vqa_accuracy(dialect: Dialect) -> Scorer:
         scores = [round(100 * value, 10) for value in accuracies]
         return Scored(scores, accuracies, policies=stated, notes=notes if lone else [], digits=2)
 
+    year = dialect.name.replace("-", " ")
+    score.__doc__ = f"""How many of ten people gave the answer, three counting whole; the official tool's {year}.
+
+    Paper: Antol et al. 2015, VQA: visual question answering.
+    """
     return score
 
 
 def _exact(predictions: Sequence[Prediction], _: OutOfVocabulary) -> Scored:
+    """Whether the answer is one of the right ones, blanks at the ends and case apart."""
     require_answers(predictions, "exact/1")
     stated = {"normalisation": "white space at both ends stripped, case folded; nothing else"}
     return Scored([exact_score(item.answer, item.answers) for item in predictions], policies=stated)
 
 
 def _multiple_choice(predictions: Sequence[Prediction], policy: OutOfVocabulary) -> Scored:
+    """Whether the best-scored choice is the right one; of those that tie, the share that is."""
     scores = [choice_score(item, policy) for item in predictions]
     details = choice_statistics.describe(predictions)
     covered = details["coverage"]
@@ -207,6 +214,10 @@ def _multiple_choice(predictions: Sequence[Prediction], policy: OutOfVocabulary)
 
 
 def _gqa(predictions: Sequence[Prediction], _: OutOfVocabulary) -> Scored:
+    """Whether the answer is the right one, letter by letter.
+
+    Paper: Hudson and Manning 2019, GQA: a new dataset for real-world visual reasoning.
+    """
     require_answers(predictions, "gqa/1")
     scores = [
         100.0 if item.answer is not None and item.answer in item.answers else 0.0
@@ -221,6 +232,10 @@ def _gqa(predictions: Sequence[Prediction], _: OutOfVocabulary) -> Scored:
 
 
 def _visual7w(predictions: Sequence[Prediction], _: OutOfVocabulary) -> Scored:
+    """Whether the best-scored of four choices is the right one, case apart.
+
+    Paper: Zhu et al. 2016, Visual7W: grounded question answering in images.
+    """
     scores = [_visual7w_score(item) for item in predictions]
     ties = sum(is_tie(item) for item in predictions if item.choices)
     stated = {

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
-from vqa.model.attention import AnyAttention, NoAttention
+from vqa.model.attention import AnyAttention, CoAttention, NoAttention
 from vqa.model.brick import Brick
-from vqa.model.fusion import AnyFusion, Multiply
+from vqa.model.fusion import AnyFusion, ImageAlone, Multiply
 from vqa.model.head import AnyHead, Chooser, Classifier
 from vqa.model.image_encoder import AnyImageEncoder, Small
-from vqa.model.question_encoder import LSTM, AnyQuestionEncoder
+from vqa.model.question_encoder import LSTM, AnyQuestionEncoder, Recurrent
 
 if TYPE_CHECKING:
     from vqa.model.network import Network
@@ -47,6 +47,7 @@ class ModelConfig(Brick):
         fusion: image vector and question vector → one.
         head: → scores over the answer vocabulary, or over each question's choices.
         coordinates: put each position's x and y behind its channels.
+        octaves: put sines and cosines of each position's x and y behind its channels, of so many frequencies.
     """
 
     image_encoder: AnyImageEncoder = Small()
@@ -55,6 +56,7 @@ class ModelConfig(Brick):
     fusion: AnyFusion = Multiply()
     head: AnyHead = Classifier()
     coordinates: bool = False
+    octaves: int = Field(default=0, ge=0, le=16)
 
     @model_validator(mode="after")
     def _check(self) -> ModelConfig:
@@ -64,7 +66,28 @@ class ModelConfig(Brick):
                 "head: a chooser that shares question_encoder=none cannot read the choices;"
                 " give it its own, such as head={name: chooser, encoder: lstm}"
             )
+        self._check_that_all_is_read()
         return self
+
+    def _check_that_all_is_read(self) -> None:
+        """Refuse bricks of which a part would go unread: it would never learn."""
+        words, attention = self.question_encoder, self.attention
+        if isinstance(self.fusion, ImageAlone):
+            if isinstance(attention, NoAttention) and words.name != "none":
+                raise ValueError(
+                    "fusion: `image` takes the image vector alone, and attention=none has not read the question;"
+                    " use another attention or fusion, or question_encoder=none"
+                )
+            if isinstance(attention, CoAttention):
+                raise ValueError(
+                    "fusion: `image` leaves out the question vector that co_attention makes; use another fusion"
+                )
+        pooled = isinstance(words, Recurrent) and words.pooling == "attention"
+        if isinstance(attention, CoAttention) and pooled:
+            raise ValueError(
+                "attention: co_attention weighs the words itself, and question_encoder.pooling=attention would"
+                " go unread; use pooling=last"
+            )
 
     @property
     def reads_choices(self) -> bool:
@@ -89,7 +112,7 @@ class ModelConfig(Brick):
             sizes.words, sizes.vocabulary or None, pretrained=pretrained
         )
         choice_encoder = self._choice_encoder(sizes, pretrained)
-        image_dim = image_encoder.dim + 2 * self.coordinates
+        image_dim = image_encoder.dim + 2 * self.coordinates + 4 * self.octaves
         attention = self.attention.build(image_dim, image_encoder.grid, question_encoder.dim)
         fusion = self.fusion.build(attention.dim, question_encoder.dim)
         choice_dim = (choice_encoder or question_encoder).dim
@@ -100,6 +123,7 @@ class ModelConfig(Brick):
             fusion,
             self.head.build(fusion.dim, sizes.answers, choice_dim),
             coordinates=self.coordinates,
+            octaves=self.octaves,
             choices_are_read=self.reads_choices,
             choice_encoder=choice_encoder,
         )

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from vqa.model.brick import Activation
+
+ROOT_EPSILON = 1e-6
 
 _ACTIVATIONS: dict[Activation, type[nn.Module]] = {
     "relu": nn.ReLU,
@@ -35,3 +38,25 @@ def fully_connected(
 ) -> nn.Sequential:
     """A chain of projections through `sizes`; of one size it is the identity."""
     return nn.Sequential(*(projection(i, o, activation, dropout) for i, o in pairwise(sizes)))
+
+
+def in_float(x: Tensor) -> Tensor:
+    """`x` in float32 at least: what half precision is too coarse for."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def sum_pool(x: Tensor, size: int) -> Tensor:
+    """The sums of each `size` neighbours along the last dimension."""
+    return x.reshape(*x.shape[:-1], -1, size).sum(dim=-1)
+
+
+def power_normalize(x: Tensor) -> Tensor:
+    """The signed square root of each value, then the last dimension to length one, in float32 at least.
+
+    Both have an infinite slope at zero, where a dropped or rectified vector is. So x / √(|x| + ε) stands for
+    sign(x) √|x|, and x / √(‖x‖² + ε) for x / ‖x‖: zero stays zero, with a finite gradient.
+    """
+    x = in_float(x)
+    root = x * (x.abs() + ROOT_EPSILON).rsqrt()
+    length = root.square().sum(dim=-1, keepdim=True)
+    return root * (length + ROOT_EPSILON).rsqrt()

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from vqa.model.parts import Attention, Fusion, Head, ImageEncoder, QuestionEncoder
-from vqa.model.types import Attended, Choices, EncodedText, Output
+from vqa.model.places import grid_coordinates, grid_waves
+from vqa.model.types import Attended, Choices, EncodedText, Loss, Output, Targets
 
 
 class Network(nn.Module):
@@ -19,6 +20,7 @@ class Network(nn.Module):
     Args:
         image_encoder, question_encoder, attention, fusion, head: the bricks, built to fit.
         coordinates: put each position's x and y, from −1 to 1, behind its channels.
+        octaves: put sines and cosines of x and y behind its channels, so many frequencies of each.
         choices_are_read: the head wants the choices' vectors.
         choice_encoder: encodes the choices; None leaves them to the question encoder.
     """
@@ -32,6 +34,7 @@ class Network(nn.Module):
         head: Head,
         *,
         coordinates: bool = False,
+        octaves: int = 0,
         choices_are_read: bool = False,
         choice_encoder: QuestionEncoder | None = None,
     ) -> None:
@@ -39,8 +42,10 @@ class Network(nn.Module):
         self.image_encoder, self.question_encoder = image_encoder, question_encoder
         self.attention, self.fusion, self.head = attention, fusion, head
         self.choice_encoder, self.choices_are_read = choice_encoder, choices_are_read
-        places = grid_coordinates(image_encoder.grid) if coordinates else None
-        self.register_buffer("places", places, persistent=False)
+        places = [grid_coordinates(image_encoder.grid)] if coordinates else []
+        waves = [grid_waves(image_encoder.grid, octaves)] if octaves else []
+        behind = torch.cat(places + waves, dim=2) if places + waves else None
+        self.register_buffer("places", behind, persistent=False)
 
     places: Tensor | None
 
@@ -78,11 +83,25 @@ class Network(nn.Module):
             grid = torch.cat((grid, self.places.to(grid.dtype).expand(len(grid), -1, -1)), dim=2)
         text: EncodedText = self.question_encoder(words)
         if text_of_question is not None:
-            text = text._replace(vector=text.vector.index_select(0, text_of_question))
+            vector = text.vector.index_select(0, text_of_question)
+            text = text._replace(vector=vector, text_of_question=text_of_question)
         attended: Attended = self.attention(grid, text, image_of_question)
-        fused = self.fusion(attended.vector, text.vector)
+        question = text.vector if attended.question is None else attended.question
+        fused = self.fusion(attended.vector, question)
         scores = self.head(fused, self._choice_vectors(choices), choices)
-        return Output(scores, attended.weights, text)
+        return Output(scores, attended, text)
+
+    def loss(self, output: Output, targets: Targets, choices: Choices | None) -> Loss:
+        """What `output` costs, in the mean over the batch's questions.
+
+        Args:
+            output: what `forward` returned for the batch.
+            targets: what is right.
+            choices: as in `forward`.
+        """
+        losses = self.head.losses(output.scores, targets, choices)
+        answers, added = losses.mean(), self.attention.loss(output.attended, losses)
+        return Loss(answers, answers if added is None else answers + added)
 
     def _choice_vectors(self, choices: Choices | None) -> Tensor | None:
         if choices is None or not self.choices_are_read:
@@ -111,17 +130,3 @@ class Network(nn.Module):
             if part.learning_rate is not None:
                 apart.update(part.parameters())
         return [p for p in self.parameters() if p.requires_grad and p not in apart]
-
-
-def grid_coordinates(grid: tuple[int, int]) -> Float[Tensor, "1 positions 2"]:
-    """x (left −1, right 1) and y (top −1, bottom 1) of each position, row by row.
-
-    Along a side of one position it is 0.
-    """
-    height, width = grid
-    y, x = torch.meshgrid(_even(height), _even(width), indexing="ij")
-    return torch.stack((x, y), dim=2).view(1, height * width, 2)
-
-
-def _even(steps: int) -> Tensor:
-    return torch.linspace(-1, 1, steps) if steps > 1 else torch.zeros(1)

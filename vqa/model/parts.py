@@ -61,6 +61,15 @@ class Attention(nn.Module):
     def forward(self, grid: Tensor, question: EncodedText, image_of_question: Tensor) -> Attended:
         """[images, positions, channels] and each question's image to [batch, dim]."""
 
+    def loss(self, attended: Attended, losses: Tensor) -> Tensor | None:
+        """What it adds to a batch's loss to learn from; None where the gradient through `vector` is all.
+
+        Args:
+            attended: what it returned for the batch, in training.
+            losses: each question's own loss.
+        """
+        return None
+
 
 class Fusion(nn.Module):
     """An image vector and a question vector to one; `dim` values long."""
@@ -82,8 +91,12 @@ class Head(nn.Module):
         """Raw scores: [batch, answers] or [choices]."""
 
     @abstractmethod
+    def losses(self, scores: Tensor, targets: Targets, choices: Choices | None) -> Tensor:
+        """Each question's loss, [batch]; those that teach nothing count as zero."""
+
     def loss(self, scores: Tensor, targets: Targets, choices: Choices | None) -> Tensor:
-        """The mean loss of the batch's questions; those that teach nothing count as zero."""
+        """The mean over the batch's questions."""
+        return self.losses(scores, targets, choices).mean()
 
     @abstractmethod
     def choice_scores(self, scores: Tensor, choices: Choices) -> Tensor:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from jaxtyping import Float, Int
+import torch
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
-from torch.nn.utils.rnn import PackedSequence
+from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
 
 class EncodedText(NamedTuple):
@@ -17,18 +18,50 @@ class EncodedText(NamedTuple):
         vector: one vector a text.
         inputs: the embedded words, packed (their gradients show how far back learning reaches).
         states: the last layer's state at every word, packed like `inputs`.
+        text_of_question: for every question the place of its text in `inputs` and `states`; None
+            where each question has its own.
     """
 
     vector: Float[Tensor, "batch dim"]
     inputs: PackedSequence | None = None
     states: PackedSequence | None = None
+    text_of_question: Int[Tensor, " batch"] | None = None
+
+    def words(self) -> tuple[Float[Tensor, "batch words dim"], Bool[Tensor, "batch words"]]:
+        """Every question's states, padded, and which of them are there.
+
+        A question without states is one word: its vector.
+        """
+        if self.states is None:
+            here = torch.ones((len(self.vector), 1), dtype=torch.bool, device=self.vector.device)
+            return self.vector[:, None], here
+        # Longest first as they are packed: to unpack them in the batch's order would wait for the device.
+        longest_first = PackedSequence(self.states.data, self.states.batch_sizes)
+        states, lengths = pad_packed_sequence(longest_first, batch_first=True)
+        steps = torch.arange(states.shape[1], device=states.device)
+        present = steps < lengths.to(states.device, non_blocking=True)[:, None]
+        for rows in (self.states.unsorted_indices, self.text_of_question):
+            if rows is not None:
+                states, present = states.index_select(0, rows), present.index_select(0, rows)
+        return states, present
 
 
 class Attended(NamedTuple):
-    """One vector a question, and where it came from (None where there is no attention)."""
+    """What an attention makes of the grids of a batch of questions.
+
+    Attributes:
+        vector: one image vector a question.
+        weights: the share of each position in it, None where there is no attention to show.
+        question: a question vector to be fused in place of the encoder's, where the attention reads
+            the words too.
+        policy: log-probabilities of the positions, where `weights` were drawn from them and learn from the
+            loss's value instead of its gradient.
+    """
 
     vector: Float[Tensor, "batch dim"]
     weights: Float[Tensor, "batch glimpses positions"] | None = None
+    question: Float[Tensor, "batch question_dim"] | None = None
+    policy: Float[Tensor, "batch glimpses positions"] | None = None
 
 
 class Choices(NamedTuple):
@@ -66,10 +99,27 @@ class Output(NamedTuple):
 
     Attributes:
         scores: the head's raw scores: [batch, vocabulary] of a classifier, [choices] of a chooser.
-        attention: the weights of every glimpse, None without attention.
+        attended: what the attention made of the grids.
         text: the encoded questions, for diagnostics.
     """
 
     scores: Tensor
-    attention: Float[Tensor, "batch glimpses positions"] | None
+    attended: Attended
     text: EncodedText
+
+    @property
+    def attention(self) -> Float[Tensor, "batch glimpses positions"] | None:
+        """The weights of every glimpse, None without attention."""
+        return self.attended.weights
+
+
+class Loss(NamedTuple):
+    """What a batch costs.
+
+    Attributes:
+        answers: the head's loss, in the mean over the questions.
+        total: what is to be made small: the same, and what the attention adds.
+    """
+
+    answers: Float[Tensor, ""]
+    total: Float[Tensor, ""]

@@ -88,15 +88,15 @@ class TrainingModule(LightningModule):
             batch.choices,
             batch.text_of_question,
         )
-        loss: Tensor = self.network.head.loss(output.scores, batch.targets, batch.choices)
-        if not torch.isfinite(loss):
-            self._refuse(loss, batch)
+        loss = self.network.loss(output, batch.targets, batch.choices)
+        if not torch.isfinite(loss.total):
+            self._refuse(loss.total, batch)
         if self.keep_input_gradients:
             keep_gradient(output.text)
         self.output = output
-        self.loss_sum += loss.detach()
+        self.loss_sum += loss.answers.detach()
         self.batches_seen += 1
-        return loss * batch.share
+        return loss.total * batch.share
 
     def _refuse(self, loss: Tensor, batch: Batch) -> None:
         named = [self.question_ids[int(i)] for i in batch.index[:QUESTIONS_NAMED]]

@@ -1,10 +1,14 @@
-"""Attentions: how a grid of vectors becomes one vector in the light of a question."""
+"""Attentions: how a grid of vectors becomes one vector in the light of a question.
+
+An attention may also read the question's words and give a question vector (co-attention), or work the question
+into the image vector so thoroughly that nothing need be fused (relation network, FiLM; see fusion=image).
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from vqa.model.brick import Activation, Brick, Dropout, Width, from_name
 
@@ -32,8 +36,29 @@ class NoAttention(Brick):
         return FlattenedGrid(image_dim, grid)
 
 
-class Soft(Brick):
+class Glimpses(Brick):
+    """What soft and hard attention share: a score of each position for each glimpse.
+
+    Attributes:
+        glimpses: independent sets of weights; their vectors stand side by side.
+        hidden: width in which grid and question meet.
+        meeting: they are added and then activated, or activated and then multiplied.
+        activation: of the meeting.
+        dropout: on what the scores are computed from.
+    """
+
+    name: str
+    glimpses: int = Field(default=1, ge=1, le=64)
+    hidden: Width = 256
+    meeting: Literal["sum", "product"] = "sum"
+    activation: Activation = "relu"
+    dropout: Dropout = 0.0
+
+
+class Soft(Glimpses):
     """Soft spatial attention: a weighted mean of the grid for each glimpse.
+
+    Paper: Xu et al. 2015, Show, attend and tell; Kazemi and Elqursh 2017, Show, ask, attend, and answer.
 
     Attributes:
         glimpses: independent sets of weights; their means stand side by side.
@@ -45,11 +70,6 @@ class Soft(Brick):
     """
 
     name: Literal["soft"] = "soft"
-    glimpses: int = Field(default=1, ge=1, le=64)
-    hidden: Width = 256
-    meeting: Literal["sum", "product"] = "sum"
-    activation: Activation = "relu"
-    dropout: Dropout = 0.0
     batch_norm: bool = False
 
     def build(self, image_dim: int, grid: tuple[int, int], question_dim: int) -> Attention:
@@ -60,8 +80,43 @@ class Soft(Brick):
         return SoftAttention(image_dim, question_dim, self)
 
 
+class Hard(Glimpses):
+    """Hard attention: the vector of one position, sampled in training, the likeliest in evaluation.
+
+    Paper: Xu et al. 2015, Show, attend and tell (REINFORCE); Jang et al. 2017, Categorical reparameterization
+        with Gumbel-softmax.
+
+    Attributes:
+        glimpses: independent looks; their vectors stand side by side.
+        hidden: width in which grid and question meet.
+        meeting: they are added and then activated, or activated and then multiplied.
+        activation: of the meeting.
+        dropout: on what the scores are computed from.
+        estimator: `reinforce` learns where to look from the loss's value beside a moving baseline,
+            `straight-through` from the gradient that a soft sample would have.
+        baseline_momentum: of the moving mean of the loss (`reinforce`).
+        entropy: how much is gained by looking evenly (`reinforce`).
+        temperature: of the soft sample; lower is nearer to the hard one (`straight-through`).
+    """
+
+    name: Literal["hard"] = "hard"
+    estimator: Literal["reinforce", "straight-through"] = "straight-through"
+    baseline_momentum: float = Field(default=0.9, ge=0, lt=1)
+    entropy: float = Field(default=0.01, ge=0, le=100)
+    temperature: float = Field(default=1.0, gt=0, le=100)
+
+    def build(self, image_dim: int, grid: tuple[int, int], question_dim: int) -> Attention:
+        """The module for a grid of vectors of this size."""
+        from vqa.model.attention.hard import HardAttention
+
+        del grid
+        return HardAttention(image_dim, question_dim, self)
+
+
 class Stacked(Brick):
-    """Stacked attention (Yang et al. 2016): each hop refines the query that the next one uses.
+    """Stacked attention: each hop refines the query that the next one uses.
+
+    Paper: Yang et al. 2016, Stacked attention networks for image question answering.
 
     Attributes:
         hops: how many times it looks.
@@ -86,6 +141,120 @@ class Stacked(Brick):
         )
 
 
+class MultiHead(Brick):
+    """Multi-head scaled dot-product attention: the question asks, the grid's positions answer.
+
+    Paper: Vaswani et al. 2017, Attention is all you need.
+
+    Attributes:
+        heads: independent looks, each with its own projections.
+        dim: width of all heads together, and of the vector.
+        dropout: on the weights.
+    """
+
+    name: Literal["multi_head"] = "multi_head"
+    heads: int = Field(default=8, ge=1, le=64)
+    dim: Width = 512
+    dropout: Dropout = 0.0
+
+    @model_validator(mode="after")
+    def _check(self) -> MultiHead:
+        if self.dim % self.heads:
+            raise ValueError(f"{self.heads} heads do not divide dim {self.dim}")
+        return self
+
+    def build(self, image_dim: int, grid: tuple[int, int], question_dim: int) -> Attention:
+        """The module for a grid of vectors of this size."""
+        from vqa.model.attention.multi_head import MultiHeadAttention
+
+        del grid
+        return MultiHeadAttention(image_dim, question_dim, self.heads, self.dim, self.dropout)
+
+
+class CoAttention(Brick):
+    """Question-guided co-attention: over the grid in the light of the words, and over the words of the grid.
+
+    It gives a question vector too, which is fused in place of the question encoder's.
+
+    Paper: Lu et al. 2016, Hierarchical question-image co-attention (one of its levels).
+
+    Attributes:
+        order: `parallel` compares every word with every position; `alternating` sums up the question, looks at
+            the picture, and reads the question again.
+        hidden: width in which they meet.
+        dropout: on what the scores are computed from.
+    """
+
+    name: Literal["co_attention"] = "co_attention"
+    order: Literal["parallel", "alternating"] = "parallel"
+    hidden: Width = 512
+    dropout: Dropout = 0.0
+
+    def build(self, image_dim: int, grid: tuple[int, int], question_dim: int) -> Attention:
+        """The module for a grid of vectors of this size, and words as wide as the question's vector."""
+        from vqa.model.attention.co_attention import AlternatingCoAttention, ParallelCoAttention
+
+        del grid
+        kind = ParallelCoAttention if self.order == "parallel" else AlternatingCoAttention
+        return kind(image_dim, question_dim, self.hidden, self.dropout)
+
+
+class Relation(Brick):
+    """Relation network: every pair of positions is read with the question, and the readings are added.
+
+    As published: fusion=image, `coordinates`, and a classifier with hidden layers.
+
+    Paper: Santoro et al. 2017, A simple neural network module for relational reasoning (CLEVR's sizes).
+
+    Attributes:
+        hidden: widths of the layers that read a pair.
+        dropout: before each layer after the first.
+    """
+
+    name: Literal["relation"] = "relation"
+    hidden: tuple[Width, ...] = Field(default=(256, 256, 256, 256), min_length=1, max_length=16)
+    dropout: Dropout = 0.0
+
+    def build(self, image_dim: int, grid: tuple[int, int], question_dim: int) -> Attention:
+        """The module for a grid of this many vectors of this size.
+
+        Raises:
+            ModelError: there are more pairs than memory would hold.
+        """
+        from vqa.model.attention.relation import RelationNetwork
+
+        return RelationNetwork(image_dim, grid, question_dim, self.hidden, self.dropout)
+
+
+class FiLM(Brick):
+    """Convolutions over the grid whose every channel the question scales and shifts; then the maximum.
+
+    As published: fusion=image and a classifier with one hidden layer of 1024.
+
+    Paper: Perez et al. 2018, FiLM: visual reasoning with a general conditioning layer.
+
+    Attributes:
+        blocks: residual blocks, each conditioned on the question.
+        dim: their channels.
+        out: width of the vector, a convolution and a maximum over the positions later.
+        coordinates: give each block the positions' x and y.
+    """
+
+    name: Literal["film"] = "film"
+    blocks: int = Field(default=4, ge=1, le=64)
+    dim: Width = 128
+    out: Width = 512
+    coordinates: bool = True
+
+    def build(self, image_dim: int, grid: tuple[int, int], question_dim: int) -> Attention:
+        """The module for a grid of this many vectors of this size."""
+        from vqa.model.attention.film import FiLMNetwork
+
+        return FiLMNetwork(image_dim, grid, question_dim, self)
+
+
 AnyAttention = Annotated[
-    NoAttention | Soft | Stacked, Field(discriminator="name"), BeforeValidator(from_name)
+    NoAttention | Soft | Hard | Stacked | MultiHead | CoAttention | Relation | FiLM,
+    Field(discriminator="name"),
+    BeforeValidator(from_name),
 ]

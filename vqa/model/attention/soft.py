@@ -8,26 +8,15 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from vqa.model.attention import Soft
-from vqa.model.layers import activation_layer
-from vqa.model.parts import Attention
+from vqa.model.attention.glimpses import GlimpseAttention
 from vqa.model.types import Attended, EncodedText
 
 
-class SoftAttention(Attention):
-    """For glimpse g: α = softmax of s over the positions p, the vector Σₚ αₚ vₚ.
-
-    s = w_g · f(Wᵥ vₚ + W_q q + b), or with a product s = w_g · (f(Wᵥ vₚ) ⊙ f(W_q q + b)).
-    """
+class SoftAttention(GlimpseAttention):
+    """For each glimpse α = softmax of the scores over the positions p, and the vector Σₚ αₚ vₚ."""
 
     def __init__(self, image_dim: int, question_dim: int, config: Soft) -> None:
-        super().__init__()
-        self.dim, self.product = config.glimpses * image_dim, config.meeting == "product"
-        self.project_image = nn.Linear(image_dim, config.hidden, bias=False)
-        self.project_question = nn.Linear(question_dim, config.hidden)
-        self.activation = activation_layer(config.activation)
-        self.dropout = nn.Dropout(config.dropout)
-        # A bias would move all scores alike, which the softmax undoes.
-        self.score = nn.Linear(config.hidden, config.glimpses, bias=False)
+        super().__init__(image_dim, question_dim, config)
         self.normalize = nn.BatchNorm1d(self.dim) if config.batch_norm else nn.Identity()
 
     @override
@@ -37,20 +26,7 @@ class SoftAttention(Attention):
         question: EncodedText,
         image_of_question: Int[Tensor, " batch"],
     ) -> Attended:
-        """Weigh each question's grid; the grid is projected once an image."""
-        projected = self.project_image(grid)  # [images, positions, hidden]
-        asked = self.project_question(question.vector)  # [batch, hidden]
-        scores = self._scores(projected, asked, image_of_question)  # [batch, positions, glimpses]
-        weights = torch.softmax(scores.float(), dim=1).transpose(1, 2)
+        """Weigh each question's grid."""
+        weights = self.scores(grid, question.vector, image_of_question).softmax(dim=2)
         seen = torch.bmm(weights.to(grid.dtype), grid.index_select(0, image_of_question))
         return Attended(self.normalize(seen.flatten(1)), weights)
-
-    def _scores(self, projected: Tensor, asked: Tensor, image_of_question: Tensor) -> Tensor:
-        if not self.product:
-            met = projected.index_select(0, image_of_question) + asked[:, None]
-            scores: Tensor = self.score(self.dropout(self.activation(met)))
-            return scores
-        offered = self.dropout(self.activation(projected)).index_select(0, image_of_question)
-        # The question's side takes the glimpses' weights in, so that nothing of the width of both is made.
-        wanted = self.activation(asked)[:, None] * self.score.weight  # [batch, glimpses, hidden]
-        return torch.bmm(offered, wanted.transpose(1, 2).to(offered.dtype))

@@ -1,4 +1,8 @@
-"""Fusions: how an image vector and a question vector become one."""
+"""Fusions: how an image vector and a question vector become one.
+
+In the docstrings v is the image vector and its width, q the question vector and its width; "Parameters" is how
+many numbers a fusion learns, in terms of both widths and its own fields.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import BeforeValidator, Field
 
 from vqa.model.brick import Activation, Brick, Dropout, Width, from_name
+from vqa.model.fusion.bilinear import BLOCK, MCB, MFB, MFH, MLB, MUTAN, Bilinear, Tucker
 
 if TYPE_CHECKING:
     from vqa.model.parts import Fusion
@@ -14,6 +19,10 @@ if TYPE_CHECKING:
 
 class Concat(Brick):
     """Both vectors side by side, then fully connected layers.
+
+    Paper: Zhou et al. 2015, Simple baseline for visual question answering.
+    Formula: z = f(W [v; q] + b), once for each layer.
+    Parameters: sum((i + 1) * o for i, o in pairwise((v + q, *hidden))).
 
     Attributes:
         hidden: widths of the layers; none leaves the plain concatenation.
@@ -34,14 +43,33 @@ class Concat(Brick):
         return ConcatFusion(sizes, self.activation, self.dropout)
 
 
+class ConcatMLP(Concat):
+    """Both vectors side by side, then a perceptron of several layers: concat, with the paper's sizes.
+
+    Paper: Ben-younes et al. 2019, BLOCK: bilinear superdiagonal fusion (the baseline of its comparison).
+    Formula: z = f(W₂ f(W₁ [v; q] + b₁) + b₂).
+    Parameters: sum((i + 1) * o for i, o in pairwise((v + q, *hidden))).
+
+    Attributes:
+        hidden: widths of the layers.
+        activation: after each layer.
+        dropout: before each layer.
+    """
+
+    name: Literal["concat_mlp"] = "concat_mlp"  # type: ignore[assignment]
+    hidden: Annotated[tuple[Width, ...], Field(min_length=1)] = (500, 500)
+
+
 class Multiply(Brick):
     """Both vectors projected to one width, then multiplied value by value.
 
-    The fusion of "deeper LSTM Q + norm I" (Antol et al. 2015), with `tanh` as there.
+    Paper: Antol et al. 2015, VQA: visual question answering ("deeper LSTM Q + norm I").
+    Formula: z = f(A v + a) ⊙ f(B q + b).
+    Parameters: (v + q + 2) * dim.
 
     Attributes:
         dim: width of the product.
-        activation: of both projections.
+        activation: of both projections; the paper's is `tanh`.
         dropout: before both projections.
     """
 
@@ -59,6 +87,9 @@ class Multiply(Brick):
 
 class Sum(Brick):
     """Both vectors projected to one width, then added.
+
+    Formula: z = f(A v + a) + f(B q + b).
+    Parameters: (v + q + 2) * dim.
 
     Attributes:
         dim: width of the sum.
@@ -78,6 +109,61 @@ class Sum(Brick):
         return SumFusion(image_dim, question_dim, self.dim, self.activation, self.dropout)
 
 
+class GatedTanh(Brick):
+    """Both vectors through a gated tanh layer, then multiplied value by value.
+
+    Paper: Teney et al. 2018, Tips and tricks for visual question answering; Anderson et al. 2018 (BUTD).
+    Formula: z = g(v) ⊙ g(q) with g(x) = tanh(A x + a) ⊙ σ(B x + b), of each vector its own.
+    Parameters: 2 * (v + q + 2) * dim.
+
+    Attributes:
+        dim: width of both layers.
+        dropout: before both layers.
+    """
+
+    name: Literal["gated_tanh"] = "gated_tanh"
+    dim: Width = 512
+    dropout: Dropout = 0.0
+
+    def build(self, image_dim: int, question_dim: int) -> Fusion:
+        """The module for vectors of these sizes."""
+        from vqa.model.fusion.gated_tanh import GatedTanhFusion
+
+        return GatedTanhFusion(image_dim, question_dim, self.dim, self.dropout)
+
+
+class ImageAlone(Brick):
+    """The image vector as it is: for an attention that has worked the question in, such as `relation` or `film`.
+
+    Formula: z = v.
+    Parameters: 0.
+    """
+
+    name: Literal["image"] = "image"
+
+    def build(self, image_dim: int, question_dim: int) -> Fusion:
+        """The module for vectors of these sizes."""
+        from vqa.model.fusion.image import ImageFusion
+
+        del question_dim
+        return ImageFusion(image_dim)
+
+
 AnyFusion = Annotated[
-    Concat | Multiply | Sum, Field(discriminator="name"), BeforeValidator(from_name)
+    Concat
+    | ConcatMLP
+    | Multiply
+    | Sum
+    | GatedTanh
+    | ImageAlone
+    | Bilinear
+    | MLB
+    | MCB
+    | Tucker
+    | MUTAN
+    | MFB
+    | MFH
+    | BLOCK,
+    Field(discriminator="name"),
+    BeforeValidator(from_name),
 ]

@@ -50,10 +50,10 @@ class ChooserHead(Head):
         return scores
 
     @override
-    def loss(
+    def losses(
         self, scores: Float[Tensor, " choices"], targets: Targets, choices: Choices | None
-    ) -> Float[Tensor, ""]:
-        """Cross-entropy over each question's choices, in the mean over the questions.
+    ) -> Float[Tensor, " batch"]:
+        """Cross-entropy over each question's choices.
 
         A question with label −1 counts as zero.
         """
@@ -62,7 +62,7 @@ class ChooserHead(Head):
         log_probability = segment_log_softmax(scores, choices.question, questions)
         starts = segment_starts(choices.question, questions)
         right = (starts + targets.label.clamp(min=0)).clamp(max=len(scores) - 1)
-        return -(log_probability[right] * (targets.label >= 0)).sum() / questions
+        return -log_probability[right] * (targets.label >= 0)
 
     @override
     def choice_scores(

@@ -45,12 +45,12 @@ class ClassifierHead(Head):
         return scores
 
     @override
-    def loss(
+    def losses(
         self,
         scores: Float[Tensor, "batch answers"],
         targets: Targets,
         choices: Choices | None = None,
-    ) -> Float[Tensor, ""]:
+    ) -> Float[Tensor, " batch"]:
         """See `soft_cross_entropy` and `soft_binary_cross_entropy`."""
         return self.criterion(scores, targets)
 
@@ -65,35 +65,33 @@ class ClassifierHead(Head):
 
 def soft_cross_entropy(
     scores: Float[Tensor, "batch answers"], targets: Targets
-) -> Float[Tensor, ""]:
+) -> Float[Tensor, " batch"]:
     """Cross-entropy against the acceptable answers' weights, scaled to sum to one a question.
 
-    −Σₐ (wₐ / Σ w) log softmax(s)ₐ, summed over the questions and divided by how many there are.
-    A question with no weight (none of its answers is in the vocabulary) counts as zero. No dense
-    target is made.
+    −Σₐ (wₐ / Σ w) log softmax(s)ₐ for each question. A question with no weight (none of its answers
+    is in the vocabulary) counts as zero. No dense target is made.
     """
     log_probability = functional.log_softmax(_in_float(scores), dim=1)
     gathered = log_probability.gather(1, targets.answer_id.clamp(min=0))
     weight = targets.weight.to(gathered.dtype)
     share = weight / weight.sum(dim=1, keepdim=True).clamp(min=torch.finfo(weight.dtype).tiny)
-    return -(share * gathered).sum() / len(scores)
+    return -(share * gathered).sum(dim=1)
 
 
 def soft_binary_cross_entropy(
     scores: Float[Tensor, "batch answers"], targets: Targets
-) -> Float[Tensor, ""]:
+) -> Float[Tensor, " batch"]:
     """Binary cross-entropy of every answer against its weight, 0 for those not named.
 
     Σₐ softplus(sₐ) − Σₐ wₐ sₐ: summed over the vocabulary, as in the bottom-up top-down model
-    (Anderson et al. 2018), so that its size does not fall with the vocabulary's; summed over the
-    questions and divided by how many there are. A question with no weight counts as zero. No
-    dense target is made.
+    (Anderson et al. 2018), so that its size does not fall with the vocabulary's; one value a
+    question. A question with no weight counts as zero. No dense target is made.
     """
     scores = _in_float(scores)
     weight = targets.weight.to(scores.dtype)
     named = (weight * scores.gather(1, targets.answer_id.clamp(min=0))).sum(dim=1)
     loss = functional.softplus(scores).sum(dim=1) - named
-    return (loss * (weight.sum(dim=1) > 0)).sum() / len(scores)
+    return loss * (weight.sum(dim=1) > 0)
 
 
 def _in_float(scores: Tensor) -> Tensor:

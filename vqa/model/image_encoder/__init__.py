@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, JsonValue, model_validator
 
 from vqa.model.brick import Brick, LearningRate, Width, from_name
 
@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from vqa.model.parts import ImageEncoder
 
 Stride = Annotated[int, Field(ge=1, le=8)]
+Several = Field(min_length=1, max_length=8)
+StageNames = str | Annotated[tuple[str, ...], Several]
+StageNumbers = int | Annotated[tuple[int, ...], Several]
 
 
 class NoImage(Brick):
@@ -61,7 +64,29 @@ class Small(Brick):
         return SmallCNN(image_size, self.channels, self.strides, self.kernel, pool)
 
 
-class TorchVision(Brick):
+class Library(Brick):
+    """What the encoders that libraries bring share.
+
+    Attributes:
+        frozen: keep the weights as they are, batch-norm statistics included.
+        lr: its own learning rate.
+        normalize: scale each position's vector to length one ("norm I" in Antol et al. 2015).
+    """
+
+    name: str
+    model: str = Field(min_length=1)
+    frozen: bool = False
+    lr: LearningRate | None = None
+    normalize: bool = False
+
+    @model_validator(mode="after")
+    def _check(self) -> Library:
+        if self.frozen and self.lr is not None:
+            raise ValueError("a frozen encoder has no learning rate: drop `lr` or `frozen`")
+        return self
+
+
+class TorchVision(Library):
     """Any CNN of torchvision by its name, up to any of its stages.
 
     Attributes:
@@ -69,7 +94,8 @@ class TorchVision(Brick):
         weights: `none`, the name of torchvision's weights (`DEFAULT`, `IMAGENET1K_V1`), or a local
             file (`.pth`, `.pt`, `.safetensors`) with a state dict of the same model.
         stage: the node whose output is the grid, by its name in
-            `torchvision.models.feature_extraction`; by default the last grid before pooling.
+            `torchvision.models.feature_extraction`; by default the last grid before pooling. Of several,
+            the others are resized to the first one's grid, and the channels stand side by side.
         frozen: keep the weights as they are, batch-norm statistics included.
         lr: its own learning rate.
         normalize: scale each position's vector to length one ("norm I" in Antol et al. 2015).
@@ -78,16 +104,7 @@ class TorchVision(Brick):
     name: Literal["torchvision"] = "torchvision"
     model: str = Field(default="resnet18", min_length=1)
     weights: str = Field(default="none", min_length=1)
-    stage: str | None = None
-    frozen: bool = False
-    lr: LearningRate | None = None
-    normalize: bool = False
-
-    @model_validator(mode="after")
-    def _check(self) -> TorchVision:
-        if self.frozen and self.lr is not None:
-            raise ValueError("a frozen encoder has no learning rate: drop `lr` or `frozen`")
-        return self
+    stage: StageNames | None = None
 
     def build(self, image_size: tuple[int, int], *, pretrained: bool = True) -> ImageEncoder:
         """The module for pictures of this height and width.
@@ -104,6 +121,76 @@ class TorchVision(Brick):
         return TorchVisionCNN(self, image_size, pretrained=pretrained)
 
 
+class Backbone(Library):
+    """Any backbone of `transformers`: ResNet, ConvNeXt, Swin, DINOv2, …
+
+    Attributes:
+        model: a local folder with configuration and weights, a name on Hugging Face's hub, or a kind
+            (`resnet`, `convnext`, `swin`, …) with random weights.
+        settings: of that kind's configuration, such as {depths: [2, 2, 2, 2]}; for a kind alone.
+        stage: which stage's output is the grid: `stage3`, …; by default the last. Of several, the others are
+            resized to the first one's grid, and the channels stand side by side.
+        frozen: keep the weights as they are, batch-norm statistics included.
+        lr: its own learning rate.
+        normalize: scale each position's vector to length one.
+    """
+
+    name: Literal["backbone"] = "backbone"
+    model: str = Field(default="resnet", min_length=1)
+    settings: dict[str, JsonValue] = Field(default_factory=dict)
+    stage: StageNames | None = None
+
+    def build(self, image_size: tuple[int, int], *, pretrained: bool = True) -> ImageEncoder:
+        """The module for pictures of this height and width.
+
+        Args:
+            image_size: height and width, in pixels.
+            pretrained: False reads the configuration alone and leaves the weights to a state dict.
+
+        Raises:
+            ModelError: no such model or stage, or they do not fit.
+        """
+        from vqa.model.image_encoder.backbone import TransformersBackbone
+
+        return TransformersBackbone(self, image_size, pretrained=pretrained)
+
+
+class Timm(Library):
+    """Any model of timm by its name, up to any of its stages; timm is an optional extra.
+
+    Attributes:
+        model: `resnet50`, `convnext_tiny`, `vit_base_patch16_224`, …
+        weights: `none`, `pretrained` (from Hugging Face's hub), or a local file with a state dict of the
+            same model.
+        stage: which of the intermediate grids, counted from 0 or, negative, from the last. Of several, the
+            others are resized to the first one's grid, and the channels stand side by side.
+        frozen: keep the weights as they are, batch-norm statistics included.
+        lr: its own learning rate.
+        normalize: scale each position's vector to length one.
+    """
+
+    name: Literal["timm"] = "timm"
+    model: str = Field(default="resnet18", min_length=1)
+    weights: str = Field(default="none", min_length=1)
+    stage: StageNumbers = -1
+
+    def build(self, image_size: tuple[int, int], *, pretrained: bool = True) -> ImageEncoder:
+        """The module for pictures of this height and width.
+
+        Args:
+            image_size: height and width, in pixels.
+            pretrained: False leaves the weights to a state dict that is loaded afterwards.
+
+        Raises:
+            ModelError: timm is not installed; no such model, stage or weights, or they do not fit.
+        """
+        from vqa.model.image_encoder.timm import TimmBackbone
+
+        return TimmBackbone(self, image_size, pretrained=pretrained)
+
+
 AnyImageEncoder = Annotated[
-    NoImage | Small | TorchVision, Field(discriminator="name"), BeforeValidator(from_name)
+    NoImage | Small | TorchVision | Backbone | Timm,
+    Field(discriminator="name"),
+    BeforeValidator(from_name),
 ]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -35,3 +36,20 @@ def positions_last(
 ) -> Float[Tensor, "images positions channels"]:
     """Feature maps to a grid, row by row; no copy where the memory is channels-last."""
     return maps.flatten(2).transpose(1, 2)
+
+
+def join_scales(
+    scales: Sequence[Float[Tensor, "images _ _ _"]],
+) -> Float[Tensor, "images channels height width"]:
+    """Feature maps of several sizes as one: the others are resized to the first, channels side by side.
+
+    A larger one is averaged over the area of each position, a smaller one interpolated.
+    """
+    size = (scales[0].shape[2], scales[0].shape[3])
+    return torch.cat([scales[0], *(_resized(maps, size) for maps in scales[1:])], dim=1)
+
+
+def _resized(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    if maps.shape[2] >= size[0] and maps.shape[3] >= size[1]:
+        return functional.adaptive_avg_pool2d(maps, size)
+    return functional.interpolate(maps, size, mode="bilinear", align_corners=False)

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import difflib
-import io
 from pathlib import Path
 from typing import Any
 
 import torch
 import torchvision
-from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional
 from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
 from typing_extensions import override
 
 from vqa.errors import ModelError
 from vqa.model.image_encoder import TorchVision
-from vqa.model.image_encoder.grid import IMAGENET_MEAN, IMAGENET_STD, Standardize, positions_last
-from vqa.model.parts import ImageEncoder
+from vqa.model.image_encoder.library import LibraryCNN
 from vqa.model.weights import load_what_is_needed, read_state_dict
 
 # The last grid before pooling, by the beginning of the model's name; all others end in `features`.
@@ -39,12 +34,11 @@ LAST_GRID = {
 # These have side branches for the loss, of no use here, and published weights for another input
 # scale.
 WITH_AUXILIARY = ("googlenet", "inception_v3")
-GRID = "grid"
 SHOWN = 20
 
 
-class TorchVisionCNN(ImageEncoder):
-    """A torchvision CNN from its input to one of its stages.
+class TorchVisionCNN(LibraryCNN):
+    """A torchvision CNN from its input to one or more of its stages.
 
     Raises:
         ModelError: no such model, stage or weights; weights that do not fit; pictures too small.
@@ -53,36 +47,18 @@ class TorchVisionCNN(ImageEncoder):
     def __init__(
         self, config: TorchVision, image_size: tuple[int, int], *, pretrained: bool = True
     ) -> None:
-        super().__init__()
-        self.frozen, self.normalize = config.frozen, config.normalize
-        self.learning_rate = config.lr
-        self.standardize = Standardize(IMAGENET_MEAN, IMAGENET_STD)
-        self.network = _cut(_whole_network(config), config)
+        network = _whole_network(config)
+        self._stages = stages = _stages(config)
+        network = _cut(network, config.model, stages)
         if config.weights != "none" and pretrained:
-            _load(self.network, config)
-        _, self.dim, *grid = _output_shape(self.network, config, image_size)
-        self.grid = (grid[0], grid[1])
-        self.to(memory_format=torch.channels_last)
-        self.network.requires_grad_(not self.frozen)
-        self.train(self.training)
+            _load(network, config)
+        super().__init__(config, network, image_size, stages[0] if len(stages) == 1 else stages)
 
     @override
-    def train(self, mode: bool = True) -> TorchVisionCNN:
-        """A frozen network stays in evaluation mode: its batch norms keep their statistics."""
-        super().train(mode)
-        if self.frozen:
-            self.network.eval()
-        return self
-
-    @override
-    def forward(
-        self, images: Float[Tensor, "images 3 height width"]
-    ) -> Float[Tensor, "images positions dim"]:
-        """Pictures in 0…1 to the stage's grid."""
-        images = self.standardize(images).contiguous(memory_format=torch.channels_last)
-        with torch.no_grad() if self.frozen else contextlib.nullcontext():
-            grid = positions_last(self.network(images)[GRID])
-        return functional.normalize(grid, dim=2) if self.normalize else grid
+    def scales(self, images: Tensor) -> list[Tensor]:
+        """The maps of each stage."""
+        maps = self.network(images)
+        return [maps[stage] for stage in self._stages]
 
 
 def default_stage(model: str) -> str:
@@ -113,44 +89,39 @@ def _check_model(name: str) -> None:
         )
 
 
-def _cut(network: nn.Module, config: TorchVision) -> nn.Module:
-    """The network up to the chosen stage."""
+def _stages(config: TorchVision) -> tuple[str, ...]:
     stage = config.stage or default_stage(config.model)
+    return (stage,) if isinstance(stage, str) else stage
+
+
+def _cut(network: nn.Module, model: str, stages: tuple[str, ...]) -> nn.Module:
+    """The network up to the last of the chosen stages."""
+    if len(stages) > 1:
+        _keep_outputs(network)
     try:
-        cut: nn.Module = create_feature_extractor(network, {stage: GRID})
+        cut: nn.Module = create_feature_extractor(network, {stage: stage for stage in stages})
     except ValueError as error:
         nodes = get_graph_node_names(network)[1]
-        stages = list(dict.fromkeys(".".join(node.split(".")[:2]) for node in nodes))
-        near = difflib.get_close_matches(stage, stages) or stages
+        wrong = next(stage for stage in stages if not _is_node(stage, nodes))
+        known = list(dict.fromkeys(".".join(node.split(".")[:2]) for node in nodes))
+        near = difflib.get_close_matches(wrong, known) or known
         raise ModelError(
-            f"{config.model} has no stage {stage!r}",
+            f"{model} has no stage {wrong!r}",
             where="model.image_encoder.stage",
             fix=f"choose a node such as {', '.join(near[:SHOWN])}",
         ) from error
     return cut
 
 
-def _output_shape(network: nn.Module, config: TorchVision, size: tuple[int, int]) -> torch.Size:
-    """What one picture becomes; the shape of a grid."""
-    network.eval()
-    try:
-        # A traced network prints its own traceback besides raising.
-        with torch.no_grad(), contextlib.redirect_stderr(io.StringIO()):
-            shape: torch.Size = network(torch.zeros(1, 3, *size))[GRID].shape
-    except RuntimeError as error:
-        raise ModelError(
-            f"{config.model} cannot take pictures of {size[0]}×{size[1]} ({error})",
-            where="data.image_size",
-            fix="use larger pictures or an earlier stage",
-        ) from error
-    if len(shape) != 4:
-        raise ModelError(
-            f"the output of stage {config.stage or default_stage(config.model)!r} of {config.model}"
-            f" has shape {list(shape)}, which is no grid",
-            where="model.image_encoder.stage",
-            fix="choose a stage of a CNN with [images, channels, height, width]",
-        )
-    return shape
+def _keep_outputs(network: nn.Module) -> None:
+    """Have no layer overwrite its input, which may be a stage's output."""
+    for module in network.modules():
+        if getattr(module, "inplace", False):
+            vars(module)["inplace"] = False
+
+
+def _is_node(stage: str, nodes: list[str]) -> bool:
+    return any(node == stage or node.startswith(f"{stage}.") for node in nodes)
 
 
 def check_weights(config: TorchVision) -> None:

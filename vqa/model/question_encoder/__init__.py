@@ -34,32 +34,25 @@ class NoQuestion(Brick):
         return ConstantQuestion()
 
 
-class Recurrent(Brick):
-    """What the three recurrent encoders share: the final state at each question's true end.
+class WordVectors(Brick):
+    """What all encoders of whole words share: a vector for each word.
 
     Attributes:
-        dim: width of the state, for each direction.
-        layers: one on top of another.
-        bidirectional: also read from the end; both final states stand side by side.
-        dropout: between layers and on the final state.
         embedding_dim: width of the word vectors.
         embedding_dropout: on the word vectors.
-        vectors: a local text file of word vectors, GloVe's format: a word and its values a line.
+        vectors: a local text file of word vectors in GloVe's format (a word and its values a line) or
+            fastText's (the same after a line with the count and the width).
         freeze_vectors: do not train the word vectors.
     """
 
     name: str
-    dim: Width = 256
-    layers: int = Field(default=1, ge=1, le=4)
-    bidirectional: bool = False
-    dropout: Dropout = 0.0
     embedding_dim: Width = 128
     embedding_dropout: Dropout = 0.0
     vectors: Path | None = None
     freeze_vectors: bool = False
 
     @model_validator(mode="after")
-    def _check(self) -> Recurrent:
+    def _check_vectors(self) -> WordVectors:
         if self.freeze_vectors and self.vectors is None:
             raise ValueError("freeze_vectors needs `vectors`: random ones would stay random")
         return self
@@ -68,6 +61,69 @@ class Recurrent(Brick):
     def tokenizer(self) -> None:
         """None: words of the training questions, one token each."""
         return
+
+
+class Bag(WordVectors):
+    """A bag of words: the mean or the sum of the word vectors, whatever their order.
+
+    Paper: Zhou et al. 2015, Simple baseline for visual question answering.
+
+    Attributes:
+        pooling: `mean` or `sum` over the words.
+        embedding_dim: width of the word vectors, and of the vector.
+        embedding_dropout, vectors, freeze_vectors: see `WordVectors`.
+    """
+
+    name: Literal["bag"] = "bag"
+    pooling: Literal["mean", "sum"] = "mean"
+    embedding_dim: Width = 300
+
+    def build(
+        self, words: int, vocabulary: Sequence[str] | None = None, *, pretrained: bool = True
+    ) -> QuestionEncoder:
+        """The module for a vocabulary of this many words.
+
+        Args:
+            words: number of word ids.
+            vocabulary: the word of each id; needed for `vectors`.
+            pretrained: False leaves the word vectors to a state dict that is loaded afterwards.
+
+        Raises:
+            ModelError: the word vectors cannot be read or do not fit.
+        """
+        from vqa.model.question_encoder.bag import BagOfWords
+
+        return BagOfWords(self, words, vocabulary, pretrained=pretrained)
+
+
+class Recurrent(WordVectors):
+    """What the three recurrent encoders share: the state at each question's true end, or all states pooled.
+
+    Attributes:
+        dim: width of the state, for each direction.
+        layers: one on top of another.
+        bidirectional: also read from the end; both final states stand side by side.
+        dropout: between layers and on the vector.
+        pooling: `last`, the final state, or `attention`: the states weighed by themselves (Lin et al. 2017,
+            A structured self-attentive sentence embedding).
+        glimpses: independent sets of weights of `attention`; their means stand side by side.
+        glimpse_hidden: width from which the weights are computed.
+        embedding_dim, embedding_dropout, vectors, freeze_vectors: see `WordVectors`.
+    """
+
+    dim: Width = 256
+    layers: int = Field(default=1, ge=1, le=4)
+    bidirectional: bool = False
+    dropout: Dropout = 0.0
+    pooling: Literal["last", "attention"] = "last"
+    glimpses: int = Field(default=1, ge=1, le=64)
+    glimpse_hidden: Width = 512
+
+    @model_validator(mode="after")
+    def _check_glimpses(self) -> Recurrent:
+        if self.glimpses > 1 and self.pooling != "attention":
+            raise ValueError(f"{self.glimpses} glimpses need pooling=attention")
+        return self
 
     @property
     def initial_forget_bias(self) -> float | None:
@@ -93,19 +149,27 @@ class Recurrent(Brick):
 
 
 class RNN(Recurrent):
-    """A vanilla recurrent network: h = tanh(W x + b + U h' + c)."""
+    """A vanilla recurrent network: h = tanh(W x + b + U h' + c).
+
+    Paper: Elman 1990, Finding structure in time.
+    """
 
     name: Literal["rnn"] = "rnn"
 
 
 class GRU(Recurrent):
-    """A gated recurrent unit (Cho et al. 2014), in cuDNN's form."""
+    """A gated recurrent unit, in cuDNN's form; skip-thought's has dim=2400, embedding_dim=620.
+
+    Paper: Cho et al. 2014, Learning phrase representations using RNN encoder-decoder.
+    """
 
     name: Literal["gru"] = "gru"
 
 
 class LSTM(Recurrent):
-    """Long short-term memory with a forget gate (Gers et al. 2000).
+    """Long short-term memory with a forget gate.
+
+    Paper: Hochreiter and Schmidhuber 1997, Long short-term memory; Gers et al. 2000, Learning to forget.
 
     Attributes:
         forget_bias: the forget gate's bias at the start, the sum of torch's two; a positive one
@@ -169,7 +233,7 @@ class Transformers(Brick):
 
 AnyRecurrent = Annotated[RNN | GRU | LSTM, Field(discriminator="name"), BeforeValidator(from_name)]
 AnyQuestionEncoder = Annotated[
-    NoQuestion | RNN | GRU | LSTM | Transformers,
+    NoQuestion | Bag | RNN | GRU | LSTM | Transformers,
     Field(discriminator="name"),
     BeforeValidator(from_name),
 ]

@@ -15,10 +15,10 @@ from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence
 from typing_extensions import override
 
-from vqa.errors import ModelError
+from vqa.model.layers import in_float
 from vqa.model.parts import QuestionEncoder
 from vqa.model.question_encoder import Recurrent
-from vqa.model.question_encoder.vectors import read_vectors
+from vqa.model.question_encoder.embedding import word_embedding
 from vqa.model.types import EncodedText
 
 CELLS: dict[str, Callable[..., nn.RNNBase]] = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
@@ -33,7 +33,7 @@ class LayerRun(NamedTuple):
 
 
 class RecurrentEncoder(QuestionEncoder):
-    """Word vectors, then recurrent layers; the last one's final states are the vector."""
+    """Word vectors, then recurrent layers; the last one's final states, or all of them pooled, are the vector."""
 
     def __init__(
         self,
@@ -44,13 +44,11 @@ class RecurrentEncoder(QuestionEncoder):
         pretrained: bool = True,
     ) -> None:
         super().__init__()
-        self.dim = config.dim * (2 if config.bidirectional else 1)
+        state = config.dim * (2 if config.bidirectional else 1)
+        self.dim = state * config.glimpses
         self.dropout, self.embedding_dropout = config.dropout, config.embedding_dropout
-        self.embedding = nn.Embedding(words, config.embedding_dim)
-        if config.vectors is not None and pretrained:
-            _fill(self.embedding, config, vocabulary)
-        self.embedding.weight.requires_grad_(not config.freeze_vectors)
-        widths = (config.embedding_dim, *[self.dim] * (config.layers - 1))
+        self.embedding = word_embedding(config, words, vocabulary, pretrained=pretrained)
+        widths = (config.embedding_dim, *[state] * (config.layers - 1))
         self.layers = nn.ModuleList(
             CELLS[config.name](width, config.dim, bidirectional=config.bidirectional)
             for width in widths
@@ -58,13 +56,16 @@ class RecurrentEncoder(QuestionEncoder):
         if config.initial_forget_bias is not None:
             for layer in self.layers:
                 _set_forget_bias(layer, config.initial_forget_bias)
+        pooled = config.pooling == "attention"
+        self.pool = WordAttention(state, config.glimpses, config.glimpse_hidden) if pooled else None
 
     @override
     def forward(self, words: PackedSequence) -> EncodedText:
         """Packed ids to vectors in the order of the batch."""
         runs = self.run(words)
-        vector = functional.dropout(runs[-1].final, self.dropout, self.training)
-        return EncodedText(vector, inputs=runs[0].inputs, states=runs[-1].states)
+        text = EncodedText(runs[-1].final, inputs=runs[0].inputs, states=runs[-1].states)
+        vector = text.vector if self.pool is None else self.pool(text)
+        return text._replace(vector=functional.dropout(vector, self.dropout, self.training))
 
     def run(self, words: PackedSequence) -> list[LayerRun]:
         """Every layer's pass, the first layer first."""
@@ -81,6 +82,22 @@ class RecurrentEncoder(QuestionEncoder):
         return runs
 
 
+class WordAttention(nn.Module):
+    """For each glimpse α = softmax(w · tanh(W h)) over a text's states h, and their mean Σ α h."""
+
+    def __init__(self, dim: int, glimpses: int, hidden: int) -> None:
+        super().__init__()
+        self.project = nn.Linear(dim, hidden, bias=False)
+        self.score = nn.Linear(hidden, glimpses, bias=False)
+
+    def forward(self, text: EncodedText) -> Float[Tensor, "texts glimpses_dim"]:
+        """The means side by side."""
+        states, present = text.words()
+        scores = in_float(self.score(self.project(states).tanh()))  # [texts, words, glimpses]
+        weights = scores.masked_fill(~present[:, :, None], -torch.inf).softmax(dim=1)
+        return torch.bmm(weights.transpose(1, 2).to(states.dtype), states).flatten(1)
+
+
 def _with_data(packed: PackedSequence, data: Tensor) -> PackedSequence:
     """Other values in the same packing."""
     return PackedSequence(data, packed.batch_sizes, packed.sorted_indices, packed.unsorted_indices)
@@ -92,17 +109,3 @@ def _set_forget_bias(layer: nn.Module, value: float) -> None:
         if name.startswith("bias"):
             gate = parameter.data.view(4, -1)[1]  # input, forget, cell, output
             gate.fill_(value if name.startswith("bias_ih") else 0.0)
-
-
-def _fill(embedding: nn.Embedding, config: Recurrent, vocabulary: Sequence[str] | None) -> None:
-    """Put the file's vectors in place; words that it lacks keep their random ones."""
-    assert config.vectors is not None
-    if vocabulary is None or len(vocabulary) != embedding.num_embeddings:
-        raise ModelError(
-            "word vectors need the vocabulary's words, one for each id", where=str(config.vectors)
-        )
-    found = read_vectors(config.vectors, vocabulary, config.embedding_dim)
-    with torch.no_grad():
-        for place, word in enumerate(vocabulary):
-            if word in found:
-                embedding.weight[place] = torch.from_numpy(found[word])

@@ -1,0 +1,77 @@
+"""`vqa list`: what there is, from the unions themselves."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from vqa.cli import main
+from vqa.commands.list import FAMILIES
+from vqa.evaluation.protocols import PROTOCOLS
+from vqa.model.catalogue import UNIONS, members
+
+BRICKS = [what for what in FAMILIES if what != "protocols"]
+
+
+def _names(family: str) -> list[str]:
+    return [str(member.model_fields["name"].default) for member in members(family)]
+
+
+@pytest.mark.parametrize("what", BRICKS)
+def test_every_member_of_the_unions_is_listed(
+    what: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["list", what, "--json"]) == 0
+    entries = json.loads(capsys.readouterr().out)
+    found = [(entry["family"], entry["name"]) for entry in entries]
+    assert found == [(family, name) for family in FAMILIES[what] for name in _names(family)]
+    for entry in entries:
+        assert entry["summary"].endswith((".", "…", "`"))
+        assert "\n" not in entry["summary"]
+        assert set(entry) == {"family", "name", "summary", "paper", "defaults", "parameters"}
+
+
+def test_no_family_is_left_out() -> None:
+    listed = {family for families in FAMILIES.values() for family in families}
+    assert listed == {*UNIONS, "protocol"}
+
+
+def test_a_fusion_says_sizes_parameters_and_paper(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list", "fusions", "--filter", "MUTAN:"]) == 0
+    shown = capsys.readouterr()
+    lines = shown.out.splitlines()
+    assert lines[0].startswith("mutan  3,698,640 parameters  dim 360, image_dim 360")
+    assert lines[2].strip().startswith("Ben-younes et al. 2017")
+    assert len(lines) == 3
+    assert "image vectors of 2048, question vectors of 1024" in shown.err
+
+
+def test_what_needs_a_setting_has_no_count(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list", "encoders", "--filter", "text encoder", "--json"]) == 0
+    (entry,) = json.loads(capsys.readouterr().out)
+    assert (entry["name"], entry["parameters"]) == ("transformers", None)
+    assert entry["defaults"]["model"] is None
+
+
+def test_protocols(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list", "protocols", "--json"]) == 0
+    entries = json.loads(capsys.readouterr().out)
+    assert [entry["name"] for entry in entries] == list(PROTOCOLS)
+    assert all(entry["summary"] for entry in entries)
+    assert main(["list", "protocols", "--filter", "gqa"]) == 0
+    assert capsys.readouterr().out.startswith("gqa/1\n")
+
+
+def test_a_filter_that_fits_nothing_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list", "protocols", "--filter", "zzz"]) == 0
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "none of the protocols mentions 'zzz'" in shown.err
+
+
+def test_an_unknown_kind_exits_2(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main(["list", "engines"])
+    assert exit_.value.code == 2
+    assert "fusions" in capsys.readouterr().err

@@ -1,0 +1,92 @@
+"""vqa list fusions|attentions|encoders|heads|protocols [--filter TEXT] [--json]"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from vqa.model.catalogue import Entry
+
+FAMILIES = {
+    "fusions": ("fusion",),
+    "attentions": ("attention",),
+    "encoders": ("image_encoder", "question_encoder"),
+    "heads": ("head",),
+    "protocols": ("protocol",),
+}
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument("what", choices=FAMILIES, help="what to list")
+    parser.add_argument(
+        "--filter", default="", metavar="TEXT", help="only those that mention it, in any case"
+    )
+    parser.add_argument("--json", action="store_true", help="print the list as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print what there is."""
+    entries = [entry for entry in _entries(args.what) if entry.matches(args.filter)]
+    if args.json:
+        print(json.dumps([_plain(entry) for entry in entries], ensure_ascii=False, indent=2))
+    elif entries:
+        print("\n\n".join("\n".join(_lines(entry)) for entry in entries))
+    if not entries:
+        print(f"vqa: none of the {args.what} mentions {args.filter!r}", file=sys.stderr)
+    elif args.what != "protocols":
+        from vqa.model.catalogue import REFERENCE
+
+        print(f"vqa: {REFERENCE}", file=sys.stderr)
+    return 0
+
+
+def _entries(what: str) -> Iterator[Entry]:
+    from vqa.model.catalogue import bricks
+
+    for family in FAMILIES[what]:
+        yield from _protocols() if family == "protocol" else bricks(family)
+
+
+def _protocols() -> Iterator[Entry]:
+    from vqa.evaluation.protocols import PROTOCOLS
+    from vqa.model.catalogue import Entry, explained
+
+    for name, scorer in PROTOCOLS.items():
+        summary, sections = explained(scorer.__doc__)
+        yield Entry("protocol", name, summary, sections.get("Paper"))
+
+
+def _plain(entry: Entry) -> dict[str, object]:
+    fields: dict[str, object] = {
+        "family": entry.family,
+        "name": entry.name,
+        "summary": entry.summary,
+        "paper": entry.paper,
+    }
+    if entry.defaults is None:
+        return fields
+    return {**fields, "defaults": entry.defaults, "parameters": entry.parameters}
+
+
+def _lines(entry: Entry) -> Iterable[str]:
+    """Name, parameters and default sizes; what it is; who published it."""
+    count = None if entry.parameters is None else f"{entry.parameters:,} parameters"
+    sizes = ", ".join(
+        f"{name} {value}" for name, value in (entry.defaults or {}).items() if _is_size(value)
+    )
+    family = f"({entry.family})" if entry.family.endswith("encoder") else None
+    yield "  ".join(part for part in (entry.name, family, count, sizes) if part)
+    yield f"    {entry.summary}"
+    if entry.paper:
+        yield f"    {entry.paper}"
+
+
+def _is_size(value: object) -> bool:
+    if isinstance(value, list):
+        return bool(value) and all(isinstance(item, int) for item in value)
+    return isinstance(value, int) and not isinstance(value, bool)

@@ -1,0 +1,68 @@
+"""Relation network: every pair of positions, read with the question."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from typing_extensions import override
+
+from vqa.errors import ModelError
+from vqa.model.layers import fully_connected
+from vqa.model.parts import Attention
+from vqa.model.types import Attended, EncodedText
+
+LARGEST_PAIRS = 2**22
+"""The most values a layer makes of one question: 16 MiB in float32."""
+
+
+class RelationNetwork(Attention):
+    """Σᵢⱼ g([vᵢ; vⱼ; q]) over all positions i and j, g a chain of fully connected layers with ReLU.
+
+    The first layer is a sum of a part of each of its inputs, so nothing as wide as all three is made.
+
+    Raises:
+        ModelError: a layer would make more than `LARGEST_PAIRS` values of one question.
+    """
+
+    def __init__(
+        self,
+        image_dim: int,
+        grid: tuple[int, int],
+        question_dim: int,
+        hidden: Sequence[int],
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        _check(grid, max(hidden))
+        self.dim = hidden[-1]
+        self.first = nn.Linear(image_dim, hidden[0], bias=False)
+        self.second = nn.Linear(image_dim, hidden[0], bias=False)
+        self.question = nn.Linear(question_dim, hidden[0])
+        self.layers = fully_connected(hidden, "relu", dropout)
+
+    @override
+    def forward(
+        self,
+        grid: Float[Tensor, "images positions channels"],
+        question: EncodedText,
+        image_of_question: Int[Tensor, " batch"],
+    ) -> Attended:
+        """Read every ordered pair, a position with itself included; a picture's pairs are joined once."""
+        pairs = self.first(grid)[:, :, None] + self.second(grid)[:, None]
+        pairs = pairs.flatten(1, 2).index_select(0, image_of_question)
+        read = self.layers((pairs + self.question(question.vector)[:, None]).relu())
+        return Attended(read.sum(dim=1))
+
+
+def _check(grid: tuple[int, int], width: int) -> None:
+    positions = grid[0] * grid[1]
+    values = positions**2 * width
+    if values > LARGEST_PAIRS:
+        raise ModelError(
+            f"a grid of {grid[0]}×{grid[1]} has {positions**2:,} pairs; at {width} values each a question"
+            f" takes {values / 2**18:,.0f} MiB a layer, more than {LARGEST_PAIRS / 2**18:.0f}",
+            where="model.attention",
+            fix="use smaller pictures, a later stage or narrower layers",
+        )

@@ -1,0 +1,144 @@
+"""A backbone of `transformers`."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+from typing_extensions import override
+
+from vqa.errors import ModelError
+from vqa.model.image_encoder import Backbone
+from vqa.model.image_encoder.grid import IMAGENET_MEAN, IMAGENET_STD
+from vqa.model.image_encoder.library import LibraryCNN
+
+WHERE = "model.image_encoder"
+PREPROCESSOR = "preprocessor_config.json"
+
+
+class TransformersBackbone(LibraryCNN):
+    """A backbone from its input to one or more of its stages.
+
+    Raises:
+        ModelError: no such model, kind, setting or stage; pictures too small.
+    """
+
+    def __init__(
+        self, config: Backbone, image_size: tuple[int, int], *, pretrained: bool = True
+    ) -> None:
+        settings = _settings(config)
+        stages = _stages(config, settings.stage_names)
+        # transformers gives the stages in the order of depth, we in the order that was asked for.
+        settings.out_features = sorted(set(stages), key=settings.stage_names.index)
+        order = [settings.out_features.index(stage) for stage in stages]
+        network = _network(config, settings, pretrained)
+        self._order = order
+        super().__init__(config, network, image_size, stages, _statistics(config.model))
+        if not self.frozen:
+            self.freeze_what_is_unread(image_size)
+
+    @override
+    def scales(self, images: Tensor) -> list[Tensor]:
+        """The maps of each stage."""
+        maps = self.network(images).feature_maps
+        return [maps[place] for place in self._order]
+
+
+def _settings(config: Backbone) -> Any:
+    """The configuration of a kind, or of a folder or a name on the hub."""
+    from transformers import AutoConfig
+    from transformers.models.auto.modeling_auto import MODEL_FOR_BACKBONE_MAPPING_NAMES as KINDS
+
+    if config.model in KINDS:
+        return _of_a_kind(config)
+    if config.settings:
+        raise ModelError(
+            f"settings are for a kind with random weights, and {config.model} has its own",
+            where=f"{WHERE}.settings",
+        )
+    try:
+        settings: Any = AutoConfig.from_pretrained(config.model)
+    except Exception as error:  # network, disk, format: not specified
+        raise _unusable(config.model, error) from error
+    if settings.model_type not in KINDS:
+        raise ModelError(
+            f"a {settings.model_type} is no backbone",
+            where=f"{WHERE}.model={config.model}",
+            fix=f"choose of: {', '.join(KINDS)}",
+        )
+    return settings
+
+
+def _of_a_kind(config: Backbone) -> Any:
+    from transformers import AutoConfig
+
+    known = AutoConfig.for_model(config.model).to_dict()
+    for name in config.settings:
+        if name not in known:
+            near = difflib.get_close_matches(name, known)
+            raise ModelError(
+                f"a {config.model} has no setting {name!r}",
+                where=f"{WHERE}.settings",
+                fix=f"did you mean {near[0]}?" if near else f"choose of: {', '.join(known)}",
+            )
+    try:
+        return AutoConfig.for_model(config.model, **config.settings)
+    except Exception as error:  # each kind has its own checks
+        raise _unusable(config.model, error) from error
+
+
+def _stages(config: Backbone, known: list[str]) -> tuple[str, ...]:
+    stage = config.stage or known[-1]
+    stages = (stage,) if isinstance(stage, str) else stage
+    for name in stages:
+        if name not in known:
+            raise ModelError(
+                f"{config.model} has no stage {name!r}",
+                where=f"{WHERE}.stage",
+                fix=f"choose of: {', '.join(known)}",
+            )
+    return stages
+
+
+def _network(config: Backbone, settings: Any, pretrained: bool) -> nn.Module:
+    from transformers import AutoBackbone
+    from transformers.models.auto.modeling_auto import MODEL_FOR_BACKBONE_MAPPING as CLASSES
+    from transformers.models.auto.modeling_auto import MODEL_FOR_BACKBONE_MAPPING_NAMES as KINDS
+
+    try:
+        if pretrained and config.model not in KINDS:
+            # AutoBackbone itself would ask the hub first, even for a folder.
+            network: nn.Module = CLASSES[type(settings)].from_pretrained(
+                config.model, config=settings
+            )
+        else:
+            network = AutoBackbone.from_config(settings)
+    except Exception as error:  # network, disk, format: not specified
+        raise _unusable(config.model, error) from error
+    return network
+
+
+def _unusable(model: str, error: Exception) -> ModelError:
+    reason = str(error).strip().splitlines()
+    return ModelError(
+        f"cannot load this backbone ({reason[0] if reason else type(error).__name__})",
+        where=f"{WHERE}.model={model}",
+        fix="give a kind such as resnet, or a local folder with config.json and model.safetensors",
+    )
+
+
+def _statistics(model: str) -> tuple[list[float], list[float]]:
+    """Mean and standard deviation that a folder's own preprocessing names, else ImageNet's."""
+    file = Path(model) / PREPROCESSOR
+    try:
+        fields = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        mean = [float(value) for value in fields.get("image_mean", IMAGENET_MEAN)]
+        std = [float(value) for value in fields.get("image_std", IMAGENET_STD)]
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise ModelError(f"unreadable ({error})", where=str(file)) from error
+    if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
+        raise ModelError("image_mean and image_std are three numbers each", where=str(file))
+    return mean, std
