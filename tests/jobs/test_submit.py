@@ -7,16 +7,19 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
+from pydantic import BaseModel
 
 from vqa.config import Experiment
-from vqa.errors import JobError
+from vqa.errors import ConfigError, JobError, ModelError
 from vqa.jobs.home import Home
+from vqa.jobs.library import FILES
 from vqa.jobs.record import Submission
 from vqa.jobs.submit import Checker
 from vqa.jobs.views import SubmitRequest
+from vqa.model.config import ModelConfig
 
 Check = Callable[..., Submission]
 SETTINGS = """
@@ -221,3 +224,53 @@ def test_a_store_that_was_prepared_anew_is_looked_at_anew(check: Check, home: Ho
     os.utime(manifest, ns=(stat.st_atime_ns, stat.st_mtime_ns + 1_000_000))
     with pytest.raises(JobError, match="no split 'test'"):
         check(experiment={"evaluation": {"split": "test"}})
+
+
+def places(annotation: Any, path: tuple[str, ...] = ()) -> set[tuple[str, ...]]:
+    """Key paths below an annotation where any text at all is taken."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        fields = annotation.model_fields.items()
+        return {
+            place
+            for name, info in fields
+            if not any(getattr(rule, "pattern", None) for rule in info.metadata)
+            for place in places(info.annotation, (*path, name))
+        }
+    if annotation in (str, Path):
+        return {path}
+    return {place for part in get_args(annotation) for place in places(part, path)}
+
+
+def test_every_place_for_free_text_in_a_model_is_known_to_the_library() -> None:
+    """A new brick with a file in it must be closed to clients before it is open to anybody."""
+    prefix = ("model",)
+    words = {
+        ("model", "image_encoder", "stage"),  # a node of a network that is built already
+        ("model", "image_encoder", "settings"),  # refused, see below
+    }
+    free = {place for place in places(ModelConfig, prefix) if place[-1] != "name"}
+    assert {place for place in free if "settings" not in place} - words == set(FILES)
+
+
+@pytest.mark.parametrize("name", ["torchvision", "backbone", "timm"])
+@pytest.mark.parametrize(
+    "value", ["/etc/hostname", "../x", "a/b", "hf-hub:a/b", "local-dir:/etc", "setup.py", "gpt2"]
+)
+@pytest.mark.parametrize("field", ["model", "weights"])
+def test_far_away_no_image_encoder_names_a_path_or_a_hub(
+    name: str, value: str, field: str, check: Check
+) -> None:
+    if (name, field) == ("backbone", "weights"):
+        value = "x"  # no such key there
+    with pytest.raises((ConfigError, JobError, ModelError)):
+        check(experiment={"model": {"image_encoder": {"name": name, field: value}}})
+
+
+def test_a_backbone_is_a_kind_or_a_folder_there(check: Check, home: Home) -> None:
+    size = {"data": {"image_size": 64, "store": "scenes"}}
+    encoder = {"name": "backbone", "model": "resnet"}
+    made = check(experiment={"model": {"image_encoder": encoder}, **size})
+    assert made.experiment["model"]["image_encoder"]["model"] == "resnet"
+    sized = {**encoder, "settings": {"depths": [10**9]}}
+    with pytest.raises(JobError, match="settings"):
+        check(experiment={"model": {"image_encoder": sized}, **size})

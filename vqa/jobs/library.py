@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,10 @@ STORE = ("data", "store")
 WEIGHTS = ("model", "image_encoder", "weights")
 VECTORS = (("model", "question_encoder", "vectors"), ("model", "head", "encoder", "vectors"))
 TEXT_ENCODER = ("model", "question_encoder", "model")
+BACKBONE = ("model", "image_encoder", "model")
+"""Of a `transformers` backbone alone; elsewhere it is a library's own name."""
+FILES = (WEIGHTS, *VECTORS, TEXT_ENCODER, BACKBONE)
+PUBLISHED = r"none|pretrained|[A-Z][A-Z0-9_]*"
 
 
 @dataclass(frozen=True)
@@ -56,17 +60,19 @@ class Library:
         fields = copy.deepcopy(experiment)
         weights = self.weights()
         _replace(fields, STORE, self._store(_get(fields, STORE), paths_allowed))
-        for keys in (WEIGHTS, *VECTORS, TEXT_ENCODER):
+        for keys in FILES:
             value = _get(fields, keys)
-            if value is not None:
+            if value is not None and _names_a_file(fields, keys):
                 _replace(fields, keys, _file(keys, value, weights, paths_allowed))
+        if not paths_allowed:
+            _refuse_settings(fields)
         return fields
 
     def named(self, experiment: Fields) -> Fields:
         """The inverse of `resolve`: names for paths, so that a client can submit it again."""
         fields = copy.deepcopy(experiment)
         names = self._names()
-        for keys in (STORE, WEIGHTS, *VECTORS, TEXT_ENCODER):
+        for keys in (STORE, *FILES):
             value = _get(fields, keys)
             if isinstance(value, str) and value.startswith("/"):
                 _replace(fields, keys, names.get(value, Path(value).name))
@@ -98,10 +104,38 @@ def _file(keys: tuple[str, ...], value: str, weights: dict[str, Path], paths_all
         return str(path.absolute())
     if value in weights:
         return str(weights[value])
-    published = keys == WEIGHTS and re.fullmatch(r"[A-Za-z0-9_.]+", value) is not None
-    if published or (paths_allowed and keys == TEXT_ENCODER):
+    published = keys == WEIGHTS and re.fullmatch(PUBLISHED, value) is not None
+    from_hub = paths_allowed and keys in (TEXT_ENCODER, BACKBONE)
+    if published or from_hub or (keys == BACKBONE and value in _kinds()):
         return value
     raise _unknown("file", value, keys, list(weights))
+
+
+def _names_a_file(fields: Fields, keys: tuple[str, ...]) -> bool:
+    """Whether the value under `keys` may be one: `model.image_encoder.model` is a backbone's only."""
+    return keys != BACKBONE or _get(fields, (*BACKBONE[:-1], "name")) == "backbone"
+
+
+def _kinds() -> Collection[str]:
+    """Backbones that `transformers` builds from a word, with random weights."""
+    from transformers.models.auto.modeling_auto import MODEL_FOR_BACKBONE_MAPPING_NAMES
+
+    return MODEL_FOR_BACKBONE_MAPPING_NAMES.keys()
+
+
+def _refuse_settings(fields: Fields) -> None:
+    """A client's sizes would be tried out on this machine, whatever they cost.
+
+    Raises:
+        JobError: there are some.
+    """
+    keys = (*BACKBONE[:-1], "settings")
+    if _get(fields, keys):
+        raise JobError(
+            "settings of a backbone are taken from commands on the service's machine alone",
+            where=".".join(keys),
+            fix="put a folder with that configuration into weights/ and name it as the model",
+        )
 
 
 def _unknown(what: str, value: str, keys: tuple[str, ...], known: list[str]) -> JobError:

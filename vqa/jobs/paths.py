@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vqa.errors import JobError
-from vqa.jobs.library import STORE, TEXT_ENCODER, VECTORS, WEIGHTS
+from vqa.jobs.library import BACKBONE, FILES, STORE, TEXT_ENCODER
 from vqa.jobs.record import NAME_PATTERN
 
 
@@ -18,7 +18,7 @@ def refuse_paths(experiment: Mapping[str, Any], server: str) -> None:
     Raises:
         JobError: a value is a path; a server takes names.
     """
-    for keys in (STORE, WEIGHTS, *VECTORS, TEXT_ENCODER):
+    for keys in (STORE, *FILES):
         value = _value(experiment, keys)
         if isinstance(value, str) and _is_path(value, keys):
             key, kind = ".".join(keys), "stores" if keys == STORE else "files"
@@ -30,10 +30,10 @@ def refuse_paths(experiment: Mapping[str, Any], server: str) -> None:
 
 
 def _is_path(value: str, keys: tuple[str, ...]) -> bool:
-    """`owner/name` may be a text encoder on the hub: the server has its say."""
+    """`owner/name` may be an encoder on the hub: the server has its say."""
     if re.fullmatch(NAME_PATTERN, value):
         return False
-    return keys != TEXT_ENCODER or Path(value).expanduser().exists()
+    return keys not in (TEXT_ENCODER, BACKBONE) or Path(value).expanduser().exists()
 
 
 def _value(experiment: Mapping[str, Any], keys: tuple[str, ...]) -> Any:

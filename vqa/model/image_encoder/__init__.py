@@ -102,7 +102,7 @@ class TorchVision(Library):
     """
 
     name: Literal["torchvision"] = "torchvision"
-    model: str = Field(default="resnet18", min_length=1)
+    model: str = Field(default="resnet18", pattern=r"^[A-Za-z0-9_.]+$")
     weights: str = Field(default="none", min_length=1)
     stage: StageNames | None = None
 
@@ -170,7 +170,7 @@ class Timm(Library):
     """
 
     name: Literal["timm"] = "timm"
-    model: str = Field(default="resnet18", min_length=1)
+    model: str = Field(default="resnet18", pattern=r"^[A-Za-z0-9_.]+$")
     weights: str = Field(default="none", min_length=1)
     stage: StageNumbers = -1
 
