@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -116,11 +116,11 @@ def _names_a_file(fields: Fields, keys: tuple[str, ...]) -> bool:
     return keys != BACKBONE or _get(fields, (*BACKBONE[:-1], "name")) == "backbone"
 
 
-def _kinds() -> Collection[str]:
+def _kinds() -> tuple[str, ...]:
     """Backbones that `transformers` builds from a word, with random weights."""
     from transformers.models.auto.modeling_auto import MODEL_FOR_BACKBONE_MAPPING_NAMES
 
-    return MODEL_FOR_BACKBONE_MAPPING_NAMES.keys()
+    return tuple(MODEL_FOR_BACKBONE_MAPPING_NAMES)
 
 
 def _refuse_settings(fields: Fields) -> None:
