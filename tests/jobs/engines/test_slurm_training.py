@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.jobs.engines.slurm_cluster import Cluster
-from tests.jobs.engines.tasks import living, until, wait_for
+from tests.jobs.engines.tasks import living, standing, until, wait_for
 from vqa.config import Experiment
 from vqa.jobs.engines.base import Standing, Task
 from vqa.jobs.engines.slurm import SlurmEngine
@@ -38,6 +38,11 @@ def task(tmp_path: Path, experiment: Callable[..., Experiment]) -> MakeTask:
     return make
 
 
+def wait_for_end(engine: SlurmEngine, handle: str) -> None:
+    """With patience: torch takes long to import where others compute."""
+    until(lambda: standing(engine, handle) is Standing.ENDED, 200)
+
+
 def result(task: Task) -> dict[str, Any]:
     """How it ended."""
     fields = json.loads((task.run_dir / "result.json").read_text())
@@ -54,7 +59,7 @@ def events(task: Task) -> list[str]:
 @pytest.mark.parametrize("nodes", [1, 2])
 def test_a_run_is_trained_to_its_end(slurm_engine: SlurmEngine, task: MakeTask, nodes: int) -> None:
     run = task(num_nodes=nodes)
-    wait_for(slurm_engine, slurm_engine.submit(run), Standing.ENDED)
+    wait_for_end(slurm_engine, slurm_engine.submit(run))
     ended = result(run)
     assert (ended["status"], ended["job"], ended["attempt"]) == ("succeeded", run.job, 3)
     logs = sorted(path.name for path in (run.run_dir / "logs").glob("r*.log"))
@@ -65,13 +70,13 @@ def test_a_run_is_trained_to_its_end(slurm_engine: SlurmEngine, task: MakeTask, 
 def test_a_run_that_slurm_starts_again_goes_on_where_it_was(
     slurm_cluster: Cluster, slurm_engine: SlurmEngine, task: MakeTask
 ) -> None:
-    run = task(max_epochs=400)
+    run = task(max_epochs=60)
     handle = slurm_engine.submit(run)
-    until(lambda: (run.run_dir / "metrics.jsonl").exists())
+    until((run.run_dir / "metrics.jsonl").exists, 200)
     assert slurm_cluster.run("scontrol", "requeue", handle).returncode == 0
     wait_for(slurm_engine, handle, Standing.PENDING)
     assert result(run)["status"] == "preempted"
-    wait_for(slurm_engine, handle, Standing.ENDED)
+    wait_for_end(slurm_engine, handle)
     assert result(run)["status"] == "succeeded"
     assert "resumed" in events(run)
 
@@ -81,9 +86,9 @@ def test_a_run_that_is_asked_to_stop_is_cancelled_where_it_says_so(
 ) -> None:
     run = task(max_epochs=100_000, num_nodes=2)
     handle = slurm_engine.submit(run)
-    until(lambda: (run.run_dir / "metrics.jsonl").exists())
+    until((run.run_dir / "metrics.jsonl").exists, 200)
     (run.run_dir / "cancel").touch()
     slurm_engine.cancel(handle, force=False)
-    wait_for(slurm_engine, handle, Standing.ENDED)
+    wait_for_end(slurm_engine, handle)
     assert result(run)["status"] == "cancelled"
     assert not living(run.job)
