@@ -359,6 +359,13 @@ def test_two_nodes_train_and_evaluate_as_one_process(
         *(f"rank{n}.log" for n in range(4)),
         *("runner0.log", "runner1.log"),
     ]
+    one.attempt += 1  # a life that finds nothing left to train
+    (one.run.path / "result.json").unlink()
+    nodes = [one.start(node, **rendezvous) for node in (1, 0)]
+    one.attempt -= 1
+    assert [finish(node) for node in nodes] == [0, 0], one.logs()
+    assert one.names()[-2:] == ["resumed", "succeeded"]
+
     by_four = (one.run.path / "predictions" / "test.jsonl").read_text()
     assert main(["evaluate", str(one.run.path)]) == 0
     assert (one.run.path / "predictions" / "test.jsonl").read_text() == by_four

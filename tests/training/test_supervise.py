@@ -47,7 +47,7 @@ def ranks(tmp_path: Path) -> Iterator[Ranks]:
 def watch(
     ranks: list[Rank],
     asked: Callable[[], str | None] = lambda: None,
-    elsewhere: Callable[[], str | None] = lambda: None,
+    elsewhere: Callable[[], Verdict | None] = lambda: None,
     grace: float = 60.0,
 ) -> Verdict:
     return Watch(ranks, asked, elsewhere, grace).wait()
@@ -90,9 +90,17 @@ def test_a_request_is_passed_on_and_waited_for(ranks: Ranks) -> None:
     assert watch(ranks(STOPS, STOPS), lambda: PREEMPTED) == Verdict((75, 75), asked=PREEMPTED)
 
 
-def test_a_cancellation_is_passed_on_as_an_interrupt(ranks: Ranks) -> None:
-    script = STOPS.replace("TERM", "INT")
-    assert watch(ranks(script), lambda: CANCELLED) == Verdict((75,), asked=CANCELLED)
+def test_the_last_word_on_what_a_request_was_for_counts(ranks: Ranks) -> None:
+    words = iter([PREEMPTED])
+    assert watch(ranks(STOPS), lambda: next(words, CANCELLED)) == Verdict((75,), asked=CANCELLED)
+
+
+def test_who_stumbles_over_a_request_has_not_failed(ranks: Ranks) -> None:
+    script = STOPS.replace("exit 75", "exit 1")
+    verdict = watch(ranks(script), lambda: CANCELLED)
+    assert verdict == Verdict((1,), asked=CANCELLED)
+    assert ending(verdict, None) == ("cancelled", {})
+    assert ending(verdict, {"status": "failed", "error": "disk full"})[0] == "failed"
 
 
 def test_who_does_not_stop_is_killed(ranks: Ranks) -> None:
@@ -101,12 +109,21 @@ def test_who_does_not_stop_is_killed(ranks: Ranks) -> None:
 
 
 def test_trouble_elsewhere_ends_all(ranks: Ranks) -> None:
-    verdict = watch(ranks(HANGS, HANGS), elsewhere=lambda: "node 1: gone")
+    gone = Verdict((), lost="node 1: gone")
+    verdict = watch(ranks(HANGS, HANGS), elsewhere=lambda: gone)
     assert verdict == Verdict((-9, -9), lost="node 1: gone")
 
 
+@pytest.mark.parametrize(
+    "end", [Verdict((2,), None, None, 2, "no store"), Verdict((-15,), asked=PREEMPTED)]
+)
+def test_who_waits_for_another_machine_in_vain_is_killed(end: Verdict, ranks: Ranks) -> None:
+    """Not lost: what the other machine says is how the run ended."""
+    assert watch(ranks(HANGS), elsewhere=lambda: end, grace=0.2) == Verdict((-9,))
+
+
 def test_nothing_is_left_where_watching_fails(ranks: Ranks) -> None:
-    def broken() -> str | None:
+    def broken() -> Verdict | None:
         raise ZeroDivisionError
 
     started = ranks(HANGS, IGNORES)

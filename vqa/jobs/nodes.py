@@ -12,6 +12,7 @@ from vqa.jobs.heartbeat import Beat, read_beat
 from vqa.training.disk import write_atomic
 from vqa.training.supervise import Verdict
 
+LOOK_SECONDS = 0.5
 STILL_SECONDS = 10.0
 """A runner whose heartbeat stands still for so long is gone."""
 
@@ -84,10 +85,18 @@ class Peer:
             return None
         return report if _process(report) == self._met else None
 
+    def trouble(self) -> Verdict | None:
+        """Look, and return its end where that was no success."""
+        self.look()
+        report = self.report
+        if report is not None:
+            return report.verdict if report.lost or any(report.codes) else None
+        return self.vanished if self._met is not None and self.stood_still else None
+
     @property
-    def is_gone(self) -> bool:
-        """Whether it was there, and its heartbeat has stood still for too long."""
-        return self._met is not None and self.stood_still
+    def vanished(self) -> Verdict:
+        """The end of a runner that says nothing any more."""
+        return Verdict((), lost=f"node {self.node}: its runner is gone")
 
     @property
     def stood_still(self) -> bool:
@@ -105,17 +114,16 @@ class Peers:
 
     def __init__(self, run_dir: Path, job: str, attempt: int, node: int, nodes: int) -> None:
         self._peers = [Peer(run_dir, job, attempt, n) for n in range(nodes) if n != node]
+        self._due = 0.0
+        self._trouble: Verdict | None = None
 
-    def trouble(self) -> str | None:
-        """Why the job cannot go on because of another node; None while it can."""
-        for peer in self._peers:
-            peer.look()
-            report = peer.report
-            if report is not None and report.lost is not None:
-                return f"node {peer.node}: {report.lost}"
-            if report is None and peer.is_gone:
-                return f"node {peer.node}: its runner is gone"
-        return None
+    def trouble(self) -> Verdict | None:
+        """The end of another node that ends the job, a loss before others; None while all goes well."""
+        if time.monotonic() >= self._due:
+            self._due = time.monotonic() + LOOK_SECONDS
+            ends = [end for peer in self._peers if (end := peer.trouble()) is not None]
+            self._trouble = next((end for end in ends if end.lost), ends[0] if ends else None)
+        return self._trouble
 
     def missing(self) -> list[int]:
         """Nodes that have not reported yet and may still do so."""
@@ -126,8 +134,7 @@ class Peers:
         verdicts = [own]
         for peer in self._peers:
             report = peer.report
-            lost = f"node {peer.node}: its runner is gone"
-            verdicts.append(Verdict((), lost=lost) if report is None else report.verdict)
+            verdicts.append(peer.vanished if report is None else report.verdict)
         blamed = [one for one in _by_code(verdicts) if one.error is not None]
         culprit, error = (blamed[0].culprit, blamed[0].error) if blamed else (None, None)
         return Verdict(

@@ -89,11 +89,11 @@ class Runner:
 
     def run(self) -> int:
         """Until every process of the job on this node is gone and what happened is written down."""
-        earlier = self._run.result()
-        if earlier is not None and self._is_over(earlier):
-            return self._keep(earlier)
-        self._heartbeat.beat()
         try:
+            earlier = self._run.result()
+            if earlier is not None and self._is_over(earlier):
+                return self._keep(earlier)
+            self._heartbeat.beat()
             return self._live()
         except Held:
             raise
@@ -161,7 +161,7 @@ class Runner:
         self._heartbeat.tick()
         return self._asked() is None
 
-    def _tick(self) -> str | None:
+    def _tick(self) -> Verdict | None:
         self._heartbeat.tick()
         return None if self._peers is None else self._peers.trouble()
 
@@ -199,7 +199,7 @@ class Runner:
     def _finish(self, status: str, fields: Mapping[str, Any]) -> int:
         from vqa.training.result import close_run, describe
 
-        described = describe(self._run.experiment())
+        described = {} if "config_hash" in fields else describe(self._run.experiment())
         close_run(self._run, status, self._signed({**described, **fields}))
         self._heartbeat.beat()
         self._say(f"{status} {fields.get('error', '')}")

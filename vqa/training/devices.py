@@ -43,6 +43,8 @@ def train_on_devices(experiment: Experiment, run: RunDirectory) -> Result:
 def _asked(requests: StopRequests) -> str | None:
     if not requests.received:
         return None
+    if requests.received.count(signal.SIGINT) > 1:
+        raise KeyboardInterrupt
     return CANCELLED if requests.received[0] == signal.SIGINT else PREEMPTED
 
 

@@ -6,6 +6,7 @@ import errno
 import fcntl
 import json
 import os
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -95,6 +96,13 @@ class RunDirectory:
         """Remove how an earlier life ended."""
         for name in (RESULT, OUTCOME):
             (self.path / name).unlink(missing_ok=True)
+
+    def tidy(self) -> None:
+        """Remove what a death left of an evaluation or an export; only who holds the run's lock may."""
+        for folder in self.path.glob(f".{self.model.name}.*"):
+            shutil.rmtree(folder, ignore_errors=True)
+        for file in (self.path / "predictions").glob(".*"):
+            file.unlink(missing_ok=True)
 
     @property
     def reserve(self) -> Reserve:

@@ -90,7 +90,7 @@ def write_result(
 
 def close_run(run: RunDirectory, status: str, fields: Mapping[str, Any]) -> Result:
     """Say how a run ended, in its events and then in `result.json`, the last thing of all."""
-    fields = {**fields, "status": status}
+    fields = {"status": status, **fields} | {"status": status}
     run.event(status, **({"error": fields["error"]} if fields.get("error") else {}))
     run.finish(fields)
     return Result(status, fields)

@@ -31,6 +31,7 @@ from vqa.training.result import Result, is_finished, result_of, write_result
 from vqa.training.session import Place, Session, lightning, quiet
 from vqa.training.signals import Stopped, StopSignals
 from vqa.training.state import Progress
+from vqa.training.validation import agree
 
 
 def train(experiment: Experiment, run_dir: Path | str) -> Result:
@@ -114,6 +115,7 @@ def _live(session: Session, signals: StopSignals, progress: Progress) -> str:
     first, run = session.place.first, session.run
     checkpoints = Checkpoints(run.checkpoints, lambda message: _warn(session, message))
     if first:
+        run.tidy()
         checkpoints.tidy()
     state = _trusted_state(session, checkpoints)
     if state is not None:
@@ -143,6 +145,7 @@ def _fit(
     if state is not None:
         network.load_state_dict(state["network"])
     if progress.stopped_early or progress.batches >= plan.batches:
+        session.join_processes()
         return SUCCEEDED
     module = TrainingModule(network, session.experiment, plan.steps, plan.batches_an_epoch)
     module.question_ids = session.materials.store.column(
@@ -174,6 +177,8 @@ def _conclude(
 ) -> None:
     """Take the best weights, evaluate, export, and say that the run succeeded; a signal ends it before that alone."""
     model, run = session.model, session.run
+    if session.place.world > 1:
+        signals.status = agree(signals.status, session.device)
     signals.heed()
     best = checkpoints.best()
     if best is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import math
 import os
@@ -15,6 +16,7 @@ import torch
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.strategies import DDPStrategy, Strategy
+from torch import distributed
 
 from vqa.config import Experiment, TrainerConfig
 from vqa.data.bank import ImageBank, open_bank
@@ -128,6 +130,17 @@ class Session:
             world=self.place.world,
         )
 
+    def join_processes(self) -> None:
+        """Meet the other processes of the run, where no trainer has brought them together."""
+        if self.place.world == 1 or distributed.is_initialized():
+            return
+        if self.device.type == "cuda":
+            torch.cuda.set_device(self.device)
+        distributed.init_process_group(
+            backend_for(self.device), rank=self.place.rank, world_size=self.place.world
+        )
+        atexit.register(distributed.destroy_process_group)
+
     def validation(self) -> Validation | None:
         """The questions that choose the best checkpoint."""
         table = self.materials.validation
@@ -164,6 +177,11 @@ def choose_device(config: TrainerConfig) -> torch.device:
     return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
 
 
+def backend_for(device: torch.device) -> str:
+    """How processes on such devices talk to each other."""
+    return "gloo" if device.type == "cpu" else "nccl"
+
+
 def lightning(
     config: TrainerConfig, device: torch.device, callback: Callback, place: Place
 ) -> Trainer:
@@ -171,7 +189,7 @@ def lightning(
     cpu = device.type == "cpu"
     strategy: Strategy | str = "auto"
     if place.world > 1:
-        strategy = DDPStrategy(process_group_backend="gloo" if cpu else "nccl")
+        strategy = DDPStrategy(process_group_backend=backend_for(device))
     trainer = Trainer(
         accelerator="cpu" if cpu else "gpu",
         devices=config.devices,

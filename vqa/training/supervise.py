@@ -62,7 +62,7 @@ class Watch:
     Args:
         ranks: of this machine.
         asked: what the run is asked to become now.
-        lost_elsewhere: why the run is lost through another machine; called at every look.
+        elsewhere: how another machine's ranks ended, where that ends these; called at every look.
         grace: seconds between asking the ranks to stop and killing them.
     """
 
@@ -70,11 +70,11 @@ class Watch:
         self,
         ranks: list[Rank],
         asked: Callable[[], str | None],
-        lost_elsewhere: Callable[[], str | None],
+        elsewhere: Callable[[], Verdict | None],
         grace: float,
     ) -> None:
         self._ranks, self._grace = ranks, grace
-        self._ask, self._lost_elsewhere = asked, lost_elsewhere
+        self._ask, self._look_elsewhere = asked, elsewhere
         self._asked: str | None = None
         self._lost: str | None = None
         self._fault: Rank | None = None
@@ -99,10 +99,10 @@ class Watch:
     def _look(self) -> bool:
         """Whether another look may change the verdict though all ranks have ended."""
         self._pass_on(self._ask())
-        elsewhere = self._lost_elsewhere()
+        elsewhere = self._look_elsewhere()
         self._judge()
-        if elsewhere is not None and self._lost is None and not self._asked:
-            self._lost = elsewhere
+        if elsewhere is not None:
+            self._follow(elsewhere)
         if self._lost is not None or time.monotonic() > self._deadline:
             self._kill()
         return self._lost is None and self._benefit != float("inf")
@@ -112,26 +112,32 @@ class Watch:
             return
         if self._asked is None:
             for rank in self._ranks:
-                rank.signal(signal.SIGINT if asked == CANCELLED else signal.SIGTERM)
+                rank.signal(signal.SIGTERM)  # what it was for is for the parent to say
             self._limit(self._grace)
         self._asked = asked
 
     def _judge(self) -> None:
         """Look at the ranks that have ended of themselves."""
-        if self._killing:
+        if self._killing or self._asked:
+            self._benefit = float("inf")
             return
         ended = [rank for rank in self._ranks if rank.code is not None]
         for rank in ended:
             assert rank.code is not None
-            if rank.code < 0 and not self._asked:
+            if rank.code < 0:
                 self._mourn(rank)
             elif rank.code > 0 and rank.code != STOPPED and self._fault is None:
                 self._fault = rank
                 self._limit(FAULT_SECONDS)
-        if self._asked:
-            self._benefit = float("inf")
         if self._ranks[0] in ended and self._deadline == float("inf"):
             self._limit(LINGER_SECONDS)
+
+    def _follow(self, elsewhere: Verdict) -> None:
+        """Ranks that wait for others in vain may do so for long."""
+        if elsewhere.lost is not None and not self._asked:
+            self._lost = self._lost or elsewhere.lost
+        elif self._deadline == float("inf"):
+            self._limit(FAULT_SECONDS if elsewhere.error else self._grace)
 
     def _mourn(self, rank: Rank) -> None:
         """A signal that was not sent from here: the run is lost, unless a request to stop is on its way."""
