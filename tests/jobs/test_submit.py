@@ -7,15 +7,13 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
-from pydantic import BaseModel
 
 from vqa.config import Experiment
 from vqa.errors import JobError
 from vqa.jobs.home import Home
-from vqa.jobs.library import STORE, TEXT_ENCODER, VECTORS, WEIGHTS
 from vqa.jobs.record import Submission
 from vqa.jobs.submit import Checker
 from vqa.jobs.views import SubmitRequest
@@ -223,40 +221,3 @@ def test_a_store_that_was_prepared_anew_is_looked_at_anew(check: Check, home: Ho
     os.utime(manifest, ns=(stat.st_atime_ns, stat.st_mtime_ns + 1_000_000))
     with pytest.raises(JobError, match="no split 'test'"):
         check(experiment={"evaluation": {"split": "test"}})
-
-
-def fields_of(model: type[BaseModel], kinds: tuple[type, ...], path: str = "") -> set[str]:
-    """The key paths of a schema whose values may be of one of these types."""
-    found: set[str] = set()
-    for name, info in model.model_fields.items():
-        parts = [info.annotation, *_parts(info.annotation)]
-        if any(part in kinds for part in parts):
-            found.add(f"{path}{name}")
-        for part in parts:
-            if isinstance(part, type) and issubclass(part, BaseModel):
-                found |= fields_of(part, kinds, f"{path}{name}.")
-    return found
-
-
-def _parts(annotation: Any) -> list[Any]:
-    return [inner for part in get_args(annotation) for inner in (part, *_parts(part))]
-
-
-def test_the_library_knows_every_key_that_could_name_a_file() -> None:
-    """Whoever adds a path or a free text to the schema must say here that nobody opens it, or teach `Library`."""
-    known = {".".join(keys) for keys in (STORE, WEIGHTS, *VECTORS, TEXT_ENCODER)}
-    assert fields_of(Experiment, (Path,)) <= known
-    never_opened = {
-        "data.train_split",
-        "data.validation_split",
-        "evaluation.split",
-        "evaluation.protocol",
-        "model.image_encoder.model",  # a library's own word; where it may be a folder, `Library` asks
-        "model.image_encoder.stage",
-        "model.image_encoder.settings",
-        "tracking.project",
-        "tracking.entity",
-        "tracking.group",
-        "tracking.tags",
-    }
-    assert fields_of(Experiment, (str,)) <= known | never_opened
