@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def request(args: argparse.Namespace) -> SubmitRequest:
-    """The experiment, checked here so that a typing error needs no server, with the options beside it.
+    """The experiment as it is written, checked here so that a typing error needs no server, with the options.
 
     Raises:
         ConfigError: a key or a value of the experiment does not fit.
@@ -64,16 +64,15 @@ def request(args: argparse.Namespace) -> SubmitRequest:
     """
     from pydantic import ValidationError
 
-    from vqa.config import load_experiment
+    from vqa.config import parse_experiment, read_fields
     from vqa.errors import JobError
     from vqa.jobs.views import SubmitRequest
 
-    experiment = load_experiment(args.config, args.overrides)
+    experiment = read_fields(args.config, args.overrides)
+    parse_experiment(experiment, where=str(args.config))
     options = {key: getattr(args, key) for key in SubmitRequest.model_fields if key in args}
     try:
-        return SubmitRequest(
-            experiment=experiment.model_dump(mode="json", exclude_unset=True), **options
-        )
+        return SubmitRequest(experiment=experiment, **options)
     except ValidationError as error:
         fault = error.errors()[0]
         option = str(fault["loc"][0]).replace("_", "-")

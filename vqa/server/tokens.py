@@ -22,7 +22,7 @@ from vqa.errors import JobError
 from vqa.jobs.home import Home
 from vqa.jobs.local_service import account
 from vqa.jobs.record import NAME_PATTERN
-from vqa.training.directory import sync_directory
+from vqa.training.disk import sync_directory
 
 Scope = Literal["read", "submit", "admin"]
 RANKS: tuple[str, ...] = get_args(Scope)
