@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -89,6 +90,7 @@ def hint(job: JobView) -> None:
 
 def wait(service: Service, job: JobView) -> JobView:
     """Look at a job until it has ended; say each change of its state."""
+    from vqa.commands.patience import patiently
     from vqa.commands.terminal import plain
     from vqa.jobs.queue import Filter
     from vqa.jobs.record import TERMINAL
@@ -97,7 +99,7 @@ def wait(service: Service, job: JobView) -> JobView:
     try:
         while job.state not in TERMINAL:
             time.sleep(LOOK_SECONDS)
-            job = service.jobs(Filter(prefix=job.id), limit=1).jobs[0]
+            job = patiently(partial(service.jobs, Filter(prefix=job.id), limit=1)).jobs[0]
             if job.state != shown:
                 reason = f": {plain(job.reason)}" if job.reason else ""
                 print(f"vqa: {job.id} is {job.state}{reason}", file=sys.stderr)

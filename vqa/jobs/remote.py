@@ -30,8 +30,8 @@ from vqa.jobs.views import (
 )
 
 API = "/api/v1"
-DELAYS = (0.2, 0.5, 1.0, 2.0, 4.0)
-"""Seconds before each further try; a server that restarts is back within them."""
+DELAYS = (0.2, 0.5, 1.0, 2.0)
+"""Seconds before each further try."""
 TIMEOUT = httpx.Timeout(30.0, connect=5.0)
 BUSY = (502, 503, 504)
 KINDS = ("invalid", "not-found", "conflict", "forbidden", "quota", "disk-full")
