@@ -229,10 +229,19 @@ def load_experiment(path: Path | str, overrides: Sequence[str] = ()) -> Experime
     Raises:
         ConfigError: the file cannot be read, or a key or a value does not fit the schema.
     """
-    fields = read_yaml(Path(path))
+    return parse_experiment(read_fields(Path(path), overrides), where=str(path))
+
+
+def read_fields(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """An experiment as it is written, with `key.path=value` overrides applied in order; not yet checked.
+
+    Raises:
+        ConfigError: the file cannot be read, or an override is none.
+    """
+    fields = read_yaml(path)
     for override in overrides:
         _apply(fields, override)
-    return parse_experiment(fields, where=str(path))
+    return fields
 
 
 def parse_experiment(fields: Mapping[str, Any], where: str = "experiment") -> Experiment:

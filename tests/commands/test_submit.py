@@ -215,7 +215,7 @@ def test_a_short_experiment_is_sent_short(config: Path, tmp_path: Path) -> None:
     asked = submit.request(parser.parse_args([str(short), "trainer.max_epochs=3"]))
     assert asked.experiment == {
         "data": {"store": "scenes"},
-        "model": {"fusion": {"name": "concat"}},
+        "model": {"fusion": "concat"},
         "trainer": {"max_epochs": 3},
     }
     assert parse_experiment(asked.experiment) == load_experiment(short, ["trainer.max_epochs=3"])

@@ -130,12 +130,30 @@ def test_a_problem_becomes_the_error_that_the_server_had(remote: Any) -> None:
     assert (caught.value.where, caught.value.fix) == ("0123abcd", "wait")
 
 
-@pytest.mark.parametrize("status", [401, 403])
-def test_a_token_that_is_refused_says_what_to_do(remote: Any, status: int) -> None:
-    service, _ = remote(httpx.Response(status, json={"title": "no such token"}))
+def test_a_token_that_is_refused_says_what_to_do(remote: Any) -> None:
+    service, _ = remote(httpx.Response(401, json={"title": "no such token"}))
     with pytest.raises(JobError, match="VQA_TOKEN_FILE") as caught:
         service.groups()
     assert caught.value.kind == "forbidden"
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "error"),
+    [
+        (403, "forbidden", JobError),
+        (429, "quota", JobError),
+        (507, "disk-full", JobError),
+        (413, "too-large", JobError),
+        (500, "internal", EngineError),
+    ],
+)
+def test_what_the_server_refuses_is_not_asked_again(
+    remote: Any, status: int, kind: str, error: type[VQAError]
+) -> None:
+    service, server = remote(httpx.Response(status, json={"detail": "no", "kind": kind}))
+    with pytest.raises(error, match="no"):
+        service.groups()
+    assert len(server.requests) == 1
 
 
 def test_a_redirect_is_not_followed(remote: Any) -> None:

@@ -6,6 +6,7 @@ import argparse
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,8 +14,6 @@ if TYPE_CHECKING:
     from vqa.jobs.views import Chunk
 
 LOOK_SECONDS = 0.5
-PATIENCE_SECONDS = 120.0
-"""How long a server may be away while a log is followed."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -75,27 +74,15 @@ def read(service: Service, job: str, name: str) -> Iterator[Chunk]:
 
 def follow(service: Service, job: str, name: str) -> Iterator[Chunk]:
     """What is there and what comes, over every restart of the job and of the server, until the job has ended."""
-    offset, seen = 0, time.monotonic()
+    from vqa.commands.patience import patiently
+
+    offset = 0
     while True:
-        chunk = _log(service, job, name, offset, seen + PATIENCE_SECONDS)
-        seen = time.monotonic()
+        chunk = patiently(partial(service.log, job, name, offset))
         if chunk.text or chunk.rewound:
             yield chunk
         if chunk.ended and not chunk.text:
             return
         offset = chunk.offset
         if not chunk.text:
-            time.sleep(LOOK_SECONDS)
-
-
-def _log(service: Service, job: str, name: str, offset: int, deadline: float) -> Chunk:
-    """One look; a server that is away is waited for."""
-    from vqa.errors import EngineError
-
-    while True:
-        try:
-            return service.log(job, name, offset)
-        except EngineError as error:
-            if not error.temporary or time.monotonic() > deadline:
-                raise
             time.sleep(LOOK_SECONDS)

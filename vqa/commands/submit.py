@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def request(args: argparse.Namespace) -> SubmitRequest:
-    """The experiment, checked here so that a typing error needs no server, with the options beside it.
+    """The experiment as it is written, checked here so that a typing error needs no server, with the options.
 
     Raises:
         ConfigError: a key or a value of the experiment does not fit.
@@ -64,16 +65,15 @@ def request(args: argparse.Namespace) -> SubmitRequest:
     """
     from pydantic import ValidationError
 
-    from vqa.config import load_experiment
+    from vqa.config import parse_experiment, read_fields
     from vqa.errors import JobError
     from vqa.jobs.views import SubmitRequest
 
-    experiment = load_experiment(args.config, args.overrides)
+    experiment = read_fields(args.config, args.overrides)
+    parse_experiment(experiment, where=str(args.config))
     options = {key: getattr(args, key) for key in SubmitRequest.model_fields if key in args}
     try:
-        return SubmitRequest(
-            experiment=experiment.model_dump(mode="json", exclude_unset=True), **options
-        )
+        return SubmitRequest(experiment=experiment, **options)
     except ValidationError as error:
         fault = error.errors()[0]
         option = str(fault["loc"][0]).replace("_", "-")
@@ -90,6 +90,7 @@ def hint(job: JobView) -> None:
 
 def wait(service: Service, job: JobView) -> JobView:
     """Look at a job until it has ended; say each change of its state."""
+    from vqa.commands.patience import patiently
     from vqa.commands.terminal import plain
     from vqa.jobs.queue import Filter
     from vqa.jobs.record import TERMINAL
@@ -98,7 +99,7 @@ def wait(service: Service, job: JobView) -> JobView:
     try:
         while job.state not in TERMINAL:
             time.sleep(LOOK_SECONDS)
-            job = service.jobs(Filter(prefix=job.id), limit=1).jobs[0]
+            job = patiently(partial(service.jobs, Filter(prefix=job.id), limit=1)).jobs[0]
             if job.state != shown:
                 reason = f": {plain(job.reason)}" if job.reason else ""
                 print(f"vqa: {job.id} is {job.state}{reason}", file=sys.stderr)

@@ -7,6 +7,7 @@ import re
 import secrets
 import stat
 import time
+import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -29,8 +30,8 @@ from vqa.jobs.views import (
 )
 
 API = "/api/v1"
-DELAYS = (0.2, 0.5, 1.0, 2.0, 4.0)
-"""Seconds before each further try; a server that restarts is back within them."""
+DELAYS = (0.2, 0.5, 1.0, 2.0)
+"""Seconds before each further try."""
 TIMEOUT = httpx.Timeout(30.0, connect=5.0)
 BUSY = (502, 503, 504)
 KINDS = ("invalid", "not-found", "conflict", "forbidden", "quota", "disk-full")
@@ -47,6 +48,9 @@ class RemoteService:
         token: goes to this address and nowhere else.
         delays: before each further try, in seconds.
         transport: instead of the network, for tests.
+
+    Attributes:
+        close: closes the connections; called by itself when nobody holds the service any more.
 
     Raises:
         VQAError: the address is none, or would send the token in the clear.
@@ -70,10 +74,7 @@ class RemoteService:
             trust_env=url.scheme == "https",  # no proxy between this machine and itself
             transport=transport,
         )
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._client.close()
+        self.close = weakref.finalize(self, self._client.close)
 
     def submit(self, request: SubmitRequest) -> JobView:
         """Check an experiment in full and queue it; it is on the server's disk before this returns."""
@@ -181,9 +182,9 @@ class RemoteService:
             )
         problem = _problem(response)
         what, where = str(problem.get("detail") or problem.get("title")), problem.get("where")
-        if response.status_code in (401, 403):
-            fix = problem.get("fix") or "see VQA_TOKEN_FILE, and `vqa token add` on the server"
-            raise JobError(what, where=self.address, fix=str(fix), kind="forbidden")
+        if response.status_code == 401:
+            fix = "put a token of `vqa token add` there into the file of VQA_TOKEN_FILE"
+            raise JobError(what, where=self.address, fix=fix, kind="forbidden")
         kind = problem.get("kind")
         if response.is_server_error and kind not in KINDS:
             raise EngineError(what, where=self.address, fix="see the server's log")
