@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from vqa.config import (
     Experiment,
-    check_path,
     load_experiment,
     parse_experiment,
     parse_override,
@@ -118,28 +117,6 @@ def test_a_broken_override_is_refused(override: str, tmp_path: Path) -> None:
         load_experiment(
             write(tmp_path, "data: {store: x}\nseed: 3\nmodel: {fusion: concat}\n"), [override]
         )
-
-
-@pytest.mark.parametrize(
-    "path",
-    ["seed", "data.augmentation.shift", "model.fusion", "model.fusion.dim", "model.attention.hops"],
-)
-def test_a_key_path_is_known(path: str) -> None:
-    check_path(path, where="here")
-
-
-@pytest.mark.parametrize(
-    ("path", "message"),
-    [
-        ("modle.fusion", r"here: modle\.fusion: no such key; did you mean 'model'\?"),
-        ("model.fusion.dmi", r"did you mean 'dim'\?"),
-        ("seed.x", "no such key"),
-        ("", "no such key"),
-    ],
-)
-def test_an_unknown_key_path_is_refused(path: str, message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
-        check_path(path, where="here")
 
 
 def test_a_value_is_set_within_a_brick_that_is_a_bare_name() -> None:

@@ -257,22 +257,6 @@ def explain(error: ValidationError, schema: type[BaseModel]) -> str:
     return "; ".join(_explain(error, schema))
 
 
-def check_path(path: str, where: str) -> None:
-    """Refuse a key path that no experiment has.
-
-    Raises:
-        ConfigError: naming the first key that is not there, and the nearest one that is.
-    """
-    models: list[type[BaseModel]] = [Experiment]
-    for key in path.split("."):
-        known = [name for model in models for name in model.model_fields]
-        if key not in known:
-            hint = did_you_mean(key, list(dict.fromkeys(known)))
-            raise ConfigError(f"{path}: no such key{hint}", where=where)
-        fields = [model.model_fields[key] for model in models if key in model.model_fields]
-        models = [model for info in fields for model in _models_of(info.annotation)]
-
-
 def set_value(fields: dict[str, Any], path: str, value: Any, where: str) -> None:
     """Set one key path; a brick written as a name becomes a mapping when a field of it is set.
 
@@ -387,7 +371,7 @@ def _locate(loc: tuple[int | str, ...], schema: type[BaseModel]) -> tuple[str, l
     path: list[str] = []
     known: list[str] = []
     for part in loc:
-        members = _models_of(model)
+        members = models_of(model)
         tagged = [m for m in members if _tag(m) == part]
         if len(members) > 1 and tagged:
             model = tagged[0]
@@ -399,11 +383,11 @@ def _locate(loc: tuple[int | str, ...], schema: type[BaseModel]) -> tuple[str, l
     return ".".join(path), known
 
 
-def _models_of(annotation: Any) -> list[type[BaseModel]]:
+def models_of(annotation: Any) -> list[type[BaseModel]]:
     """The configuration classes that an annotation admits."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
-    return [model for part in get_args(annotation) for model in _models_of(part)]
+    return [model for part in get_args(annotation) for model in models_of(part)]
 
 
 def _tag(model: type[BaseModel]) -> str | None:

@@ -14,7 +14,8 @@ import yaml
 from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_command_args
 
 from vqa.ablation import sweep
-from vqa.config import Experiment, check_path, load_experiment
+from vqa.ablation.paths import check_path
+from vqa.config import Experiment, load_experiment
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted((ROOT / "configs" / "sweeps").glob("*.yaml"))

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vqa.config import check_path, did_you_mean
+from vqa.ablation.paths import check_path
+from vqa.config import did_you_mean
 from vqa.errors import ConfigError
 
 LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,39}")

@@ -10,7 +10,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, ValidationError, field_validator
 
-from vqa.config import Section, check_path, explain, parse_override, read_yaml, set_value
+from vqa.ablation.paths import check_path
+from vqa.config import Section, explain, parse_override, read_yaml, set_value
 from vqa.errors import ConfigError
 from vqa.jobs.record import NAME_PATTERN, EngineName
 

@@ -1,0 +1,24 @@
+"""Key paths of an experiment, such as `model.fusion.dim`."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel
+
+from vqa.config import Experiment, did_you_mean, models_of
+from vqa.errors import ConfigError
+
+
+def check_path(path: str, where: str) -> None:
+    """Refuse a key path that no experiment has.
+
+    Raises:
+        ConfigError: naming the first key that is not there, and the nearest one that is.
+    """
+    models: list[type[BaseModel]] = [Experiment]
+    for key in path.split("."):
+        known = [name for model in models for name in model.model_fields]
+        if key not in known:
+            hint = did_you_mean(key, list(dict.fromkeys(known)))
+            raise ConfigError(f"{path}: no such key{hint}", where=where)
+        fields = [model.model_fields[key] for model in models if key in model.model_fields]
+        models = [model for info in fields for model in models_of(info.annotation)]
