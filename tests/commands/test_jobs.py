@@ -123,6 +123,24 @@ def test_show_gives_the_reason_and_the_last_words_of_a_failed_job(command, jobs)
     assert f"vqa resume {job.id}" in said.out
 
 
+def test_a_job_that_waits_again_shows_how_far_it_came_and_no_time_left(command, jobs) -> None:
+    job = jobs.running()
+    assert " left" in command("show", job.id).out
+    assert "so far" in command("show", job.id).out
+    assert jobs.queue.move(job, State.QUEUED, "lost: rank 0 was killed", restart=True)
+    shown = command("show", job.id).out
+    assert "40 % 40/100" in shown
+    assert "lost: rank 0 was killed" in shown
+    for text in (" left", "so far", "took", "sign of life"):
+        assert text not in shown
+
+
+def test_a_job_that_has_made_no_step_shows_how_many_there_are(command, jobs) -> None:
+    job = jobs.running()
+    (jobs.home.run_dir(job.id) / "metrics.jsonl").unlink()
+    assert "0 % 0/100" in command("jobs").out
+
+
 def test_what_others_wrote_does_not_steer_the_terminal(command, jobs) -> None:
     job = jobs.ended(State.FAILED, f"reason{STRANGE}", name="name")
     jobs.log(job, f"words{STRANGE}\n")

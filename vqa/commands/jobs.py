@@ -141,8 +141,8 @@ def row(job: JobView, now: float) -> tuple[str, ...]:
 
 
 def percent(progress: Progress | None) -> str:
-    """`62 % 610/984`; empty before the first step."""
-    if progress is None or not progress.step:
+    """`62 % 610/984`; empty where nothing is known yet."""
+    if progress is None or not (progress.step or progress.steps):
         return ""
     if not progress.steps:
         return str(progress.step)

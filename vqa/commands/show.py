@@ -59,17 +59,18 @@ def facts(detail: JobDetail) -> Iterator[tuple[str, str]]:
     job = detail.job
     yield "job", f"{job.id}  {plain(job.name)}"
     yield "state", f"{job.state}{': ' + plain(job.reason) if job.reason else ''}"
-    if job.cancel_requested and job.state in ("starting", "running"):
+    going = job.state in ("starting", "running")
+    if job.cancel_requested and going:
         yield "", "is being stopped"
     yield "by", plain(job.user) + (f", group {plain(job.group)}" if job.group else "")
     yield "runs on", f"{job.engine}: {resources(job.resources)}"
     if job.attempt:
         yield "attempt", f"{job.attempt}, lost {job.restarts} of at most {job.max_restarts} times"
-    if job.started is not None:
+    if job.started is not None and (going or job.ended is not None):
         took = (job.ended or time.time()) - job.started
-        yield "took" if job.ended else "so far", duration(took)
+        yield "so far" if going else "took", duration(took)
     if job.progress is not None:
-        yield "progress", progress(job.progress, over=job.ended is not None)
+        yield "progress", progress(job.progress, going=going)
     if detail.run_dir is not None:
         yield "run", plain(detail.run_dir, 4096)
 
@@ -84,7 +85,7 @@ def resources(asked: Resources) -> str:
     return text + (f", {asked.time_minutes} min" if asked.time_minutes else "")
 
 
-def progress(made: Progress, *, over: bool) -> str:
+def progress(made: Progress, *, going: bool) -> str:
     """How far it has come, in words."""
     from vqa.commands.jobs import percent
     from vqa.commands.terminal import duration
@@ -98,9 +99,9 @@ def progress(made: Progress, *, over: bool) -> str:
         said.append(f"best {made.best:.2f}")
     if made.questions_per_second is not None:
         said.append(f"{made.questions_per_second:,.0f} questions/s")
-    if not over and made.seconds_left is not None:
+    if going and made.seconds_left is not None:
         said.append(f"{duration(made.seconds_left)} left")
-    if not over and made.heartbeat_age is not None:
+    if going and made.heartbeat_age is not None:
         said.append(f"last sign of life {duration(made.heartbeat_age)} ago")
     return ", ".join(said)
 
