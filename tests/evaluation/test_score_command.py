@@ -372,6 +372,20 @@ def test_visual7w(tmp_path: Path, printed) -> None:
         run("--questions", questions, "--results", bare)
 
 
+def test_visual7w_keeps_the_policy(tmp_path: Path, printed) -> None:
+    questions = write(tmp_path / "v7w.json", visual7w())
+    choices = ["On the sofa.", "A bed.", "Outside.", "Zoo."]
+    said = [{"qa_id": at, "choices": choices, "choice_scores": [None] * 4} for at in range(3)]
+    results = write(tmp_path / "r.json", said)
+    files = ["--questions", questions, "--results", results, "--protocol", "visual7w/1"]
+    for policy, score in (("mask", 25), ("count-wrong", 0)):
+        arguments = [*files, "--out-of-vocabulary", policy]
+        result = printed(*arguments)
+        assert result["overall"] == score
+        assert result["policies"]["out_of_vocabulary"].startswith(f"{policy}: ")
+        assert f"score {score:.2f}" in str(printed(*arguments, "--explain", "0"))
+
+
 def gqa_question(
     answer: str, *, entailed: list[str], balanced: bool = True, query: bool = True
 ) -> dict:

@@ -231,23 +231,24 @@ def _gqa(predictions: Sequence[Prediction], _: OutOfVocabulary) -> Scored:
     )
 
 
-def _visual7w(predictions: Sequence[Prediction], _: OutOfVocabulary) -> Scored:
+def _visual7w(predictions: Sequence[Prediction], policy: OutOfVocabulary) -> Scored:
     """Whether the best-scored of four choices is the right one, case apart.
 
     Paper: Zhu et al. 2016, Visual7W: grounded question answering in images.
     """
-    scores = [_visual7w_score(item) for item in predictions]
+    scores = [_visual7w_score(item, policy) for item in predictions]
     ties = sum(is_tie(item) for item in predictions if item.choices)
     stated = {
         "normalisation": "lower case, nothing else",
         "ties": "expected: the share of the tied choices that is right (officially the first)",
+        "out_of_vocabulary": policies(policy)["out_of_vocabulary"],
     }
     return Scored(scores, policies=stated, details={"ties": ties})
 
 
-def _visual7w_score(item: Prediction) -> float:
+def _visual7w_score(item: Prediction, policy: OutOfVocabulary) -> float:
     if item.choice_scores:
-        return choice_score(item)
+        return choice_score(item, policy)
     right = item.choices[item.label] if item.label >= 0 else next(iter(item.answers), None)
     if right is None:
         raise ResultError("no right answer is known", where=f"question {item.question_id}")
