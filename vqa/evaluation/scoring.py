@@ -138,11 +138,17 @@ def find(predictions: Sequence[Prediction], question_id: str) -> Prediction:
 
 def _self_contained(request: ScoreRequest) -> list[Prediction]:
     predictions = read_predictions(request.results)
-    if request.split:
-        predictions = [item for item in predictions if item.split == request.split]
     if not predictions:
         raise ResultError("holds no prediction", where=str(request.results))
-    return predictions
+    if not request.split:
+        return predictions
+    kept = [item for item in predictions if item.split == request.split]
+    if not kept:
+        found = ", ".join(sorted({item.split for item in predictions if item.split})) or "none"
+        raise ResultError(
+            f"no question of split {request.split!r} (it has {found})", where=str(request.results)
+        )
+    return kept
 
 
 def _with_gqa(result: EvaluationResult, joined: Joined, request: ScoreRequest) -> EvaluationResult:
@@ -150,4 +156,5 @@ def _with_gqa(result: EvaluationResult, joined: Joined, request: ScoreRequest) -
     if choices is not None and not isinstance(choices, dict):
         raise ResultError("expected an object by question id", where=str(request.choices))
     details, notes = gqa_details(result.unscored, joined.said, joined.truth.raw, choices)
-    return replace(result, details=details, notes=notes)
+    kept = [note for note in result.notes if not note.startswith("not computed: ")]
+    return replace(result, details=details, notes=[*kept, *notes])
