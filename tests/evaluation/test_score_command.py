@@ -403,6 +403,28 @@ def test_scores_of_choices_without_an_answer_are_told(tmp_path: Path, printed) -
     assert printed(*right)["overall"] == 100
 
 
+def test_null_answers_are_told(tmp_path: Path, printed) -> None:
+    line = '{"question_id": %d, "image_id": 1, "answer": %s, "answers": ["a"]}'
+    results = write(tmp_path / "val.jsonl", "\n".join((line % (1, "null"), line % (2, '"a"'))))
+    result = printed("--results", results)
+    assert result["overall"] == 50
+    assert result["notes"] == ["1 questions have a null answer and count as wrong"]
+
+
+def test_a_question_file_that_asks_twice_is_refused(tmp_path: Path) -> None:
+    annotations = [annotation(at, ["cat"] * 10) for at in range(2)]
+    questions = [{"question_id": at, "image_id": 0, "question": "what?"} for at in (0, 0, 1)]
+    files = [
+        "--annotations",
+        write(tmp_path / "a.json", {"annotations": annotations}),
+        "--questions",
+        write(tmp_path / "q.json", {"questions": questions}),
+    ]
+    said = [{"question_id": at, "answer": "cat"} for at in range(2)]
+    with pytest.raises(ResultError, match=r"questions\[1\]: question id 0 stands more than once"):
+        run(*files, "--results", write(tmp_path / "r.json", said))
+
+
 def test_a_split_that_a_predictions_file_lacks_is_named(tmp_path: Path) -> None:
     line = '{"question_id": 1, "image_id": 1, "split": "val", "answer": "a", "answers": ["a"]}'
     results = write(tmp_path / "val.jsonl", line)

@@ -92,6 +92,10 @@ def score_joined(joined: Joined, protocol: str, request: ScoreRequest) -> Evalua
     )
     if protocol == "gqa/1" and joined.truth.raw:
         result = _with_gqa(result, joined, request)
+    silent = sum(item.answer is None and not item.choice_scores for item in joined.predictions)
+    if silent > len(joined.missing):
+        note = f"{silent - len(joined.missing)} questions have a null answer and count as wrong"
+        result = replace(result, notes=[note, *result.notes])
     if not joined.missing:
         return result
     note = f"{len(joined.missing)} of {result.n} questions have no answer and count as wrong"
