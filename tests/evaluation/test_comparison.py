@@ -134,6 +134,25 @@ def test_other_splits_and_questions_are_refused(tmp_path: Path) -> None:
             run(tmp_path / "a", tmp_path / other)
 
 
+def test_other_choices_are_refused(tmp_path: Path) -> None:
+    """Two choices and four, or another right one, are other questions; their order is not."""
+    few = Prediction("1", "i1", answers=["r"], choices=["r", "s"], label=0, choice_scores=[1, 0])
+    many = replace(few, choices=["r", "s", "t", "u"], choice_scores=[1, 0, 0, 0])
+    turned = replace(few, choices=["s", "r"], label=1)
+    second = replace(few, question_id="2", image_id="i2")
+    for name, item in (
+        ("few", few),
+        ("many", many),
+        ("wrong", replace(few, label=1)),
+        ("turned", turned),
+    ):
+        write_predictions(tmp_path / name, [item, second])
+    for other in ("many", "wrong"):
+        with pytest.raises(ResultError, match="question 1: choices differ between"):
+            run(tmp_path / "few", tmp_path / other)
+    assert run(tmp_path / "few", tmp_path / "turned") == 0
+
+
 def test_what_evaluate_wrote_last_is_believed(tmp_path: Path) -> None:
     """`vqa evaluate` writes predictions anew, maybe under another protocol or policy."""
     a, b = (make_run(tmp_path / name, 1, 0.6) for name in "ab")

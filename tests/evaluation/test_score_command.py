@@ -372,6 +372,66 @@ def test_visual7w(tmp_path: Path, printed) -> None:
         run("--questions", questions, "--results", bare)
 
 
+def test_visual7w_keeps_the_policy(tmp_path: Path, printed) -> None:
+    questions = write(tmp_path / "v7w.json", visual7w())
+    choices = ["On the sofa.", "A bed.", "Outside.", "Zoo."]
+    said = [{"qa_id": at, "choices": choices, "choice_scores": [None] * 4} for at in range(3)]
+    results = write(tmp_path / "r.json", said)
+    files = ["--questions", questions, "--results", results, "--protocol", "visual7w/1"]
+    for policy, figure in (("mask", 25), ("count-wrong", 0)):
+        arguments = [*files, "--out-of-vocabulary", policy]
+        result = printed(*arguments)
+        assert result["overall"] == figure
+        assert result["policies"]["out_of_vocabulary"].startswith(f"{policy}: ")
+        assert f"score {figure:.2f}" in str(printed(*arguments, "--explain", "0"))
+
+
+def test_scores_of_choices_without_an_answer_are_told(tmp_path: Path, printed) -> None:
+    """An open-ended protocol cannot read them: the questions are wrong, and the result says so."""
+    questions = write(tmp_path / "v7w.json", visual7w())
+    choices = ["On the sofa.", "A bed.", "Outside.", "Zoo."]
+    said: list[dict] = [
+        {"qa_id": at, "choices": choices, "choice_scores": [1, 0, 0, 0]} for at in range(2)
+    ]
+    said.append({"qa_id": 2, "answer": "On the sofa."})
+    results = write(tmp_path / "r.json", said)
+    for protocol in ("exact/1", "gqa/1", SINCE):
+        files = ["--questions", questions, "--results", results, "--protocol", protocol]
+        notes = printed(*files)["notes"]
+        assert any(note.startswith("2 questions have choice_scores") for note in notes), protocol
+    right = ["--questions", questions, "--results", results, "--protocol", "multiple-choice/1"]
+    assert printed(*right)["overall"] == 100
+
+
+def test_null_answers_are_told(tmp_path: Path, printed) -> None:
+    line = '{"question_id": %d, "image_id": 1, "answer": %s, "answers": ["a"]}'
+    results = write(tmp_path / "val.jsonl", "\n".join((line % (1, "null"), line % (2, '"a"'))))
+    result = printed("--results", results)
+    assert result["overall"] == 50
+    assert result["notes"] == ["1 questions have a null answer and count as wrong"]
+
+
+def test_a_question_file_that_asks_twice_is_refused(tmp_path: Path) -> None:
+    annotations = [annotation(at, ["cat"] * 10) for at in range(2)]
+    questions = [{"question_id": at, "image_id": 0, "question": "what?"} for at in (0, 0, 1)]
+    files = [
+        "--annotations",
+        write(tmp_path / "a.json", {"annotations": annotations}),
+        "--questions",
+        write(tmp_path / "q.json", {"questions": questions}),
+    ]
+    said = [{"question_id": at, "answer": "cat"} for at in range(2)]
+    with pytest.raises(ResultError, match=r"questions\[1\]: question id 0 stands more than once"):
+        run(*files, "--results", write(tmp_path / "r.json", said))
+
+
+def test_a_split_that_a_predictions_file_lacks_is_named(tmp_path: Path) -> None:
+    line = '{"question_id": 1, "image_id": 1, "split": "val", "answer": "a", "answers": ["a"]}'
+    results = write(tmp_path / "val.jsonl", line)
+    with pytest.raises(ResultError, match=r"no question of split 'test' \(it has val\)"):
+        run("--results", results, "--split", "test")
+
+
 def gqa_question(
     answer: str, *, entailed: list[str], balanced: bool = True, query: bool = True
 ) -> dict:

@@ -215,8 +215,8 @@ def check_comparable(runs: Sequence[Run]) -> dict[str, str | None]:
     """The common identity of the runs.
 
     Raises:
-        ResultError: one of `FIELDS`, the questions, their images or answers differ; names the first
-            that does.
+        ResultError: one of `FIELDS`, the questions, their images, answers or choices differ; names
+            the first that does.
     """
     first = runs[0]
     identity: dict[str, str | None] = {}
@@ -310,6 +310,16 @@ def _check_questions(first: Run, other: Run) -> None:
                     f"{name} differs between {first.name} and {other.name}",
                     where=f"question {a.question_id}",
                 )
+        if a.choices and b.choices and _choices(a) != _choices(b):
+            raise ResultError(
+                f"choices differ between {first.name} and {other.name}",
+                where=f"question {a.question_id}",
+            )
+
+
+def _choices(item: Prediction) -> tuple[list[str], str | None]:
+    """The choices in an order of no meaning, and the right one."""
+    return sorted(item.choices), item.choices[item.label] if item.label >= 0 else None
 
 
 def _by_group(means: Floats, names: list[str]) -> dict[str, float]:

@@ -181,7 +181,8 @@ def _vqa_accuracy(dialect: Dialect) -> Scorer:
         ]
         accuracies = [accuracy.accuracy(item.answer, item.answers) for item in predictions]
         scores = [round(100 * value, 10) for value in accuracies]
-        return Scored(scores, accuracies, policies=stated, notes=notes if lone else [], digits=2)
+        notes = [*(notes if lone else []), *_unsaid(predictions)]
+        return Scored(scores, accuracies, policies=stated, notes=notes, digits=2)
 
     year = dialect.name.replace("-", " ")
     score.__doc__ = f"""How many of ten people gave the answer, three counting whole; the official tool's {year}.
@@ -195,7 +196,19 @@ def _exact(predictions: Sequence[Prediction], _: OutOfVocabulary) -> Scored:
     """Whether the answer is one of the right ones, blanks at the ends and case apart."""
     require_answers(predictions, "exact/1")
     stated = {"normalisation": "white space at both ends stripped, case folded; nothing else"}
-    return Scored([exact_score(item.answer, item.answers) for item in predictions], policies=stated)
+    scores = [exact_score(item.answer, item.answers) for item in predictions]
+    return Scored(scores, policies=stated, notes=_unsaid(predictions))
+
+
+def _unsaid(predictions: Sequence[Prediction]) -> list[str]:
+    """A note where choices were scored but nothing was said that an open-ended protocol could read."""
+    count = sum(item.answer is None and bool(item.choice_scores) for item in predictions)
+    if not count:
+        return []
+    return [
+        f"{count} questions have choice_scores but no answer and count as wrong; "
+        "multiple-choice/1 reads the scores"
+    ]
 
 
 def _multiple_choice(predictions: Sequence[Prediction], policy: OutOfVocabulary) -> Scored:
@@ -227,27 +240,28 @@ def _gqa(predictions: Sequence[Prediction], _: OutOfVocabulary) -> Scored:
     return Scored(
         scores,
         policies={"normalisation": "none: answers are compared as they are"},
-        notes=[f"not computed: {missing}"],
+        notes=[*_unsaid(predictions), f"not computed: {missing}"],
     )
 
 
-def _visual7w(predictions: Sequence[Prediction], _: OutOfVocabulary) -> Scored:
+def _visual7w(predictions: Sequence[Prediction], policy: OutOfVocabulary) -> Scored:
     """Whether the best-scored of four choices is the right one, case apart.
 
     Paper: Zhu et al. 2016, Visual7W: grounded question answering in images.
     """
-    scores = [_visual7w_score(item) for item in predictions]
+    scores = [_visual7w_score(item, policy) for item in predictions]
     ties = sum(is_tie(item) for item in predictions if item.choices)
     stated = {
         "normalisation": "lower case, nothing else",
         "ties": "expected: the share of the tied choices that is right (officially the first)",
+        "out_of_vocabulary": policies(policy)["out_of_vocabulary"],
     }
     return Scored(scores, policies=stated, details={"ties": ties})
 
 
-def _visual7w_score(item: Prediction) -> float:
+def _visual7w_score(item: Prediction, policy: OutOfVocabulary) -> float:
     if item.choice_scores:
-        return choice_score(item)
+        return choice_score(item, policy)
     right = item.choices[item.label] if item.label >= 0 else next(iter(item.answers), None)
     if right is None:
         raise ResultError("no right answer is known", where=f"question {item.question_id}")

@@ -92,6 +92,10 @@ def score_joined(joined: Joined, protocol: str, request: ScoreRequest) -> Evalua
     )
     if protocol == "gqa/1" and joined.truth.raw:
         result = _with_gqa(result, joined, request)
+    silent = sum(item.answer is None and not item.choice_scores for item in joined.predictions)
+    if silent > len(joined.missing):
+        note = f"{silent - len(joined.missing)} questions have a null answer and count as wrong"
+        result = replace(result, notes=[note, *result.notes])
     if not joined.missing:
         return result
     note = f"{len(joined.missing)} of {result.n} questions have no answer and count as wrong"
@@ -138,11 +142,17 @@ def find(predictions: Sequence[Prediction], question_id: str) -> Prediction:
 
 def _self_contained(request: ScoreRequest) -> list[Prediction]:
     predictions = read_predictions(request.results)
-    if request.split:
-        predictions = [item for item in predictions if item.split == request.split]
     if not predictions:
         raise ResultError("holds no prediction", where=str(request.results))
-    return predictions
+    if not request.split:
+        return predictions
+    kept = [item for item in predictions if item.split == request.split]
+    if not kept:
+        found = ", ".join(sorted({item.split for item in predictions if item.split})) or "none"
+        raise ResultError(
+            f"no question of split {request.split!r} (it has {found})", where=str(request.results)
+        )
+    return kept
 
 
 def _with_gqa(result: EvaluationResult, joined: Joined, request: ScoreRequest) -> EvaluationResult:
@@ -150,4 +160,5 @@ def _with_gqa(result: EvaluationResult, joined: Joined, request: ScoreRequest) -
     if choices is not None and not isinstance(choices, dict):
         raise ResultError("expected an object by question id", where=str(request.choices))
     details, notes = gqa_details(result.unscored, joined.said, joined.truth.raw, choices)
-    return replace(result, details=details, notes=notes)
+    kept = [note for note in result.notes if not note.startswith("not computed: ")]
+    return replace(result, details=details, notes=[*kept, *notes])

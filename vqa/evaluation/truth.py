@@ -215,10 +215,12 @@ def _with_questions(truth: Truth, questions: Path, annotations: Path) -> Truth:
     where = f"{questions}: questions"
     if not isinstance(value, dict) or "questions" not in value:
         raise ResultError("no 'questions' in it", where=str(questions))
-    by_id = {
-        take(record, "question_id", id_text, place): (place, record)
-        for place, record in records_of(value["questions"], where)
-    }
+    by_id: dict[str, tuple[str, dict[str, Any]]] = {}
+    for place, record in records_of(value["questions"], where):
+        question_id = take(record, "question_id", id_text, place)
+        if question_id in by_id:
+            raise ResultError(f"question id {question_id[:40]} stands more than once", where=place)
+        by_id[question_id] = place, record
     _check_same_ids(truth, by_id, f"{questions}, compared with {annotations}")
     return replace(
         truth,
