@@ -125,7 +125,10 @@ class Dispatcher:
         for handle, job in handles.items():
             try:
                 self._judge(engine, job, standings.get(handle, Standing.UNKNOWN))
-            except (VQAError, OSError) as error:  # its own trouble: the other jobs still need somebody
+            except (
+                VQAError,
+                OSError,
+            ) as error:  # its own trouble: the other jobs still need somebody
                 self._complain(job, error)
 
     def _judge(self, engine: Engine, job: Job, standing: Standing) -> None:
