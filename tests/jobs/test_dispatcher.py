@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -338,6 +339,50 @@ def test_nothing_is_started_on_a_full_disk(
     dispatcher = Dispatcher(Home(home.path), lambda _: engine)
     job = started(queue, dispatcher, submission())
     assert job.state is State.QUEUED
+
+
+def test_a_job_whose_run_directory_is_gone_is_stopped_and_holds_up_no_other(
+    home: Home, queue: Queue, dispatcher: Dispatcher, engine: Scripted, submission: Submit
+) -> None:
+    broken = started(queue, dispatcher, submission())
+    shutil.rmtree(home.run_dir(broken.id))
+    queue.request_cancel(broken.id)
+    other = started(queue, dispatcher, submission())
+    assert engine.cancelled == [(str(broken.handle), False)]
+    assert other.state is State.STARTING
+
+
+@pytest.mark.parametrize("fault", [TimeoutError("do not die"), EngineError("silent")])
+def test_a_job_that_cannot_be_killed_holds_up_no_other(
+    home: Home, queue: Queue, dispatcher: Dispatcher, engine: Scripted, submission: Submit,
+    monkeypatch: pytest.MonkeyPatch, fault: Exception,
+) -> None:  # fmt: skip
+    stuck, healthy = (started(queue, dispatcher, submission()) for _ in range(2))
+
+    def refuse(handle: str, *, force: bool) -> None:
+        raise fault
+
+    monkeypatch.setattr(engine, "cancel", refuse)
+    queue.request_cancel(stuck.id)
+    finish(home, engine, healthy, "succeeded")
+    dispatcher.step()
+    assert queue.get(stuck.id).reason == str(fault)
+    assert queue.get(healthy.id).state is State.SUCCEEDED
+
+
+def test_checkpoints_that_cannot_be_thinned_take_no_success_away(
+    home: Home, queue: Queue, dispatcher: Dispatcher, engine: Scripted, submission: Submit,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    job = started(queue, dispatcher, submission())
+
+    def refuse(*_: object) -> None:
+        raise PermissionError("not yours")
+
+    monkeypatch.setattr(room, "retain", refuse)
+    finish(home, engine, job, "succeeded")
+    dispatcher.step()
+    assert queue.get(job.id).state is State.SUCCEEDED
 
 
 def test_only_one_dispatcher_serves_a_home(

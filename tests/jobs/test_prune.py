@@ -103,6 +103,13 @@ def test_what_an_earlier_call_began_is_finished_and_a_run_without_job_is_kept(ho
     assert list(home.runs.iterdir()) == [orphan]
 
 
+def test_checkpoints_that_an_earlier_call_began_to_delete_go(home: Home, ended: Make) -> None:
+    run = home.run_dir(ended(State.SUCCEEDED).id)
+    (run / "checkpoints").rename(run / f"{DOOMED}checkpoints")
+    assert next(Pruner(home).checkpoints(Filter())).bytes >= 100_000
+    assert not list(run.glob(f"{DOOMED}*"))
+
+
 def test_a_job_that_was_resumed_meanwhile_is_kept(home: Home, queue: Queue, ended: Make) -> None:
     job = ended(State.FAILED)
     other = ended(State.FAILED)

@@ -127,6 +127,13 @@ def test_the_cookie(connect: Connect, home: Home, request_body: Body) -> None:
     assert is_problem(client.get("/me"), 401)
 
 
+def test_a_damaged_token_file_lets_nobody_in_and_tells_nothing(ann: TestClient, home: Home) -> None:
+    (home.path / "tokens.json").write_text("{")
+    for response in (ann.get("/jobs"), ann.post("/login", json={"token": "vqa_x"})):
+        assert is_problem(response, 500)
+        assert str(home.path) not in response.text
+
+
 def test_logging_out_drops_the_cookie(connect: Connect, home: Home) -> None:
     client = connect()
     client.post("/login", json={"token": tokens.add(home, "ann", "read")})
@@ -142,6 +149,7 @@ FOREIGN = [
     {"Origin": "http://evil.example#127.0.0.1:8000"},
     {"Origin": "null"},
     {"Origin": ""},
+    {"Origin": "http://["},
     {"Sec-Fetch-Site": "cross-site"},
     {"Sec-Fetch-Site": "same-site"},
 ]

@@ -123,7 +123,13 @@ class Dispatcher:
             log.warning("%s", error)
             return
         for handle, job in handles.items():
-            self._judge(engine, job, standings.get(handle, Standing.UNKNOWN))
+            try:
+                self._judge(engine, job, standings.get(handle, Standing.UNKNOWN))
+            except (
+                VQAError,
+                OSError,
+            ) as error:  # its own trouble: the other jobs still need somebody
+                self._complain(job, error)
 
     def _judge(self, engine: Engine, job: Job, standing: Standing) -> None:
         """Move one job by what its engine says of it."""
@@ -151,7 +157,10 @@ class Dispatcher:
         if due is Due.WAIT:
             return
         if job.cancel_requested:
-            self._marker(job).touch()
+            try:
+                self._marker(job).touch()
+            except OSError as error:  # a full disk, or no run directory: it must end all the same
+                self._complain(job, error)
         if due is Due.KILL:
             log.info("job %s is killed: %s", job.id, reason)
         try:
@@ -171,11 +180,18 @@ class Dispatcher:
             self._lose(job, why_lost(run_dir, job.started))
         else:
             if status is State.SUCCEEDED:
-                retain(run_dir, self.settings.keep_checkpoints)
+                self._retain(job)
             self.queue.move(job, status, str(result.get("error") or ""))
         self._leases.forget(job)
         self._stops.forget(job)
         log.info("job %s, attempt %d: %s", job.id, job.attempt, self.queue.get(job.id).state)
+
+    def _retain(self, job: Job) -> None:
+        """Thin the checkpoints; where that fails the job has succeeded all the same."""
+        try:
+            retain(self.home.run_dir(job.id), self.settings.keep_checkpoints)
+        except OSError as error:
+            log.warning("job %s: its checkpoints cannot be removed: %s", job.id, error)
 
     def _lose(self, job: Job, reason: str) -> None:
         if job.restarts >= job.submission.max_restarts:
@@ -255,7 +271,9 @@ class Dispatcher:
         return free < self.settings.quotas.min_free_mb
 
     def _complain(self, job: Job, error: Exception) -> None:
-        """Say it where people look: at the job, and in the log."""
+        """Say it where people look: at the job, and in the log; once where it stays the same."""
+        if str(error) == job.reason:
+            return
         self.queue.note(job, str(error))
         log.warning("job %s: %s", job.id, error)
 

@@ -46,7 +46,9 @@ class Pruner:
     def checkpoints(self, wanted: Filter) -> Iterator[Pruned]:
         """Delete the checkpoints of jobs that have succeeded: nothing goes on from them any more."""
         for job in self._ended(wanted, frozenset({State.SUCCEEDED})):
-            freed = self._delete(self.home.run_dir(job.id) / "checkpoints")
+            checkpoints = self.home.run_dir(job.id) / "checkpoints"
+            left = checkpoints.with_name(DOOMED + checkpoints.name)  # by a call that was killed
+            freed = self._delete(left) + self._delete(checkpoints)
             if freed:
                 yield Pruned(job.id, freed)
 

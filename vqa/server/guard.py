@@ -15,7 +15,8 @@ from starlette.requests import cookie_parser
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from vqa.server.problems import problem
+from vqa.errors import VQAError
+from vqa.server.problems import describe, problem
 from vqa.server.strict_json import check_json
 from vqa.server.tokens import Tokens
 
@@ -129,7 +130,10 @@ class Guard:
         if scope["path"] in OPEN:
             return None
         text = _bearer(headers) or ("" if "authorization" in headers else cookie or "")
-        token = self._tokens.find(text)
+        try:
+            token = self._tokens.find(text)
+        except (VQAError, OSError) as error:  # their file is damaged: nobody comes in
+            return describe(error)
         if token is None:
             return problem(
                 401,
@@ -217,8 +221,15 @@ def _is_foreign(headers: Headers, host: str) -> bool:
     """Whether a browser says that another site's page sent a request."""
     if headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
         return True
-    origins = headers.getlist("origin")
-    return any(urlsplit(origin).netloc.lower() != host.lower() for origin in origins)
+    return any(_site(origin) != host.lower() for origin in headers.getlist("origin"))
+
+
+def _site(origin: str) -> str:
+    """The host of an `Origin`; empty, which is no server's, where it has none or is no address."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return ""
 
 
 def _bearer(headers: Headers) -> str:

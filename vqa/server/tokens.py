@@ -18,7 +18,7 @@ from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from vqa.errors import JobError
+from vqa.errors import JobError, VQAError
 from vqa.jobs.home import Home
 from vqa.jobs.local_service import account
 from vqa.jobs.record import NAME_PATTERN
@@ -70,7 +70,11 @@ class Tokens:
         self._entries: tuple[Token, ...] = ()
 
     def find(self, text: str) -> Token | None:
-        """The valid token with this text; None where there is none. Takes as long for any text."""
+        """The valid token with this text; None where there is none. Takes as long for any text.
+
+        Raises:
+            VQAError: the file is damaged, which no client is to blame for.
+        """
         digest, found = _digest(text), None
         for token in self._now():
             if hmac.compare_digest(token.sha256, digest) and token.revoked is None:
@@ -85,7 +89,10 @@ class Tokens:
                 return ()
             seen = (state.st_ino, state.st_mtime_ns, state.st_size)
             if seen != self._seen:
-                self._entries, self._seen = _read(self._file), seen
+                try:
+                    self._entries, self._seen = _read(self._file), seen
+                except JobError as error:
+                    raise VQAError(error.what, where=error.where, fix=error.fix) from None
             return self._entries
 
 
