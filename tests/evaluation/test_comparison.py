@@ -181,16 +181,22 @@ def test_another_policy_is_another_score(tmp_path: Path) -> None:
 def test_questions_that_one_has_right_are_counted_and_named(tmp_path: Path, capsys) -> None:
     items = predictions(1, 0.6)
     write_predictions(tmp_path / "a", items)
-    write_predictions(
-        tmp_path / "b", [item.with_score(0) if item.score else item for item in items]
-    )
+    wrong = [replace(item, answer="no", score=None) for item in items]
+    write_predictions(tmp_path / "b", wrong)
     assert run(tmp_path / "a", tmp_path / "b", "--resamples", 200) == 0
     text = capsys.readouterr().out
     right = sorted(item.question_id for item in items if item.score)
     assert f"{len(right)} only {tmp_path / 'a'} ({', '.join(right[:5])}, …" in text
     assert f"0 only {tmp_path / 'b'}; McNemar p < 0.001" in text
-    for name in ("data_fingerprint", "protocol"):
-        assert f"the {name} of {tmp_path / 'a'}, {tmp_path / 'b'} is not known" in text
+    assert f"the data_fingerprint of {tmp_path / 'a'}, {tmp_path / 'b'} is not known" in text
+
+
+def test_scores_of_an_unknown_protocol_are_not_believed(tmp_path: Path, capsys) -> None:
+    items = predictions(1, 0.6)
+    write_predictions(tmp_path / "honest", items)
+    write_predictions(tmp_path / "boasts", [item.with_score(100) for item in items])
+    assert run(tmp_path / "honest", tmp_path / "boasts", "--resamples", 200) == 0
+    assert "they score alike on every image" in capsys.readouterr().out
 
 
 def test_runs_that_cannot_be_read(tmp_path: Path) -> None:

@@ -431,3 +431,33 @@ def test_it_ends_when_nothing_is_left_and_survives_its_own_errors(
     thread.join(30)
     assert not thread.is_alive()
     assert queue.get(job.id).state is State.SUCCEEDED
+
+
+def test_a_job_whose_engine_does_not_answer_can_be_cancelled(
+    home: Home, queue: Queue, dispatcher: Dispatcher, engine: Scripted, submission: Submit
+) -> None:
+    engine.fault = EngineError("slurm does not answer", temporary=True)
+    job = started(queue, dispatcher, submission())
+    queue.request_cancel(job.id)
+    dispatcher.step()
+    assert queue.get(job.id).state is State.CANCELLED
+    result = json.loads((home.run_dir(job.id) / "result.json").read_text())
+    assert (result["status"], result["attempt"]) == ("cancelled", 1)  # a stray runner ends by it
+
+
+def test_an_engine_that_cannot_be_had_fails_its_jobs_and_no_others(
+    home: Home, queue: Queue, engine: Scripted, submission: Submit
+) -> None:
+    def make(name: str) -> Scripted:
+        if name == "ray":
+            raise EngineError("ray is not installed")
+        return engine
+
+    dispatcher = Dispatcher(home, make)
+    bad, good = queue.submit(submission(engine="ray"))[0], queue.submit(submission())[0]
+    dispatcher.step()
+    assert (queue.get(bad.id).state, queue.get(bad.id).reason) == (
+        State.FAILED,
+        "ray is not installed",
+    )
+    assert queue.get(good.id).state is State.STARTING

@@ -17,7 +17,7 @@ import numpy as np
 
 from vqa.evaluation.bootstrap import Floats, Ints
 from vqa.evaluation.comparison import Variant
-from vqa.evaluation.significance import PairedTest, holm, seeded_test
+from vqa.evaluation.significance import PairedTest, holm, in_family, seeded_test
 
 Labels = tuple[str, ...]
 Test = Callable[[Floats, Floats], PairedTest]
@@ -157,4 +157,7 @@ def _scores(variant: Variant, seeds: Sequence[int]) -> Floats:
 
 def _corrected(effects: Sequence[Effect]) -> list[Effect]:
     adjusted = holm({str(at): effect.test.p_value for at, effect in enumerate(effects)})
-    return [replace(effect, adjusted_p=adjusted[str(at)]) for at, effect in enumerate(effects)]
+    return [
+        replace(effect, test=in_family(effect.test, len(effects)), adjusted_p=adjusted[str(at)])
+        for at, effect in enumerate(effects)
+    ]

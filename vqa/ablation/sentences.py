@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vqa.ablation.effects import Effect
 from vqa.evaluation.comparison import Pair, Variant, p_text
-from vqa.evaluation.significance import PairedTest
+from vqa.evaluation.significance import PairedTest, power_text
 
 LEVEL = 0.05
 
@@ -13,7 +13,9 @@ def pair_sentence(pair: Pair, a: Variant, b: Variant) -> str:
     """ "multiply beats concat by 1.2 ± 0.4, p = 0.003, 5 seeds"."""
     if pair.adjusted_p >= LEVEL:
         found = f"{signed(pair.test)}, {p_text(pair.adjusted_p)}, {_trained(a, b)}"
-        return f"no difference found between {a.name} and {b.name} ({found}); {_reach(pair.test)}"
+        return (
+            f"no difference found between {a.name} and {b.name} ({found}); {power_text(pair.test)}"
+        )
     winner, loser = (a, b) if pair.test.difference > 0 else (b, a)
     doubt = f"{p_text(pair.adjusted_p)}, {_trained(winner, loser)}"
     return f"{winner.name} beats {loser.name} by {size(pair.test)}, {doubt}"
@@ -31,7 +33,7 @@ def main_sentence(effect: Effect) -> str:
     where = f" over {effect.settings} settings of the other axes" if effect.settings > 1 else ""
     if effect.adjusted_p >= LEVEL:
         found = f"{signed(effect.test)}, {_doubt(effect)}"
-        return f"{axis}: no difference found between {value} and {against}{where} ({found}); {_reach(effect.test)}"
+        return f"{axis}: no difference found between {value} and {against}{where} ({found}); {power_text(effect.test)}"
     winner, loser = (value, against) if effect.test.difference > 0 else (against, value)
     return f"{axis}: {winner} beats {loser} by {size(effect.test)}{where}, {_doubt(effect)}"
 
@@ -43,7 +45,7 @@ def interaction_sentence(effect: Effect) -> str:
     if effect.adjusted_p >= LEVEL:
         found = f"{signed(effect.test)}, {_doubt(effect)}"
         same = f"no difference found between what {a} gains over {a0} with {b} and with {b0}"
-        return f"{head}: {same} ({found}); {_reach(effect.test)}"
+        return f"{head}: {same} ({found}); {power_text(effect.test)}"
     more = "more" if effect.test.difference > 0 else "less"
     gain = f"{a} gains {size(effect.test)} {more} over {a0} with {b} than with {b0}"
     return f"{head}: {gain}, {_doubt(effect)}"
@@ -72,10 +74,6 @@ def _even(test: PairedTest) -> bool:
 def _doubt(effect: Effect) -> str:
     seeds = _seeds(effect.seeds) if effect.seeds else "means over unlike seeds"
     return f"{p_text(effect.adjusted_p)}, {seeds}"
-
-
-def _reach(test: PairedTest) -> str:
-    return f"this test would have found {test.detectable:.1f}"
 
 
 def _seeds(a: int, b: int | None = None) -> str:

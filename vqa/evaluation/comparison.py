@@ -23,7 +23,9 @@ from vqa.evaluation.significance import (
     McNemar,
     PairedTest,
     holm,
+    in_family,
     mcnemar,
+    power_text,
     seed_summary,
     seeded_test,
 )
@@ -86,10 +88,9 @@ class Pair:
         """The outcome in words."""
         gap, low, high = self.test.difference, self.test.low, self.test.high
         if self.adjusted_p >= 0.05:
-            reach = self.test.detectable
             return (
                 f"no difference found between {self.a} and {self.b} ({gap:+.1f} [{low:.1f}, {high:.1f}], "
-                f"{p_text(self.adjusted_p)}); this test would have found {reach:.1f}"
+                f"{p_text(self.adjusted_p)}); {power_text(self.test)}"
             )
         winner, loser = (self.a, self.b) if gap > 0 else (self.b, self.a)
         low, high = (low, high) if gap > 0 else (-high, -low)
@@ -198,7 +199,10 @@ def compare_runs(
             raise ResultError(str(error)) from error
         tests[f"{a.name}\0{b.name}"] = (a, b, test, paired)
     adjusted = holm({key: test.p_value for key, (_, _, test, _) in tests.items()})
-    pairs = [_pair(*tests[key], adjusted[key]) for key in tests]
+    pairs = [
+        _pair(a, b, in_family(test, len(tests)), paired, adjusted[key])
+        for key, (a, b, test, paired) in tests.items()
+    ]
     return Comparison(identity, list(variants), pairs, _notes(runs))
 
 
@@ -391,9 +395,10 @@ def _predictions_file(path: Path, split: str) -> Path:
 def _scored(
     predictions: list[Prediction], protocol: str, known: Any
 ) -> tuple[list[Prediction], str | None]:
+    """Stored scores are believed where their run says by which protocol they were made, and none is asked for."""
     complete = all(item.score is not None for item in predictions)
-    if complete and protocol in ("", known):
-        return predictions, known if isinstance(known, str) else None
+    if complete and not protocol and isinstance(known, str):
+        return predictions, known
     name = protocol or (known if isinstance(known, str) else protocol_for(predictions))
     return score_predictions(predictions, name, resamples=0).predictions, name
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -32,6 +32,8 @@ from vqa.evaluation.bootstrap import (
 
 POWER = 0.80
 LEVEL = 95.0
+WHOLE_SCALE = 100.0
+SIGN_FLIPS = "sign flips and BCa bootstrap over images"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,7 @@ class PairedTest:
         p_value: two-sided.
         standard_error: of the difference.
         detectable: the smallest true difference that this test would have found with 80 %
-            probability.
+            probability; the whole scale where it could have found none (see `in_family`).
         images: number of clusters.
         method: how interval and p were got.
     """
@@ -95,7 +97,7 @@ def paired_test(
         standard_error=error,
         detectable=detectable(error),
         images=interval.images,
-        method="sign flips and BCa bootstrap over images",
+        method=SIGN_FLIPS,
     )
 
 
@@ -156,6 +158,29 @@ def detectable(error: float, power: float = POWER, level: float = LEVEL) -> floa
     return float((ndtri(0.5 + level / 200) + ndtri(power)) * error)
 
 
+def in_family(test: PairedTest, tests: int) -> PairedTest:
+    """The test as one of so many that Holm corrects together: what it would have found at his first, strictest step.
+
+    Sign flips of M images give no p below 2^(1−M): with too few images nothing can be found at all.
+    """
+    from scipy.special import ndtri
+
+    level = 1 - LEVEL / 100
+    usual, strict = ndtri(1 - level / 2), ndtri(1 - level / (2 * tests))
+    reach = test.detectable * float((strict + ndtri(POWER)) / (usual + ndtri(POWER)))
+    hopeless = test.method == SIGN_FLIPS and tests * 2.0 ** (1 - test.images) > level
+    return replace(test, detectable=WHOLE_SCALE if hopeless else min(WHOLE_SCALE, reach))
+
+
+def power_text(test: PairedTest) -> str:
+    """What a test that found nothing could have found, for the end of a sentence."""
+    if test.standard_error == 0 and test.difference == 0:
+        return "they score alike on every image"
+    if test.detectable >= WHOLE_SCALE:
+        return "too few images or seeds: this test could not have found any difference"
+    return f"this test would have found {test.detectable:.1f}"
+
+
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:
     """Holm's adjusted p of a family of tests: the chance of any false finding stays below the
     level."""
@@ -175,9 +200,11 @@ def seeded_test(
 
     With one seed on either side this is `paired_test` of the means over seeds: it speaks of these
     trained models only. With more on both sides it speaks of the training recipes: the variance of
-    the difference is that over images (of the means over seeds) plus that over seeds, and a t
-    interval with Satterthwaite's degrees of freedom covers both. `paired` seeds share data order
-    and initialisation row by row.
+    the difference is that over images (of the means over seeds) plus that over seeds, less the
+    noise of single image and seed that both contain (Cameron, Gelbach and Miller 2011, Robust
+    inference with multiway clustering), and at least that over images. A t interval with
+    Satterthwaite's degrees of freedom covers it; with few seeds it errs on the side of finding
+    nothing. `paired` seeds share data order and initialisation row by row.
 
     Raises:
         ValueError: lengths differ, or `paired` with unequal numbers of seeds.
@@ -188,7 +215,9 @@ def seeded_test(
     if min(len(a), len(b)) < 2:
         return test
     seeds, freedom = _seed_variance(a.mean(1), b.mean(1), paired)
-    return _with_seeds(test, seeds, freedom)
+    sides = [a - b] if paired else [a, b]
+    noise = sum(_noise_variance(side, images) for side in sides)
+    return _with_seeds(test, seeds, freedom, noise)
 
 
 def seed_summary(figures: Sequence[float]) -> dict[str, float | int | None]:
@@ -212,19 +241,31 @@ def _seed_variance(a: Floats, b: Floats, paired: bool) -> tuple[float, float]:
     return sum(part for part, _ in parts), _satterthwaite(parts)
 
 
-def _with_seeds(test: PairedTest, seeds: float, freedom: float) -> PairedTest:
+def _noise_variance(scores: Floats, images: Ints) -> float:
+    """Variance of the mean of `scores` [seeds, questions] by what is neither the seed's nor the image's."""
+    seeds, questions = scores.shape
+    sums = np.stack([image_sums(row, images).sums for row in scores - scores.mean(1)[:, None]])
+    rest = sums - sums.mean(0)
+    count = sums.shape[1]
+    square = float(np.sum(rest**2)) * count / (count - 1)
+    return float(square / (seeds * (seeds - 1) * questions**2))
+
+
+def _with_seeds(test: PairedTest, seeds: float, freedom: float, noise: float) -> PairedTest:
     from scipy.special import stdtr, stdtrit
 
-    parts = [(seeds, freedom), (test.standard_error**2, test.images - 1.0)]
-    error, freedom = math.sqrt(sum(part for part, _ in parts)), _satterthwaite(parts)
+    over_images = test.standard_error**2
+    images = max(0.0, over_images - noise)
+    error = math.sqrt(max(seeds + images, over_images))
     if error == 0:
         return test
+    freedom = _satterthwaite([(seeds, freedom), (images, test.images - 1.0)])
     reach = float(stdtrit(freedom, 0.5 + LEVEL / 200))
     reach_power = float(stdtrit(freedom, POWER))
     return PairedTest(
         difference=test.difference,
-        low=test.difference - reach * error,
-        high=test.difference + reach * error,
+        low=max(-100.0, test.difference - reach * error),
+        high=min(100.0, test.difference + reach * error),
         p_value=float(2 * stdtr(freedom, -abs(test.difference) / error)),
         standard_error=error,
         detectable=(reach + reach_power) * error,

@@ -83,7 +83,10 @@ class Dispatcher:
     def step(self) -> None:
         """Look at every active job once, then start what fits."""
         for name, jobs in groupby(self._by_engine(), key=lambda job: job.submission.engine):
-            self._follow(self._engine(name), list(jobs))
+            try:
+                self._follow(self._engine(name), list(jobs))
+            except EngineError as error:  # the other engines' jobs still need somebody
+                log.warning("%s: %s", name, error)
         self._start_waiting()
 
     @contextmanager
@@ -112,9 +115,7 @@ class Dispatcher:
 
     def _follow(self, engine: Engine, jobs: list[Job]) -> None:
         for job in jobs:
-            if (
-                job.handle is None
-            ):  # claimed, and then a dispatcher died or an engine did not answer
+            if job.handle is None:  # a dispatcher died here, or an engine did not answer
                 self._launch(engine, job)
         handles = {job.handle: job for job in jobs if job.handle is not None}
         try:
@@ -125,10 +126,7 @@ class Dispatcher:
         for handle, job in handles.items():
             try:
                 self._judge(engine, job, standings.get(handle, Standing.UNKNOWN))
-            except (
-                VQAError,
-                OSError,
-            ) as error:  # its own trouble: the other jobs still need somebody
+            except (VQAError, OSError) as error:  # the other jobs still need somebody
                 self._complain(job, error)
 
     def _judge(self, engine: Engine, job: Job, standing: Standing) -> None:
@@ -206,8 +204,19 @@ class Dispatcher:
         full: set[str] = set()
         for job in self.queue.waiting():
             name = job.submission.engine
-            if name not in full and not self._start(self._engine(name), job):
+            if name not in full and not self._try_start(job):
                 full.add(name)
+
+    def _try_start(self, job: Job) -> bool:
+        """Start one job; one whose engine cannot be had here has failed."""
+        try:
+            engine = self._engine(job.submission.engine)
+        except EngineError as error:
+            claimed = self.queue.claim(job)
+            if claimed is not None:
+                self.queue.move(claimed, State.FAILED, str(error))
+            return True
+        return self._start(engine, job)
 
     def _start(self, engine: Engine, job: Job) -> bool:
         """Start one job; false where there is no room for it now."""
@@ -230,7 +239,7 @@ class Dispatcher:
 
     def _launch(self, engine: Engine, job: Job) -> None:
         """Give a claimed job to its engine; whatever of that was done before is found, not done again."""
-        if time.monotonic() < self._not_before.get(job.id, 0.0):
+        if time.monotonic() < self._not_before.get(job.id, 0.0) and not job.cancel_requested:
             return
         try:
             task = self._prepare(job)
@@ -238,7 +247,10 @@ class Dispatcher:
             self._not_before.pop(job.id, None)
         except (VQAError, OSError) as error:
             self._complain(job, error)
-            if isinstance(error, EngineError) and error.temporary:
+            if job.cancel_requested:  # should it run all the same, its runner finds this result
+                mark_cancelled(self.home.run_dir(job.id), job)
+                self.queue.move(job, State.CANCELLED)
+            elif isinstance(error, EngineError) and error.temporary:
                 self._not_before[job.id] = time.monotonic() + RETRY_SECONDS
             else:
                 self.queue.move(job, State.FAILED, str(error))

@@ -18,7 +18,7 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -43,8 +43,8 @@ class LocalSettings(Section):
     """
 
     gpus: Literal["auto"] | tuple[str, ...] = "auto"
-    cores: Literal["auto"] | int = Field(default="auto")
-    memory_mb: Literal["auto"] | int = Field(default="auto")
+    cores: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
+    memory_mb: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
 
 
 class SlurmSettings(Section):

@@ -42,5 +42,8 @@ class OwnService(LocalService):
 
     def _seen(self, jobs: list[JobView]) -> list[JobView]:
         if any(job.state not in TERMINAL for job in jobs):
+            _ = (
+                self.home.settings
+            )  # what a dispatcher could not read is said here, and not in its log alone
             ensure_dispatcher(self.home)
         return jobs

@@ -16,7 +16,7 @@ from vqa.jobs.views import Progress
 TAIL_BYTES = 65_536
 """Enough for the last record of each kind."""
 WARNINGS_SHOWN = 100
-BEST = re.compile(rb'"val/accuracy": ([-+.0-9eE]+)')
+BEST = re.compile(rb'"val/accuracy": (-?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?)[,}]')
 Record = dict[str, Any]
 
 

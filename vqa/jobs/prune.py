@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from pathlib import Path
 from vqa.jobs.home import Home
 from vqa.jobs.queue import Filter, Queue
 from vqa.jobs.record import TERMINAL, Job, State
+from vqa.jobs.retention import disk_use
 
 PAGE = 1000
 DOOMED = ".deleting-"
@@ -87,12 +87,3 @@ class Pruner:
             path.rename(doomed)  # half a directory must not pass for a whole one
             shutil.rmtree(doomed)
         return held
-
-
-def disk_use(path: Path) -> int:
-    """Bytes that the files under a directory take."""
-    total = 0
-    for folder, _, files in os.walk(path):
-        for name in files:
-            total += (Path(folder) / name).lstat().st_blocks * 512
-    return total

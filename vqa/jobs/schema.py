@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sqlite3
 from pathlib import Path
 
@@ -57,6 +59,8 @@ def connect(path: Path) -> sqlite3.Connection:
     Raises:
         JobError: it was made by a newer program, or is no database.
     """
+    with contextlib.suppress(OSError):  # what SQLite cannot open it says better
+        os.close(os.open(path, os.O_CREAT | os.O_CLOEXEC, 0o600))
     connection = sqlite3.connect(path, timeout=30, isolation_level=None)
     connection.row_factory = sqlite3.Row
     try:
