@@ -162,3 +162,10 @@ def test_nothing_heavy_is_imported_to_check_an_experiment() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_off_is_a_word_for_tracking(tmp_path: Path) -> None:
+    file = tmp_path / "e.yaml"
+    file.write_text("data: {store: s}\ntracking: {wandb: off}\n")
+    assert load_experiment(file).tracking.wandb == "off"
+    assert load_experiment(file, ["tracking.wandb=off"]).tracking.wandb == "off"

@@ -172,7 +172,9 @@ class EvaluationConfig(Section):
 class TrackingConfig(Section):
     """W&B mirrors the journal; it is never needed."""
 
-    wandb: Literal["off", "offline", "online"] = "off"
+    wandb: Annotated[
+        Literal["off", "offline", "online"], BeforeValidator(lambda value: value or "off")
+    ] = "off"  # YAML reads an unquoted off as false
     project: str = "vqa"
     entity: str | None = None
     group: str | None = None
