@@ -116,7 +116,9 @@ def test_an_address_that_others_reach_needs_names(tmp_path: Path) -> None:
 
 def test_answers_are_not_held_back() -> None:
     with listen("127.0.0.1", 0) as listener:
-        assert listener.proto == socket.IPPROTO_TCP  # what asyncio looks at before it sets TCP_NODELAY
+        assert (
+            listener.proto == socket.IPPROTO_TCP
+        )  # what asyncio looks at before it sets TCP_NODELAY
 
 
 def test_a_port_that_is_taken(tmp_path: Path) -> None:
