@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from vqa.jobs.engines.base import Engine
-from vqa.jobs.home import Settings
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from vqa.jobs.engines.base import Engine
+    from vqa.jobs.home import Settings
 
 
 def make_engine(name: str, settings: Settings) -> Engine:
