@@ -182,6 +182,7 @@ def test_a_server_that_dies_is_waited_for(command, server: Server, named: Path) 
     until(lambda: (server.home.run_dir(job) / "metrics.jsonl").exists())
 
     def bounce() -> None:
+        time.sleep(2)  # the follower is at work by then
         server.stop(signal.SIGKILL)
         server.start()
         Queue(server.home.queue_file).request_cancel(job)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from vqa.errors import JobError
+from vqa.errors import JobError, VQAError
 from vqa.jobs.home import Home
 from vqa.server import tokens
 from vqa.server.tokens import Tokens, ensure_owner
@@ -100,5 +100,5 @@ def test_a_damaged_file_lets_nobody_in(home: Home) -> None:
     text = tokens.add(home, "ann", "admin")
     file = home.path / "tokens.json"
     file.write_text(json.dumps([{"name": "ann"}]))
-    with pytest.raises(JobError, match="the tokens cannot be read"):
+    with pytest.raises(VQAError, match="the tokens cannot be read"):
         Tokens(home).find(text)

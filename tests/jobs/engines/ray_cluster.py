@@ -11,14 +11,14 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
 import psutil
 import pytest
 
-from tests.jobs.engines.tasks import until
+from tests.jobs.engines.tasks import PATIENCE, until
 from vqa.jobs.engines.ray import RayEngine
 from vqa.jobs.home import RaySettings
 
@@ -63,11 +63,20 @@ class RayCluster:
         until(lambda: self._answers() or head.poll() is not None)
         assert head.poll() is None, (self.folder / "log").read_text()
 
-    def add_node(self, name: str) -> None:
-        """Start one more node of one CPU, whose processes carry its name, and wait until it is there."""
+    @contextmanager
+    def node(self, name: str) -> Iterator[None]:
+        """One more node of one CPU, whose processes carry its name, while entered.
+
+        It is gone only when Ray has seen that: until then jobs may be sent to it, and wait.
+        """
         before = self._nodes()
         self._start((f"--address=127.0.0.1:{self.port}", "--num-cpus=1"), {NODE: name})
         until(lambda: bool(self._nodes() - before))
+        try:
+            yield
+        finally:
+            self.crash(name)
+            until(lambda: self._nodes() <= before, 2 * PATIENCE)
 
     def processes(self, wanted: Wanted) -> list[psutil.Process]:
         """Its living processes of which command line and variables are wanted."""

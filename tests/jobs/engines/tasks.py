@@ -13,7 +13,7 @@ import psutil
 from vqa.jobs.engines.base import JOB_VARIABLE, Engine, Standing, Task
 from vqa.jobs.record import Resources
 
-PATIENCE = 60.0
+PATIENCE = 120.0
 
 
 @dataclass(frozen=True)

@@ -197,9 +197,8 @@ def test_the_runner_dies_with_what_started_it(
 def second_node(ray_cluster: RayCluster) -> Iterator[str]:
     """One more node while a test runs; its name."""
     name = secrets.token_hex(4)
-    ray_cluster.add_node(name)
-    yield name
-    ray_cluster.crash(name)
+    with ray_cluster.node(name):
+        yield name
 
 
 SEEN = f"""
