@@ -292,3 +292,19 @@ def test_a_file_that_is_no_queue_is_named(home_queue_file: Path) -> None:
     with pytest.raises(JobError, match="is no queue") as error:
         Queue(home_queue_file)
     assert str(home_queue_file) in str(error.value)
+
+
+def test_another_process_that_looks_in_takes_nothing_away(home_queue_file: Path) -> None:
+    """Locks of open connections outlive further connections of the same process."""
+    queue = Queue(home_queue_file)
+    queue.submit(plain(1))
+    other = threading.Thread(target=lambda: Queue(home_queue_file).close())
+    other.start()
+    other.join()
+    look = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('SELECT * FROM jobs'); c.close()"
+    subprocess.run([sys.executable, "-c", look, str(home_queue_file)], check=True)
+    assert Path(f"{home_queue_file}-wal").exists()  # the last to close would have removed it
+    queue.submit(plain(2))
+    assert len(queue.find()) == 2
+    assert home_queue_file.stat().st_mode & 0o777 == 0o600
+    queue.close()

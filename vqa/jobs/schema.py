@@ -59,8 +59,7 @@ def connect(path: Path) -> sqlite3.Connection:
     Raises:
         JobError: it was made by a newer program, or is no database.
     """
-    with contextlib.suppress(OSError):  # what SQLite cannot open it says better
-        os.close(os.open(path, os.O_CREAT | os.O_CLOEXEC, 0o600))
+    _make(path)
     connection = sqlite3.connect(path, timeout=30, isolation_level=None)
     connection.row_factory = sqlite3.Row
     try:
@@ -77,6 +76,16 @@ def connect(path: Path) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _make(path: Path) -> None:
+    """Make a missing database for this user alone.
+
+    One that is there is never opened here: to close it would drop the locks that this process's connections hold on
+    it (POSIX), and another process could then take the log away beneath them.
+    """
+    with contextlib.suppress(OSError):  # it exists; or SQLite says better why it cannot
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
 def migrate(connection: sqlite3.Connection, path: Path) -> None:
