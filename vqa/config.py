@@ -18,6 +18,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from vqa.errors import ConfigError
 from vqa.model.brick import from_name
 from vqa.model.config import ModelConfig
+from vqa.yaml_file import read_yaml
 
 
 class Section(BaseModel):
@@ -278,27 +279,6 @@ def set_value(fields: dict[str, Any], path: str, value: Any, where: str) -> None
     node[keys[-1]] = value
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Read a YAML mapping; no tags, no objects, no repeated keys."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise ConfigError("no such file", where=str(path)) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot be read ({error})", where=str(path)) from None
-    try:
-        fields = yaml.load(text, Loader=_UniqueKeyLoader)  # a subclass of SafeLoader
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise ConfigError(
-            f"not valid YAML: {' '.join(str(error).split())}", where=str(path)
-        ) from None
-    if not isinstance(fields, dict):
-        raise ConfigError(
-            "an experiment is a mapping of sections", where=str(path), fix="begin with `data:`"
-        )
-    return fields
-
-
 def _flat(fields: Mapping[str, Any], path: str = "") -> dict[str, Any]:
     """Nested sections as one mapping from key path to value."""
     flat: dict[str, Any] = {}
@@ -307,24 +287,6 @@ def _flat(fields: Mapping[str, Any], path: str = "") -> dict[str, Any]:
             _flat(value, f"{path}{key}.") if isinstance(value, dict) else {f"{path}{key}": value}
         )
     return flat
-
-
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """A safe loader that refuses a key written twice."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Build the mapping, or name the key and line that repeats."""
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if not isinstance(key, str | int | float | bool):
-                raise yaml.YAMLError(f"a key must be a word, line {key_node.start_mark.line + 1}")
-            if key in seen:
-                raise yaml.YAMLError(
-                    f"key {key!r} stands twice, line {key_node.start_mark.line + 1}"
-                )
-            seen.add(key)
-        return super().construct_mapping(node, deep)
 
 
 def _apply(fields: dict[str, Any], override: str) -> None:

@@ -11,8 +11,9 @@ import pytest
 
 from vqa.commands import compare
 from vqa.errors import InputError, ResultError, RunError
-from vqa.evaluation.comparison import Variant, compare_runs, load_run
+from vqa.evaluation.comparison import Variant, compare_runs
 from vqa.evaluation.predictions import Prediction, write_predictions
+from vqa.evaluation.runs import load_run
 
 
 def predictions(seed: int, rate: float, protocol_scores: bool = True) -> list[Prediction]:

@@ -263,7 +263,8 @@ def test_an_experiment_that_would_be_code_in_yaml_stays_text(
     ann: TestClient, request_body: Body, home: Home
 ) -> None:
     """What the dispatcher will write into the run directory, read as YAML: the same plain text."""
-    from vqa.config import parse_experiment, read_yaml
+    from vqa.config import parse_experiment
+    from vqa.yaml_file import read_yaml
 
     evil = "!!python/object/apply:pathlib.Path.touch [CANARY]\n- !!python/name:os.system"
     body = request_body()

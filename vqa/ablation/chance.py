@@ -8,9 +8,9 @@ from typing import Any
 
 from vqa.errors import InputError
 from vqa.evaluation.baselines import AnswerPrior, said
-from vqa.evaluation.comparison import Run
 from vqa.evaluation.predictions import Prediction
 from vqa.evaluation.protocols import score_predictions
+from vqa.evaluation.runs import Run
 
 CHANCE, MAJORITY = "chance", "majority"
 

@@ -139,7 +139,7 @@ def _result(path: Path) -> dict[str, Any]:
 
 
 def _experiment(path: Path) -> dict[str, Any]:
-    from vqa.config import read_yaml
+    from vqa.yaml_file import read_yaml
 
     file = path / "experiment.yaml"
     if not file.is_file():

@@ -11,9 +11,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, ValidationError, field_validator
 
 from vqa.ablation.paths import check_path
-from vqa.config import Section, explain, parse_override, read_yaml, set_value
+from vqa.config import Section, explain, parse_override, set_value
 from vqa.errors import ConfigError
 from vqa.jobs.record import NAME_PATTERN, EngineName
+from vqa.yaml_file import read_yaml
 
 Baseline = Literal["question-only", "image-only", "chance"]
 BASELINES: tuple[Baseline, ...] = ("question-only", "image-only", "chance")

@@ -19,12 +19,11 @@ from vqa.evaluation.bootstrap import RESAMPLES, Ints, codes
 from vqa.evaluation.comparison import (
     Comparison,
     Pair,
-    Run,
     Variant,
     compare_runs,
-    load_run,
     variant_figures,
 )
+from vqa.evaluation.runs import Run, load_run
 from vqa.evaluation.significance import seeded_test
 
 TYPE_KINDS = ("per_answer_type", "per_question_type")

@@ -165,7 +165,8 @@ def to_csv(comparison: Comparison) -> str:
 
 def _variants(args: argparse.Namespace) -> list[Variant]:
     from vqa.errors import InputError
-    from vqa.evaluation.comparison import Variant, load_run
+    from vqa.evaluation.comparison import Variant
+    from vqa.evaluation.runs import load_run
 
     named = [_named(text) for text in args.variant]
     single = [(word, [run_path(word)]) for word in args.runs]

@@ -1,5 +1,4 @@
-"""Comparing runs: read them, check that they can be compared, test every pair, say it in a
-sentence."""
+"""Comparing runs: check that they can be compared, test every pair, say it in a sentence."""
 
 from __future__ import annotations
 
@@ -7,18 +6,16 @@ import itertools
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from vqa.errors import ResultError, RunError
+from vqa.errors import ResultError
 from vqa.evaluation.bootstrap import RESAMPLES, Floats, codes
 from vqa.evaluation.coverage import shortened
-from vqa.evaluation.files import read_json
-from vqa.evaluation.predictions import Prediction, read_predictions
-from vqa.evaluation.protocols import protocol_for, score_predictions
+from vqa.evaluation.predictions import Prediction
 from vqa.evaluation.result import UNSPECIFIED, grouped
+from vqa.evaluation.runs import FIELDS, Run
 from vqa.evaluation.significance import (
     McNemar,
     PairedTest,
@@ -29,31 +26,6 @@ from vqa.evaluation.significance import (
     seed_summary,
     seeded_test,
 )
-
-FIELDS = ("data_fingerprint", "split", "protocol", "out_of_vocabulary")
-"""What must be the same in all runs of a comparison; the last is multiple choice's policy."""
-
-
-@dataclass(frozen=True)
-class Run:
-    """One trained model's scored predictions.
-
-    Attributes:
-        name: the path as given.
-        predictions: sorted by question id, every one with a score.
-        identity: every one of `FIELDS`; None for what is not known.
-        seed: of the training; None where it is not known.
-    """
-
-    name: str
-    predictions: list[Prediction]
-    identity: Mapping[str, str | None]
-    seed: int | None = None
-
-    @property
-    def scores(self) -> Floats:
-        """float64 [questions]."""
-        return np.array([item.score for item in self.predictions], dtype=np.float64)
 
 
 @dataclass(frozen=True)
@@ -135,40 +107,6 @@ class Comparison:
             "correction": "Holm",
             "notes": self.notes,
         }
-
-
-def load_run(path: Path, *, split: str = "", protocol: str = "") -> Run:
-    """Read a run directory (`result.json`, `predictions/<split>.jsonl`) or a predictions file
-    alone.
-
-    Args:
-        path: directory or file.
-        split: which predictions file of a directory; needed where `result.json` names none and
-            there are several.
-        protocol: score anew under this one; else the scores in the file, or `protocol_for` where
-            there are none.
-
-    Raises:
-        RunError: nothing to read, or the run did not succeed.
-        ResultError: a malformed file.
-    """
-    known = _result_fields(path) if path.is_dir() else {}
-    file = _predictions_file(path, split or str(known.get("split") or ""))
-    known |= _evaluation_fields(path, file.stem) if path.is_dir() else {}
-    predictions = read_predictions(file)
-    if not predictions:
-        raise RunError("holds no prediction", where=str(file))
-    scored, used = _scored(predictions, protocol, known.get("protocol"))
-    splits = {item.split for item in predictions}
-    identity = {
-        "data_fingerprint": known.get("data_fingerprint"),
-        "split": splits.pop() if len(splits) == 1 else None,
-        "protocol": used,
-        "out_of_vocabulary": None if protocol else known.get("out_of_vocabulary"),
-    }
-    seed = known.get("seed")
-    scored = sorted(scored, key=lambda item: item.question_id)
-    return Run(str(path), scored, identity, seed if isinstance(seed, int) else None)
 
 
 def compare_runs(
@@ -328,79 +266,6 @@ def _choices(item: Prediction) -> tuple[list[str], str | None]:
 
 def _by_group(means: Floats, names: list[str]) -> dict[str, float]:
     return {name or UNSPECIFIED: float(means[rows].mean()) for name, rows in grouped(names).items()}
-
-
-def _result_fields(path: Path) -> dict[str, Any]:
-    file = path / "result.json"
-    if not file.exists():
-        raise RunError("no result.json: the run has not ended", where=str(path))
-    result = read_json(file)
-    if not isinstance(result, dict):
-        raise RunError("is no object", where=str(file))
-    if result.get("status", "succeeded") != "succeeded":
-        raise RunError(f"the run {result['status']}", where=str(path), fix="resume it first")
-    metrics = result.get("metrics")
-    inner = metrics if isinstance(metrics, dict) else {}
-    names = ("data_fingerprint", "split", "protocol", "seed")
-    known = {name: result.get(name, inner.get(name)) for name in names}
-    return known | _policy(result) | _seed(path, result)
-
-
-def _evaluation_fields(path: Path, stem: str) -> dict[str, Any]:
-    """What the last `vqa evaluate` of this split says about the predictions that it wrote anew."""
-    file = path / "evaluations" / f"{stem}.json"
-    found = read_json(file) if file.exists() else {}
-    if not isinstance(found, dict):
-        raise RunError("is no object", where=str(file))
-    names = ("data_fingerprint", "protocol")
-    known = {name: found[name] for name in names if name in found}
-    return known | _policy(found) if known else {}
-
-
-def _policy(result: Mapping[str, Any]) -> dict[str, Any]:
-    """Multiple choice's policy, which decides scores as the protocol does."""
-    policies = result.get("policies")
-    known = policies.get("out_of_vocabulary") if isinstance(policies, dict) else None
-    return {"out_of_vocabulary": known if isinstance(known, str) else None}
-
-
-def _seed(path: Path, result: Mapping[str, Any]) -> dict[str, Any]:
-    """The seed from `result.json`, or from the experiment beside it."""
-    if isinstance(result.get("seed"), int):
-        return {"seed": result["seed"]}
-    file = path / "experiment.yaml"
-    if not file.exists():
-        return {}
-    import yaml
-
-    try:
-        experiment = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError):
-        return {}
-    return {"seed": experiment.get("seed")} if isinstance(experiment, dict) else {}
-
-
-def _predictions_file(path: Path, split: str) -> Path:
-    if not path.is_dir():
-        return path
-    found = sorted((path / "predictions").glob("*.jsonl"))
-    if split:
-        found = [file for file in found if file.stem == split]
-    if len(found) != 1:
-        state = "several predictions files" if found else "no predictions"
-        raise RunError(f"{state} under predictions/", where=str(path), fix="name one with --split")
-    return found[0]
-
-
-def _scored(
-    predictions: list[Prediction], protocol: str, known: Any
-) -> tuple[list[Prediction], str | None]:
-    """Stored scores are believed where their run says by which protocol they were made, and none is asked for."""
-    complete = all(item.score is not None for item in predictions)
-    if complete and not protocol and isinstance(known, str):
-        return predictions, known
-    name = protocol or (known if isinstance(known, str) else protocol_for(predictions))
-    return score_predictions(predictions, name, resamples=0).predictions, name
 
 
 def dumps(comparison: Comparison) -> str:

@@ -22,9 +22,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from vqa.config import read_yaml
 from vqa.errors import ConfigError, JobError
 from vqa.jobs.record import NAME_PATTERN, EngineName
+from vqa.yaml_file import read_yaml
 
 
 class Section(BaseModel):
@@ -186,7 +186,12 @@ class Home:
             ConfigError: a key or a value does not fit.
         """
         file = self.path / "settings.yaml"
-        return parse_settings(read_yaml(file) if file.exists() else {}, where=str(file))
+        return parse_settings(
+            read_yaml(file, "settings", "begin with a key such as `engine:`")
+            if file.exists()
+            else {},
+            where=str(file),
+        )
 
 
 def parse_settings(fields: dict[str, Any], where: str) -> Settings:

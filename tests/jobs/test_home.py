@@ -1,0 +1,39 @@
+"""VQA_HOME and its settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from vqa.errors import ConfigError, JobError
+from vqa.jobs.home import Home
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("- engine\n", "settings: a mapping of sections is expected.*begin with a key such as"),
+        ("local: {cores: -3}\n", r"local\.cores"),
+        ("engin: slurm\n", "engin"),
+        ("poll_seconds: .nan\n", "poll_seconds"),
+        ("a: [", "not valid YAML"),
+    ],
+)
+def test_settings_that_do_not_fit_are_named(text: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "settings.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=said) as error:
+        _ = Home(tmp_path).settings
+    assert str(tmp_path / "settings.yaml") in str(error.value)
+
+
+@pytest.mark.parametrize("job", ["../x", "/etc", "a/b", "", ".", "a\0b", "x\n"])
+def test_no_job_is_a_path(job: str, tmp_path: Path) -> None:
+    with pytest.raises(JobError, match="no job"):
+        Home(tmp_path).run_dir(job)
+
+
+def test_what_is_made_is_for_this_user_alone(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home").make()
+    for folder in (home.path, home.runs, home.stores, home.weights):
+        assert folder.stat().st_mode & 0o077 == 0
