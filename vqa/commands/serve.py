@@ -1,4 +1,4 @@
-"""vqa serve [--host 127.0.0.1] [--port 8000] [--allow-host NAME …]"""
+"""vqa serve [--host 127.0.0.1] [--port 8000] [--allow-host NAME …] [--open]"""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="a further name under which clients call it; may be given several times",
     )
+    add("--open", action="store_true", help="open the pages in this machine's browser, signed in")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -34,5 +35,5 @@ def run(args: argparse.Namespace) -> int:
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)  # an engine's every question is no news
-    serve(Home.here(), args.host, args.port, args.allow_host)
+    serve(Home.here(), args.host, args.port, args.allow_host, browse=args.open)
     return 0

@@ -12,7 +12,13 @@ import vqa
 from vqa.jobs.home import Home
 from vqa.jobs.local_service import LocalService
 from vqa.server.api import account, files, jobs
+from vqa.server.codes import Codes
 from vqa.server.guard import Guard, Hosts
+from vqa.server.opened import Opened
+from vqa.server.pages import assets, queue, signin
+from vqa.server.pages.assets import Assets
+from vqa.server.pages.layout import Pages
+from vqa.server.pages.refusals import presented
 from vqa.server.problems import RESPONSES, install
 from vqa.server.tokens import Tokens
 
@@ -20,14 +26,20 @@ API = "/api/v1"
 
 
 def create_app(
-    home: Home, hosts: Hosts, stopping: threading.Event | None = None, *, warm: bool = True
+    home: Home,
+    hosts: Hosts,
+    stopping: threading.Event | None = None,
+    codes: Codes | None = None,
+    *,
+    warm: bool = True,
 ) -> Guard:
-    """The HTTP interface of one `VQA_HOME`, as an ASGI application.
+    """The HTTP interface of one `VQA_HOME` and its pages, as an ASGI application.
 
     Args:
         home: made where it is missing.
         hosts: the names under which clients call it.
         stopping: set when the server is about to end, so that streams end too.
+        codes: with which the owner signs in; none where None.
         warm: load torch at the start, and not at the first submission.
     """
     service, tokens = LocalService(home, paths_allowed=False), Tokens(home)
@@ -42,10 +54,14 @@ def create_app(
         lifespan=_warming(service) if warm else None,
     )
     app.state.service, app.state.tokens = service, tokens
-    app.state.stopping = stopping or threading.Event()
-    install(app)
+    app.state.stopping, app.state.codes = stopping or threading.Event(), codes or Codes()
+    app.state.assets, app.state.opened = Assets(), Opened()
+    app.state.pages = Pages(app.state.assets)
+    install(app, presented)
     for room in (account, jobs, files):
         app.include_router(room.router, prefix=API, responses=RESPONSES)
+    for page in (assets, signin, queue):
+        app.include_router(page.router)
     return Guard(app, hosts, tokens)
 
 

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 import anyio
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import cookie_parser
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vqa.errors import VQAError
@@ -22,8 +22,10 @@ from vqa.server.tokens import Tokens
 
 COOKIE = "vqa_token"
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-OPEN = frozenset({"/api/v1/health", "/api/v1/login"})
+OPEN = frozenset({"/api/v1/health", "/api/v1/login", "/login"})
 """Paths that need no token."""
+OPEN_FOLDER = "/static/"
+"""The files that pages load hold nothing of anybody's."""
 NAMES_OF_TOKENS = frozenset({"token", "access_token", "api_key", "authorization", COOKIE})
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -35,6 +37,9 @@ HEADERS = {
     "Cache-Control": "no-store",
 }
 BODY_BYTES, BODY_SECONDS = 4 << 20, 30.0
+PICTURE_BYTES = 24 << 20
+PICTURES = frozenset({"/api/v1/ask"})
+"""Paths whose bodies carry a picture, and how large those may be."""
 INLINE_BYTES = 1 << 16
 """A larger body is checked in a thread of its own, so that it holds up nobody."""
 
@@ -97,7 +102,7 @@ class Guard:
         send = _with_headers(send)
         refusal = self._refusal(scope)
         if refusal is None:
-            body = await self._body(Headers(scope=scope), receive)
+            body = await self._body(scope, receive)
             if not isinstance(body, Response):
                 return await self.app(scope, _replay(body, receive), send)
             refusal = body
@@ -127,13 +132,15 @@ class Guard:
 
     def _identify(self, scope: Scope, headers: Headers, cookie: str | None) -> Response | None:
         """Note whose token came along; refuse who has none and needs one."""
-        if scope["path"] in OPEN:
+        if scope["path"] in OPEN or scope["path"].startswith(OPEN_FOLDER):
             return None
         text = _bearer(headers) or ("" if "authorization" in headers else cookie or "")
         try:
             token = self._tokens.find(text)
         except (VQAError, OSError) as error:  # their file is damaged: nobody comes in
             return describe(error)
+        if token is None and _asks_for_page(scope, headers):
+            return RedirectResponse(f"/login?{urlencode({'next': _address(scope)})}", 303)
         if token is None:
             return problem(
                 401,
@@ -144,17 +151,17 @@ class Guard:
         scope.setdefault("state", {})["token"] = token
         return None
 
-    async def _body(self, headers: Headers, receive: Receive) -> bytes | Response:
+    async def _body(self, scope: Scope, receive: Receive) -> bytes | Response:
         """The whole body, or what is wrong with it."""
-        too_large = problem(
-            413, f"a body may have up to {self._body_bytes} bytes", kind="too-large"
-        )
+        headers = Headers(scope=scope)
+        most = max(self._body_bytes, PICTURE_BYTES if scope["path"] in PICTURES else 0)
+        too_large = problem(413, f"a body may have up to {most} bytes", kind="too-large")
         length = headers.get("content-length", "0")
-        if length.isdigit() and int(length) > self._body_bytes:
+        if length.isdigit() and int(length) > most:
             return too_large
         try:
             with anyio.fail_after(self._body_seconds):
-                body = await _read(receive, self._body_bytes)
+                body = await _read(receive, most)
         except TimeoutError:
             return problem(408, "the body did not come in time", kind="timeout")
         if body is None:
@@ -230,6 +237,19 @@ def _site(origin: str) -> str:
         return urlsplit(origin).netloc.lower()
     except ValueError:
         return ""
+
+
+def _asks_for_page(scope: Scope, headers: Headers) -> bool:
+    """Whether a person's browser is on its way to a page: they are asked in, programs are told."""
+    is_page = not scope["path"].startswith("/api/") and scope["method"] in ("GET", "HEAD")
+    return is_page and "text/html" in headers.get("accept", "")
+
+
+def _address(scope: Scope) -> str:
+    """Path and query, as the browser asked for them."""
+    query = scope["query_string"].decode("latin-1")
+    path = quote(scope["path"])
+    return f"{path}?{query}" if query else path
 
 
 def _bearer(headers: Headers) -> str:

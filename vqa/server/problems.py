@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -117,23 +117,31 @@ def describe(error: Exception) -> Response:
     return problem(500, "the server failed; its log says more")
 
 
-def install(app: FastAPI) -> None:
-    """Have an application answer every error so."""
+Present = Callable[[Request, Response], Response]
+
+
+def install(app: FastAPI, present: Present) -> None:
+    """Have an application answer every error so.
+
+    Args:
+        present: gives the answer the form that whoever asked can read.
+    """
 
     async def known(request: Request, error: Exception) -> Response:
-        return describe(error)
+        return present(request, describe(error))
 
     async def http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         headers = dict(error.headers or {})
         if error.status_code == 405:
             headers["Allow"] = _allowed(app, request) or headers["Allow"]
-        return problem(error.status_code, str(error.detail), headers=headers)
+        return present(request, problem(error.status_code, str(error.detail), headers=headers))
 
     async def invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
         faults = [_fault(fault) for fault in error.errors()[:FAULTS_SHOWN]]
-        return problem(422, "; ".join(faults), where=_place(error.errors()[0]["loc"]))
+        where = _place(error.errors()[0]["loc"])
+        return present(request, problem(422, "; ".join(faults), where=where))
 
     app.add_exception_handler(HTTPException, http)
     app.add_exception_handler(RequestValidationError, invalid)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import socket
 import sys
 import threading
+import webbrowser
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
@@ -17,6 +19,7 @@ from typing_extensions import override
 from vqa.errors import InputError
 from vqa.jobs.home import Home
 from vqa.server.app import create_app
+from vqa.server.codes import LIFE_SECONDS, Codes
 from vqa.server.guard import Hosts
 from vqa.server.tokens import ensure_owner
 
@@ -34,6 +37,7 @@ def serve(
     allow_hosts: Sequence[str] = (),
     *,
     dispatch: bool = True,
+    browse: bool = False,
 ) -> None:
     """Serve until told to stop.
 
@@ -42,6 +46,7 @@ def serve(
         host, port: where to listen; port 0 takes a free one.
         allow_hosts: names beside those of this machine under which clients call the server.
         dispatch: also hand jobs to engines, one dispatcher at a time.
+        browse: open the pages in this machine's browser, signed in.
 
     Raises:
         InputError: the address cannot be used, or is open to a network whose names were not allowed.
@@ -51,9 +56,12 @@ def serve(
     stop = threading.Event()
     with listen(host, port) as listener, _handled(stop):
         port = listener.getsockname()[1]
-        server = Server(create_app(home, Hosts.of(port, allow_hosts), stop), stop)
+        codes = Codes(token_file)
+        server = Server(create_app(home, Hosts.of(port, allow_hosts), stop, codes), stop)
         worker = Worker(_dispatcher(home), stop, server) if dispatch else None
-        print(f"vqa: http://{_shown(host)}:{port}; the token is in {token_file}", file=sys.stderr)
+        address = f"http://{_shown(host)}:{port}"
+        print(f"vqa: {address}; the token is in {token_file}", file=sys.stderr)
+        _invite(address, codes, browse=browse)
         try:
             server.run(sockets=[listener])
         finally:
@@ -147,6 +155,25 @@ def listen(host: str, port: int) -> socket.socket:
             fix="choose another --port",
         ) from None
     return listener
+
+
+def _invite(address: str, codes: Codes, *, browse: bool) -> None:
+    """Let whoever sits at this machine in without copying a token: by a code that holds once, for minutes."""
+    if browse and _has_screen() and webbrowser.open(f"{address}/login#{codes.new()}"):
+        return
+    if browse or sys.stderr.isatty():  # not into a log file
+        minutes = round(LIFE_SECONDS / 60)
+        print(
+            f"vqa: to sign in once, within {minutes} minutes: {address}/login#{codes.new()}",
+            file=sys.stderr,
+        )
+
+
+def _has_screen() -> bool:
+    """Whether a browser would have a window: without one, a terminal's browser would take this terminal."""
+    return sys.platform == "darwin" or any(
+        os.environ.get(n) for n in ("DISPLAY", "WAYLAND_DISPLAY")
+    )
 
 
 def _shown(host: str) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 import vqa
 from vqa.server.api.asking import Reader
+from vqa.server.codes import Codes
 from vqa.server.guard import COOKIE
 from vqa.server.problems import problem
 from vqa.server.tokens import Scope, Tokens
@@ -16,11 +17,18 @@ router = APIRouter(tags=["account"])
 
 
 class Login(BaseModel):
-    """A token, for a cookie that holds it."""
+    """A token, for a cookie that holds it; or a code of `vqa serve`, which stands for the owner's token once."""
 
     model_config = ConfigDict(extra="forbid")
 
-    token: str = Field(min_length=1, max_length=200)
+    token: str | None = Field(default=None, min_length=1, max_length=200)
+    code: str | None = Field(default=None, min_length=1, max_length=200)
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Login:
+        if (self.token is None) == (self.code is None):
+            raise ValueError("give token or code")
+        return self
 
 
 class Me(BaseModel):
@@ -40,12 +48,15 @@ async def health() -> None:
 def login(request: Request, body: Login) -> Response:
     """Put a valid token into a cookie that no script can read and no other site can send."""
     tokens: Tokens = request.app.state.tokens
-    if tokens.find(body.token) is None:
-        return problem(401, "no valid token", headers={"WWW-Authenticate": "Bearer"})
+    codes: Codes = request.app.state.codes
+    text = codes.redeem(body.code) if body.code else body.token
+    if text is None or tokens.find(text) is None:
+        what = "the code was used, or is too old" if body.code else "no valid token"
+        return problem(401, what, headers={"WWW-Authenticate": "Bearer"})
     response = Response(status_code=204)
     response.set_cookie(
         COOKIE,
-        body.token,
+        text,
         max_age=MONTH,
         path="/",
         secure=request.url.scheme == "https",

@@ -1,0 +1,122 @@
+"""Stores and models that the server has open: opening one takes from milliseconds to seconds, so a few are kept."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+import numpy as np
+
+from vqa.errors import DataError
+
+if TYPE_CHECKING:
+    from vqa.data.store import Store
+    from vqa.export import VQAModel
+
+Kept = TypeVar("Kept")
+MOST_STORES, MOST_MODELS = 8, 4
+
+
+class Recent(Generic[Kept]):
+    """The most recently used of what is costly to make.
+
+    Args:
+        most: so many are kept.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most, self._kept = most, OrderedDict[Hashable, Kept]()
+        self._lock = threading.Lock()
+
+    def get(self, key: Hashable, make: Callable[[], Kept]) -> Kept:
+        """What was made under this key; made now where it is not there. Two who ask at once may both make it."""
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
+        made = make()
+        with self._lock:
+            self._kept[key] = made
+            while len(self._kept) > self._most:
+                self._kept.popitem(last=False)
+        return made
+
+
+class OpenStore:
+    """A store with its rows by id.
+
+    Attributes:
+        store: the store.
+        image_row: image id → row of the image table.
+        example_row: question id → row of the example table.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.image_row = {name: row for row, name in enumerate(store.images["image_id"])}
+        rows = np.arange(len(store.examples))
+        self.example_row = dict(zip(store.column("question_id", rows), rows.tolist(), strict=True))
+
+    def picture(self, image_id: str) -> bytes:
+        """The picture's bytes as they were published.
+
+        Raises:
+            DataError: the store has no such picture.
+        """
+        if image_id not in self.image_row:
+            raise DataError(f"no picture {image_id!r}", where=self.store.path.name)
+        return self.store.image_bytes(self.image_row[image_id])
+
+
+class Opened:
+    """What the server has open. One object serves any number of threads."""
+
+    def __init__(self) -> None:
+        self._stores: Recent[OpenStore] = Recent(MOST_STORES)
+        self._models: Recent[VQAModel] = Recent(MOST_MODELS)
+        self._asking = threading.Lock()
+
+    def store(self, path: Path) -> OpenStore:
+        """A store; opened anew where its manifest changed.
+
+        Raises:
+            DataError: it cannot be read.
+        """
+        return self._stores.get(_key(path, "store.json"), partial(_open_store, path))
+
+    def model(self, run_dir: Path) -> VQAModel:
+        """A run's exported model; loaded anew where its weights changed.
+
+        Raises:
+            ModelError: there is none, or it does not fit together.
+        """
+        return self._models.get(_key(run_dir, "model/weights.safetensors"), partial(_load, run_dir))
+
+    @property
+    def asking(self) -> threading.Lock:
+        """Held while a model computes: one at a time, so that requests do not fight for the cores."""
+        return self._asking
+
+
+def _key(path: Path, name: str) -> Hashable:
+    try:
+        state = (path / name).stat()
+    except OSError:
+        return str(path), None
+    return str(path), state.st_ino, state.st_mtime_ns, state.st_size
+
+
+def _open_store(path: Path) -> OpenStore:
+    from vqa.data.store import Store
+
+    return OpenStore(Store.open(path))
+
+
+def _load(run_dir: Path) -> VQAModel:
+    from vqa.export import load
+
+    return load(run_dir)

@@ -1,0 +1,93 @@
+"""The Jobs page: the queue, live."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, get_args
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import HTMLResponse
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from vqa.errors import JobError
+from vqa.jobs.record import EngineName, State
+from vqa.server.api.asking import Caller, Reader
+from vqa.server.api.jobs import Wanted
+from vqa.server.pages.signin import OpenPages
+
+ROWS = 50
+router = APIRouter(include_in_schema=False)
+
+
+class Chosen(BaseModel):
+    """The filter as a form sends it: empty fields choose nothing."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    state: str = ""
+    group: str = ""
+    user: str = ""
+    engine: str = ""
+    prefix: str = ""
+    before: str = ""
+
+    def wanted(self) -> Wanted:
+        """The same, checked.
+
+        Raises:
+            JobError: a field holds what no job could have.
+        """
+        filled = {name: value for name, value in self.model_dump().items() if value}
+        if "state" in filled:
+            filled["state"] = [filled["state"]]
+        try:
+            return Wanted.model_validate({**filled, "limit": ROWS})
+        except ValidationError as error:
+            fault = error.errors()[0]
+            where = str(fault["loc"][0])
+            raise JobError(fault["msg"], where=where, fix="see the filter's fields") from None
+
+    def query(self, **changes: object) -> str:
+        """As an address carries it."""
+        fields = self.model_dump() | changes
+        return urlencode({name: value for name, value in fields.items() if value})
+
+
+Asked = Annotated[Chosen, Query()]
+
+
+@router.get("/jobs")
+def jobs(request: Request, chosen: Asked, caller: Reader, made: OpenPages) -> HTMLResponse:
+    """The queue with a filter."""
+    return made.page(
+        request,
+        "jobs.html.j2",
+        states=[str(state) for state in State],
+        engines=get_args(EngineName),
+        groups=caller.service.groups(),
+        **_rows(chosen, caller),
+    )
+
+
+@router.get("/jobs/rows")
+def rows(request: Request, chosen: Asked, caller: Reader, made: OpenPages) -> HTMLResponse:
+    """The table alone, as it is now."""
+    return made.page(request, "jobs_rows.html.j2", **_rows(chosen, caller))
+
+
+def _rows(chosen: Chosen, caller: Caller) -> dict[str, Any]:
+    wanted = chosen.wanted()
+    page = caller.service.jobs(wanted.to_filter(), wanted.limit)
+    return {
+        "chosen": chosen,
+        "query": chosen.query(),
+        "page": page,
+        "counts": _counts(page.counts),
+        "older": chosen.query(before=page.next),
+    }
+
+
+def _counts(counts: dict[State, int]) -> Sequence[tuple[str, int]]:
+    """States in the order of a job's life, without those that no job is in."""
+    return [(str(state), counts[state]) for state in State if counts.get(state)]

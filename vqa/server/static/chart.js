@@ -1,0 +1,87 @@
+// Charts: the server gives plotly's data and layout, this draws them in the page's colours, in both themes.
+import { ask, say } from "./api.js";
+
+const CONFIG = { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["lasso2d", "select2d"] };
+
+function colour(name) {
+  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+}
+
+/** The colour of the n-th series, from 0. */
+export function series(n) {
+  return colour(`--series-${(n % 8) + 1}`);
+}
+
+/** Colours stand in figures as names of the style's variables, such as "--series-1" or "--series-1/25" (per cent). */
+function coloured(value) {
+  if (Array.isArray(value)) return value.map(coloured);
+  if (value && typeof value === "object") {
+    return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, coloured(one)]));
+  }
+  if (typeof value !== "string" || !value.startsWith("--")) return value;
+  const [name, share] = value.split("/");
+  return share ? faint(colour(name), Number(share) / 100) : colour(name);
+}
+
+function faint(hex, share) {
+  const part = (at) => parseInt(hex.slice(at, at + 2), 16);
+  return `rgba(${part(1)}, ${part(3)}, ${part(5)}, ${share})`;
+}
+
+function themed(layout) {
+  const axis = { gridcolor: colour("--line"), zerolinecolor: colour("--line"), linecolor: colour("--line"), automargin: true };
+  const made = {
+    paper_bgcolor: "rgba(0,0,0,0)",
+    plot_bgcolor: "rgba(0,0,0,0)",
+    font: { color: colour("--ink"), family: getComputedStyle(document.body).fontFamily, size: 13 },
+    margin: { t: 24, r: 12, b: 40, l: 50 },
+    legend: { orientation: "h", y: -0.22 },
+    hoverlabel: { bgcolor: colour("--raised"), bordercolor: colour("--line"), font: { color: colour("--ink") } },
+    ...coloured(layout),
+  };
+  for (const name of ["xaxis", "yaxis", ...Object.keys(layout).filter((key) => /^[xy]axis\d+$/.test(key))]) {
+    made[name] = { ...axis, ...made[name] };
+  }
+  return made;
+}
+
+/** Draw a figure {data, layout} into a place. */
+export function draw(place, figure) {
+  place.figure = figure;
+  return window.Plotly.react(place, coloured(figure.data), themed(figure.layout || {}), CONFIG);
+}
+
+async function load(place) {
+  try {
+    await draw(place, await ask(place.dataset.figure));
+    place.removeAttribute("aria-busy");
+  } catch (error) {
+    place.textContent = error.message;
+    say(error.message, true);
+  }
+}
+
+/** Draw every figure of a part of the page that is in sight or comes into it. */
+export function drawAll(root = document) {
+  const seen = new IntersectionObserver((entries) => {
+    for (const entry of entries.filter((one) => one.isIntersecting)) {
+      seen.unobserve(entry.target);
+      load(entry.target);
+    }
+  }, { rootMargin: "300px" });
+  for (const place of root.querySelectorAll(".plot[data-figure]")) seen.observe(place);
+  for (const place of root.querySelectorAll(".plot[data-figure][data-every]")) again(place);
+}
+
+function again(place) {
+  setTimeout(async () => {
+    if (!place.isConnected || place.dataset.final) return;
+    if (!document.hidden && place.figure) await load(place);
+    again(place);
+  }, 1000 * Number(place.dataset.every));
+}
+
+document.addEventListener("theme", () => {
+  for (const place of document.querySelectorAll(".plot")) if (place.figure) draw(place, place.figure);
+});
+drawAll();
