@@ -15,7 +15,7 @@ from vqa.server.api import account, files, jobs
 from vqa.server.codes import Codes
 from vqa.server.guard import Guard, Hosts
 from vqa.server.opened import Opened
-from vqa.server.pages import assets, queue, signin
+from vqa.server.pages import assets, queue, signin, submit
 from vqa.server.pages.assets import Assets
 from vqa.server.pages.layout import Pages
 from vqa.server.pages.refusals import presented
@@ -60,7 +60,7 @@ def create_app(
     install(app, presented)
     for room in (account, jobs, files):
         app.include_router(room.router, prefix=API, responses=RESPONSES)
-    for page in (assets, signin, queue):
+    for page in (assets, signin, queue, submit):
         app.include_router(page.router)
     return Guard(app, hosts, tokens)
 
