@@ -11,11 +11,11 @@ from fastapi import FastAPI
 import vqa
 from vqa.jobs.home import Home
 from vqa.jobs.local_service import LocalService
-from vqa.server.api import account, files, jobs
+from vqa.server.api import account, files, jobs, runs
 from vqa.server.codes import Codes
 from vqa.server.guard import Guard, Hosts
 from vqa.server.opened import Opened
-from vqa.server.pages import assets, queue, signin
+from vqa.server.pages import assets, queue, run, run_predictions, signin
 from vqa.server.pages.assets import Assets
 from vqa.server.pages.layout import Pages
 from vqa.server.pages.refusals import presented
@@ -58,9 +58,9 @@ def create_app(
     app.state.assets, app.state.opened = Assets(), Opened()
     app.state.pages = Pages(app.state.assets)
     install(app, presented)
-    for room in (account, jobs, files):
+    for room in (account, jobs, files, runs):
         app.include_router(room.router, prefix=API, responses=RESPONSES)
-    for page in (assets, signin, queue):
+    for page in (assets, signin, queue, run, run_predictions):
         app.include_router(page.router)
     return Guard(app, hosts, tokens)
 
