@@ -13,6 +13,7 @@ from vqa.errors import JobError, VQAError
 from vqa.jobs.local_service import LocalService
 from vqa.server.opened import Opened, OpenStore
 from vqa.tracking.curves import Curves
+from vqa.tracking.names import sampled_names
 
 if TYPE_CHECKING:
     from vqa.evaluation.browse import PredictionIndex
@@ -43,6 +44,15 @@ class Watched:
     def curves(self, names: list[str] | None = None) -> Curves:
         """The journal's curves, or those of some names."""
         return self.opened.curves.read(self.run_dir / "metrics.jsonl", names)
+
+    def names(self) -> list[str]:
+        """The journal's names, those of a long one as far as a quick look tells."""
+        return sampled_names(self.run_dir / "metrics.jsonl")
+
+    @property
+    def name(self) -> str:
+        """What people call the job."""
+        return self.service.queue.get(self.job).submission.name
 
     def index(self, split: str) -> PredictionIndex:
         """The predictions of a split."""

@@ -32,13 +32,14 @@ ChartName = Annotated[str, Query(max_length=10_000)]
 
 @router.get("/jobs/{job}")
 def run(request: Request, watched: Looked, made: OpenPages) -> HTMLResponse:
-    """The page."""
+    """The page. Of a long journal it has only the names, which takes milliseconds; its charts come by themselves."""
     detail = watched.service.show(watched.job)
     return made.page(
         request,
         "run.html.j2",
         **_head(watched, detail),
-        **_curves(watched, detail),
+        **_charts(detail, watched.names()),
+        skipped=0,
         **_config(detail),
         **_log(watched, detail),
     )
@@ -54,10 +55,9 @@ def head(request: Request, watched: Looked, made: OpenPages) -> HTMLResponse:
 @router.get("/jobs/{job}/charts")
 def charts(request: Request, watched: Looked, made: OpenPages) -> HTMLResponse:
     """The places of the charts that its journal has by now, and its figures by type once there are some."""
-    detail = watched.service.show(watched.job)
-    return made.page(
-        request, "run_charts.html.j2", **_head(watched, detail), **_curves(watched, detail)
-    )
+    detail, curves = watched.service.show(watched.job), watched.curves()
+    values = _head(watched, detail) | _charts(detail, list(curves.by_name))
+    return made.page(request, "run_charts.html.j2", skipped=curves.skipped, **values)
 
 
 @router.get("/jobs/{job}/charts/{key}")
@@ -102,16 +102,10 @@ def _head(watched: Watched, detail: JobDetail) -> dict[str, Any]:
     }
 
 
-def _curves(watched: Watched, detail: JobDetail) -> dict[str, Any]:
-    curves = watched.curves()
+def _charts(detail: JobDetail, names: list[str]) -> dict[str, Any]:
     result = detail.result or {}
     types = [(key, title, rows) for key, title in KINDS.items() if (rows := _rows(result, key))]
-    return {
-        "records": curves.records,
-        "skipped": curves.skipped,
-        "charts": [(one, _address(one)) for one in charts_of(list(curves.by_name))],
-        "types": types,
-    }
+    return {"charts": [(one, _address(one)) for one in charts_of(names)], "types": types}
 
 
 def _address(chart: Chart) -> str:

@@ -91,30 +91,26 @@ AskedOne = Annotated[Opened, Query()]
 @router.get("/jobs/{job}/predictions")
 def browser(request: Request, watched: Looked, asked: Asked, made: OpenPages) -> HTMLResponse:
     """All predictions of a split, a page at a time."""
-    detail = watched.service.show(watched.job)
-    return made.page(
-        request, "predictions.html.j2", job=detail.job, **_cards(watched, asked), alone=True
-    )
+    return made.page(request, "predictions.html.j2", **_cards(watched, asked))
 
 
 @router.get("/jobs/{job}/predictions/cards")
 def cards(request: Request, watched: Looked, asked: Asked, made: OpenPages) -> HTMLResponse:
     """The same as a piece of the run's page."""
-    detail = watched.service.show(watched.job)
-    values = _cards(watched, asked)
-    return made.page(request, "predictions_cards.html.j2", job=detail.job, **values, alone=False)
+    return made.page(request, "predictions_cards.html.j2", **_cards(watched, asked))
 
 
 @router.get("/jobs/{job}/prediction")
 def prediction(request: Request, watched: Looked, asked: AskedOne, made: OpenPages) -> HTMLResponse:
     """One prediction with its neighbours among those that fit the filter."""
-    detail, split = watched.service.show(watched.job), _split(watched, asked)
+    split = _split(watched, asked)
     item = watched.prediction(split, asked.question)
     before, behind = watched.index(split).beside(asked.wanted().query(), asked.question)
     return made.page(
         request,
         "prediction.html.j2",
-        job=detail.job,
+        job_id=watched.job,
+        job_name=watched.name,
         split=split,
         asked=asked,
         item=item,
@@ -179,12 +175,14 @@ def shares(scores: Sequence[float | None]) -> list[float | None]:
 def _cards(watched: Watched, asked: Browsed) -> dict[str, Any]:
     splits = list(watched.service.predictions(watched.job))
     if not splits:
-        return {"splits": splits, "asked": asked}
+        return {"splits": splits, "job_id": watched.job, "job_name": watched.name}
     split, wanted = _split(watched, asked), asked.wanted()
     index = watched.index(split)
     page = index.page(wanted.query(), wanted.start, wanted.limit)
     end = wanted.start + wanted.limit
     return {
+        "job_id": watched.job,
+        "job_name": watched.name,
         "splits": splits,
         "asked": asked,
         "split": split,

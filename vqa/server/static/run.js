@@ -31,6 +31,20 @@ document.addEventListener("renewed", async (event) => {
   watchWords(place);
 });
 
+/** Of a long journal the page has only the names that a quick look found. */
+const charts = document.getElementById("curves");
+if (charts) wholeList();
+async function wholeList() {
+  const made = document.createElement("template");
+  try {
+    made.innerHTML = await piece(charts.dataset.live);
+  } catch {
+    return; // what is there stays
+  }
+  const count = (root) => root.querySelectorAll(".plot").length;
+  if (count(made.content) !== count(charts)) await fetchPiece(charts);
+}
+
 /** A run has ended: what was written last is fetched, and nothing is asked for again. */
 let finished = Boolean(document.querySelector("#head [data-final]"));
 async function finish() {
