@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vqa.errors import ResultError
+from vqa.evaluation import prediction_columns
 from vqa.evaluation.browse import PredictionIndex, Query, verdict_of
 from vqa.evaluation.predictions import Prediction, write_predictions
 
@@ -126,3 +127,58 @@ def test_a_search_finds_what_python_finds(
     assert found == [
         f"q{k}" for k, t in enumerate(texts) if wanted.casefold() in t.casefold() + "\n"
     ]
+
+
+ODD = st.sampled_from(
+    [
+        None,
+        3,
+        0.5,
+        True,
+        "",
+        "x" * 10_001,
+        "ß\u1e9e",
+        "a\nb",
+        [],
+        ["a", "É"],
+        ["a", 1],
+        ["a", None],
+        {},
+        1e400,
+    ]
+)
+FIELDS = st.sampled_from(
+    ["question_id", "question_type", "answer_type", "question", "answer", "answers", "score"]
+)
+
+
+@given(changes=st.lists(st.tuples(FIELDS, st.one_of(ODD, TEXTS)), max_size=3), blank=st.booleans())
+def test_the_quick_way_is_taken_only_where_it_finds_the_same(
+    changes: list[tuple[str, Any]], blank: bool
+) -> None:
+    lines = [json.dumps({**made(k).to_json(), "score": 50.0 * k}) for k in range(3)]
+    lines.insert(1, json.dumps({**made(7).to_json(), **dict(changes)}))
+    data = "\n".join([*lines[:2], *([" "] if blank else []), *lines[2:]]).encode()
+    quick, exact = prediction_columns._parse((data, 5)), prediction_columns._exactly(data, 5)
+    assert quick.skipped == exact.skipped
+    for name in ("offsets", "verdicts", "ids", "question_types", "answer_types", "texts"):
+        assert list(map(str, getattr(quick, name))) == list(map(str, getattr(exact, name)))
+
+
+def test_a_sound_file_is_read_the_quick_way(tmp_path: Path) -> None:
+    write_predictions(tmp_path / "val.jsonl", [made(number) for number in range(5)])
+    data = (tmp_path / "val.jsonl").read_bytes()
+    assert len(prediction_columns._quickly(data, 0).ids) == 5
+
+
+def test_blocks_are_cut_between_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_predictions(tmp_path / "val.jsonl", [made(number) for number in range(60)])
+    monkeypatch.setattr(prediction_columns, "BLOCK", 1000)
+    index = PredictionIndex(tmp_path / "val.jsonl")
+    assert index.page(Query(), 0, 100).items == [made(number) for number in range(60)]
+
+
+def test_an_empty_file(tmp_path: Path) -> None:
+    (tmp_path / "val.jsonl").write_text("")
+    index = PredictionIndex(tmp_path / "val.jsonl")
+    assert (len(index), index.page(Query()).total, index.question_types) == (0, 0, {})

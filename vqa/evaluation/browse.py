@@ -6,11 +6,10 @@ prediction is counted and passed over.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -19,12 +18,11 @@ from numpy.typing import NDArray
 from pydantic_core import from_json
 
 from vqa.errors import ResultError
-from vqa.evaluation.predictions import Prediction, id_text
+from vqa.evaluation.prediction_columns import folded, read_columns, verdict
+from vqa.evaluation.predictions import Prediction
 
 Verdict = Literal["right", "partly", "wrong", "unscored"]
 VERDICTS: tuple[Verdict, ...] = ("right", "partly", "wrong", "unscored")
-LONGEST_TEXT = 2000
-"""Characters of a line that a search looks at."""
 
 
 @dataclass(frozen=True)
@@ -67,30 +65,20 @@ class PredictionIndex:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path, self.skipped = path, 0
-        columns = _Columns()
-        with path.open("rb") as lines:
-            self._read(lines, columns)
-        self._offsets = np.array(columns.offsets, dtype=np.int64)
-        self._verdicts = np.array(columns.verdicts, dtype=np.int8)
-        self._ids = pa.array(columns.ids, pa.string())
-        self._texts = pa.array(columns.texts, pa.large_string())
-        self._types = {name: pa.array(values) for name, values in columns.types.items()}
-        self.question_types, self.answer_types = (
-            _counted(columns.types[name]) for name in ("question_type", "answer_type")
-        )
+        columns = read_columns(path)
+        self.path, self.skipped = path, columns.skipped
+        self._offsets, self._verdicts = columns.offsets, columns.verdicts
+        self._ids, self._texts = columns.ids, columns.texts
+        self._types = {
+            "question_type": columns.question_types,
+            "answer_type": columns.answer_types,
+        }
+        self.question_types, self.answer_types = map(_counted, self._types.values())
         counts = np.bincount(self._verdicts, minlength=len(VERDICTS)).tolist()
         self.verdicts = dict(zip(VERDICTS, counts, strict=True))
 
     def __len__(self) -> int:
         return len(self._offsets)
-
-    def _read(self, lines: Iterable[bytes], columns: _Columns) -> None:
-        offset = 0
-        for line in lines:
-            if line.strip() and not columns.add(line, offset):
-                self.skipped += 1
-            offset += len(line)
 
     def page(self, query: Query, start: int = 0, count: int = 24) -> Page:
         """`count` predictions of those that fit, from the `start`-th on."""
@@ -107,7 +95,7 @@ class PredictionIndex:
             if wanted is not None:
                 fits &= _mask(pc.equal(values, wanted))
         if query.text:
-            fits &= _mask(pc.match_substring(self._texts, _folded(query.text)))
+            fits &= _mask(pc.match_substring(self._texts, folded(query.text)))
         return np.flatnonzero(fits)
 
     def find(self, question_id: str) -> Prediction:
@@ -141,62 +129,15 @@ class PredictionIndex:
                     continue
 
 
-class _Columns:
-    """The columns of an index while it is made."""
-
-    def __init__(self) -> None:
-        self.offsets: list[int] = []
-        self.ids: list[str] = []
-        self.texts: list[str] = []
-        self.verdicts: list[int] = []
-        self.types: dict[str, list[str]] = {"question_type": [], "answer_type": []}
-
-    def add(self, line: bytes, offset: int) -> bool:
-        """Note a line; False where it is no prediction."""
-        try:
-            record = from_json(line, cache_strings="keys")
-            name, types = id_text(record["question_id"]), [_type(record, n) for n in self.types]
-            verdict, text = _verdict(record.get("score")), _text(record)
-        except (ValueError, KeyError, TypeError, AttributeError):
-            return False
-        self.offsets.append(offset)
-        self.ids.append(name)
-        self.verdicts.append(verdict)
-        self.texts.append(text)
-        for values, value in zip(self.types.values(), types, strict=True):
-            values.append(value)
-        return True
-
-
 def verdict_of(score: float | None) -> Verdict:
     """What a score of 0 to 100 says."""
-    return VERDICTS[_verdict(score)]
+    return VERDICTS[verdict(score)]
 
 
-def _verdict(score: Any) -> int:
-    if score is None:
-        return 3
-    return 0 if score >= 100 else 2 if score <= 0 else 1
-
-
-def _type(record: dict[str, Any], name: str) -> str:
-    value = record.get(name, "")
-    if not isinstance(value, str):
-        raise ValueError(f"{name} is no text")
-    return value
-
-
-def _text(record: dict[str, Any]) -> str:
-    words = (record.get("question", ""), record.get("answer") or "", *record.get("answers", ()))
-    return _folded("\n".join(words)[:LONGEST_TEXT])
-
-
-def _folded(text: str) -> str:
-    return text.lower() if text.isascii() else text.casefold()
-
-
-def _counted(values: Iterable[str]) -> dict[str, int]:
-    return dict(Counter(values).most_common())
+def _counted(values: pa.Array) -> dict[str, int]:
+    """Most first; of equals, the one that stands first."""
+    counts = pc.value_counts(values).to_pylist()
+    return {one["values"]: one["counts"] for one in sorted(counts, key=lambda one: -one["counts"])}
 
 
 def _mask(found: pa.Array) -> NDArray[np.bool_]:
