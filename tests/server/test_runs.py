@@ -123,6 +123,20 @@ def test_a_log_whole(client: TestClient, trained: tuple[Home, str]) -> None:
     assert is_problem(client.get("/jobs/none/logs/rank0.log/file"), 404)
 
 
+def test_a_model_that_sees_no_picture(
+    ann: TestClient, service: LocalService, request_body: Callable[..., dict[str, Any]]
+) -> None:
+    for encoder, sees in (("none", False), ("small", True)):
+        body = request_body()
+        body["experiment"]["model"]["image_encoder"] = encoder
+        job = ann.post("/jobs", json=body).json()["id"]
+        folder = service.home.run_dir(job) / "predictions"
+        folder.mkdir(parents=True)
+        write_predictions(folder / "val.jsonl", [Prediction("1", "2", question="What?")])
+        page = ann.get(f"http://127.0.0.1:8000/jobs/{job}/prediction?question=1").text
+        assert ("This model does not see the picture." not in page) == sees
+
+
 def test_what_is_not_there_says_why_and_shows_no_path(
     ann: TestClient, home: Home, service: LocalService, request_body: Callable[..., dict[str, Any]]
 ) -> None:
@@ -144,6 +158,12 @@ def test_what_is_not_there_says_why_and_shows_no_path(
     no_model = ann.get(f"{base}/words", params=query)
     assert is_problem(no_model, 404)
     assert "no exported model" in no_model.json()["detail"]
+    result = service.home.run_dir(job) / "result.json"
+    result.write_text(json.dumps({"status": "succeeded", "data_fingerprint": "another"}))
+    assert "prepared anew" in ann.get(f"{base}/picture", params=query).json()["detail"]
+    manifest = home.stores / "scenes" / "store.json"
+    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "text_only": True}))
+    assert "from text alone" in ann.get(f"{base}/picture", params=query).json()["detail"]
     shutil.rmtree(home.stores / "scenes")
     gone = ann.get(f"{base}/picture", params=query)
     assert is_problem(gone, 404)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vqa.errors import JobError, VQAError
 from vqa.jobs.local_service import LocalService
@@ -53,6 +53,12 @@ class Watched:
     def name(self) -> str:
         """What people call the job."""
         return self.service.queue.get(self.job).submission.name
+
+    @property
+    def sees(self) -> bool:
+        """Whether its model sees pictures at all."""
+        model: dict[str, Any] = self.service.queue.get(self.job).submission.experiment["model"]
+        return bool(model["image_encoder"]["name"] != "none")
 
     def index(self, split: str) -> PredictionIndex:
         """The predictions of a split."""

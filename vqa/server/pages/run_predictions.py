@@ -118,6 +118,7 @@ def prediction(request: Request, watched: Looked, asked: AskedOne, made: OpenPag
         options=options(item),
         said=Counter(item.answers).most_common(),
         blind=watched.blindness(),
+        sees=watched.sees,
         before=_question_query(asked, before),
         behind=_question_query(asked, behind),
         source=_source(split, item),

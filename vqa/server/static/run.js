@@ -36,13 +36,16 @@ const charts = document.getElementById("curves");
 if (charts) wholeList();
 async function wholeList() {
   const made = document.createElement("template");
+  let text;
   try {
-    made.innerHTML = await piece(charts.dataset.live);
+    text = await piece(charts.dataset.live);
   } catch {
     return; // what is there stays
   }
+  made.innerHTML = text;
   const count = (root) => root.querySelectorAll(".plot").length;
   if (count(made.content) !== count(charts)) await fetchPiece(charts);
+  else charts.dataset.was = text; // so that nothing is drawn anew before a chart comes
 }
 
 /** A run has ended: what was written last is fetched, and nothing is asked for again. */
@@ -50,9 +53,7 @@ let finished = Boolean(document.querySelector("#head [data-final]"));
 async function finish() {
   if (finished) return;
   finished = true;
-  const curves = document.getElementById("curves");
-  curves.removeAttribute("data-every");
-  await fetchPiece(curves);
+  await fetchPiece(charts);
   await fetchPiece(document.getElementById("browser"));
 }
 
@@ -92,6 +93,7 @@ if (controls) {
   const whole = document.getElementById("log-whole");
   const text = document.getElementById("log-text");
   let source = null;
+  let last = controls.dataset.offset;
 
   const show = (chunk) => {
     if (chunk.rewound) text.textContent = "";
@@ -101,12 +103,24 @@ if (controls) {
   const open = (offset) => {
     source?.close();
     source = new EventSource(`${controls.dataset.log}${encodeURIComponent(name.value)}/stream?offset=${offset}`);
-    source.addEventListener("chunk", (event) => show(JSON.parse(event.data)));
-    source.addEventListener("end", () => source.close());
+    source.addEventListener("chunk", (event) => {
+      last = event.lastEventId;
+      show(JSON.parse(event.data));
+    });
+    source.addEventListener("end", () => {
+      source.close();
+      source = null;
+    });
   };
+  // A browser has few connections to a server, and pages in the background would hold them all.
+  document.addEventListener("visibilitychange", () => {
+    if (!source) return;
+    if (document.hidden) source.close();
+    else open(last);
+  });
   text.textContent = plain(text.textContent);
   text.scrollTop = text.scrollHeight;
-  open(controls.dataset.offset);
+  open(last);
   name.addEventListener("change", () => {
     text.textContent = "";
     whole.hidden = !/\.log$/.test(name.value);
