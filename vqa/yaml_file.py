@@ -27,15 +27,26 @@ def read_yaml(
         raise ConfigError("no such file", where=str(path)) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot be read ({error})", where=str(path)) from None
-    try:
-        fields = yaml.load(text, Loader=_UniqueKeyLoader)  # a subclass of SafeLoader
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise ConfigError(
-            f"not valid YAML: {' '.join(str(error).split())}", where=str(path)
-        ) from None
+    fields = _parse(text, str(path), _UniqueKeyLoader)
     if not isinstance(fields, dict):
         raise ConfigError(f"{kind}: a mapping of sections is expected", where=str(path), fix=fix)
     return fields
+
+
+def parse_foreign(text: str, where: str) -> Any:
+    """A YAML value from somebody else: as in `read_yaml`, and without aliases, which can make much out of little.
+
+    Raises:
+        ConfigError: it is something else.
+    """
+    return _parse(text, where, _ForeignLoader)
+
+
+def _parse(text: str, where: str, loader: type[yaml.SafeLoader]) -> Any:
+    try:
+        return yaml.load(text, Loader=loader)  # a subclass of SafeLoader
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise ConfigError(f"not valid YAML: {' '.join(str(error).split())}", where=where) from None
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
@@ -54,3 +65,13 @@ class _UniqueKeyLoader(yaml.SafeLoader):
                 )
             seen.add(key)
         return super().construct_mapping(node, deep)
+
+
+class _ForeignLoader(_UniqueKeyLoader):
+    """Refuses aliases too."""
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """Build a node, which stands for itself."""
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("an alias (*name): write out what it stands for")
+        return super().compose_node(parent, index)

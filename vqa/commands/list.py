@@ -1,4 +1,4 @@
-"""vqa list fusions|attentions|encoders|heads|protocols [--filter TEXT] [--json]"""
+"""vqa list fusions|attentions|encoders|heads|protocols|recipes [--filter TEXT] [--json]"""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import argparse
 import json
 import sys
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from vqa.model.catalogue import Entry
+    from vqa.recipes import Recipe
 
 FAMILIES = {
     "fusions": ("fusion",),
@@ -18,11 +20,12 @@ FAMILIES = {
     "heads": ("head",),
     "protocols": ("protocol",),
 }
+RECIPES = "recipes"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("what", choices=FAMILIES, help="what to list")
+    parser.add_argument("what", choices=(*FAMILIES, RECIPES), help="what to list")
     parser.add_argument(
         "--filter", default="", metavar="TEXT", help="only those that mention it, in any case"
     )
@@ -31,6 +34,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print what there is."""
+    if args.what == RECIPES:
+        return _recipes(args.filter, as_json=args.json)
     entries = [entry for entry in _entries(args.what) if entry.matches(args.filter)]
     if args.json:
         print(json.dumps([_plain(entry) for entry in entries], ensure_ascii=False, indent=2))
@@ -43,6 +48,28 @@ def run(args: argparse.Namespace) -> int:
 
         print(f"vqa: {REFERENCE}", file=sys.stderr)
     return 0
+
+
+def _recipes(text: str, *, as_json: bool) -> int:
+    from vqa.recipes import recipes
+
+    found = [recipe for recipe in recipes() if recipe.matches(text)]
+    if as_json:
+        shown = [{"name": one.name, **asdict(one), "file": str(one.file)} for one in found]
+        print(json.dumps(shown, ensure_ascii=False, indent=2))
+    elif found:
+        print("\n\n".join("\n".join(_recipe_lines(one)) for one in found))
+    if not found:
+        print(f"vqa: none of the recipes mentions {text!r}", file=sys.stderr)
+    return 0
+
+
+def _recipe_lines(recipe: Recipe) -> Iterator[str]:
+    """Name and title, then a line for each thing that is said."""
+    yield f"{recipe.name}  {recipe.title}"
+    for name in ("published", "setting", "differs", "status"):
+        if said := getattr(recipe, name):
+            yield f"    {name}: {said}"
 
 
 def _entries(what: str) -> Iterator[Entry]:

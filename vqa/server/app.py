@@ -15,7 +15,11 @@ from vqa.server.api import account, files, jobs, runs
 from vqa.server.codes import Codes
 from vqa.server.guard import Guard, Hosts
 from vqa.server.opened import Opened
+<<<<<<< HEAD
 from vqa.server.pages import assets, queue, run, run_predictions, signin
+=======
+from vqa.server.pages import assets, queue, signin, submit
+>>>>>>> main
 from vqa.server.pages.assets import Assets
 from vqa.server.pages.layout import Pages
 from vqa.server.pages.refusals import presented
@@ -60,7 +64,11 @@ def create_app(
     install(app, presented)
     for room in (account, jobs, files, runs):
         app.include_router(room.router, prefix=API, responses=RESPONSES)
+<<<<<<< HEAD
     for page in (assets, signin, queue, run, run_predictions):
+=======
+    for page in (assets, signin, queue, submit):
+>>>>>>> main
         app.include_router(page.router)
     return Guard(app, hosts, tokens)
 

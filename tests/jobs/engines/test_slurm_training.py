@@ -67,12 +67,18 @@ def test_a_run_is_trained_to_its_end(slurm_engine: SlurmEngine, task: MakeTask, 
     assert not living(run.job)
 
 
+def learns(run: Task) -> bool:
+    """Whether a step was logged: before that there is nothing to go on from."""
+    journal = run.run_dir / "metrics.jsonl"
+    return journal.exists() and journal.stat().st_size > 0
+
+
 def test_a_run_that_slurm_starts_again_goes_on_where_it_was(
     slurm_cluster: Cluster, slurm_engine: SlurmEngine, task: MakeTask
 ) -> None:
     run = task(max_epochs=60)
     handle = slurm_engine.submit(run)
-    until((run.run_dir / "metrics.jsonl").exists, 200)
+    until(lambda: learns(run), 200)
     assert slurm_cluster.run("scontrol", "requeue", handle).returncode == 0
     wait_for(slurm_engine, handle, Standing.PENDING)
     assert result(run)["status"] == "preempted"
@@ -86,7 +92,7 @@ def test_a_run_that_is_asked_to_stop_is_cancelled_where_it_says_so(
 ) -> None:
     run = task(max_epochs=100_000, num_nodes=2)
     handle = slurm_engine.submit(run)
-    until((run.run_dir / "metrics.jsonl").exists, 200)
+    until(lambda: learns(run), 200)
     (run.run_dir / "cancel").touch()
     slurm_engine.cancel(handle, force=False)
     wait_for_end(slurm_engine, handle)
