@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import math
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+import yaml
 
 from tests.server.pages.people import Site
 from vqa.evaluation.predictions import Prediction, read_predictions, write_predictions
@@ -156,7 +158,7 @@ def test_what_runs_and_people_write_is_shown_as_text(
     page = look(site, f"/jobs/{job}")
     scroll_through(page)
     page.locator(".predictions h3 a").wait_for()
-    assert page.locator("figure h3", has_text="<script>").count() == 2 - 1
+    assert page.locator("figure h3", has_text="<script>").count() == 1
     assert page.locator(".fault").first.inner_text() == HOSTILE
     assert page.locator("script:not([src])").count() == 0
     check_accessible(page)
@@ -208,6 +210,19 @@ def test_a_run_that_has_nothing(site: Site, home: Home, queued: Queued) -> None:
     assert get(site, f"/jobs/{failed}/charts/loss").status_code == 404
     assert get(site, f"/jobs/{failed}/prediction?question=1").status_code == 404
     assert get(site, "/jobs/none").status_code == 404
+
+
+def test_the_whole_experiment_can_be_run_again(
+    finished_site: Site, finished_home: Finished
+) -> None:
+    """The file on the page is the run's own, with the store's name in the place of its path."""
+    home, (job, *_) = finished_home
+    text = html.unescape(get(finished_site, f"/jobs/{job}").text)
+    shown = yaml.safe_load(text.partition('as YAML">')[2].partition("</pre>")[0])
+    own = yaml.safe_load((home.run_dir(job) / "experiment.yaml").read_text())
+    assert shown["data"].pop("store") == "scenes"
+    assert own["data"].pop("store").endswith("/stores/scenes")
+    assert shown == own
 
 
 def test_a_result_that_cannot_be_read(site: Site, home: Home, queued: Queued) -> None:

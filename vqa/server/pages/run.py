@@ -10,7 +10,7 @@ import yaml
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import HTMLResponse
 
-from vqa.config import parse_experiment
+from vqa.config import Experiment, parse_experiment
 from vqa.deviations import deviations
 from vqa.errors import ConfigError, JobError
 from vqa.jobs.logs import RECORDS
@@ -137,15 +137,15 @@ def _chance(result: Mapping[str, Any]) -> float | None:
 
 def _config(detail: JobDetail) -> dict[str, Any]:
     """The experiment as a file, and what of it is not the default."""
-    text = yaml.safe_dump(detail.experiment, sort_keys=False, allow_unicode=True)
     try:
-        found = list(_shown(parse_experiment(detail.experiment)))
+        experiment = parse_experiment(detail.experiment)
     except ConfigError as error:  # of another version of this program
+        text = yaml.safe_dump(detail.experiment, sort_keys=False, allow_unicode=True)
         return {"yaml": text, "deviations": [], "unread": error.what}
-    return {"yaml": text, "deviations": found, "unread": ""}
+    return {"yaml": experiment.to_yaml(), "deviations": list(_shown(experiment)), "unread": ""}
 
 
-def _shown(experiment: Any) -> Iterator[tuple[str, str, str]]:
+def _shown(experiment: Experiment) -> Iterator[tuple[str, str, str]]:
     for one in deviations(experiment):
         default = "(has none)" if one.required else _flow(one.default)
         yield one.path, _flow(one.value), default
