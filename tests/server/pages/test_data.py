@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 Look = Callable[..., "Page"]
 ROOT = "http://127.0.0.1:8000"
+IMAGE = "../a/b?c=d&<i>"
 HOSTILE = '<script>alert("x")</script> \u202eevil & "quoted" \'one\''
 
 
@@ -39,21 +41,20 @@ def png() -> bytes:
 def hostile(home: Home) -> str:
     """A store whose every string is somebody's attempt."""
     with StoreWriter(home.stores / "hostile") as writer:
-        for at, split in enumerate(("train", "val")):
-            writer.add_image("../a/b?c=d&<i>", png(), 40, 20) if at == 0 else None
-            writer.add_example(
-                Example(
-                    f"q{at}/{HOSTILE}",
-                    "../a/b?c=d&<i>",
-                    HOSTILE,
-                    answers=[HOSTILE],
-                    choices=[HOSTILE, "b"],
-                    label=0,
-                    question_type=HOSTILE,
-                    answer_type="<b>",
-                    split=split,
-                )
+        writer.add_image(IMAGE, data=png(), path=None, width=40, height=20, sha256="ab" * 32)
+        for split in ("train", "val"):
+            example = Example(
+                f"{split}/{HOSTILE}",
+                IMAGE,
+                HOSTILE,
+                answers=[HOSTILE],
+                choices=[HOSTILE, "b"],
+                label=0,
+                question_type=HOSTILE,
+                answer_type="<b>",
+                split=split,
             )
+            writer.add_example(example)
         writer.commit("table")
     return "hostile"
 
@@ -63,6 +64,7 @@ def wait_for_counts(client: TestClient, store: str) -> dict:
         found = client.get(f"/stores/{store}/inspection").json()["found"]
         if found is not None:
             return found
+        time.sleep(0.02)
     raise AssertionError("it was never counted")
 
 
@@ -84,9 +86,13 @@ def test_counts_are_kept_and_a_damaged_file_is_made_anew(ann: TestClient, home: 
 
 def test_a_store_that_cannot_be_counted_says_so(home: Home, tmp_path: Path) -> None:
     inspections = Inspections(home)
-    with pytest.raises(VQAError, match="no store|unreadable|not"):
-        for _ in range(2000):
-            assert inspections.get(tmp_path / "none", "ab" * 16) is None
+
+    def ask_until_it_fails() -> None:
+        while inspections.get(tmp_path / "none", "ab" * 16) is None:
+            time.sleep(0.01)
+
+    with pytest.raises(VQAError, match="no prepared store here"):
+        ask_until_it_fails()
     with pytest.raises(VQAError, match="fingerprint"):
         inspections.get(tmp_path, "../../etc")
 
@@ -127,9 +133,7 @@ def test_examples_a_page_at_a_time(ann: TestClient) -> None:
 
 
 def test_pictures(ann: TestClient, hostile: str) -> None:
-    answer = ann.get(
-        f"/stores/{hostile}/picture", params={"image_id": "../a/b?c=d&<i>", "side": 80}
-    )
+    answer = ann.get(f"/stores/{hostile}/picture", params={"image_id": IMAGE, "side": 80})
     assert answer.headers["content-type"] == "image/png"
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert Image.open(io.BytesIO(answer.content)).size == (80, 40)
@@ -139,7 +143,7 @@ def test_pictures(ann: TestClient, hostile: str) -> None:
     assert ann.get(f"/stores/{hostile}/picture?image_id=x&side=100000").status_code == 422
 
 
-@pytest.mark.parametrize("name", ["none", "..", "%2e%2e", "a%2fb", "scenes%00"])
+@pytest.mark.parametrize("name", ["none", "%2e%2e", "a%2fb", "scenes%00"])
 def test_a_store_that_is_not_there(ann: TestClient, name: str) -> None:
     for path in (f"{ROOT}/data/{name}", f"{ROOT}/api/v1/stores/{name}/examples"):
         answer = ann.get(path, headers={"Accept": "text/html"})
@@ -159,10 +163,10 @@ def test_a_store_s_page(
     assert page.get_by_text("No picture stands in two splits.").is_visible()
     check_accessible(page)
     shoot(page, "data")
-    page.get_by_label("Split").select_option("test")
+    page.get_by_label("Split", exact=True).select_option("test")
     page.get_by_role("button", name="Filter").click()
     page.get_by_text("1 to 24 of 40").wait_for()
-    page.get_by_role("link", name="All about this picture", exact=False).first.click()
+    page.get_by_role("link", name="All questions about the picture", exact=False).first.click()
     page.get_by_text("1 to 4 of 4").wait_for()
 
 
@@ -184,7 +188,7 @@ def test_hostile_strings_are_text(
 
 def test_text_only_gone_pictures_and_no_store(ann: TestClient, home: Home, hostile: str) -> None:
     with StoreWriter(home.stores / "words") as writer:
-        writer.add_image("i", None, None, None)
+        writer.add_image("i", data=None, path=None, width=0, height=0, sha256="")
         writer.add_example(Example("q", "i", "what?", answers=["yes"], split="train"))
         writer.commit("vqa", text_only=True)
     page = ann.get(f"{ROOT}/data/words").text
