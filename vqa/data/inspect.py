@@ -129,10 +129,12 @@ def _split(store: Store, answers: Answers, name: str) -> dict[str, Any]:
     }
 
 
-def _lengths(questions: pa.ChunkedArray) -> dict[str, float]:
-    """Words a question."""
-    words = pc.count_substring_regex(questions, pattern=r"\S+").to_numpy()
+def _lengths(questions: pa.ChunkedArray) -> dict[str, Any]:
+    """Words a question; `counts` has how many questions have so many."""
+    lengths = pc.count_substring_regex(questions, pattern=r"\S+")
+    words = lengths.to_numpy()
     return {
+        "counts": _spread(lengths),
         "min": int(words.min()),
         "mean": round(float(words.mean()), 2),
         "p95": float(np.percentile(words, 95)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import mmap
 import re
 import time
 from collections.abc import Iterator
@@ -16,7 +17,8 @@ from vqa.jobs.views import Progress
 TAIL_BYTES = 65_536
 """Enough for the last record of each kind."""
 WARNINGS_SHOWN = 100
-BEST = re.compile(rb'"val/accuracy": (-?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?)[,}]')
+ACCURACY = b'"val/accuracy": '
+NUMBER = re.compile(rb"(-?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?)[,}]")
 Record = dict[str, Any]
 
 
@@ -97,12 +99,24 @@ def _newest(records: list[Record], name: str) -> float | None:
 
 
 def _best(journal: Path) -> float | None:
-    """Over the whole journal: the best validation may be long ago."""
+    """Over the whole journal: the best validation may be long ago. Nothing else of it is looked at."""
     try:
-        found = BEST.findall(journal.read_bytes())
-    except OSError:
+        with (
+            journal.open("rb") as file,
+            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text,
+        ):
+            return max(_accuracies(text), default=None)
+    except (OSError, ValueError):  # none yet, or an empty one
         return None
-    return max(map(float, found), default=None)
+
+
+def _accuracies(text: mmap.mmap) -> Iterator[float]:
+    at = text.find(ACCURACY)
+    while at >= 0:
+        at += len(ACCURACY)
+        if (found := NUMBER.match(text, at)) is not None:
+            yield float(found.group(1))
+        at = text.find(ACCURACY, at)
 
 
 def _seconds_left(began: Record, last: Record) -> float | None:

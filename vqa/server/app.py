@@ -11,11 +11,13 @@ from fastapi import FastAPI
 import vqa
 from vqa.jobs.home import Home
 from vqa.jobs.local_service import LocalService
-from vqa.server.api import account, files, jobs
+from vqa.server.api import account, ask, files, jobs, runs, stores
 from vqa.server.codes import Codes
 from vqa.server.guard import Guard, Hosts
+from vqa.server.inspections import Inspections
 from vqa.server.opened import Opened
-from vqa.server.pages import assets, queue, signin, submit
+from vqa.server.pages import ask as ask_page
+from vqa.server.pages import assets, data, queue, run, run_predictions, signin, submit
 from vqa.server.pages.assets import Assets
 from vqa.server.pages.layout import Pages
 from vqa.server.pages.refusals import presented
@@ -56,11 +58,11 @@ def create_app(
     app.state.service, app.state.tokens = service, tokens
     app.state.stopping, app.state.codes = stopping or threading.Event(), codes or Codes()
     app.state.assets, app.state.opened = Assets(), Opened()
-    app.state.pages = Pages(app.state.assets)
+    app.state.pages, app.state.inspections = Pages(app.state.assets), Inspections(home)
     install(app, presented)
-    for room in (account, jobs, files):
+    for room in (account, jobs, files, runs, stores, ask):
         app.include_router(room.router, prefix=API, responses=RESPONSES)
-    for page in (assets, signin, queue, submit):
+    for page in (assets, signin, queue, submit, run, run_predictions, ask_page, data):
         app.include_router(page.router)
     return Guard(app, hosts, tokens)
 

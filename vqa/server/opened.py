@@ -12,13 +12,16 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import numpy as np
 
 from vqa.errors import DataError
+from vqa.tracking.curves import CurveCache
 
 if TYPE_CHECKING:
     from vqa.data.store import Store
-    from vqa.export import VQAModel
+    from vqa.evaluation.browse import PredictionIndex
+    from vqa.export import Answer, VQAModel
 
 Kept = TypeVar("Kept")
 MOST_STORES, MOST_MODELS = 8, 4
+MOST_INDICES, MOST_ANSWERS = 6, 256
 
 
 class Recent(Generic[Kept]):
@@ -73,12 +76,19 @@ class OpenStore:
 
 
 class Opened:
-    """What the server has open. One object serves any number of threads."""
+    """What the server has open. One object serves any number of threads.
+
+    Attributes:
+        curves: of the journals.
+    """
 
     def __init__(self) -> None:
         self._stores: Recent[OpenStore] = Recent(MOST_STORES)
         self._models: Recent[VQAModel] = Recent(MOST_MODELS)
-        self._asking = threading.Lock()
+        self._indices: Recent[PredictionIndex] = Recent(MOST_INDICES)
+        self._answers: Recent[Answer] = Recent(MOST_ANSWERS)
+        self._asking, self._indexing = threading.Lock(), threading.Lock()
+        self.curves = CurveCache()
 
     def store(self, path: Path) -> OpenStore:
         """A store; opened anew where its manifest changed.
@@ -95,6 +105,21 @@ class Opened:
             ModelError: there is none, or it does not fit together.
         """
         return self._models.get(_key(run_dir, "model/weights.safetensors"), partial(_load, run_dir))
+
+    def predictions(self, file: Path) -> PredictionIndex:
+        """The index of a predictions file; made anew where the file changed, one at a time."""
+        with self._indexing:
+            return self._indices.get(_key(file.parent, file.name), partial(_index, file))
+
+    def answer(self, run_dir: Path, question: Hashable, ask: Callable[[], Answer]) -> Answer:
+        """What a run's model says to a question; asked once."""
+        key = (_key(run_dir, "model/weights.safetensors"), question)
+
+        def made() -> Answer:
+            with self._asking:
+                return ask()
+
+        return self._answers.get(key, made)
 
     @property
     def asking(self) -> threading.Lock:
@@ -120,3 +145,9 @@ def _load(run_dir: Path) -> VQAModel:
     from vqa.export import load
 
     return load(run_dir)
+
+
+def _index(file: Path) -> PredictionIndex:
+    from vqa.evaluation.browse import PredictionIndex
+
+    return PredictionIndex(file)

@@ -34,8 +34,8 @@ function themed(layout) {
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
     font: { color: colour("--ink"), family: getComputedStyle(document.body).fontFamily, size: 13 },
-    margin: { t: 24, r: 12, b: 40, l: 50 },
-    legend: { orientation: "h", y: -0.22 },
+    margin: { t: 36, r: 12, b: 40, l: 50 },
+    legend: { orientation: "h", y: 1.02, yanchor: "bottom" },
     hoverlabel: { bgcolor: colour("--raised"), bordercolor: colour("--line"), font: { color: colour("--ink") } },
     ...coloured(layout),
   };
