@@ -25,12 +25,28 @@ from vqa.evaluation.runs import Run, load_run
 
 VERSION = 1
 MOST_BYTES = 1 << 30
+ASKED = (
+    "question_id",
+    "image_id",
+    "split",
+    "question_type",
+    "answer_type",
+    "answers",
+    "choices",
+    "label",
+    "question",
+)
+"""Fields of `Prediction` that are the same whoever answers."""
 
 
-def stamp(run: Path) -> list[list[Any]]:
-    """What tells a run's results from others: each file that they are read from with its size and time of change."""
+def stamp(run: Path, scored: bool = True) -> list[list[Any]]:
+    """What tells a run's results from others: each file that they are read from with its size and time of change.
+
+    Args:
+        scored: with its predictions.
+    """
     files = [run / "result.json", run / "experiment.yaml"]
-    for folder in ("predictions", "evaluations"):
+    for folder in ("predictions", "evaluations") if scored else ():
         files += sorted((run / folder).glob("*.json*"))
     found = [(file, state) for file in files if (state := _state(file)) is not None]
     return [[str(file.relative_to(run)), state.st_size, state.st_mtime_ns] for file, state in found]
@@ -55,6 +71,7 @@ class KeptRuns:
     folder: Path
     most_bytes: int = MOST_BYTES
     _questions: dict[str, list[Prediction]] = field(default_factory=dict)
+    _sound: set[str] = field(default_factory=set)
 
     def load(self, run: Path) -> Run:
         """A run directory's scores; its `predictions` have no answers, only what was asked and the score.
@@ -81,7 +98,7 @@ class KeptRuns:
     def _kept(self, run: Path, known: str) -> Run | None:
         file = self._file(run)
         try:
-            with np.load(file, allow_pickle=False) as held:
+            with file.open("rb") as opened, np.load(opened, allow_pickle=False) as held:
                 if str(held["known"]) != known:
                     return None
                 said = json.loads(str(held["said"]))
@@ -110,6 +127,7 @@ class KeptRuns:
                 raise InputError("is damaged", where=str(file))
             file.touch()
             self._questions[digest] = found
+            self._sound.add(digest)
         return self._questions[digest]
 
     def _questions_file(self, digest: str) -> Path:
@@ -131,8 +149,9 @@ class KeptRuns:
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             file = self._questions_file(said["questions"])
-            if not file.exists():
+            if said["questions"] not in self._sound:
                 write_predictions(file, self._questions[said["questions"]])
+                self._sound.add(said["questions"])
             _replace(self._file(run), held.getvalue())
         except OSError:
             return
@@ -140,25 +159,11 @@ class KeptRuns:
 
 def _asked(item: Prediction) -> Prediction:
     """A prediction without what was said."""
-    return Prediction(
-        item.question_id,
-        item.image_id,
-        item.split,
-        item.question_type,
-        item.answer_type,
-        answers=item.answers,
-        choices=item.choices,
-        label=item.label,
-        question=item.question,
-    )
+    return Prediction(**{name: getattr(item, name) for name in ASKED})
 
 
 def _digest(asked: Sequence[Prediction]) -> str:
-    rows = [
-        (one.question_id, one.image_id, one.split, one.question_type, one.answer_type)
-        + (one.answers, one.choices, one.label, one.question)
-        for one in asked
-    ]
+    rows = [[getattr(one, name) for name in ASKED] for one in asked]
     return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
 
 
