@@ -14,7 +14,9 @@ from vqa.jobs.local_service import LocalService
 from vqa.server.api import account, files, jobs
 from vqa.server.guard import Guard, Hosts
 from vqa.server.problems import RESPONSES, install
+from vqa.server.studies import Studies
 from vqa.server.tokens import Tokens
+from vqa.tracking.curves import CurveCache
 
 API = "/api/v1"
 
@@ -31,6 +33,7 @@ def create_app(
         warm: load torch at the start, and not at the first submission.
     """
     service, tokens = LocalService(home, paths_allowed=False), Tokens(home)
+    studies = Studies(home)
     app = FastAPI(
         title="vqa",
         version=vqa.__version__,
@@ -39,9 +42,10 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        lifespan=_warming(service) if warm else None,
+        lifespan=_lifespan(service, studies, warm),
     )
     app.state.service, app.state.tokens = service, tokens
+    app.state.studies, app.state.curves = studies, CurveCache()
     app.state.stopping = stopping or threading.Event()
     install(app)
     for room in (account, jobs, files):
@@ -49,12 +53,16 @@ def create_app(
     return Guard(app, hosts, tokens)
 
 
-def _warming(service: LocalService) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
-    """Load what checks need in a thread of its own; the server answers meanwhile."""
+def _lifespan(
+    service: LocalService, studies: Studies, warm: bool
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    """Load what checks need in a thread of its own, the server answers meanwhile; and end what is computed for it."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        threading.Thread(target=service.checker.warm, name="warm", daemon=True).start()
+        if warm:
+            threading.Thread(target=service.checker.warm, name="warm", daemon=True).start()
         yield
+        studies.close()
 
     return lifespan
