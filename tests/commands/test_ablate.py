@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,9 @@ import yaml
 
 from tests.ablation.runs import BASE, InstantService, fail_run, make_run
 from vqa import cli
-from vqa.ablation.cell import place_of
+from vqa.ablation.calibrate import Calibration
+from vqa.ablation.cell import Cell, place_of
+from vqa.ablation.estimate import Measured, kind_of
 from vqa.ablation.expand import expand
 from vqa.ablation.follow import UP_AND_CLEAR, follow, running_line
 from vqa.ablation.plan import Member, look, submit
@@ -198,6 +200,71 @@ def test_a_budget_of_hours_is_kept(tmp_path: Path, service: InstantService, caps
     assert vqa("ablate", costly) == 2
     assert "budget.max_hours allows 1" in capsys.readouterr().err
     assert len(service.queue.find(limit=99)) == 8
+
+
+@pytest.fixture
+def calibrated(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Variants that were measured: each trains 500 questions at 10 a second."""
+    found: list[str] = []
+
+    def measure(cells: Sequence[Cell], *rest: object) -> Calibration:
+        found.extend(cell.variant for cell in cells)
+        return Calibration([Measured(*kind_of(one.experiment), 500, 10, 0) for one in cells])
+
+    monkeypatch.setattr("vqa.ablation.calibrate.calibrate", measure)
+    return found
+
+
+def test_a_budget_that_nothing_tells_of_is_measured(
+    tmp_path: Path, service: InstantService, calibrated: list[str], capsys
+) -> None:
+    costly = {"overrides": {"trainer.max_epochs": 2000}, "budget": {"max_hours": 1}}
+    assert vqa("ablate", write(tmp_path, **costly)) == 2
+    assert "what is missing takes about 222.2 h" in capsys.readouterr().err
+    assert len(calibrated) == 8
+    assert service.asked == []
+    assert vqa("ablate", write(tmp_path, **costly), "--no-calibrate") == 0
+    assert "budget.max_hours cannot be checked" in capsys.readouterr().err
+    assert len(calibrated) == 8
+
+
+def test_times_are_measured_where_that_is_asked_for(
+    tmp_path: Path, service: InstantService, calibrated: list[str], capsys
+) -> None:
+    file = write(tmp_path)
+    assert vqa("ablate", file, "--dry-run", "--json", "--calibrate") == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["members"][0]["estimated_seconds"] == 2 * 500 / 10
+    assert shown["estimated_seconds"] == 800
+    assert vqa("ablate", file, "--dry-run") == 0
+    assert "--calibrate measures" in capsys.readouterr().out
+    assert len(calibrated) == 8
+
+
+def test_only_what_no_finished_run_tells_of_is_measured(
+    tmp_path: Path, service: InstantService, calibrated: list[str]
+) -> None:
+    assert vqa("ablate", write(tmp_path), "--wait") == 0
+    axes = {"model.fusion": ["concat", "multiply", "sum"]}
+    further = write(tmp_path, group="further", axes=axes, baselines=[])
+    assert vqa("ablate", further, "--dry-run", "--calibrate") == 0
+    assert set(calibrated) == {"sum"}
+    budget = write(tmp_path, group="further", axes=axes, baselines=[], budget={"max_hours": 1})
+    assert vqa("ablate", budget, "--dry-run") == 0  # other runs on the store tell well enough
+    assert set(calibrated) == {"sum"}
+
+
+def test_what_a_server_trains_is_not_measured_here(
+    tmp_path: Path,
+    service: InstantService,
+    calibrated: list[str],
+    capsys,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("VQA_SERVER", "https://there.example")
+    assert vqa("ablate", write(tmp_path), "--dry-run", "--calibrate") == 0
+    assert "cannot be measured here" in capsys.readouterr().err
+    assert calibrated == []
 
 
 def test_bad_files_exit_with_two_and_queue_nothing(

@@ -72,6 +72,23 @@ def test_jobs_wait_in_order_of_priority_then_of_submission(queue: Queue) -> None
     assert [job.id for job in queue.waiting()] == [jobs[i].id for i in (1, 3, 0, 2, 4)]
 
 
+def test_an_engine_may_be_asked_for_more_waiting_jobs(queue: Queue) -> None:
+    for number in range(4):
+        queue.submit(plain(number))
+        queue.submit(plain(number, engine="slurm"))
+    found = [job.submission.engine for job in queue.waiting(2, {"slurm": 3})]
+    assert found == ["local"] * 2 + ["slurm"] * 3
+
+
+def test_a_groups_members_are_known_in_order(queue: Queue) -> None:
+    jobs = [queue.submit(plain(number, group="g"))[0] for number in range(3)]
+    queue.submit(plain(9, group="other"))
+    queue.request_cancel(jobs[1].id)
+    states = [State.QUEUED, State.CANCELLED, State.QUEUED]
+    assert queue.members("g") == [(job.id, state) for job, state in zip(jobs, states, strict=True)]
+    assert queue.members("none") == []
+
+
 def test_jobs_are_found_by_state_group_user_and_page(queue: Queue) -> None:
     jobs = [
         queue.submit(plain(i, user="ab"[i % 2], group=None if i < 3 else "g"))[0] for i in range(6)

@@ -1,4 +1,4 @@
-"""How long runs will take, from finished ones on the same store; unknown where there is none."""
+"""How long runs will take, from finished ones on the same store, or from a few steps of each; else unknown."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MOST_LOOKED_AT = 60
 
 @dataclass(frozen=True)
 class Measured:
-    """A finished run.
+    """A finished run, or a short one as if it had been a whole one.
 
     Attributes:
         store: its data.
@@ -32,6 +32,11 @@ class Measured:
     questions: float
     speed: float
     rest: float
+
+    @property
+    def kind(self) -> tuple[str, tuple[Any, ...]]:
+        """See `kind_of`."""
+        return self.store, self.model
 
 
 def measured(service: Service) -> list[Measured]:
@@ -60,17 +65,13 @@ def _measured(
     except (KeyError, TypeError, ValueError):
         return None
     rest = max(0.0, wall - seconds) if wall is not None else 0.0
-    return (
-        Measured(_store(experiment), _model(experiment), questions, speed, rest)
-        if speed > 0
-        else None
-    )
+    return Measured(*kind_of(experiment), questions, speed, rest) if speed > 0 else None
 
 
 def seconds(experiment: Experiment, finished: Sequence[Measured]) -> float | None:
     """What a run will take: by finished runs of the same model where there are some, else by all on its store."""
     known = [one for one in finished if one.store == _store(experiment)]
-    alike = [one for one in known if one.model == _model(experiment)] or known
+    alike = [one for one in known if one.kind == kind_of(experiment)] or known
     if not alike:
         return None
     speed = sum(one.speed for one in alike) / len(alike)
@@ -87,6 +88,16 @@ def _questions(experiment: Experiment, whole: float) -> float:
     return min(seen, trainer.max_steps * trainer.accumulate_grad_batches * data.batch_size)
 
 
+def is_known(experiment: Experiment, finished: Sequence[Measured]) -> bool:
+    """Whether a run of this very kind has finished."""
+    return any(one.kind == kind_of(experiment) for one in finished)
+
+
+def kind_of(experiment: Experiment) -> tuple[str, tuple[Any, ...]]:
+    """Store and model: runs that agree in both are as fast as each other."""
+    return _store(experiment), _model(experiment)
+
+
 def _store(experiment: Experiment) -> str:
     return str(Path(experiment.data.store).expanduser().absolute())
 
@@ -97,9 +108,11 @@ def _model(experiment: Experiment) -> tuple[Any, ...]:
     return (
         model,
         data.batch_size,
+        data.group_by_image,
         data.image_size,
         trainer.accelerator,
         trainer.devices,
+        trainer.num_nodes,
         trainer.precision,
     )
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from vqa.ablation.cell import Cell
-from vqa.ablation.estimate import Measured, measured, seconds
+from vqa.ablation.estimate import Measured, is_known, measured, seconds
 from vqa.ablation.expand import Grid
 from vqa.errors import ConfigError, JobError
 from vqa.jobs.queue import Filter
@@ -26,7 +26,7 @@ class Member:
 
     Attributes:
         job: None where it was not submitted yet.
-        seconds: it will take, as far as finished runs tell.
+        seconds: it will take, as far as is known.
     """
 
     cell: Cell
@@ -59,6 +59,7 @@ class Plan:
 
     grid: Grid
     members: list[Member]
+    finished: Sequence[Measured] = ()
 
     @property
     def missing(self) -> list[Member]:
@@ -80,6 +81,26 @@ class Plan:
         """What is missing takes, one run after the other; None where that is not known of every run."""
         known = [one.seconds for one in self.missing if one.seconds is not None]
         return sum(known) if len(known) == len(self.missing) else None
+
+    def unmeasured(self, *, guessed: bool) -> list[Cell]:
+        """Cells to submit that nothing tells the time of.
+
+        Args:
+            guessed: also those that only runs of another kind on the same store tell of.
+        """
+        return [
+            one.cell
+            for one in self.missing
+            if one.seconds is None or (guessed and not is_known(one.cell.experiment, self.finished))
+        ]
+
+    def told_by(self, further: Sequence[Measured]) -> Plan:
+        """The same plan with further runs to go by."""
+        finished = [*self.finished, *further]
+        members = [
+            replace(one, seconds=seconds(one.cell.experiment, finished)) for one in self.members
+        ]
+        return Plan(self.grid, members, finished)
 
     def check_budget(self) -> None:
         """Refuse what is known to take too long.
@@ -107,7 +128,7 @@ def look(grid: Grid, service: Service, *, estimate: bool = False) -> Plan:
         Member(cell, found.get(cell.name), seconds(cell.experiment, finished))
         for cell in grid.cells
     ]
-    return Plan(grid, members)
+    return Plan(grid, members, finished)
 
 
 def jobs_of(service: Service, group: str) -> Iterator[JobView]:

@@ -1,4 +1,4 @@
-"""vqa ablate ABLATION.yaml [key.path=value …] [--dry-run] [--engine E] [--wait]"""
+"""vqa ablate ABLATION.yaml [key.path=value …] [--dry-run] [--calibrate] [--engine E] [--wait]"""
 
 from __future__ import annotations
 
@@ -30,6 +30,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="show the grid and what it would take; submit nothing",
     )
+    add(
+        "--calibrate",
+        action=argparse.BooleanOptionalAction,
+        help="train a few steps of each kind of run on this machine to tell what all take "
+        "(default: where budget.max_hours is given and nothing else tells)",
+    )
     add("--engine", choices=("local", "slurm", "ray"), help="where the runs are trained")
     add("--retry-failed", action="store_true", help="submit failed members again")
     add("--wait", action="store_true", help="follow until all have ended, then compare")
@@ -46,7 +52,9 @@ def run(args: argparse.Namespace) -> int:
 
     grid = expand(load_ablation(args.ablation, args.overrides))
     service = connect()
-    plan = look(grid, service, estimate=args.dry_run or bool(grid.ablation.budget.max_hours))
+    budget = bool(grid.ablation.budget.max_hours)
+    plan = look(grid, service, estimate=args.dry_run or budget or bool(args.calibrate))
+    plan = _calibrated(plan, args.calibrate, budget=budget)
     if args.dry_run:
         _print_plan(plan, as_json=args.json)
     plan.check_budget()
@@ -62,6 +70,29 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(to_json(look(grid, service)), ensure_ascii=False))
     return 0
+
+
+def _calibrated(plan: Plan, wanted: bool | None, *, budget: bool) -> Plan:
+    """The plan with what a few steps of each kind of run tell, where that is wanted or needed."""
+    from vqa.ablation.calibrate import calibrate
+    from vqa.jobs.connect import server
+    from vqa.jobs.home import Home
+    from vqa.jobs.library import Library
+
+    unknown = plan.unmeasured(guessed=bool(wanted)) if wanted or (wanted is None and budget) else []
+    if unknown and server() is not None:
+        _say(
+            f"the runs are trained on {server()}: how long they take there cannot be measured here"
+        )
+    elif unknown:
+        library, cores = Library(Home.here()), plan.grid.ablation.resources.cores
+        found = calibrate(
+            unknown, lambda fields: library.resolve(fields, paths_allowed=True), _say, cores
+        )
+        plan = plan.told_by(found.measured)
+    if budget and plan.seconds is None:
+        _say("budget.max_hours cannot be checked: it is not known how long every run takes")
+    return plan
 
 
 def connect() -> Service:
@@ -109,7 +140,7 @@ def to_text(plan: Plan) -> str:
     missing = len(plan.missing)
     total = f"{len(plan.members)} runs, {missing} to submit; one after the other they take {told(plan.seconds)}"
     if missing and plan.seconds is None:
-        total += " (no finished run on this store to go by)"
+        total += " (no finished run on this store to go by; --calibrate measures)"
     return "\n".join([*columns(rows), "", total, *(f"note: {note}" for note in plan.grid.notes)])
 
 

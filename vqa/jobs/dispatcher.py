@@ -13,7 +13,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
@@ -21,7 +21,7 @@ from pathlib import Path
 from vqa.config import parse_experiment
 from vqa.errors import EngineError, VQAError
 from vqa.jobs.engines import make_engine
-from vqa.jobs.engines.base import Engine, Standing, Task
+from vqa.jobs.engines.base import ArrayEngine, Engine, Standing, Task
 from vqa.jobs.home import Home
 from vqa.jobs.outcome import mark_cancelled, result_of, why_lost
 from vqa.jobs.patience import Due, Leases, Stops, last_beat
@@ -36,6 +36,10 @@ log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 10.0
 """Time between two tries to reach an engine that did not answer."""
+
+
+ARRAYS = {"slurm": 1000}
+"""Engines that take many jobs by one call, and how many are looked at for that (Slurm's own limit is 1001)."""
 
 
 class Dispatcher:
@@ -114,9 +118,8 @@ class Dispatcher:
     # Following
 
     def _follow(self, engine: Engine, jobs: list[Job]) -> None:
-        for job in jobs:
-            if job.handle is None:  # a dispatcher died here, or an engine did not answer
-                self._launch(engine, job)
+        for together in batches(job for job in jobs if job.handle is None):
+            self._launch(engine, together)  # a dispatcher died here, or an engine did not answer
         handles = {job.handle: job for job in jobs if job.handle is not None}
         try:
             standings: Mapping[str, Standing] = engine.standings(list(handles))
@@ -202,58 +205,86 @@ class Dispatcher:
     def _start_waiting(self) -> None:
         """In order of priority; where the first of an engine's jobs does not fit, those behind it wait too."""
         full: set[str] = set()
-        for job in self.queue.waiting():
-            name = job.submission.engine
-            if name not in full and not self._try_start(job):
+        for jobs in batches(self.queue.waiting(more=ARRAYS)):
+            name = jobs[0].submission.engine
+            if name not in full and not self._try_start(jobs):
                 full.add(name)
 
-    def _try_start(self, job: Job) -> bool:
-        """Start one job; one whose engine cannot be had here has failed."""
+    def _try_start(self, jobs: Sequence[Job]) -> bool:
+        """Start a batch; one whose engine cannot be had here has failed."""
         try:
-            engine = self._engine(job.submission.engine)
+            engine = self._engine(jobs[0].submission.engine)
         except EngineError as error:
-            claimed = self.queue.claim(job)
-            if claimed is not None:
-                self.queue.move(claimed, State.FAILED, str(error))
+            for job in jobs:
+                claimed = self.queue.claim(job)
+                if claimed is not None:
+                    self.queue.move(claimed, State.FAILED, str(error))
             return True
-        return self._start(engine, job)
+        return self._start(engine, jobs)
 
-    def _start(self, engine: Engine, job: Job) -> bool:
-        """Start one job; false where there is no room for it now."""
+    def _start(self, engine: Engine, jobs: Sequence[Job]) -> bool:
+        """Start a batch, of one job where the engine has a capacity; false where there is no room for it now."""
         if self._disk_is_full():
             return False
-        capacity = engine.capacity()
+        capacity, wanted = engine.capacity(), jobs[0].submission
         gpus: tuple[str, ...] = ()
         if capacity is not None:
-            active = [
-                a for a in self.queue.active() if a.submission.engine == job.submission.engine
-            ]
-            placed = place(capacity, active, job.submission.resources)
+            active = [a for a in self.queue.active() if a.submission.engine == wanted.engine]
+            placed = place(capacity, active, wanted.resources)
             if placed is None:
                 return False
             gpus = placed
-        claimed = self.queue.claim(job, gpus)
-        if claimed is not None:
-            self._launch(engine, claimed)
+        claimed = [self.queue.claim(job, gpus) for job in jobs]
+        self._launch(engine, [job for job in claimed if job is not None])
         return True
 
-    def _launch(self, engine: Engine, job: Job) -> None:
-        """Give a claimed job to its engine; whatever of that was done before is found, not done again."""
-        if time.monotonic() < self._not_before.get(job.id, 0.0) and not job.cancel_requested:
-            return
-        try:
-            task = self._prepare(job)
-            self.queue.set_handle(job, engine.submit(task))
-            self._not_before.pop(job.id, None)
-        except (VQAError, OSError) as error:
-            self._complain(job, error)
-            if job.cancel_requested:  # should it run all the same, its runner finds this result
-                mark_cancelled(self.home.run_dir(job.id), job)
-                self.queue.move(job, State.CANCELLED)
-            elif isinstance(error, EngineError) and error.temporary:
-                self._not_before[job.id] = time.monotonic() + RETRY_SECONDS
+    def _launch(self, engine: Engine, jobs: Sequence[Job]) -> None:
+        """Give claimed jobs to their engine; whatever of that was done before is found, not done again.
+
+        Together where the engine takes arrays; where it takes no such one, fewer at a time.
+        """
+        due = [job for job in jobs if job.cancel_requested or self._is_due(job)]
+        ready = [(job, task) for job in due if (task := self._prepared(job)) is not None]
+        most = len(ready) if isinstance(engine, ArrayEngine) else 1
+        while ready:
+            some = ready[:most]
+            try:
+                handles = _submitted(engine, [task for _, task in some])
+            except (VQAError, OSError) as error:
+                if _is_temporary(error):
+                    for job, _ in ready:
+                        self._refused(job, error)
+                    return
+                if len(some) > 1:
+                    most = len(some) // 2
+                    continue
+                self._refused(some[0][0], error)
             else:
-                self.queue.move(job, State.FAILED, str(error))
+                for (job, _), handle in zip(some, handles, strict=True):
+                    self.queue.set_handle(job, handle)
+                    self._not_before.pop(job.id, None)
+            ready = ready[most:]
+
+    def _is_due(self, job: Job) -> bool:
+        return time.monotonic() >= self._not_before.get(job.id, 0.0)
+
+    def _prepared(self, job: Job) -> Task | None:
+        try:
+            return self._prepare(job)
+        except (VQAError, OSError) as error:
+            self._refused(job, error)
+            return None
+
+    def _refused(self, job: Job, error: Exception) -> None:
+        """A job that could not be started: it is asked again later, or has failed."""
+        self._complain(job, error)
+        if job.cancel_requested:  # should it run all the same, its runner finds this result
+            mark_cancelled(self.home.run_dir(job.id), job)
+            self.queue.move(job, State.CANCELLED)
+        elif _is_temporary(error):
+            self._not_before[job.id] = time.monotonic() + RETRY_SECONDS
+        else:
+            self.queue.move(job, State.FAILED, str(error))
 
     def _prepare(self, job: Job) -> Task:
         """The run directory with its experiment, and the task that runs there."""
@@ -288,6 +319,31 @@ class Dispatcher:
             return
         self.queue.note(job, str(error))
         log.warning("job %s: %s", job.id, error)
+
+
+def batches(jobs: Iterable[Job]) -> list[list[Job]]:
+    """Jobs that are handed over together, in the order of the first of each: of one group, with equal needs.
+
+    Where the engine takes no arrays, each alone, so that none overtakes another.
+    """
+    found: dict[tuple[object, ...], list[Job]] = {}
+    for job in jobs:
+        wanted = job.submission
+        alone = wanted.group is None or wanted.resources.nodes > 1 or wanted.engine not in ARRAYS
+        key = (wanted.engine, job.id if alone else wanted.group, wanted.priority, wanted.resources)
+        found.setdefault(key, []).append(job)
+    return list(found.values())
+
+
+def _submitted(engine: Engine, tasks: Sequence[Task]) -> list[str]:
+    """Their handles; an array of one is none."""
+    if len(tasks) > 1 and isinstance(engine, ArrayEngine):
+        return engine.submit_array(tasks)
+    return [engine.submit(task) for task in tasks]
+
+
+def _is_temporary(error: Exception) -> bool:
+    return isinstance(error, EngineError) and error.temporary
 
 
 def main() -> int:

@@ -7,7 +7,7 @@ import secrets
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -130,14 +130,27 @@ class Queue:
             groups.setdefault(row["group_name"], {})[State(row["state"])] = row["n"]
         return list(groups.items())
 
-    def waiting(self, limit: int = 100) -> list[Job]:
-        """The first of each engine's jobs that may be started, in the order in which they should be."""
+    def members(self, group: str) -> list[tuple[str, State]]:
+        """Ids and states of a group's jobs, in the order of submission."""
+        query = "SELECT id, state FROM jobs WHERE group_name = ? ORDER BY seq"
+        rows = self._connection().execute(query, (group,))
+        return [(row["id"], State(row["state"])) for row in rows]
+
+    def waiting(self, limit: int = 100, more: Mapping[str, int] | None = None) -> list[Job]:
+        """The first of each engine's jobs that may be started, in the order in which they should be.
+
+        Args:
+            limit: of jobs an engine.
+            more: another limit for some engines.
+        """
         query = f"""SELECT * FROM jobs WHERE engine = ? AND state IN ({_marks(WAITING)})
                     ORDER BY priority DESC, seq LIMIT ?"""
         return [
             _job(row)
             for engine in get_args(EngineName)
-            for row in self._connection().execute(query, (engine, *WAITING, limit))
+            for row in self._connection().execute(
+                query, (engine, *WAITING, (more or {}).get(engine, limit))
+            )
         ]
 
     def active(self) -> list[Job]:

@@ -22,6 +22,7 @@ from vqa.server.pages.assets import Assets
 from vqa.server.pages.layout import Pages
 from vqa.server.pages.refusals import presented
 from vqa.server.problems import RESPONSES, install
+from vqa.server.studies import Studies
 from vqa.server.tokens import Tokens
 
 API = "/api/v1"
@@ -45,6 +46,7 @@ def create_app(
         warm: load torch at the start, and not at the first submission.
     """
     service, tokens = LocalService(home, paths_allowed=False), Tokens(home)
+    studies = Studies(home)
     app = FastAPI(
         title="vqa",
         version=vqa.__version__,
@@ -53,11 +55,11 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        lifespan=_warming(service) if warm else None,
+        lifespan=_lifespan(service, studies, warm),
     )
     app.state.service, app.state.tokens = service, tokens
     app.state.stopping, app.state.codes = stopping or threading.Event(), codes or Codes()
-    app.state.assets, app.state.opened = Assets(), Opened()
+    app.state.assets, app.state.opened, app.state.studies = Assets(), Opened(), studies
     app.state.pages, app.state.inspections = Pages(app.state.assets), Inspections(home)
     install(app, presented)
     for room in (account, jobs, files, runs, stores, ask):
@@ -67,12 +69,16 @@ def create_app(
     return Guard(app, hosts, tokens)
 
 
-def _warming(service: LocalService) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
-    """Load what checks need in a thread of its own; the server answers meanwhile."""
+def _lifespan(
+    service: LocalService, studies: Studies, warm: bool
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    """Load what checks need in a thread of its own, the server answers meanwhile; and end what is computed for it."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        threading.Thread(target=service.checker.warm, name="warm", daemon=True).start()
+        if warm:
+            threading.Thread(target=service.checker.warm, name="warm", daemon=True).start()
         yield
+        studies.close()
 
     return lifespan

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,13 @@ import pytest
 from tests.jobs.engines.slurm_cluster import Cluster
 from tests.jobs.engines.tasks import living, standing, until, wait_for
 from vqa.config import Experiment
+from vqa.jobs.dispatcher import Dispatcher
+from vqa.jobs.engines import slurm
 from vqa.jobs.engines.base import Standing, Task
 from vqa.jobs.engines.slurm import SlurmEngine
-from vqa.jobs.record import Resources
+from vqa.jobs.home import Home
+from vqa.jobs.queue import Queue
+from vqa.jobs.record import Resources, Submission
 from vqa.training.directory import RunDirectory
 
 pytestmark = pytest.mark.xdist_group("slurm")
@@ -98,3 +103,30 @@ def test_a_run_that_is_asked_to_stop_is_cancelled_where_it_says_so(
     wait_for_end(slurm_engine, handle)
     assert result(run)["status"] == "cancelled"
     assert not living(run.job)
+
+
+def test_a_grid_is_trained_by_one_array(
+    slurm_engine: SlurmEngine,
+    home: Home,
+    queue: Queue,
+    submission: Callable[..., Submission],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    called: list[str] = []
+    real = slurm._sbatch
+
+    def noted(run_dir: Path, script: str, text: str, name: str) -> str:
+        called.append(script)
+        return real(run_dir, script, text, name)
+
+    monkeypatch.setattr(slurm, "_sbatch", noted)
+    grid = [submission(engine="slurm", group="g", name=f"s{seed}") for seed in range(3)]
+    jobs = [job for job, _ in queue.submit_all(grid)]
+    dispatcher = Dispatcher(home, lambda _: slurm_engine)
+    dispatcher.step()
+    queue.request_cancel(jobs[2].id)
+    dispatcher.run(threading.Event(), until_idle=True)
+    found = [queue.get(job.id) for job in jobs]
+    assert [job.state.value for job in found] == ["succeeded", "succeeded", "cancelled"]
+    assert [str(job.handle).partition("_")[2] for job in found] == ["0", "1", "2"]
+    assert called == ["array.sh"]

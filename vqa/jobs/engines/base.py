@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from vqa.jobs.record import Resources
 
@@ -124,4 +124,17 @@ class Engine(Protocol):
 
     def capacity(self) -> Capacity | None:
         """What fits at once; None where the engine has a queue of its own."""
+        ...
+
+
+@runtime_checkable
+class ArrayEngine(Engine, Protocol):
+    """An engine that takes many tasks by one call."""
+
+    def submit_array(self, tasks: Sequence[Task]) -> list[str]:
+        """Start tasks of equal needs, each on one node, and return a handle for each.
+
+        As idempotent as `submit`, for each task: some of them may have been submitted before, alone or with others.
+        A refusal that is not temporary may concern one of them, or their number: fewer may be taken.
+        """
         ...

@@ -14,7 +14,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from vqa.errors import EngineError
@@ -23,6 +23,7 @@ from vqa.jobs.engines.slurm_script import (
     ARRAY_SCRIPT,
     LOG,
     SCRIPT,
+    membership,
     render,
     render_array,
     trace,
@@ -45,6 +46,8 @@ UNREACHABLE = re.compile(
     re.IGNORECASE,
 )
 """Complaints that the same command may not meet later; the last is a limit on the jobs that wait."""
+
+TOO_MANY = re.compile(r"MaxSubmitJob", re.IGNORECASE)
 
 GONE = re.compile(
     r"invalid job id|job \S+ not found|already complet|invalid job state", re.IGNORECASE
@@ -77,30 +80,38 @@ class SlurmEngine:
     def submit(self, task: Task) -> str:
         """See `Engine`. The script is kept in the run directory as sbatch.sh."""
         script = render(task, self._settings)
-        known = _started(task) or _find(task.name)
+        known = _known(task, _numbers)
         return known or _sbatch(task.run_dir, SCRIPT, script, task.name)
 
     def submit_array(self, tasks: Sequence[Task], limit: int = 0) -> list[str]:
-        """Start tasks of equal needs, each on one node, by one call; as idempotent as `submit`, for the same tasks.
+        """See `ArrayEngine`. Which array a task was made part of stands in its run directory before that is submitted.
 
         Args:
             limit: how many run at once; 0 for all.
-
-        Returns:
-            A handle for each task.
 
         Raises:
             EngineError: see `Engine`; or the tasks do not fit together.
         """
         if len({task.resources for task in tasks}) != 1 or tasks[0].resources.nodes > 1:
             raise EngineError("the runs of an array must have equal needs, on one node each")
+        numbers = _numbers()
+        known = [_known(task, lambda: numbers) for task in tasks]
+        new = [task for task, handle in zip(tasks, known, strict=True) if handle is None]
+        made = iter(self._array(new, limit) if new else [])
+        return [handle or next(made) for handle in known]
+
+    def _array(self, tasks: Sequence[Task], limit: int) -> list[str]:
         name = _array_name(tasks)
         script = render_array(name, tasks, self._settings, limit)
-        number = _started_array(tasks) or _find(name)
-        if number is None:
-            for task in tasks:
-                _write(task.run_dir, SCRIPT, render(task, self._settings))
+        for index, task in enumerate(tasks):
+            _write(task.run_dir, SCRIPT, render(task, self._settings))
+            _write(task.run_dir, membership(task), f"{name} {index}\n")
+        try:
             number = _sbatch(tasks[0].run_dir, ARRAY_SCRIPT, script, name)
+        except EngineError as error:
+            if TOO_MANY.search(error.what):  # a smaller one may be taken at once
+                raise EngineError(error.what, where=error.where, fix=error.fix) from None
+            raise
         return [f"{number}_{index}" for index in range(len(tasks))]
 
     def standings(self, handles: Sequence[str]) -> dict[str, Standing]:
@@ -160,23 +171,34 @@ def _state(handle: str) -> str:
     return state[1] if state else "COMPLETED"
 
 
-def _find(name: str) -> str | None:
-    """The first job of this name, an array as a whole."""
-    lines = _run("squeue", "--me", "--states=all", "--noheader", "--format=%F", f"--name={name}")
-    return min(lines.split(), key=int, default=None)
+def _numbers() -> dict[str, str]:
+    """The first job of every name, an array as a whole."""
+    lines = _run("squeue", "--me", "--states=all", "--noheader", "--format=%F %j")
+    pairs = [line.split(maxsplit=1) for line in lines.splitlines() if " " in line.strip()]
+    return {name: number for number, name in sorted(pairs, key=lambda pair: -int(pair[0]))}
 
 
-def _started(task: Task) -> str | None:
-    """The job that has started this attempt, as its script wrote it."""
+def _known(task: Task, numbers: Callable[[], Mapping[str, str]]) -> str | None:
+    """The handle of an attempt that was submitted before, alone or in an array.
+
+    Args:
+        numbers: the jobs that Slurm knows, by name; asked where the run directory does not say.
+    """
+    started = _said(task, trace(task))
+    if started:
+        return started
+    listed = numbers()
+    name, _, index = (_said(task, membership(task)) or "").partition(" ")
+    return f"{listed[name]}_{index}" if name in listed else listed.get(task.name)
+
+
+def _said(task: Task, file: str) -> str | None:
+    """What a file of the run directory says of this attempt: the job that has started it, as its script wrote it, or
+    the array that it belongs to."""
     try:
-        return (task.run_dir / trace(task)).read_text(encoding="utf-8").strip() or None
+        return (task.run_dir / file).read_text(encoding="utf-8").strip() or None
     except FileNotFoundError:
         return None
-
-
-def _started_array(tasks: Sequence[Task]) -> str | None:
-    handles = (_started(task) for task in tasks)
-    return next((handle.partition("_")[0] for handle in handles if handle), None)
 
 
 def _array_name(tasks: Sequence[Task]) -> str:

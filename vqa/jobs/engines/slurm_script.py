@@ -124,6 +124,11 @@ def trace(task: Task) -> str:
     return f".{task.name}.slurm"
 
 
+def membership(task: Task) -> str:
+    """The file in the run directory that says which array this attempt was made part of, and its index there."""
+    return f".{task.name}.array"
+
+
 def _head(what: str, script: str) -> str:
     return (
         f"#!/bin/bash\n# {what} By hand: go to the directory of this file, then `sbatch {script}`."
