@@ -47,6 +47,7 @@ def test_a_trained_run_is_in_wandb_as_in_its_journal(
     config = {key: value for key, value in run["config"]["update"].items() if key != "_wandb"}
     assert config == json.loads(json.dumps(wanted.to_dict()))
     assert (run["project"], run["run_group"], run["tags"]) == ("p", "g", ["x", "y"])
+    assert run["job_type"] == "train"
     assert run["run_id"] == (tmp_path / "run" / "wandb_id").read_text().strip()
     assert run["display_name"] == "run"
 
@@ -58,8 +59,9 @@ def test_a_trained_run_is_in_wandb_as_in_its_journal(
         assert shown["_timestamp"] == pytest.approx(record["time"])
     assert any("gradient_by_step/00" in item for item in history)
     assert any("forget_gate/layer_0" in item for item in history)
-    assert history[-1]["predictions._type"] == "table-file"
-    assert (history[-1]["predictions.nrows"], history[-1]["predictions.ncols"]) == (4, 11)
+    assert history[-1]["samples._type"] == history[-1]["predictions._type"] == "table-file"
+    assert (history[-1]["samples.nrows"], history[-1]["samples.ncols"]) == (4, 11)
+    assert history[-1]["step"] == journal[-1]["step"]
 
     metrics = [item["metric"] for item in records if item["type"] == "metric"]
     assert {"glob_name": "*", "step_metric": "step"}.items() <= metrics[-1].items()
