@@ -71,7 +71,7 @@ def test_a_failure_inside_wandb_is_told_and_exits_1(written_run, stand_in, capsy
 
 def test_what_is_no_run_or_not_at_rest_is_refused(written_run, tmp_path, capsys) -> None:
     assert main(["sync", str(tmp_path / "nowhere")]) == 2
-    assert "no run here" in capsys.readouterr().err
+    assert "no run, folder or group" in capsys.readouterr().err
     run = written_run()
     with (run / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -125,7 +125,7 @@ class Sender:
         """Begin the run, or go on with it; offline where W&B cannot be used online."""
         if self._setup["mode"] == "online":
             try:
-                check_reachable(_address())
+                check_reachable(server_address())
                 check_key()  # asks the server for the key's owner: slow where none answers
                 return "online", self._init("online")
             except Exception as error:
@@ -147,30 +147,13 @@ class Sender:
             resume="allow",
             config=self._setup["config"],
             mode=mode,
-            settings=wandb.Settings(**self._settings()),
+            settings=quiet_settings(
+                self._run_dir,
+                self._setup["patience"],
+                x_stats_pid=self._setup.get("pid") or os.getpid(),
+            ),
             **words,
         )
-
-    def _settings(self) -> Message:
-        """W&B's settings: files below the run, nothing of this machine but its load, no output, no waiting."""
-        import wandb
-
-        wanted = {
-            "root_dir": str(self._run_dir),
-            "silent": True,
-            "console": "off",
-            "disable_git": True,
-            "disable_code": True,
-            "save_code": False,
-            "init_timeout": INIT_SECONDS,
-            "finish_timeout": self._setup["patience"],
-            "finish_timeout_raises": True,
-            "x_disable_meta": True,
-            "x_save_requirements": False,
-            "x_stats_pid": self._setup.get("pid") or os.getpid(),
-        }
-        known = getattr(wandb.Settings, "model_fields", wanted)  # they differ between versions
-        return {name: value for name, value in wanted.items() if name in known}
 
     def _remember(self) -> None:
         """Note that W&B has this very journal, if it has all of it."""
@@ -181,6 +164,32 @@ class Sender:
         if lines == self._records:
             text = json.dumps({"digest": journal_digest(self._run_dir), "url": self._run.url})
             (self._run_dir / "wandb" / SENT_FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def quiet_settings(root: Path, patience: float, **more: Any) -> Any:
+    """W&B's settings: files below `root`, nothing of this machine but its load, no output, no waiting.
+
+    Args:
+        patience: seconds for the last uploads.
+    """
+    import wandb
+
+    wanted = {
+        "root_dir": str(root),
+        "silent": True,
+        "console": "off",
+        "disable_git": True,
+        "disable_code": True,
+        "save_code": False,
+        "init_timeout": INIT_SECONDS,
+        "finish_timeout": patience,
+        "finish_timeout_raises": True,
+        "x_disable_meta": True,
+        "x_save_requirements": False,
+        **more,
+    }
+    known = getattr(wandb.Settings, "model_fields", wanted)  # they differ between versions
+    return wandb.Settings(**{name: value for name, value in wanted.items() if name in known})
 
 
 def last_step(run_dir: Path) -> int:
@@ -253,7 +262,8 @@ def _failure(setup: Message, reason: str) -> str:
     return f"W&B failed ({reason}); `vqa sync {setup.get('run_dir')}` sends the run later"
 
 
-def _address() -> str:
+def server_address() -> str:
+    """Where W&B's server is."""
     import wandb
 
     return str(wandb.setup().settings.base_url)
