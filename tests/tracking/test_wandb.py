@@ -114,6 +114,35 @@ def test_a_wandb_that_hangs_is_left(experiment, tmp_path, stand_in, monkeypatch,
     assert "not done after 2 s" in line
 
 
+def test_artifacts_that_cannot_be_sent_cost_one_line(
+    experiment, written_run, stand_in, capfd
+) -> None:
+    stand_in("artifacts")
+    run = written_run()
+    (run / "model").mkdir()
+    (run / "model" / "model.json").write_text("{}")
+    mirror_once(experiment, run, "offline")
+    (line,) = complaints(capfd)
+    assert "no word of the data (RuntimeError: no room)" in line
+    notes = stand_in()
+    assert sum("log" in note for note in notes) == 2
+    assert notes[-1] == {"finish": {"exit_code": 0}}
+
+
+def test_artifacts_that_never_end_are_left(
+    experiment, written_run, stand_in, monkeypatch, capfd
+) -> None:
+    stand_in("slow artifacts")
+    monkeypatch.setattr(mirroring, "CLOSE_SECONDS", 5.0)
+    run = written_run()
+    (run / "model").mkdir()
+    (run / "model" / "model.json").write_text("{}")
+    mirror_once(experiment, run, "offline")
+    (line,) = complaints(capfd)
+    assert "not done after 5 s" in line
+    assert any("summary" in note for note in stand_in())  # what matters most went first
+
+
 def test_records_that_find_no_room_are_counted(experiment, tmp_path, stand_in, capfd) -> None:
     stand_in("")
     said: list[str] = []

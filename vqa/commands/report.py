@@ -45,12 +45,12 @@ def run(args: argparse.Namespace) -> int:
     from vqa.jobs.home import Home
 
     check_installed()
-    if not args.dry_run:
-        _check_online()
     found = gather([args.group], {}, Home.here())
     address = _address(found.members, args)
+    if not args.dry_run:
+        _check_online()
     study = make_study(
-        found.title,
+        address.group,  # W&B is told no path of this machine
         found.members,
         found.places,
         Options(args.baseline, args.split, resamples=args.resamples),
@@ -77,7 +77,7 @@ def _check_online() -> None:
     from vqa.tracking.sender import NoService, check_key, check_reachable, server_address
     from vqa.tracking.wandb import allowed_mode
 
-    fix = "--dry-run shows the report without sending it"
+    fix = "`wandb login` stores a key; --dry-run shows the report without sending it"
     if allowed_mode("online") != "online":
         raise ConfigError("a report is made online", where="WANDB_MODE", fix=f"unset it; {fix}")
     try:

@@ -65,6 +65,7 @@ def _runs(words: Sequence[str]) -> Iterator[Path]:
     """Run directories; of a group those that have begun."""
     from vqa.ablation.gather import unknown
     from vqa.ablation.members import of_group
+    from vqa.errors import RunError
     from vqa.jobs.home import Home
     from vqa.tracking.resend import find_runs
 
@@ -74,6 +75,8 @@ def _runs(words: Sequence[str]) -> Iterator[Path]:
         if not path.exists() and members is None:
             raise unknown(word, home)
         begun = [one.path for one in members or () if (one.path / "experiment.yaml").is_file()]
+        if members is not None and not begun:
+            raise RunError(f"no run of {word!r} has begun", fix="see `vqa jobs`")
         yield from find_runs([path] if members is None else begun)
 
 
