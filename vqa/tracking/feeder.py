@@ -20,7 +20,7 @@ from vqa.tracking.trackers import AnyTracker, Tracked, Tracker
 if TYPE_CHECKING:
     from pytorch_lightning.loggers import Logger
 
-POLITENESS = 10
+POLITENESS = 5
 """Training comes first on a busy machine."""
 BESIDE = ("step", "epoch", "time")
 """What a record has beside its figures."""
