@@ -32,7 +32,7 @@ COMMANDS = {
     "sync": "send or resend runs to W&B",
     "serve": "run the service: HTTP interface, pages, dispatcher",
     "token": "say who may use the HTTP interface",
-    "list": "say which bricks and protocols there are",
+    "list": "say which bricks, protocols, trackers and curves there are",
 }
 
 

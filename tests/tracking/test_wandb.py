@@ -106,6 +106,19 @@ def test_a_run_succeeds_though_wandb_breaks(experiment, tmp_path, stand_in, capf
     assert len(complaints(capfd)) == 1
 
 
+def test_a_run_with_an_unreachable_server_is_whole_offline(
+    experiment, tmp_path, monkeypatch, capfd, records_of
+) -> None:
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("WANDB_API_KEY", "0123456789012345678901234567890123456789")
+    run = tmp_path / "run"
+    assert train(experiment(tracking={"wandb": "online"}), run).status == "succeeded"
+    (line,) = complaints(capfd)
+    assert "no answer from http://127.0.0.1:9" in line
+    kinds = [item["artifact"]["type"] for item in records_of(run) if item["type"] == "artifact"]
+    assert sorted(kinds) == ["dataset", "model", "run_table", "run_table"]
+
+
 def test_a_wandb_that_hangs_is_left(experiment, tmp_path, stand_in, monkeypatch, capfd) -> None:
     stand_in("hang")
     monkeypatch.setattr(mirroring, "CLOSE_SECONDS", 2.0)

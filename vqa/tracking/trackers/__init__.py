@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
@@ -115,6 +115,7 @@ def _distinct(trackers: tuple[Tracker, ...]) -> tuple[Tracker, ...]:
 AnyTracker = Annotated[
     TensorBoard | MLflow | Trackio, Field(discriminator="name"), BeforeValidator(from_name)
 ]
+MEMBERS: tuple[type[Tracker], ...] = get_args(get_args(AnyTracker)[0])
 Loggers = Annotated[tuple[AnyTracker, ...], BeforeValidator(_listed), AfterValidator(_distinct)]
 
 
