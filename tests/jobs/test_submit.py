@@ -132,7 +132,7 @@ def test_a_tracker_that_is_not_installed_is_refused(
     check: Check, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("vqa.tracking.trackers.find_spec", lambda _: None)
-    with pytest.raises(JobError, match="tracking.loggers: trackio is not installed"):
+    with pytest.raises(JobError, match=r"tracking\.loggers: trackio is not installed"):
         check(experiment={"tracking": {"loggers": ["trackio"]}})
 
 
