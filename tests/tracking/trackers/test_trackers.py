@@ -40,6 +40,12 @@ def init(**words):
 """
 
 
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine under load is no failure."""
+    monkeypatch.setattr(mirroring, "CLOSE_SECONDS", 130.0)
+
+
 @pytest.fixture
 def stand_in(tmp_path, monkeypatch):
     """Puts a stand-in for trackio in the way of every process; called again it tells what was noted."""
