@@ -26,12 +26,13 @@ COMMANDS = {
     "score": "score a result file, without a model",
     "ablate": "train a grid of experiments",
     "compare": "compare runs or an ablation, with paired statistics",
+    "report": "make a W&B report and view of an ablation",
     "ask": "ask a trained model about a picture",
     "export": "copy a trained model out of its run",
     "sync": "send or resend runs to W&B",
     "serve": "run the service: HTTP interface, pages, dispatcher",
     "token": "say who may use the HTTP interface",
-    "list": "say which bricks and protocols there are",
+    "list": "say which bricks, protocols, trackers and curves there are",
 }
 
 

@@ -18,6 +18,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from vqa.errors import ConfigError
 from vqa.model.brick import from_name
 from vqa.model.config import ModelConfig
+from vqa.tracking.trackers import Loggers
 from vqa.yaml_file import read_yaml
 
 
@@ -171,7 +172,17 @@ class EvaluationConfig(Section):
 
 
 class TrackingConfig(Section):
-    """W&B mirrors the journal; it is never needed."""
+    """Dashboards mirror the journal; none is ever needed, and nothing here decides a result.
+
+    Attributes:
+        wandb: `off`, `offline` (W&B's own files below the run), or `online`, which goes on offline without a key or
+            a server.
+        project, entity, group, tags: as W&B calls them; an ablation sets group and tags.
+        samples: rows of the table with pictures and attention.
+        predictions: rows of the table by which runs are joined.
+        artifacts: whether W&B gets the exported model and the manifest of the store.
+        loggers: other trackers, such as `[tensorboard, mlflow, trackio]`.
+    """
 
     wandb: Annotated[
         Literal["off", "offline", "online"], BeforeValidator(lambda value: value or "off")
@@ -181,6 +192,9 @@ class TrackingConfig(Section):
     group: str | None = None
     tags: tuple[str, ...] = ()
     samples: int = Field(default=32, ge=0, le=1000)
+    predictions: int = Field(default=1000, ge=0, le=10_000)
+    artifacts: bool = True
+    loggers: Loggers = ()
 
 
 class Experiment(Section):

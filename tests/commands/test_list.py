@@ -7,11 +7,12 @@ import json
 import pytest
 
 from vqa.cli import main
-from vqa.commands.list import FAMILIES
+from vqa.commands.list import FAMILIES, WITHOUT_PARAMETERS
 from vqa.evaluation.protocols import PROTOCOLS
 from vqa.model.catalogue import UNIONS, members
+from vqa.tracking.curve_names import CURVES
 
-BRICKS = [what for what in FAMILIES if what != "protocols"]
+BRICKS = [what for what in FAMILIES if what not in WITHOUT_PARAMETERS]
 
 
 def _names(family: str) -> list[str]:
@@ -34,7 +35,7 @@ def test_every_member_of_the_unions_is_listed(
 
 def test_no_family_is_left_out() -> None:
     listed = {family for families in FAMILIES.values() for family in families}
-    assert listed == {*UNIONS, "protocol"}
+    assert listed == {*UNIONS, "protocol", "tracker", "curve"}
 
 
 def test_a_fusion_says_sizes_parameters_and_paper(capsys: pytest.CaptureFixture[str]) -> None:
@@ -61,6 +62,16 @@ def test_protocols(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(entry["summary"] for entry in entries)
     assert main(["list", "protocols", "--filter", "gqa"]) == 0
     assert capsys.readouterr().out.startswith("gqa/1\n")
+
+
+def test_trackers_and_curves(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list", "trackers"]) == 0
+    shown = capsys.readouterr()
+    assert "mlflow\n    An MLflow run, on the server that `MLFLOW_TRACKING_URI` names" in shown.out
+    assert shown.err == ""
+    assert main(["list", "curves", "--json"]) == 0
+    entries = json.loads(capsys.readouterr().out)
+    assert [entry["name"] for entry in entries] == [curve.name for curve in CURVES]
 
 
 def test_a_filter_that_fits_nothing_says_so(capsys: pytest.CaptureFixture[str]) -> None:

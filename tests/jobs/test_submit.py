@@ -128,6 +128,14 @@ def test_a_store_without_pictures_is_for_networks_that_do_not_look(
     assert check(experiment={"model": {"image_encoder": "none"}})
 
 
+def test_a_tracker_that_is_not_installed_is_refused(
+    check: Check, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vqa.tracking.trackers.find_spec", lambda _: None)
+    with pytest.raises(JobError, match=r"tracking\.loggers: trackio is not installed"):
+        check(experiment={"tracking": {"loggers": ["trackio"]}})
+
+
 @pytest.mark.parametrize("field", [{"cores": 9}, {"memory_mb": 5000}])
 def test_what_can_never_fit_is_refused_with_the_numbers(
     field: dict[str, int], check: Check

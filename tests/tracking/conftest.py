@@ -30,6 +30,12 @@ class Settings:
 class setup: settings = Settings
 class Summary:
     def update(self, values): note(summary=values)
+class Table:
+    def __init__(self, columns, data, allow_mixed_types): self.shape = [len(data), len(columns)]
+class Artifact:
+    def __init__(self, name, **words): self.name, self.type = name, words["type"]
+    def new_file(self, name): return open(os.devnull, "w")
+    def add_dir(self, folder, **words): note(added=folder)
 class Run:
     summary, url = Summary(), "https://example.org/run"
     def __init__(self, root): self.dir = root + "/wandb/run/files"
@@ -38,7 +44,14 @@ class Run:
         if BEHAVIOUR == "log": raise RuntimeError("broken inside")
         if BEHAVIOUR == "hang": time.sleep(600)
         if BEHAVIOUR == "die": os._exit(3)
-        note(log=record)
+        note(log={name: getattr(value, "shape", value) for name, value in record.items()})
+    def use_artifact(self, artifact):
+        if BEHAVIOUR == "artifacts": raise RuntimeError("no room")
+        note(used=[artifact.name, artifact.type])
+    def log_artifact(self, artifact, aliases):
+        if BEHAVIOUR == "slow artifacts": time.sleep(600)
+        if BEHAVIOUR == "artifacts": raise RuntimeError("no room")
+        note(logged=[artifact.name, artifact.type, aliases])
     def finish(self, **words): note(finish=words)
 def init(**words):
     words.pop("settings")

@@ -12,7 +12,8 @@ from PIL import Image
 from vqa.data.store import Store
 from vqa.evaluation.predictions import Prediction, read_predictions
 from vqa.export import load
-from vqa.tracking.samples import choose, right_answer, write_samples
+from vqa.tracking.predictions import right_answer
+from vqa.tracking.samples import choose, write_samples
 from vqa.training.run import train
 
 

@@ -8,6 +8,11 @@ import json
 import pytest
 
 from vqa.cli import main
+from vqa.jobs.home import Home
+from vqa.jobs.queue import Queue
+from vqa.jobs.record import Submission
+from vqa.tracking.journal import read_journal
+from vqa.training.run import train
 
 
 def test_a_lost_run_is_written_offline_where_there_is_no_key(
@@ -60,6 +65,62 @@ def test_a_directory_of_runs_is_a_group(written_run, tmp_path, stand_in, server,
     assert len(ids) == 2
 
 
+def test_a_run_trained_without_wandb_is_recreated_whole(
+    experiment, tmp_path, records_of, capsys
+) -> None:
+    run = tmp_path / "run"
+    train(experiment(tracking={"group": "fusions", "tags": ["variant=a"], "samples": 2}), run)
+    assert not (run / "wandb").exists()
+    capsys.readouterr()
+    assert main(["sync", "--offline", str(run)]) == 0
+    records = records_of(run)
+    (began,) = [item["run"] for item in records if item["type"] == "run"]
+    assert (began["run_group"], began["job_type"]) == ("fusions", "a")
+    found = [item["artifact"]["type"] for item in records if item["type"] == "artifact"]
+    assert sorted(found) == ["dataset", "model", "run_table", "run_table"]
+    history = [item["history"]["item"] for item in records if item["type"] == "history"]
+    assert len(history) == sum(1 for _ in read_journal(run / "metrics.jsonl")) + 1
+    assert (history[-1]["predictions.nrows"], history[-1]["samples.nrows"]) == (40, 2)
+    assert capsys.readouterr().err == ""
+
+
+def test_a_group_of_jobs_is_sent_as_far_as_it_has_begun(
+    written_run, tmp_path, stand_in, monkeypatch, capsys
+) -> None:
+    monkeypatch.setenv("VQA_HOME", str(tmp_path / "home"))
+    home = Home.here().make()
+    queue = Queue(home.queue_file)
+    jobs = [
+        queue.submit(Submission({}, "ada", name, group="fusions"))[0] for name in ("one", "two")
+    ]
+    run = home.run_dir(jobs[0].id)
+    if run.exists():
+        run.rmdir()
+    written_run().rename(run)
+    stand_in("", run)
+    assert main(["sync", "--offline", "fusions", "--json"]) == 0
+    (sent,) = json.loads(capsys.readouterr().out)
+    assert (sent["run"], sent["status"]) == (str(run), "offline")
+    assert main(["sync", "fusion"]) == 2
+    assert "did you mean 'fusions'" in capsys.readouterr().err
+    queue.submit(Submission({}, "ada", "three", group="other"))
+    queue.close()
+    assert main(["sync", "other"]) == 2
+    assert "no run of 'other' has begun" in capsys.readouterr().err
+
+
+def test_of_several_runs_one_that_cannot_be_sent_leaves_the_others_alone(
+    written_run, tmp_path, stand_in, capsys
+) -> None:
+    bad, good = written_run("bad"), written_run("good")
+    (bad / "metrics.jsonl").write_text("{\n{}\n")
+    stand_in("", good)
+    assert main(["sync", "--offline", str(bad), str(good), "--json"]) == 1
+    out = capsys.readouterr()
+    assert [one["status"] for one in json.loads(out.out)] == ["left out", "offline"]
+    assert "metrics.jsonl:1" in out.err
+
+
 def test_a_failure_inside_wandb_is_told_and_exits_1(written_run, stand_in, capsys) -> None:
     run = written_run()
     stand_in("log", run)
@@ -71,7 +132,7 @@ def test_a_failure_inside_wandb_is_told_and_exits_1(written_run, stand_in, capsy
 
 def test_what_is_no_run_or_not_at_rest_is_refused(written_run, tmp_path, capsys) -> None:
     assert main(["sync", str(tmp_path / "nowhere")]) == 2
-    assert "no run here" in capsys.readouterr().err
+    assert "no run, folder or group" in capsys.readouterr().err
     run = written_run()
     with (run / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -47,6 +47,7 @@ def test_a_trained_run_is_in_wandb_as_in_its_journal(
     config = {key: value for key, value in run["config"]["update"].items() if key != "_wandb"}
     assert config == json.loads(json.dumps(wanted.to_dict()))
     assert (run["project"], run["run_group"], run["tags"]) == ("p", "g", ["x", "y"])
+    assert run["job_type"] == "train"
     assert run["run_id"] == (tmp_path / "run" / "wandb_id").read_text().strip()
     assert run["display_name"] == "run"
 
@@ -58,8 +59,9 @@ def test_a_trained_run_is_in_wandb_as_in_its_journal(
         assert shown["_timestamp"] == pytest.approx(record["time"])
     assert any("gradient_by_step/00" in item for item in history)
     assert any("forget_gate/layer_0" in item for item in history)
-    assert history[-1]["predictions._type"] == "table-file"
-    assert (history[-1]["predictions.nrows"], history[-1]["predictions.ncols"]) == (4, 11)
+    assert history[-1]["samples._type"] == history[-1]["predictions._type"] == "table-file"
+    assert (history[-1]["samples.nrows"], history[-1]["samples.ncols"]) == (4, 11)
+    assert history[-1]["step"] == journal[-1]["step"]
 
     metrics = [item["metric"] for item in records if item["type"] == "metric"]
     assert {"glob_name": "*", "step_metric": "step"}.items() <= metrics[-1].items()
@@ -104,12 +106,54 @@ def test_a_run_succeeds_though_wandb_breaks(experiment, tmp_path, stand_in, capf
     assert len(complaints(capfd)) == 1
 
 
+def test_a_run_with_an_unreachable_server_is_whole_offline(
+    experiment, tmp_path, monkeypatch, capfd, records_of
+) -> None:
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("WANDB_API_KEY", "0123456789012345678901234567890123456789")
+    run = tmp_path / "run"
+    assert train(experiment(tracking={"wandb": "online"}), run).status == "succeeded"
+    (line,) = complaints(capfd)
+    assert "no answer from http://127.0.0.1:9" in line
+    kinds = [item["artifact"]["type"] for item in records_of(run) if item["type"] == "artifact"]
+    assert sorted(kinds) == ["dataset", "model", "run_table", "run_table"]
+
+
 def test_a_wandb_that_hangs_is_left(experiment, tmp_path, stand_in, monkeypatch, capfd) -> None:
     stand_in("hang")
     monkeypatch.setattr(mirroring, "CLOSE_SECONDS", 2.0)
     mirror_once(experiment, tmp_path, "offline", records=50_000)  # more than the queue holds
     (line,) = complaints(capfd)
     assert "not done after 2 s" in line
+
+
+def test_artifacts_that_cannot_be_sent_cost_one_line(
+    experiment, written_run, stand_in, capfd
+) -> None:
+    stand_in("artifacts")
+    run = written_run()
+    (run / "model").mkdir()
+    (run / "model" / "model.json").write_text("{}")
+    mirror_once(experiment, run, "offline")
+    (line,) = complaints(capfd)
+    assert "no word of the data (RuntimeError: no room)" in line
+    notes = stand_in()
+    assert sum("log" in note for note in notes) == 2
+    assert notes[-1] == {"finish": {"exit_code": 0}}
+
+
+def test_artifacts_that_never_end_are_left(
+    experiment, written_run, stand_in, monkeypatch, capfd
+) -> None:
+    stand_in("slow artifacts")
+    monkeypatch.setattr(mirroring, "CLOSE_SECONDS", 5.0)
+    run = written_run()
+    (run / "model").mkdir()
+    (run / "model" / "model.json").write_text("{}")
+    mirror_once(experiment, run, "offline")
+    (line,) = complaints(capfd)
+    assert "not done after 5 s" in line
+    assert any("summary" in note for note in stand_in())  # what matters most went first
 
 
 def test_records_that_find_no_room_are_counted(experiment, tmp_path, stand_in, capfd) -> None:

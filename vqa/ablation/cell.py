@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from vqa.config import Experiment
+from vqa.tracking.place import Place, place_of, tags
 
-VARIANT, BASELINE, BESIDE = "variant", "baseline", "beside"
-"""Tags are written `variant=…`, `baseline=…`, `beside=chance`, and `<axis>=<label>` for every axis."""
+__all__ = ["LONGEST_TAG", "Cell", "Place", "place_of", "tags"]
 
 LONGEST_TAG = 64
 """W&B takes no longer one."""
@@ -35,31 +34,3 @@ class Cell:
     def name(self) -> str:
         """The job's name: the same for the same experiment in the same place of the grid, and for no other."""
         return f"{self.variant.replace('+', '_')}.s{self.seed}.{self.experiment.digest()[:8]}"
-
-
-def tags(variant: str, labels: dict[str, str], baseline: str | None, chance: bool) -> list[str]:
-    """What the run's own experiment says about its place in the ablation."""
-    found = [f"{VARIANT}={variant}", *(f"{axis}={label}" for axis, label in labels.items())]
-    if baseline is not None:
-        found.append(f"{BASELINE}={baseline}")
-    return found + ([f"{BESIDE}=chance"] if chance else [])
-
-
-@dataclass(frozen=True)
-class Place:
-    """A run's place in its ablation, as its tags say; see `Cell`."""
-
-    variant: str
-    labels: dict[str, str]
-    baseline: str | None
-    chance: bool
-
-
-def place_of(found: Iterable[str]) -> Place | None:
-    """Read tags; None where they name no variant."""
-    pairs = dict(tag.split("=", 1) for tag in found if "=" in tag)
-    variant = pairs.pop(VARIANT, None)
-    if variant is None:
-        return None
-    baseline, chance = pairs.pop(BASELINE, None), pairs.pop(BESIDE, None) == "chance"
-    return Place(variant, pairs, baseline, chance)

@@ -143,15 +143,21 @@ def one_line(text: str) -> str:
 
 def to_markdown(study: Study) -> str:
     """For a README or a report."""
-    lines = [f"## {_markdown(heading(study))}", ""]
-    for table in tables(study):
-        rule = ["---", *("---:" for _ in table.head[1:])]
-        cells = [[_markdown(cell) for cell in row] for row in (table.head, *table.rows)]
-        lines += ["| " + " | ".join(row) + " |" for row in (cells[0], rule, *cells[1:])] + [""]
+    lines = [f"## {_markdown(heading(study))}", "", *markdown_tables(study)]
     lines += _bullets(map(_markdown, [*study.claims, *study.effect_claims]))
     if study.left_out:
         lines += ["Left out:", "", *_bullets(map(_markdown, left_out(study)))]
     return "\n".join([*lines, *_bullets(map(_markdown, remarks(study)))]).rstrip() + "\n"
+
+
+def markdown_tables(study: Study) -> list[str]:
+    """The figures alone, as lines."""
+    lines: list[str] = []
+    for table in tables(study):
+        rule = ["---", *("---:" for _ in table.head[1:])]
+        cells = [[_markdown(cell) for cell in row] for row in (table.head, *table.rows)]
+        lines += ["| " + " | ".join(row) + " |" for row in (cells[0], rule, *cells[1:])] + [""]
+    return lines
 
 
 def _bullets(lines: Iterable[str]) -> list[str]:

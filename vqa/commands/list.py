@@ -1,4 +1,4 @@
-"""vqa list fusions|attentions|encoders|heads|protocols|recipes [--filter TEXT] [--json]"""
+"""vqa list fusions|attentions|encoders|heads|protocols|trackers|curves|recipes [--filter TEXT] [--json]"""
 
 from __future__ import annotations
 
@@ -19,8 +19,11 @@ FAMILIES = {
     "encoders": ("image_encoder", "question_encoder"),
     "heads": ("head",),
     "protocols": ("protocol",),
+    "trackers": ("tracker",),
+    "curves": ("curve",),
 }
 RECIPES = "recipes"
+WITHOUT_PARAMETERS = ("protocols", "trackers", "curves")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -43,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
         print("\n\n".join("\n".join(_lines(entry)) for entry in entries))
     if not entries:
         print(f"vqa: none of the {args.what} mentions {args.filter!r}", file=sys.stderr)
-    elif args.what != "protocols":
+    elif args.what not in WITHOUT_PARAMETERS:
         from vqa.model.catalogue import REFERENCE
 
         print(f"vqa: {REFERENCE}", file=sys.stderr)
@@ -75,8 +78,9 @@ def _recipe_lines(recipe: Recipe) -> Iterator[str]:
 def _entries(what: str) -> Iterator[Entry]:
     from vqa.model.catalogue import bricks
 
+    others = {"protocol": _protocols, "tracker": _trackers, "curve": _curves}
     for family in FAMILIES[what]:
-        yield from _protocols() if family == "protocol" else bricks(family)
+        yield from others[family]() if family in others else bricks(family)
 
 
 def _protocols() -> Iterator[Entry]:
@@ -86,6 +90,22 @@ def _protocols() -> Iterator[Entry]:
     for name, scorer in PROTOCOLS.items():
         summary, sections = explained(scorer.__doc__)
         yield Entry("protocol", name, summary, sections.get("Paper"))
+
+
+def _trackers() -> Iterator[Entry]:
+    from vqa.model.catalogue import Entry, explained
+    from vqa.tracking.trackers import MEMBERS
+
+    for member in MEMBERS:
+        yield Entry("tracker", member.model_fields["name"].default, explained(member.__doc__)[0])
+
+
+def _curves() -> Iterator[Entry]:
+    from vqa.model.catalogue import Entry
+    from vqa.tracking.curve_names import CURVES
+
+    for curve in CURVES:
+        yield Entry("curve", curve.name, curve.meaning)
 
 
 def _plain(entry: Entry) -> dict[str, object]:

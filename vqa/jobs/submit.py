@@ -18,6 +18,7 @@ from vqa.jobs.library import Library
 from vqa.jobs.placement import why_never
 from vqa.jobs.record import EngineName, Resources, Submission
 from vqa.jobs.views import SubmitRequest
+from vqa.tracking.trackers import check_loggers
 
 if TYPE_CHECKING:
     from vqa.training.requirements import StoreFacts
@@ -88,6 +89,7 @@ class Checker:
         asked = parse_experiment(request.experiment, where=where)
         fields = self.library.resolve(asked.to_dict(), paths_allowed=paths_allowed)
         experiment = parse_experiment(fields, where=where)
+        check_loggers(experiment.tracking.loggers)
         self._check_data(experiment)
         self._check_network(experiment)
         return experiment

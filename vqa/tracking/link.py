@@ -1,4 +1,4 @@
-"""A line to the process that talks to W&B; whoever speaks into it never waits."""
+"""A line to the process that talks to a dashboard; whoever speaks into it never waits."""
 
 from __future__ import annotations
 
@@ -26,22 +26,33 @@ class Link:
         setup: the sender's first message, with `run_dir`.
         say: takes each line that the sender has for people; called from another thread.
         capacity: messages that may wait.
+        program: the module that is the sender's main program; see `vqa.tracking.listener`.
+        title, folder: what people call the dashboard, and where below the run its files are.
 
     Raises:
         OSError: the process cannot be started, or nothing can be written below the run.
     """
 
-    def __init__(self, setup: Message, say: Callable[[str], None], capacity: int = 20_000) -> None:
-        folder = Path(setup["run_dir"]) / "wandb"
-        folder.mkdir(exist_ok=True)
-        self.log_file = folder / "mirror.log"
+    def __init__(
+        self,
+        setup: Message,
+        say: Callable[[str], None],
+        capacity: int = 20_000,
+        *,
+        program: str = "vqa.tracking.sender",
+        title: str = "W&B",
+        folder: str = "wandb",
+    ) -> None:
+        place = Path(setup["run_dir"]) / folder
+        place.mkdir(exist_ok=True)
+        self.log_file, self._title = place / "mirror.log", title
         self.opened: Message = {}
         self.done: Message | None = None
         self._say, self._said = say, False
         self._queue: queue.Queue[Message | None] = queue.Queue(capacity)
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "vqa.tracking.sender"],
+                [sys.executable, "-m", program],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -49,7 +60,7 @@ class Link:
             )
         self.put(setup)
         self._threads = [
-            threading.Thread(target=work, name=f"wandb-{work.__name__}", daemon=True)
+            threading.Thread(target=work, name=f"{folder}-{work.__name__}", daemon=True)
             for work in (self._write, self._read)
         ]
         for thread in self._threads:
@@ -89,10 +100,10 @@ class Link:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-            self._tell(f"W&B was not done after {seconds:.0f} s and was left")
+            self._tell(f"{self._title} was not done after {seconds:.0f} s and was left")
         self._hang_up()
         if self.done is None and not self._said:
-            self._tell(f"W&B's process ended early, see {self.log_file}")
+            self._tell(f"{self._title}'s process ended early, see {self.log_file}")
         return self.done is not None
 
     def _hang_up(self) -> None:

@@ -26,7 +26,8 @@ class Sent:
 
     Attributes:
         run: its directory.
-        status: `sent`, `offline` (written as an offline W&B run), `already sent`, or `failed`.
+        status: `sent`, `offline` (written as an offline W&B run), `already sent`, `failed`, or
+            `left out` (damaged, or still being trained).
         records: of the journal.
         url: where W&B shows it.
         path: W&B's own files of it.
@@ -57,7 +58,7 @@ def find_runs(paths: list[Path]) -> list[Path]:
 
 
 def resend(run_dir: Path, *, mode: str = "online", again: bool = False) -> Sent:
-    """Send experiment, journal, samples and result under the run's own W&B id.
+    """Send experiment, journal, result, tables and artifacts under the run's own W&B id.
 
     Args:
         mode: `online`, which falls back on offline where W&B cannot be reached or there is no key, or `offline`.

@@ -11,7 +11,6 @@ import contextlib
 import json
 import shutil
 import tempfile
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +22,7 @@ from vqa.data.image import decode_image
 from vqa.errors import VQAError
 from vqa.evaluation.attention_map import TILE, overlay
 from vqa.evaluation.predictions import Prediction, read_predictions
+from vqa.tracking.predictions import right_answer
 
 if TYPE_CHECKING:
     from vqa.data.store import Store
@@ -73,13 +73,6 @@ def choose(predictions: Sequence[Prediction], count: int) -> list[Prediction]:
     from_right = min(len(right), count - from_wrong)
     places = sorted(_spread(right, from_right) + _spread(wrong, from_wrong))
     return [predictions[place] for place in places]
-
-
-def right_answer(prediction: Prediction) -> str:
-    """The right choice, or what people answered, most frequent first; "" where it is withheld."""
-    if prediction.label >= 0:
-        return prediction.choices[prediction.label]
-    return " / ".join(answer for answer, _ in Counter(prediction.answers).most_common())
 
 
 def _spread(places: list[int], count: int) -> list[int]:

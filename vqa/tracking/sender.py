@@ -1,9 +1,6 @@
 """The process that talks to W&B, `python -m vqa.tracking.sender`: nothing of W&B runs where training runs.
 
-It reads JSON lines from its input: first what the run is, then any of `{"record": …}` (a line of the journal),
-`{"samples": folder}`, `{"result": …}`, and `{"end": true}`. The end of input means the same as the last, so a
-trainer that is killed leaves a finished run behind. It answers with JSON lines: `{"said": text}` for people,
-`{"opened": {mode, url, path}}`, and `{"done": {records}}` once everything is written or sent.
+See `vqa.tracking.listener` for what it reads and answers, and `vqa.tracking.content` for what it shows.
 """
 
 from __future__ import annotations
@@ -12,23 +9,25 @@ import hashlib
 import inspect
 import json
 import os
-import signal
 import socket
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from vqa.lifetime import die_with
-
-Message = dict[str, Any]
-Tell = Callable[[Message], None]
+from vqa.tracking.content import (
+    NothingToShow,
+    log_model,
+    prediction_table,
+    sample_table,
+    summary_figures,
+    use_store,
+)
+from vqa.tracking.listener import Message, Tell, first_line, listen, result_on_disk
 
 REACH_SECONDS, INIT_SECONDS = 5, 20
-SUMMARY_PREFIX = "result"
-UNSUMMARISED = ("policies", "notes", "details", "error")
 SENT_FILE = "sent.json"
 SUCCEEDED = "succeeded"
 
@@ -42,7 +41,7 @@ class Sender:
 
     Args:
         setup: `run_dir`, `run_id`, `mode`, `patience` (seconds for the last uploads) and W&B's own `project`,
-            `entity`, `group`, `tags`, `name`, `config`.
+            `entity`, `group`, `job_type`, `tags`, `name`, `config`.
         tell: takes the answers.
     """
 
@@ -51,31 +50,71 @@ class Sender:
         self._run_dir = Path(setup["run_dir"])
         self._records, self._step = 0, last_step(self._run_dir)
         self._result: Mapping[str, Any] | None = None
+        self._samples: Path | None = None
+        self._shown = True
         self._mode, self._run = self._open()
         self._run.define_metric("step")
         self._run.define_metric("*", step_metric="step")
         url = self._run.url if self._mode == "online" else None
         tell({"opened": {"mode": self._mode, "url": url, "path": str(Path(self._run.dir).parent)}})
+        if setup["config"]["tracking"]["artifacts"]:
+            self._try("word of the data", self._use_store)
 
     def take(self, message: Message) -> None:
         """Hand one message to W&B."""
         if "record" in message:
             self._log(message["record"])
         elif "samples" in message:
-            self._run.log(
-                {"predictions": sample_table(Path(message["samples"])), "step": self._step}
-            )
+            self._samples = Path(message["samples"])
         elif "result" in message:
             self._result = message["result"]
 
     def finish(self) -> None:
-        """Write the summary and end the run; one whose trainer died is marked as failed."""
-        result = self._result or self._result_on_disk()
+        """Write summary, tables and model, and end the run; one whose trainer died is marked as failed."""
+        result = self._result or result_on_disk(self._run_dir)
         self._run.summary.update(dict(summary_figures(result)))
+        self._try("predictions", lambda: self._log_tables(result))
+        if self._setup["config"]["tracking"]["artifacts"]:
+            self._try("model", lambda: self._log_model(result))
         self._run.finish(exit_code=0 if result.get("status") == SUCCEEDED else 1)
-        if self._mode == "online":
+        if self._mode == "online" and self._shown:
             self._remember()
         self._tell({"done": {"records": self._records}})
+
+    def _try(self, what: str, show: Callable[[], None]) -> None:
+        """Do without a part that cannot be shown: the rest goes on."""
+        try:
+            show()
+        except NothingToShow as error:
+            self._tell({"said": f"W&B gets no {what} ({error})"})
+        except Exception as error:
+            self._shown = False
+            self._tell(
+                {
+                    "said": f"W&B gets no {what} ({first_line(error)}); "
+                    f"`vqa sync {self._run_dir}` sends it later"
+                }
+            )
+
+    def _use_store(self) -> None:
+        store = Path(self._setup["config"]["data"]["store"])
+        use_store(self._run, store, result_on_disk(self._run_dir).get("data_fingerprint"))
+
+    def _log_tables(self, result: Mapping[str, Any]) -> None:
+        """Both tables, at the journal's last step."""
+        tables: Message = {}
+        if self._samples is not None:
+            tables["samples"] = sample_table(self._samples)
+        count = self._setup["config"]["tracking"]["predictions"]
+        table = prediction_table(self._run_dir, str(result.get("split")), count)
+        if table is not None:
+            tables["predictions"] = table
+        if tables:
+            self._run.log({**tables, "step": self._step})
+
+    def _log_model(self, result: Mapping[str, Any]) -> None:
+        if result.get("status") == SUCCEEDED:
+            log_model(self._run, self._run_dir, self._setup["run_id"], result)
 
     def _log(self, record: Message) -> None:
         self._run.log({**record, "_timestamp": record["time"]})
@@ -86,13 +125,13 @@ class Sender:
         """Begin the run, or go on with it; offline where W&B cannot be used online."""
         if self._setup["mode"] == "online":
             try:
-                check_reachable(_address())
+                check_reachable(server_address())
                 check_key()  # asks the server for the key's owner: slow where none answers
                 return "online", self._init("online")
             except Exception as error:
                 self._tell(
                     {
-                        "said": f"W&B cannot be used online ({first_line(error)}); the run is kept offline, "
+                        "said": f"W&B cannot be used online ({_reason(error)}); the run is kept offline, "
                         f"`vqa sync {self._run_dir}` sends it"
                     }
                 )
@@ -101,44 +140,20 @@ class Sender:
     def _init(self, mode: Literal["online", "offline"]) -> Any:
         import wandb
 
-        words = {key: self._setup[key] for key in ("project", "entity", "group", "tags", "name")}
+        names = ("project", "entity", "group", "job_type", "tags", "name")
+        words = {key: self._setup[key] for key in names}
         return wandb.init(
             id=self._setup["run_id"],
             resume="allow",
-            job_type="train",
             config=self._setup["config"],
             mode=mode,
-            settings=wandb.Settings(**self._settings()),
+            settings=quiet_settings(
+                self._run_dir,
+                self._setup["patience"],
+                x_stats_pid=self._setup.get("pid") or os.getpid(),
+            ),
             **words,
         )
-
-    def _settings(self) -> Message:
-        """W&B's settings: files below the run, nothing of this machine but its load, no output, no waiting."""
-        import wandb
-
-        wanted = {
-            "root_dir": str(self._run_dir),
-            "silent": True,
-            "console": "off",
-            "disable_git": True,
-            "disable_code": True,
-            "save_code": False,
-            "init_timeout": INIT_SECONDS,
-            "finish_timeout": self._setup["patience"],
-            "finish_timeout_raises": True,
-            "x_disable_meta": True,
-            "x_save_requirements": False,
-            "x_stats_pid": self._setup.get("pid") or os.getpid(),
-        }
-        known = getattr(wandb.Settings, "model_fields", wanted)  # they differ between versions
-        return {name: value for name, value in wanted.items() if name in known}
-
-    def _result_on_disk(self) -> Mapping[str, Any]:
-        try:
-            result = json.loads((self._run_dir / "result.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {}
-        return result if isinstance(result, dict) else {}
 
     def _remember(self) -> None:
         """Note that W&B has this very journal, if it has all of it."""
@@ -149,6 +164,32 @@ class Sender:
         if lines == self._records:
             text = json.dumps({"digest": journal_digest(self._run_dir), "url": self._run.url})
             (self._run_dir / "wandb" / SENT_FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def quiet_settings(root: Path, patience: float, **more: Any) -> Any:
+    """W&B's settings: files below `root`, nothing of this machine but its load, no output, no waiting.
+
+    Args:
+        patience: seconds for the last uploads.
+    """
+    import wandb
+
+    wanted = {
+        "root_dir": str(root),
+        "silent": True,
+        "console": "off",
+        "disable_git": True,
+        "disable_code": True,
+        "save_code": False,
+        "init_timeout": INIT_SECONDS,
+        "finish_timeout": patience,
+        "finish_timeout_raises": True,
+        "x_disable_meta": True,
+        "x_save_requirements": False,
+        **more,
+    }
+    known = getattr(wandb.Settings, "model_fields", wanted)  # they differ between versions
+    return wandb.Settings(**{name: value for name, value in wanted.items() if name in known})
 
 
 def last_step(run_dir: Path) -> int:
@@ -168,34 +209,6 @@ def journal_digest(run_dir: Path) -> str:
         digest.update(file.read_bytes() if file.exists() else b"")
         digest.update(b"\0")
     return digest.hexdigest()
-
-
-def summary_figures(
-    fields: Mapping[str, Any], prefix: str = SUMMARY_PREFIX
-) -> Iterator[tuple[str, Any]]:
-    """The figures of `result.json` under names with slashes, as in the journal: `result/interval/low`."""
-    for name, value in fields.items():
-        if name in UNSUMMARISED:
-            continue
-        if isinstance(value, Mapping):
-            yield from summary_figures(value, f"{prefix}/{name}")
-        elif isinstance(value, str | int | float):
-            yield f"{prefix}/{name}", value
-
-
-def sample_table(folder: Path) -> Any:
-    """The W&B table of the sample predictions in `folder` (see `vqa.tracking.samples`)."""
-    import wandb
-
-    table = json.loads((folder / "table.json").read_text(encoding="utf-8"))
-    rows = [
-        [
-            wandb.Image(str(folder / cell["image"])) if isinstance(cell, dict) else cell
-            for cell in row
-        ]
-        for row in table["rows"]
-    ]
-    return wandb.Table(columns=table["columns"], data=rows, allow_mixed_types=True)
 
 
 def check_key() -> None:
@@ -230,62 +243,27 @@ def check_reachable(url: str) -> None:
         raise NoService(f"not an address: {url}") from None
 
 
-def first_line(error: BaseException) -> str:
-    """What an error says, in one line."""
-    lines = str(error).strip().splitlines()
-    if isinstance(error, NoService):
-        return lines[0]
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+def _reason(error: Exception) -> str:
+    return str(error) if isinstance(error, NoService) else first_line(error)
 
 
 def main() -> int:
-    """Read, send, and answer; whatever goes wrong is told in one line."""
-    tell = _take_output()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)  # the trainer's end of input is the end
+    """Send a run to W&B."""
     os.environ["WANDB_ERROR_REPORTING"] = "false"
-    setup: Message = {}
-    try:
-        lines = _messages()
-        setup = next(lines)
-        if "LOCAL_RANK" in os.environ:  # whoever watches over the ranks lets nothing live on
-            die_with(int(setup["pid"]))()
-        os.environ.setdefault("WANDB_DATA_DIR", str(Path(setup["run_dir"]) / "wandb"))
-        sender = Sender(setup, tell)
-        for message in lines:
-            sender.take(message)
-        sender.finish()
-    except Exception as error:
-        fix = f"`vqa sync {setup.get('run_dir')}` sends the run later"
-        tell({"said": f"W&B failed ({first_line(error)}); {fix}"})
-        return 1
-    return 0
+    return listen(_open_sender, _failure)
 
 
-def _messages() -> Iterator[Message]:
-    for line in sys.stdin.buffer:
-        message = json.loads(line)
-        if message.get("end"):
-            return
-        yield message
+def _open_sender(setup: Message, tell: Tell) -> Sender:
+    os.environ.setdefault("WANDB_DATA_DIR", str(Path(setup["run_dir"]) / "wandb"))
+    return Sender(setup, tell)
 
 
-def _take_output() -> Tell:
-    """Keep the answers' channel for this module; what else is printed goes where errors go."""
-    channel = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-
-    def tell(message: Message) -> None:
-        try:
-            channel.write(json.dumps(message) + "\n")
-            channel.flush()
-        except OSError:
-            print(message, file=sys.stderr)  # nobody listens any more
-
-    return tell
+def _failure(setup: Message, reason: str) -> str:
+    return f"W&B failed ({reason}); `vqa sync {setup.get('run_dir')}` sends the run later"
 
 
-def _address() -> str:
+def server_address() -> str:
+    """Where W&B's server is."""
     import wandb
 
     return str(wandb.setup().settings.base_url)

@@ -10,10 +10,12 @@ import os
 import secrets
 import sys
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from vqa.tracking.journal import Record
+from vqa.tracking.place import place_of
 
 if TYPE_CHECKING:
     from vqa.config import Experiment
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 
 CLOSE_SECONDS, UPLOAD_SECONDS = 60.0, 25.0
 """What the end of a run may wait for W&B altogether, and of this for the last uploads."""
+
+JOB_TYPE = "train"
+"""Of a run of no ablation."""
 
 
 class Mirror(Protocol):
@@ -127,22 +132,35 @@ def allowed_mode(asked: str) -> str:
     return "offline" if wish in ("offline", "dryrun") else asked
 
 
-def sender_setup(
-    experiment: Experiment, run_dir: Path, mode: str, patience: float
-) -> dict[str, Any]:
-    """What the sender must know of a run before the first record."""
-    tracking = experiment.tracking
+def identity(experiment: Experiment, run_dir: Path) -> dict[str, Any]:
+    """What every dashboard is told of a run before its first record.
+
+    A run of an ablation is a job of the type of its variant: W&B's runs table and panels, grouped by group and job
+    type, then show one band of seeds a variant. Its place in the grid stands in the config, under `ablation`.
+    """
+    tracking, place = experiment.tracking, place_of(experiment.tracking.tags)
+    config = experiment.to_dict()
     return {
         "run_dir": str(run_dir),
         "run_id": run_id(experiment, run_dir),
+        "name": f"{place.variant} s{experiment.seed}" if place else run_dir.name,
+        "project": tracking.project,
+        "group": tracking.group,
+        "job_type": place.variant if place else JOB_TYPE,
+        "tags": list(tracking.tags),
+        "config": {**config, "ablation": asdict(place)} if place else config,
+    }
+
+
+def sender_setup(
+    experiment: Experiment, run_dir: Path, mode: str, patience: float
+) -> dict[str, Any]:
+    """The first message to the process that talks to W&B."""
+    return {
+        **identity(experiment, run_dir),
+        "entity": experiment.tracking.entity,
         "mode": mode,
         "patience": patience,
-        "name": run_dir.name,
-        "project": tracking.project,
-        "entity": tracking.entity,
-        "group": tracking.group,
-        "tags": list(tracking.tags),
-        "config": experiment.to_dict(),
     }
 
 

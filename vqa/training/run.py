@@ -17,7 +17,9 @@ from vqa.evaluation.evaluate import gather_predictions, has_truth, predict_split
 from vqa.evaluation.predictions import Prediction, write_predictions
 from vqa.export import VQAModel
 from vqa.tracking.journal import Journal
-from vqa.tracking.wandb import Mirror, open_mirror
+from vqa.tracking.mirrors import open_mirrors
+from vqa.tracking.trackers import check_loggers
+from vqa.tracking.wandb import Mirror
 from vqa.training.checkpoints import Checkpoints, State
 from vqa.training.devices import train_on_devices
 from vqa.training.directory import FAILED, SUCCEEDED, RunDirectory, RunLock
@@ -49,6 +51,7 @@ def train(experiment: Experiment, run_dir: Path | str) -> Result:
         run.create(experiment)  # refuses another experiment
         if is_finished(run):
             return result_of(run)
+    check_loggers(experiment.tracking.loggers)
     processes = experiment.trainer.devices * experiment.trainer.num_nodes
     if processes == 1 or is_rank():
         train_here(experiment, run)
@@ -123,7 +126,7 @@ def _live(session: Session, signals: StopSignals, progress: Progress) -> str:
     if first:
         name, steps = "started" if state is None else "resumed", session.plan.steps
         run.event(name, step=progress.steps, steps=steps, pid=os.getpid())
-    with closing(open_mirror(session.experiment, run.path, enabled=first)) as mirror:
+    with closing(open_mirrors(session.experiment, run.path, enabled=first)) as mirror:
         status = _fit(session, state, progress, checkpoints, mirror, signals)
         if status == SUCCEEDED:
             _conclude(session, progress, checkpoints, mirror, signals)
