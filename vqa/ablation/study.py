@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -186,12 +188,17 @@ class _Loaded:
 
 
 def make_study(
-    title: str, members: Sequence[Member], places: Sequence[Place], options: Options | None = None
+    title: str,
+    members: Sequence[Member],
+    places: Sequence[Place],
+    options: Options | None = None,
+    load: Callable[[Path], Run] | None = None,
 ) -> Study:
     """Read the runs and compare them.
 
     Args:
         places: of the members, one each.
+        load: reads a run that is scored as it stands; `load_run` by default.
 
     Raises:
         ResultError: fewer than two variants have a run that can be read, no such baseline, or runs that cannot be
@@ -199,7 +206,7 @@ def make_study(
     """
     options = options or Options()
     found = sort_members(members, places)
-    loaded = _load(found, options)
+    loaded = _load(found, _loader(options, load))
     notes = list(found.notes)
     in_grid = [one.name for one in loaded.variants if found.places[one.name].baseline is None]
     chance, note = _chance(loaded, found.places, options)
@@ -227,7 +234,13 @@ def make_study(
     )
 
 
-def _load(found: Sorted, options: Options) -> _Loaded:
+def _loader(options: Options, load: Callable[[Path], Run] | None) -> Callable[[Path], Run]:
+    if load is None or options.split or options.protocol:
+        return partial(load_run, split=options.split, protocol=options.protocol)
+    return load
+
+
+def _load(found: Sorted, load: Callable[[Path], Run]) -> _Loaded:
     """Read predictions; a run whose files cannot be read is left out."""
     loaded = _Loaded()
     for place, member, reason in found.left_out:
@@ -236,7 +249,7 @@ def _load(found: Sorted, options: Options) -> _Loaded:
         runs: list[Run] = []
         for member in members:
             try:
-                runs.append(load_run(member.path, split=options.split, protocol=options.protocol))
+                runs.append(load(member.path))
             except InputError as error:
                 loaded.left_out.append(LeftOut(name, member.seed, str(member.path), error.what))
                 continue

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -276,29 +276,11 @@ def _checked(record: dict[str, Any]) -> dict[str, Any]:
     checked = {}
     for name, value in record.items():
         try:
-            checked[name] = _field(name, value)
+            checked[name] = CHECKS[name](value)
         except ValueError as error:
             raise _BadField(f"{name}: {error}") from None
     _check_choices(checked)
     return checked
-
-
-def _field(name: str, value: Any) -> Any:
-    if name in ("question_id", "image_id"):
-        return id_text(value)
-    if name in ("answers", "choices"):
-        return [plain_text(item) for item in _list(value)]
-    if name == "choice_scores":
-        return [None if item is None else finite_number(item) for item in _list(value)]
-    if name == "top":
-        return [_answer_probability(item) for item in _list(value)]
-    if name == "label":
-        return _label(value)
-    if name == "confidence":
-        return None if value is None else finite_number(value, 0, 1)
-    if name == "score":
-        return None if value is None else finite_number(value, 0, 100)
-    return None if name == "answer" and value is None else plain_text(value)
 
 
 def _check_choices(record: dict[str, Any]) -> None:
@@ -327,8 +309,59 @@ def _list(value: Any) -> list[Any]:
     return list(value)
 
 
+def _texts(value: Any) -> list[str]:
+    items = _list(value)
+    try:
+        joined = "".join(items)
+    except TypeError:
+        joined = None
+    # All at once where that is enough: there are millions.
+    if joined is not None and len(joined) <= MAX_ANSWER and joined.isascii():
+        return items
+    return [plain_text(item) for item in items]
+
+
+def _choice_scores(value: Any) -> list[float | None]:
+    return [None if item is None else finite_number(item) for item in _list(value)]
+
+
+def _top(value: Any) -> list[tuple[str, float]]:
+    return [_answer_probability(item) for item in _list(value)]
+
+
+def _answer(value: Any) -> str | None:
+    return None if value is None else plain_text(value)
+
+
+def _confidence(value: Any) -> float | None:
+    return None if value is None else finite_number(value, 0, 1)
+
+
+def _score(value: Any) -> float | None:
+    return None if value is None else finite_number(value, 0, 100)
+
+
 def _kind(value: Any) -> str:
     if value is None:
         return "null"
     names = {bool: "a boolean", int: "a number", float: "a number", str: "a string", list: "a list"}
     return names.get(type(value), "an object" if isinstance(value, dict) else type(value).__name__)
+
+
+CHECKS: dict[str, Callable[[Any], Any]] = {
+    "question_id": id_text,
+    "image_id": id_text,
+    "split": plain_text,
+    "question_type": plain_text,
+    "answer_type": plain_text,
+    "answer": _answer,
+    "answers": _texts,
+    "choices": _texts,
+    "label": _label,
+    "choice_scores": _choice_scores,
+    "top": _top,
+    "confidence": _confidence,
+    "score": _score,
+    "question": plain_text,
+}
+"""What each field of `Prediction` may hold."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ class Run:
     identity: Mapping[str, str | None]
     seed: int | None = None
 
-    @property
+    @cached_property
     def scores(self) -> Floats:
         """float64 [questions]."""
         return np.array([item.score for item in self.predictions], dtype=np.float64)

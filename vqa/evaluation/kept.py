@@ -1,0 +1,174 @@
+"""Scores of runs, kept beside them so that their predictions are read and checked once.
+
+What a comparison needs of a run is a score a question; what the questions are is the same in all runs of a data set.
+So the folder holds `<run>.npz`, the scores with what they were read from, and `<digest>.jsonl`, the questions.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import tempfile
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vqa.errors import InputError
+from vqa.evaluation.predictions import Prediction, read_predictions, write_predictions
+from vqa.evaluation.runs import Run, load_run
+
+VERSION = 1
+MOST_BYTES = 1 << 30
+
+
+def stamp(run: Path) -> list[list[Any]]:
+    """What tells a run's results from others: each file that they are read from with its size and time of change."""
+    files = [run / "result.json", run / "experiment.yaml"]
+    for folder in ("predictions", "evaluations"):
+        files += sorted((run / folder).glob("*.json*"))
+    found = [(file, state) for file in files if (state := _state(file)) is not None]
+    return [[str(file.relative_to(run)), state.st_size, state.st_mtime_ns] for file, state in found]
+
+
+def _state(file: Path) -> os.stat_result | None:
+    try:
+        return file.stat()
+    except OSError:
+        return None
+
+
+@dataclass
+class KeptRuns:
+    """Reads runs as `load_run` does, and each version of one only once.
+
+    Attributes:
+        folder: where scores are kept; made where it is missing. A damaged file in it is made anew.
+        most_bytes: what `tidy` leaves of it.
+    """
+
+    folder: Path
+    most_bytes: int = MOST_BYTES
+    _questions: dict[str, list[Prediction]] = field(default_factory=dict)
+
+    def load(self, run: Path) -> Run:
+        """A run directory's scores; its `predictions` have no answers, only what was asked and the score.
+
+        Raises:
+            InputError: see `load_run`.
+        """
+        known = json.dumps([VERSION, stamp(run)])
+        return self._kept(run, known) or self._read(run, known)
+
+    def tidy(self) -> None:
+        """Delete what was used longest ago, until the rest is small enough."""
+        files = [(file, state) for file in self.folder.glob("*") if (state := _state(file))]
+        files.sort(key=lambda pair: pair[1].st_mtime_ns, reverse=True)
+        held = 0
+        for file, state in files:
+            held += state.st_size
+            if held > self.most_bytes:
+                file.unlink(missing_ok=True)
+
+    def _file(self, run: Path) -> Path:
+        return self.folder / f"{hashlib.sha256(os.fsencode(run.absolute())).hexdigest()[:32]}.npz"
+
+    def _kept(self, run: Path, known: str) -> Run | None:
+        file = self._file(run)
+        try:
+            with np.load(file, allow_pickle=False) as held:
+                if str(held["known"]) != known:
+                    return None
+                said = json.loads(str(held["said"]))
+                scores = held["scores"]
+            questions = self._asked(said["questions"])
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile, InputError, EOFError):
+            return None
+        if len(questions) != len(scores):
+            return None
+        file.touch()
+        scored = [
+            one.with_score(score) for one, score in zip(questions, scores.tolist(), strict=True)
+        ]
+        return Run(str(run), scored, said["identity"], said["seed"])
+
+    def _asked(self, digest: str) -> list[Prediction]:
+        """The questions of this digest.
+
+        Raises:
+            InputError: they are not here, or damaged.
+        """
+        if digest not in self._questions:
+            file = self._questions_file(digest)
+            found = read_predictions(file)
+            if _digest(found) != digest:
+                raise InputError("is damaged", where=str(file))
+            file.touch()
+            self._questions[digest] = found
+        return self._questions[digest]
+
+    def _questions_file(self, digest: str) -> Path:
+        return self.folder / f"{digest}.jsonl"
+
+    def _read(self, run: Path, known: str) -> Run:
+        found = load_run(run)
+        asked = [_asked(item) for item in found.predictions]
+        digest = _digest(asked)
+        self._questions[digest] = asked
+        said = {"questions": digest, "identity": dict(found.identity), "seed": found.seed}
+        self._keep(run, known, said, found)
+        return found
+
+    def _keep(self, run: Path, known: str, said: dict[str, Any], found: Run) -> None:
+        """Where there is no room, it is read again the next time."""
+        held = io.BytesIO()
+        np.savez(held, known=known, said=json.dumps(said), scores=found.scores)
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            file = self._questions_file(said["questions"])
+            if not file.exists():
+                write_predictions(file, self._questions[said["questions"]])
+            _replace(self._file(run), held.getvalue())
+        except OSError:
+            return
+
+
+def _asked(item: Prediction) -> Prediction:
+    """A prediction without what was said."""
+    return Prediction(
+        item.question_id,
+        item.image_id,
+        item.split,
+        item.question_type,
+        item.answer_type,
+        answers=item.answers,
+        choices=item.choices,
+        label=item.label,
+        question=item.question,
+    )
+
+
+def _digest(asked: Sequence[Prediction]) -> str:
+    rows = [
+        (one.question_id, one.image_id, one.split, one.question_type, one.answer_type)
+        + (one.answers, one.choices, one.label, one.question)
+        for one in asked
+    ]
+    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write a file in one step; a power cut may damage it, and then it is made anew."""
+    handle, name = tempfile.mkstemp(dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as out:
+            out.write(content)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
