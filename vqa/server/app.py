@@ -7,15 +7,17 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from fastapi import FastAPI
+from starlette.concurrency import run_in_threadpool
 
 import vqa
 from vqa.jobs.home import Home
 from vqa.jobs.local_service import LocalService
-from vqa.server.api import account, files, jobs
+from vqa.server.ablations import Ablations
+from vqa.server.api import account, files, groups, jobs
 from vqa.server.codes import Codes
 from vqa.server.guard import Guard, Hosts
 from vqa.server.opened import Opened
-from vqa.server.pages import assets, queue, signin
+from vqa.server.pages import ablations, assets, queue, signin
 from vqa.server.pages.assets import Assets
 from vqa.server.pages.layout import Pages
 from vqa.server.pages.refusals import presented
@@ -51,26 +53,31 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        lifespan=_warming(service) if warm else None,
+        lifespan=_lasting(service, warm=warm),
     )
     app.state.service, app.state.tokens = service, tokens
     app.state.stopping, app.state.codes = stopping or threading.Event(), codes or Codes()
     app.state.assets, app.state.opened = Assets(), Opened()
+    app.state.ablations = Ablations(home, service)
     app.state.pages = Pages(app.state.assets)
     install(app, presented)
-    for room in (account, jobs, files):
+    for room in (account, jobs, files, groups):
         app.include_router(room.router, prefix=API, responses=RESPONSES)
-    for page in (assets, signin, queue):
+    for page in (assets, signin, queue, ablations):
         app.include_router(page.router)
     return Guard(app, hosts, tokens)
 
 
-def _warming(service: LocalService) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
-    """Load what checks need in a thread of its own; the server answers meanwhile."""
+def _lasting(
+    service: LocalService, *, warm: bool
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    """Load what checks need in a thread of its own, while the server answers; end what it has begun."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        threading.Thread(target=service.checker.warm, name="warm", daemon=True).start()
+        if warm:
+            threading.Thread(target=service.checker.warm, name="warm", daemon=True).start()
         yield
+        await run_in_threadpool(app.state.ablations.close)
 
     return lifespan
