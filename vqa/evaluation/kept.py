@@ -1,7 +1,8 @@
 """Scores of runs, kept beside them so that their predictions are read and checked once.
 
 What a comparison needs of a run is a score a question; what the questions are is the same in all runs of a data set.
-So the folder holds `<run>.npz`, the scores with what they were read from, and `<digest>.jsonl`, the questions.
+So the folder holds `<run>.npz`, the scores with what they were read from and what was answered, and
+`<digest>.jsonl`, the questions.
 """
 
 from __future__ import annotations
@@ -20,17 +21,34 @@ from typing import Any
 import numpy as np
 
 from vqa.errors import InputError
+from vqa.evaluation.bootstrap import Floats, Ints
 from vqa.evaluation.predictions import Prediction, read_predictions, write_predictions
 from vqa.evaluation.runs import Run, load_run
 
-VERSION = 1
+VERSION = 2
 MOST_BYTES = 1 << 30
+ASKED = (
+    "question_id",
+    "image_id",
+    "split",
+    "question_type",
+    "answer_type",
+    "answers",
+    "choices",
+    "label",
+    "question",
+)
+"""Fields of `Prediction` that are the same whoever answers."""
 
 
-def stamp(run: Path) -> list[list[Any]]:
-    """What tells a run's results from others: each file that they are read from with its size and time of change."""
+def stamp(run: Path, scored: bool = True) -> list[list[Any]]:
+    """What tells a run's results from others: each file that they are read from with its size and time of change.
+
+    Args:
+        scored: with its predictions.
+    """
     files = [run / "result.json", run / "experiment.yaml"]
-    for folder in ("predictions", "evaluations"):
+    for folder in ("predictions", "evaluations") if scored else ():
         files += sorted((run / folder).glob("*.json*"))
     found = [(file, state) for file in files if (state := _state(file)) is not None]
     return [[str(file.relative_to(run)), state.st_size, state.st_mtime_ns] for file, state in found]
@@ -43,6 +61,23 @@ def _state(file: Path) -> os.stat_result | None:
         return None
 
 
+@dataclass(frozen=True)
+class Held:
+    """What is kept of a run, without the questions themselves; arrays in the order of question ids.
+
+    Attributes:
+        scores: float64 [questions].
+        codes: places in `answers` [questions]; −1 where nothing was answered.
+        answers: every answer once.
+        questions: the file with the questions, a line each, in the same order.
+    """
+
+    scores: Floats
+    codes: Ints
+    answers: list[str]
+    questions: Path
+
+
 @dataclass
 class KeptRuns:
     """Reads runs as `load_run` does, and each version of one only once.
@@ -50,11 +85,15 @@ class KeptRuns:
     Attributes:
         folder: where scores are kept; made where it is missing. A damaged file in it is made anew.
         most_bytes: what `tidy` leaves of it.
+        split, protocol: see `load_run`.
     """
 
     folder: Path
     most_bytes: int = MOST_BYTES
+    split: str = ""
+    protocol: str = ""
     _questions: dict[str, list[Prediction]] = field(default_factory=dict)
+    _sound: set[str] = field(default_factory=set)
 
     def load(self, run: Path) -> Run:
         """A run directory's scores; its `predictions` have no answers, only what was asked and the score.
@@ -64,6 +103,35 @@ class KeptRuns:
         """
         known = json.dumps([VERSION, stamp(run)])
         return self._kept(run, known) or self._read(run, known)
+
+    def held(self, run: Path) -> Held:
+        """What is kept of a run; quick where it was read before.
+
+        Raises:
+            InputError: see `load_run`; or there is no room to keep it.
+        """
+        known = json.dumps([VERSION, stamp(run)])
+        found = self._held(run, known)
+        if found is None:
+            self._read(run, known)
+            found = self._held(run, known)
+        if found is None:
+            raise InputError("its scores cannot be kept", where=run.name, fix="is the disk full?")
+        return found
+
+    def _held(self, run: Path, known: str) -> Held | None:
+        file = self._file(run)
+        try:
+            with file.open("rb") as opened, np.load(opened, allow_pickle=False) as kept:
+                if str(kept["known"]) != known:
+                    return None
+                said = json.loads(str(kept["said"]))
+                questions = self._questions_file(said["questions"])
+                os.utime(questions)
+                os.utime(file)
+                return Held(kept["scores"], kept["codes"], said["answers"], questions)
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError):
+            return None
 
     def tidy(self) -> None:
         """Delete what was used longest ago, until the rest is small enough."""
@@ -76,12 +144,13 @@ class KeptRuns:
                 file.unlink(missing_ok=True)
 
     def _file(self, run: Path) -> Path:
-        return self.folder / f"{hashlib.sha256(os.fsencode(run.absolute())).hexdigest()[:32]}.npz"
+        about = b"\0".join(map(os.fsencode, (run.absolute(), self.split, self.protocol)))
+        return self.folder / f"{hashlib.sha256(about).hexdigest()[:32]}.npz"
 
     def _kept(self, run: Path, known: str) -> Run | None:
         file = self._file(run)
         try:
-            with np.load(file, allow_pickle=False) as held:
+            with file.open("rb") as opened, np.load(opened, allow_pickle=False) as held:
                 if str(held["known"]) != known:
                     return None
                 said = json.loads(str(held["said"]))
@@ -110,13 +179,14 @@ class KeptRuns:
                 raise InputError("is damaged", where=str(file))
             file.touch()
             self._questions[digest] = found
+            self._sound.add(digest)
         return self._questions[digest]
 
     def _questions_file(self, digest: str) -> Path:
         return self.folder / f"{digest}.jsonl"
 
     def _read(self, run: Path, known: str) -> Run:
-        found = load_run(run)
+        found = load_run(run, split=self.split, protocol=self.protocol)
         asked = [_asked(item) for item in found.predictions]
         digest = _digest(asked)
         self._questions[digest] = asked
@@ -127,12 +197,15 @@ class KeptRuns:
     def _keep(self, run: Path, known: str, said: dict[str, Any], found: Run) -> None:
         """Where there is no room, it is read again the next time."""
         held = io.BytesIO()
-        np.savez(held, known=known, said=json.dumps(said), scores=found.scores)
+        codes, answers = _answered(found.predictions)
+        text = json.dumps(said | {"answers": answers})
+        np.savez(held, known=known, said=text, scores=found.scores, codes=codes)
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             file = self._questions_file(said["questions"])
-            if not file.exists():
+            if said["questions"] not in self._sound:
                 write_predictions(file, self._questions[said["questions"]])
+                self._sound.add(said["questions"])
             _replace(self._file(run), held.getvalue())
         except OSError:
             return
@@ -140,25 +213,21 @@ class KeptRuns:
 
 def _asked(item: Prediction) -> Prediction:
     """A prediction without what was said."""
-    return Prediction(
-        item.question_id,
-        item.image_id,
-        item.split,
-        item.question_type,
-        item.answer_type,
-        answers=item.answers,
-        choices=item.choices,
-        label=item.label,
-        question=item.question,
-    )
+    return Prediction(**{name: getattr(item, name) for name in ASKED})
+
+
+def _answered(predictions: Sequence[Prediction]) -> tuple[Ints, list[str]]:
+    """See `Held`."""
+    places: dict[str, int] = {}
+    codes = [
+        -1 if item.answer is None else places.setdefault(item.answer, len(places))
+        for item in predictions
+    ]
+    return np.array(codes, dtype=np.int64), list(places)
 
 
 def _digest(asked: Sequence[Prediction]) -> str:
-    rows = [
-        (one.question_id, one.image_id, one.split, one.question_type, one.answer_type)
-        + (one.answers, one.choices, one.label, one.question)
-        for one in asked
-    ]
+    rows = [[getattr(one, name) for name in ASKED] for one in asked]
     return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
 
 

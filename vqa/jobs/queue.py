@@ -130,6 +130,12 @@ class Queue:
             groups.setdefault(row["group_name"], {})[State(row["state"])] = row["n"]
         return list(groups.items())
 
+    def members(self, group: str) -> list[tuple[str, State]]:
+        """Ids and states of a group's jobs, in the order of submission."""
+        query = "SELECT id, state FROM jobs WHERE group_name = ? ORDER BY seq"
+        rows = self._connection().execute(query, (group,))
+        return [(row["id"], State(row["state"])) for row in rows]
+
     def waiting(self, limit: int = 100) -> list[Job]:
         """The first of each engine's jobs that may be started, in the order in which they should be."""
         query = f"""SELECT * FROM jobs WHERE engine = ? AND state IN ({_marks(WAITING)})

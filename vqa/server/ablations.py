@@ -94,15 +94,12 @@ class Choice:
 class Ablations:
     """Groups of a home. One object serves any number of threads."""
 
-    def __init__(self, home: Home, service: LocalService) -> None:
-        self._home, self._service, self._studies = home, service, Studies(home)
+    def __init__(
+        self, home: Home, service: LocalService, studies: Studies, curves: CurveCache
+    ) -> None:
+        self._home, self._service, self._studies, self._curves = home, service, studies, curves
         self._read: Recent[Study] = Recent(MOST_STUDIES)
         self._lines: Recent[Lines] = Recent(MOST_LINES)
-        self._curves = CurveCache()
-
-    def close(self) -> None:
-        """End what is being made."""
-        self._studies.close()
 
     def group(self, name: str, options: Options) -> Group:
         """A group as it stands now.

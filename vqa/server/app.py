@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from fastapi import FastAPI
-from starlette.concurrency import run_in_threadpool
 
 import vqa
 from vqa.jobs.home import Home
@@ -22,7 +21,9 @@ from vqa.server.pages.assets import Assets
 from vqa.server.pages.layout import Pages
 from vqa.server.pages.refusals import presented
 from vqa.server.problems import RESPONSES, install
+from vqa.server.studies import Studies
 from vqa.server.tokens import Tokens
+from vqa.tracking.curves import CurveCache
 
 API = "/api/v1"
 
@@ -45,6 +46,7 @@ def create_app(
         warm: load torch at the start, and not at the first submission.
     """
     service, tokens = LocalService(home, paths_allowed=False), Tokens(home)
+    studies = Studies(home)
     app = FastAPI(
         title="vqa",
         version=vqa.__version__,
@@ -53,12 +55,13 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        lifespan=_lasting(service, warm=warm),
+        lifespan=_lifespan(service, studies, warm),
     )
     app.state.service, app.state.tokens = service, tokens
+    app.state.studies, app.state.curves = studies, CurveCache()
     app.state.stopping, app.state.codes = stopping or threading.Event(), codes or Codes()
     app.state.assets, app.state.opened = Assets(), Opened()
-    app.state.ablations = Ablations(home, service)
+    app.state.ablations = Ablations(home, service, studies, app.state.curves)
     app.state.pages = Pages(app.state.assets)
     install(app, presented)
     for room in (account, jobs, files, groups):
@@ -68,16 +71,16 @@ def create_app(
     return Guard(app, hosts, tokens)
 
 
-def _lasting(
-    service: LocalService, *, warm: bool
+def _lifespan(
+    service: LocalService, studies: Studies, warm: bool
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
-    """Load what checks need in a thread of its own, while the server answers; end what it has begun."""
+    """Load what checks need in a thread of its own, the server answers meanwhile; and end what is computed for it."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         if warm:
             threading.Thread(target=service.checker.warm, name="warm", daemon=True).start()
         yield
-        await run_in_threadpool(app.state.ablations.close)
+        studies.close()
 
     return lifespan

@@ -14,7 +14,7 @@ from vqa.ablation.study import TYPE_KINDS, Options
 from vqa.ablation.verdict import verdict
 from vqa.evaluation.disagreement import Side
 
-DEFAULT_METRIC = "val/accuracy"
+DEFAULT_METRIC, BEST_FIRST = "val/accuracy", "-score"
 Row = Mapping[str, Any]
 Text = Annotated[str, Field(max_length=200)]
 
@@ -132,9 +132,7 @@ def key_of(column: str) -> Callable[[Row], Any]:
 
 
 def ordered(rows: Sequence[Row], sort: str) -> list[Row]:
-    """Rows in the order that was chosen; as they come where none was. Those without a figure are last."""
-    if not sort:
-        return list(rows)
+    """Rows in the order that was chosen. Those without a figure are last."""
     key = key_of(sort.removeprefix("-"))
     known = [row for row in rows if key(row) is not None]
     rest = [row for row in rows if key(row) is None]
@@ -144,11 +142,12 @@ def ordered(rows: Sequence[Row], sort: str) -> list[Row]:
 def next_sort(column: str, sort: str) -> str:
     """What a press on a column's head asks for: figures from the highest down first."""
     first, second = (column, f"-{column}") if column == "variant" else (f"-{column}", column)
-    return second if sort == first else first
+    return second if (sort or BEST_FIRST) == first else first
 
 
 def aria_sort(column: str, sort: str) -> str:
     """How a column says that it is sorted by."""
+    sort = sort or BEST_FIRST
     if sort.removeprefix("-") != column:
         return "none"
     return "descending" if sort.startswith("-") else "ascending"
