@@ -74,8 +74,12 @@ def _intervals(rows: Sequence[Row]) -> Figure:
     return {
         "type": "data",
         "symmetric": False,
-        "array": [row["high"] - row["mean"] if has else 0 for row, has in zip(rows, known, strict=True)],
-        "arrayminus": [row["mean"] - row["low"] if has else 0 for row, has in zip(rows, known, strict=True)],
+        "array": [
+            row["high"] - row["mean"] if has else 0 for row, has in zip(rows, known, strict=True)
+        ],
+        "arrayminus": [
+            row["mean"] - row["low"] if has else 0 for row, has in zip(rows, known, strict=True)
+        ],
         "color": "--series-1",
         "thickness": 2,
         "width": 5,
@@ -102,8 +106,10 @@ def _line(rows: Sequence[Row], reference: str) -> list[Figure]:
 def heat(study: Mapping[str, Any], kind: str) -> Figure:
     """Each variant's difference to the reference by type: one colour for more, one for less, white for none."""
     names, rows = heat_table(study, kind)
-    found = [[cell for cell in row[1]] for row in rows]
-    most = max((abs(cell) for line in found for cell in line if cell is not None), default=1.0) or 1.0
+    found = [cells for _, cells in rows]
+    most = (
+        max((abs(cell) for line in found for cell in line if cell is not None), default=1.0) or 1.0
+    )
     return {
         "data": [
             {
@@ -114,7 +120,9 @@ def heat(study: Mapping[str, Any], kind: str) -> Figure:
                 "zmin": -most,
                 "zmax": most,
                 "colorscale": [[0, "--series-2"], [0.5, "--raised"], [1, "--series-1"]],
-                "text": [["" if cell is None else f"{cell:+.1f}" for cell in line] for line in found],
+                "text": [
+                    ["" if cell is None else f"{cell:+.1f}" for cell in line] for line in found
+                ],
                 "texttemplate": "%{text}" if len(names) <= 2 * COLOURS else "",
                 "hovertemplate": "%{y}, %{x}: %{z:+.2f}<extra></extra>",
                 "xgap": 2,
@@ -137,7 +145,8 @@ def heat_table(
     """The types, and each variant but the reference with its difference on every one of them."""
     rows: Sequence[Row] = study["variants"]
     names = type_names(study, kind)
-    reference = next((row[kind] for row in rows if row["name"] == study["reference"]), {})
+    scores = {row["name"]: row[kind] for row in rows}
+    reference: Row = scores.get(study["reference"], {})
     found = [
         (row["name"], [_less(row[kind].get(name), reference.get(name)) for name in names])
         for row in rows
@@ -162,7 +171,9 @@ def curves(bands: Mapping[str, Band], places: Mapping[str, int], metric: str) ->
         places: variant → the place of its colour, which stays its own whichever others are shown.
     """
     return {
-        "data": [trace for name, band in bands.items() for trace in _band(name, band, places[name])],
+        "data": [
+            trace for name, band in bands.items() for trace in _band(name, band, places[name])
+        ],
         "layout": {
             "height": 420,
             "xaxis": {"title": {"text": "step"}},

@@ -48,7 +48,9 @@ def left_out_now(members: Sequence[Member], places: Sequence[Place]) -> list[Fou
 
 
 def _row(name: str, place: Place, members: Sequence[Member]) -> Found | None:
-    scored = [(one, score) for one in members if (score := _number(one.result, "overall")) is not None]
+    scored = [
+        (one, score) for one in members if (score := _number(one.result, "overall")) is not None
+    ]
     if not scored:
         return None
     runs, scores = [one for one, _ in scored], [score for _, score in scored]

@@ -1,4 +1,4 @@
-"""Questions that one variant gets right and another wrong, of scores that are kept: quick for any number of questions."""
+"""Questions that one variant gets right and another wrong, of kept scores: quick for any number of questions."""
 
 from __future__ import annotations
 

@@ -144,8 +144,8 @@ class KeptRuns:
                 file.unlink(missing_ok=True)
 
     def _file(self, run: Path) -> Path:
-        about = b"\0".join(map(os.fsencode, (run.absolute(), self.split, self.protocol)))
-        return self.folder / f"{hashlib.sha256(about).hexdigest()[:32]}.npz"
+        about = "\0".join((str(run.absolute()), self.split, self.protocol))
+        return self.folder / f"{hashlib.sha256(os.fsencode(about)).hexdigest()[:32]}.npz"
 
     def _kept(self, run: Path, known: str) -> Run | None:
         file = self._file(run)

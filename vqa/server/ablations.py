@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from vqa.ablation.cell import Place
-from vqa.ablation.derive import places_of
 from vqa.ablation.chance import CHANCE, MAJORITY
+from vqa.ablation.derive import places_of
 from vqa.ablation.members import SUCCEEDED, Member, chance_is_wanted, of_job
 from vqa.ablation.shelf import Rendered
 from vqa.ablation.standing import left_out_now, standing
@@ -53,7 +53,11 @@ class Group:
     def version(self) -> str:
         """Another one whenever the study is."""
         kept = self.state.study
-        return f"{kept.folder.name}-{self.state.status}" if kept else f"{self._ended}-{self.state.status}"
+        return (
+            f"{kept.folder.name}-{self.state.status}"
+            if kept
+            else f"{self._ended}-{self.state.status}"
+        )
 
     @property
     def _ended(self) -> int:
@@ -197,9 +201,7 @@ def choice_of(members: Sequence[Member], places: Sequence[Place]) -> Choice:
     ended = [one for one in members if one.status == SUCCEEDED]
     ordered = sorted(places, key=lambda place: place.baseline is not None)
     beside = (CHANCE, MAJORITY) if chance_is_wanted(places) else ()
-    splits = {
-        file.stem for one in ended for file in (one.path / "predictions").glob("*.jsonl")
-    }
+    splits = {file.stem for one in ended for file in (one.path / "predictions").glob("*.jsonl")}
     used = {str(one.result["protocol"]) for one in ended if one.result.get("protocol")}
     return Choice(
         tuple(dict.fromkeys([*(place.variant for place in ordered), *beside])),

@@ -127,4 +127,3 @@ def check_options(known: Ablations, caller: Caller, group: str, options: Options
         if value and value not in there:
             fix = f"there are {', '.join(there[:20]) or 'none'}"
             raise JobError(f"no {name} {value[:80]!r}", where=group, fix=fix, kind="not-found")
-

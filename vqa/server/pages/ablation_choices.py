@@ -92,7 +92,9 @@ def shown(choices: Choices, study: Mapping[str, Any], there: Sequence[str]) -> l
 
 def kind_of(choices: Choices, study: Mapping[str, Any]) -> str:
     """The kind of types that is shown: the one that has several."""
-    counts = {kind: max((len(row[kind]) for row in study["variants"]), default=0) for kind in TYPE_KINDS}
+    counts = {
+        kind: max((len(row[kind]) for row in study["variants"]), default=0) for kind in TYPE_KINDS
+    }
     if choices.kind and counts[choices.kind]:
         return choices.kind
     return max(reversed(TYPE_KINDS), key=lambda kind: counts[kind])

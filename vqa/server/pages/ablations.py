@@ -21,10 +21,10 @@ from vqa.server.ablations import Ablations, Group, choice_of
 from vqa.server.api.asking import Caller, Reader
 from vqa.server.api.groups import GroupName, OpenAblations, check_options, may_change
 from vqa.server.pages.ablation_choices import (
+    BEST_FIRST,
     DEFAULT_METRIC,
     Asked,
     Choices,
-    BEST_FIRST,
     aria_sort,
     compared,
     kind_of,
