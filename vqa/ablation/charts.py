@@ -14,6 +14,7 @@ COLOURS = 8
 """Series that a page tells apart."""
 
 LONGEST = 28
+LEGEND = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}
 ROW, EDGE = 30, 70
 """Pixels a row, and for the axis."""
 
@@ -58,7 +59,7 @@ def dots(rows: Sequence[Row], reference: str) -> Figure:
                 "range": [-0.7, len(ordered) - 0.3],
                 "zeroline": False,
             },
-            "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+            "legend": LEGEND,
             "margin": {"t": 30, "r": 16, "b": 44, "l": 10},
             "shapes": _line(ordered, reference),
         },
@@ -107,9 +108,7 @@ def heat(study: Mapping[str, Any], kind: str) -> Figure:
     """Each variant's difference to the reference by type: one colour for more, one for less, white for none."""
     names, rows = heat_table(study, kind)
     found = [cells for _, cells in rows]
-    most = (
-        max((abs(cell) for line in found for cell in line if cell is not None), default=1.0) or 1.0
-    )
+    most = _widest(study, rows)
     return {
         "data": [
             {
@@ -127,7 +126,7 @@ def heat(study: Mapping[str, Any], kind: str) -> Figure:
                 "hovertemplate": "%{y}, %{x}: %{z:+.2f}<extra></extra>",
                 "xgap": 2,
                 "ygap": 2,
-                "colorbar": {"thickness": 12, "title": {"text": "points"}},
+                "showscale": False,  # it would set styles that the pages' policy refuses
             }
         ],
         "layout": {
@@ -137,6 +136,13 @@ def heat(study: Mapping[str, Any], kind: str) -> Figure:
             "margin": {"t": 10, "r": 10, "b": 50, "l": 10},
         },
     }
+
+
+def _widest(study: Mapping[str, Any], rows: Sequence[tuple[str, list[float | None]]]) -> float:
+    """The largest difference in the grid: question-only or chance would leave no shade for the others."""
+    beside = {row["name"] for row in study["variants"] if row["baseline"]}
+    grid = [cells for name, cells in rows if name not in beside] or [cells for _, cells in rows]
+    return max((abs(cell) for cells in grid for cell in cells if cell), default=1.0)
 
 
 def heat_table(
@@ -179,6 +185,8 @@ def curves(bands: Mapping[str, Band], places: Mapping[str, int], metric: str) ->
             "xaxis": {"title": {"text": "step"}},
             "yaxis": {"title": {"text": escaped(metric)}},
             "hovermode": "x unified",
+            "legend": LEGEND,
+            "margin": {"t": 30, "r": 12, "b": 44, "l": 50},
         },
     }
 
