@@ -45,7 +45,9 @@ class Group:
         given = {**BASE, "seed": seed, "tracking": {"tags": tags}}
         fields = parse_experiment(given).to_dict()
         job, _ = self.queue.submit(
-            Submission(fields, user, f"{user}-{seed}", group=self.name, key=f"{variant}{seed}")
+            Submission(
+                fields, user, f"{user}-{seed}", group=self.name, key=f"{self.name}.{variant}{seed}"
+            )
         )
         if state is State.QUEUED:
             return job.id
@@ -103,7 +105,7 @@ def test_one_walk(ready_site: Site, look: Look) -> None:
     assert rows.first.inner_text().startswith("concat")
     assert page.evaluate("document.activeElement.id") == "sort-variant"
 
-    page.get_by_label("Seed 0").or_(page.get_by_label("Runs")).select_option("1")
+    page.get_by_label("Runs").select_option("1")
     page.wait_for_url("**seed=1*")
     only = page.locator("#side-b b")
     only.wait_for()
@@ -136,6 +138,7 @@ def test_questions_have_their_pictures(ready_site: Site, look: Look) -> None:
 
 def test_another_baseline_comes_by_itself(ready_site: Site, look: Look) -> None:
     page = look(ready_site, "/ablations/fusion")
+    page.wait_for_timeout(2500)  # nothing will change by itself any more, so nobody asks
     page.get_by_label("Baseline").select_option("concat")
     page.wait_for_url("**baseline=concat*")
     page.locator("#part-table tr", has_text="concat").get_by_text("baseline").wait_for()
@@ -158,6 +161,7 @@ def test_for_everybody(
         page.locator(f"#part-{part}").scroll_into_view_if_needed()
         page.locator(f"#part-{part} .js-plotly-plot").wait_for()
     check_accessible(page)
+    page.evaluate("scrollTo(0, 0)")
     shoot(page, f"ablation-{scheme}-{size}")
     page.goto(f"{ready_site.address}/ablations")
     check_accessible(page)
@@ -174,7 +178,7 @@ def test_a_group_that_fills_while_somebody_looks(site: Site, group: Group, look:
     job = Queue(site.home.queue_file).find(Filter(states=(State.RUNNING,)))[0]
     make_run(site.home.run_dir(job.id), job.submission.experiment, 0.8)
     group.queue.move(job, State.SUCCEEDED)
-    page.get_by_text("multiply beats concat").wait_for(timeout=1000 * SECONDS)
+    page.get_by_text("multiply beats concat").first.wait_for(timeout=1000 * SECONDS)
     assert page.locator(".verdict .yes .big").inner_text() == "Yes"
 
 

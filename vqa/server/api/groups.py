@@ -93,13 +93,13 @@ def study(
     """
     options = Options(baseline=baseline or None, split=split, protocol=protocol)
     check_options(known, caller, group, options)
-    state = known.state(group, options)
+    state, plain = known.state(group, options), caller.service.checker.library.without_paths
     if state.status == "failed":
-        raise JobError(state.error, where=group, kind="conflict")
+        raise JobError(plain(state.error), where=group, kind="conflict")
     if state.status == "computing" or state.study is None:
         waiting = Computing(since=state.since).model_dump()
         return JSONResponse(waiting, 202, {"Retry-After": str(SECONDS_TO_WAIT)})
-    text = caller.service.checker.library.without_paths(state.study.text(form))
+    text = plain(state.study.text(form))
     name = f"{group}{FILES[form].removeprefix('study')}"
     return Response(
         text.encode(),

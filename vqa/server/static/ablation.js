@@ -1,5 +1,8 @@
 // The ablation's page: choices go into the address, and the parts that they change are put anew.
 import { piece, say } from "./api.js";
+import { refresh } from "./page.js";
+
+const SECONDS_BETWEEN_LOOKS = 1.5;
 
 const answer = document.getElementById("answer");
 const now = document.getElementById("now");
@@ -26,11 +29,24 @@ async function show(query, push) {
     now.dataset.live = `${answer.dataset.address}/now${query}`;
     exchange(new DOMParser().parseFromString(html, "text/html"));
     exports(query);
+    follow();
   } catch (error) {
     say(error.message, true);
   } finally {
     answer.removeAttribute("aria-busy");
   }
+}
+
+/** Look again as long as a choice's comparison is being made, also where the page itself had come to rest. */
+let following = false;
+async function follow() {
+  if (following) return;
+  following = true;
+  while (document.querySelector("#part-verdict[data-computing]")) {
+    if (!document.hidden) await refresh(now).catch(() => {});
+    await new Promise((done) => setTimeout(done, 1000 * SECONDS_BETWEEN_LOOKS));
+  }
+  following = false;
 }
 
 function exchange(fresh) {
@@ -65,7 +81,8 @@ function place(part, before) {
 
 /** A part that stays as it is still leads to the newest address. */
 function carry(part, old) {
-  old.dataset.version = part.dataset.version ?? "";
+  if ("version" in part.dataset) old.dataset.version = part.dataset.version;
+  old.toggleAttribute("data-computing", part.hasAttribute("data-computing"));
   const links = old.querySelectorAll("a[data-choice]");
   part.querySelectorAll("a[data-choice]").forEach((link, at) => links[at]?.setAttribute("href", link.getAttribute("href")));
 }
