@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -113,7 +113,9 @@ class Ablations:
         """
         jobs, members, places = self.members(name)
         state = self._studies.get(name, options)
-        study = self._study(state.study) if state.study else standing(name, members, places)
+        study = self._study(state.study) if state.study else None
+        if study is None:  # not made yet, or put away a moment ago
+            study, state = standing(name, members, places), replace(state, study=None)
         return Group(name, jobs, members, places, state, study)
 
     def members(self, name: str) -> tuple[list[Job], list[Member], list[Place]]:
@@ -144,9 +146,13 @@ class Ablations:
         """See `Studies.get`."""
         return self._studies.get(name, options)
 
-    def _study(self, kept: Rendered) -> Study:
-        """The study without its long lists of questions; read once."""
-        return self._read.get((str(kept.folder), kept.made), lambda: _without_lists(kept.to_json()))
+    def _study(self, kept: Rendered) -> Study | None:
+        """The study without its long lists of questions; read once. None where it is gone."""
+        key = str(kept.folder), kept.made
+        try:
+            return self._read.get(key, lambda: _without_lists(kept.to_json()))
+        except OSError:
+            return None
 
     def bands(self, group: Group, metric: str, variants: Sequence[str]) -> dict[str, Band]:
         """A metric over the seeds of each variant that has it."""

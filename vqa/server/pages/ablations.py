@@ -15,7 +15,7 @@ from vqa.ablation.tables import MOST_TYPES
 from vqa.ablation.verdict import verdict
 from vqa.errors import InputError
 from vqa.evaluation.comparison import p_text
-from vqa.jobs.groups import can_cancel, can_retry
+from vqa.jobs.groups import can_cancel, can_retry, jobs_of
 from vqa.jobs.record import ACTIVE, TERMINAL, State
 from vqa.server.ablations import Ablations, Group, choice_of
 from vqa.server.api.asking import Caller, Reader
@@ -156,7 +156,6 @@ def picture(
     group: GroupName,
     image: Annotated[str, Query(max_length=10_000)],
     caller: Reader,
-    known: OpenAblations,
 ) -> Response:
     """A picture of the store that the group's runs were trained on, made anew so that it is one whatever it was.
 
@@ -165,7 +164,7 @@ def picture(
     """
     from vqa.server.pages.pictures import thumbnail
 
-    jobs, _, _ = known.members(group)
+    jobs = jobs_of(caller.service, group)
     store = request.app.state.opened.store(Path(jobs[0].submission.experiment["data"]["store"]))
     return Response(
         thumbnail(store.picture(image)),
@@ -227,6 +226,7 @@ def _answer(found: Group, asked: Choices, known: Ablations, caller: Caller) -> d
         "aria_sort": aria_sort,
         "choice": choice_of(found.members, found.places),
         "left_out": found.left_out,
+        "going": any(not job.terminal for job in found.jobs),
         "forms": list(FILES),
         "run_name": lambda path: Path(path).name,
         "kind": kind,
