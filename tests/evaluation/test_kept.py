@@ -27,9 +27,9 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """Runs whose predictions were read."""
     found: list[Path] = []
 
-    def noted(path: Path) -> Run:
+    def noted(path: Path, **given: str) -> Run:
         found.append(path)
-        return load_run(path)
+        return load_run(path, **given)
 
     monkeypatch.setattr(module, "load_run", noted)
     return found

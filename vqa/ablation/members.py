@@ -13,6 +13,7 @@ from vqa.errors import InputError, RunError
 
 if TYPE_CHECKING:
     from vqa.jobs.home import Home
+    from vqa.jobs.record import Job
 
 SUCCEEDED = "succeeded"
 LONGEST_REASON = 300
@@ -73,12 +74,14 @@ def of_group(group: str, home: Home) -> list[Member] | None:
         jobs = queue.find(Filter(group=group), limit=MOST_JOBS)
     finally:
         queue.close()
-    found = []
-    for job in reversed(jobs):
-        member = read_member(home.run_dir(job.id), experiment=job.submission.experiment)
-        ended_well = job.state == SUCCEEDED == member.status
-        found.append(member if ended_well else _with_state(member, str(job.state), job.reason))
-    return found or None
+    return [of_job(job, home) for job in reversed(jobs)] or None
+
+
+def of_job(job: Job, home: Home) -> Member:
+    """What a job's run directory says, and the queue where that is not the end of it."""
+    member = read_member(home.run_dir(job.id), experiment=job.submission.experiment)
+    ended_well = job.state == SUCCEEDED == member.status
+    return member if ended_well else _with_state(member, str(job.state), job.reason)
 
 
 def groups(home: Home) -> list[str]:

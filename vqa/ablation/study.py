@@ -39,7 +39,8 @@ class Row:
         labels: axis → label; empty outside the grid.
         baseline: question-only, image-only or chance; None in the grid.
         seeds: of its runs; None for what is computed.
-        mean, sd: of the runs' scores; no deviation for a single run.
+        scores: one a run.
+        mean, sd: of these; no deviation for a single run.
         low, high: 95 % interval of the mean, over images and, with several runs, over seeds.
         per_answer_type, per_question_type: means over its runs.
         parameters: trained or not.
@@ -63,6 +64,7 @@ class Row:
     questions_per_second: float | None = None
     seconds_to_best: float | None = None
     peak_memory_mb: float | None = None
+    scores: list[float] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -198,7 +200,7 @@ def make_study(
 
     Args:
         places: of the members, one each.
-        load: reads a run that is scored as it stands; `load_run` by default.
+        load: reads a run; by default `load_run` with the options' split and protocol.
 
     Raises:
         ResultError: fewer than two variants have a run that can be read, no such baseline, or runs that cannot be
@@ -235,7 +237,7 @@ def make_study(
 
 
 def _loader(options: Options, load: Callable[[Path], Run] | None) -> Callable[[Path], Run]:
-    if load is None or options.split or options.protocol:
+    if load is None:
         return partial(load_run, split=options.split, protocol=options.protocol)
     return load
 
@@ -315,6 +317,7 @@ def _row(
         high=min(100.0, test.high),
         per_answer_type=figures["per_answer_type"],
         per_question_type=figures["per_question_type"],
+        scores=[float(run.scores.mean()) for run in variant.runs],
         **costs(members),
     )
 

@@ -30,6 +30,12 @@ def shelf(home: Home) -> Shelf:
     return Shelf(home.path / "cache" / "studies")
 
 
+def kept_runs(home: Home, options: Options) -> KeptRuns:
+    """Where the scores of its runs are kept."""
+    folder = home.path / "cache" / "scores"
+    return KeptRuns(folder, split=options.split, protocol=options.protocol)
+
+
 def message(home: Home, ask: Ask) -> str:
     """What the process is told."""
     return json.dumps({"home": str(home.path), "parent": os.getpid(), "ask": asdict(ask)})
@@ -53,7 +59,7 @@ def make(home: Home, ask: Ask) -> None:
     Raises:
         OSError: there is no room for the outcome.
     """
-    kept = KeptRuns(home.path / "cache" / "scores")
+    kept = kept_runs(home, ask.options)
     try:
         outcome: Study | str = _study(home, ask, kept)
     except VQAError as error:

@@ -1,7 +1,8 @@
 """Scores of runs, kept beside them so that their predictions are read and checked once.
 
 What a comparison needs of a run is a score a question; what the questions are is the same in all runs of a data set.
-So the folder holds `<run>.npz`, the scores with what they were read from, and `<digest>.jsonl`, the questions.
+So the folder holds `<run>.npz`, the scores with what they were read from and what was answered, and
+`<digest>.jsonl`, the questions.
 """
 
 from __future__ import annotations
@@ -20,10 +21,11 @@ from typing import Any
 import numpy as np
 
 from vqa.errors import InputError
+from vqa.evaluation.bootstrap import Floats, Ints
 from vqa.evaluation.predictions import Prediction, read_predictions, write_predictions
 from vqa.evaluation.runs import Run, load_run
 
-VERSION = 1
+VERSION = 2
 MOST_BYTES = 1 << 30
 ASKED = (
     "question_id",
@@ -59,6 +61,23 @@ def _state(file: Path) -> os.stat_result | None:
         return None
 
 
+@dataclass(frozen=True)
+class Held:
+    """What is kept of a run, without the questions themselves; arrays in the order of question ids.
+
+    Attributes:
+        scores: float64 [questions].
+        codes: places in `answers` [questions]; −1 where nothing was answered.
+        answers: every answer once.
+        questions: the file with the questions, a line each, in the same order.
+    """
+
+    scores: Floats
+    codes: Ints
+    answers: list[str]
+    questions: Path
+
+
 @dataclass
 class KeptRuns:
     """Reads runs as `load_run` does, and each version of one only once.
@@ -66,10 +85,13 @@ class KeptRuns:
     Attributes:
         folder: where scores are kept; made where it is missing. A damaged file in it is made anew.
         most_bytes: what `tidy` leaves of it.
+        split, protocol: see `load_run`.
     """
 
     folder: Path
     most_bytes: int = MOST_BYTES
+    split: str = ""
+    protocol: str = ""
     _questions: dict[str, list[Prediction]] = field(default_factory=dict)
     _sound: set[str] = field(default_factory=set)
 
@@ -82,6 +104,35 @@ class KeptRuns:
         known = json.dumps([VERSION, stamp(run)])
         return self._kept(run, known) or self._read(run, known)
 
+    def held(self, run: Path) -> Held:
+        """What is kept of a run; quick where it was read before.
+
+        Raises:
+            InputError: see `load_run`; or there is no room to keep it.
+        """
+        known = json.dumps([VERSION, stamp(run)])
+        found = self._held(run, known)
+        if found is None:
+            self._read(run, known)
+            found = self._held(run, known)
+        if found is None:
+            raise InputError("its scores cannot be kept", where=run.name, fix="is the disk full?")
+        return found
+
+    def _held(self, run: Path, known: str) -> Held | None:
+        file = self._file(run)
+        try:
+            with file.open("rb") as opened, np.load(opened, allow_pickle=False) as kept:
+                if str(kept["known"]) != known:
+                    return None
+                said = json.loads(str(kept["said"]))
+                questions = self._questions_file(said["questions"])
+                os.utime(questions)
+                os.utime(file)
+                return Held(kept["scores"], kept["codes"], said["answers"], questions)
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError):
+            return None
+
     def tidy(self) -> None:
         """Delete what was used longest ago, until the rest is small enough."""
         files = [(file, state) for file in self.folder.glob("*") if (state := _state(file))]
@@ -93,7 +144,8 @@ class KeptRuns:
                 file.unlink(missing_ok=True)
 
     def _file(self, run: Path) -> Path:
-        return self.folder / f"{hashlib.sha256(os.fsencode(run.absolute())).hexdigest()[:32]}.npz"
+        about = "\0".join((str(run.absolute()), self.split, self.protocol))
+        return self.folder / f"{hashlib.sha256(os.fsencode(about)).hexdigest()[:32]}.npz"
 
     def _kept(self, run: Path, known: str) -> Run | None:
         file = self._file(run)
@@ -134,7 +186,7 @@ class KeptRuns:
         return self.folder / f"{digest}.jsonl"
 
     def _read(self, run: Path, known: str) -> Run:
-        found = load_run(run)
+        found = load_run(run, split=self.split, protocol=self.protocol)
         asked = [_asked(item) for item in found.predictions]
         digest = _digest(asked)
         self._questions[digest] = asked
@@ -145,7 +197,9 @@ class KeptRuns:
     def _keep(self, run: Path, known: str, said: dict[str, Any], found: Run) -> None:
         """Where there is no room, it is read again the next time."""
         held = io.BytesIO()
-        np.savez(held, known=known, said=json.dumps(said), scores=found.scores)
+        codes, answers = _answered(found.predictions)
+        text = json.dumps(said | {"answers": answers})
+        np.savez(held, known=known, said=text, scores=found.scores, codes=codes)
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             file = self._questions_file(said["questions"])
@@ -160,6 +214,16 @@ class KeptRuns:
 def _asked(item: Prediction) -> Prediction:
     """A prediction without what was said."""
     return Prediction(**{name: getattr(item, name) for name in ASKED})
+
+
+def _answered(predictions: Sequence[Prediction]) -> tuple[Ints, list[str]]:
+    """See `Held`."""
+    places: dict[str, int] = {}
+    codes = [
+        -1 if item.answer is None else places.setdefault(item.answer, len(places))
+        for item in predictions
+    ]
+    return np.array(codes, dtype=np.int64), list(places)
 
 
 def _digest(asked: Sequence[Prediction]) -> str:

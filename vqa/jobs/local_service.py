@@ -117,6 +117,10 @@ class LocalService:
             run_dir=str(run_dir) if self.paths_allowed else None,
         )
 
+    def view(self, job: Job) -> JobView:
+        """A job of the queue as it is shown."""
+        return self._view(job)
+
     def log(self, job: str, name: str = "rank0.log", offset: int = 0) -> Chunk:
         """What a log file holds from `offset` on.
 

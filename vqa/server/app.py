@@ -11,13 +11,14 @@ from fastapi import FastAPI
 import vqa
 from vqa.jobs.home import Home
 from vqa.jobs.local_service import LocalService
-from vqa.server.api import account, ask, files, jobs, runs, stores
+from vqa.server.ablations import Ablations
+from vqa.server.api import account, ask, files, groups, jobs, runs, stores
 from vqa.server.codes import Codes
 from vqa.server.guard import Guard, Hosts
 from vqa.server.inspections import Inspections
 from vqa.server.opened import Opened
+from vqa.server.pages import ablations, assets, data, queue, run, run_predictions, signin, submit
 from vqa.server.pages import ask as ask_page
-from vqa.server.pages import assets, data, queue, run, run_predictions, signin, submit
 from vqa.server.pages.assets import Assets
 from vqa.server.pages.layout import Pages
 from vqa.server.pages.refusals import presented
@@ -61,10 +62,11 @@ def create_app(
     app.state.stopping, app.state.codes = stopping or threading.Event(), codes or Codes()
     app.state.assets, app.state.opened, app.state.studies = Assets(), Opened(), studies
     app.state.pages, app.state.inspections = Pages(app.state.assets), Inspections(home)
+    app.state.ablations = Ablations(home, service, studies, app.state.opened.curves)
     install(app, presented)
-    for room in (account, jobs, files, runs, stores, ask):
+    for room in (account, jobs, files, groups, runs, stores, ask):
         app.include_router(room.router, prefix=API, responses=RESPONSES)
-    for page in (assets, signin, queue, submit, run, run_predictions, ask_page, data):
+    for page in (assets, signin, queue, submit, run, run_predictions, ablations, ask_page, data):
         app.include_router(page.router)
     return Guard(app, hosts, tokens)
 

@@ -1,7 +1,7 @@
 """The names of a run's curves: the same in the journal, in W&B and in every other tracker.
 
 They are part of what people rely on: a name that is here keeps its meaning, and a journal holds no other
-(`pytest tests/tracking/test_curve_names.py`). Beside them every record has `step` (optimiser steps), `epoch` and `time`.
+(tests/tracking/test_curve_names.py). Every record has `step` (optimiser steps), `epoch` and `time` beside them.
 """
 
 from __future__ import annotations

@@ -1,0 +1,128 @@
+"""The answer in short, what stands before a study is there, and the figures for charts."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.ablation.runs import BASE, fail_run, make_run
+from vqa.ablation.charts import COLOURS, curves, dots, heat, heat_table
+from vqa.ablation.derive import places_of
+from vqa.ablation.members import read_member
+from vqa.ablation.standing import standing
+from vqa.ablation.study import Options, make_study
+from vqa.ablation.verdict import verdict
+from vqa.tracking.curves import Curves, read_curves, seed_band
+
+QUICK = 200
+
+
+def group(tmp_path: Path, rates: dict[str, float], seeds: int = 2) -> list[Any]:
+    members = []
+    for variant, rate in rates.items():
+        for seed in range(seeds):
+            tags = [f"variant={variant}", f"model.fusion={variant}"]
+            if variant.endswith("-only"):
+                tags.append(f"baseline={variant}")
+            fields = {**BASE, "seed": seed, "tracking": {"tags": tags}}
+            members.append(read_member(make_run(tmp_path / f"{variant}{seed}", fields, rate)))
+    return members
+
+
+def study(members: list[Any], baseline: str | None = None) -> dict[str, Any]:
+    options = Options(baseline=baseline, resamples=QUICK)
+    return make_study("g", members, places_of(members), options).to_json()
+
+
+def test_the_best_against_the_reference(tmp_path: Path) -> None:
+    members = group(tmp_path, {"concat": 0.4, "multiply": 0.7, "sum": 0.6, "question-only": 0.9})
+    found = verdict(study(members))
+    assert found is not None
+    assert (found.best, found.other, found.real) == ("multiply", "concat", True)
+    assert found.difference == pytest.approx(30, abs=3)
+    assert found.low is not None
+    assert found.high is not None
+    assert found.low < found.difference < found.high
+    assert found.untested == "sum"
+
+
+def test_the_reference_is_the_best(tmp_path: Path) -> None:
+    members = group(tmp_path, {"concat": 0.4, "multiply": 0.7, "twin": 0.7})
+    found = verdict(study(members, "multiply"))
+    assert found is not None
+    assert (found.best, found.other, found.real) == ("multiply", "twin", False)
+    assert found.level_with == ("twin",)
+    assert found.untested == ""
+    clear = verdict(study(group(tmp_path / "2", {"a": 0.7, "b": 0.4}), "a"))
+    assert clear is not None
+    assert clear.difference is not None
+    assert clear.difference > 0
+    assert (clear.other, clear.real, clear.level_with) == ("b", True, ())
+
+
+def test_before_a_study_is_there(tmp_path: Path) -> None:
+    members = group(tmp_path, {"concat": 0.4, "multiply": 0.7})
+    fields = {**BASE, "seed": 7, "tracking": {"tags": ["variant=sum", "model.fusion=sum"]}}
+    members.append(read_member(fail_run(tmp_path / "bad", fields, "it broke")))
+    quick = standing("g", members, places_of(members))
+    whole = study(members)
+    assert quick.keys() <= whole.keys()
+    for mine, theirs in zip(quick["variants"], whole["variants"], strict=True):
+        assert mine.keys() == theirs.keys()
+        assert mine["seeds"] == theirs["seeds"]
+        assert mine["parameters"] == theirs["parameters"]
+    assert [one["reason"] for one in quick["left_out"]] == ["failed: it broke"]
+    found = verdict(quick)
+    assert found is not None
+    assert (found.best, found.p, found.real) == ("multiply", None, False)
+    assert verdict(standing("g", [], [])) is None
+
+
+def test_results_that_say_something_else(tmp_path: Path) -> None:
+    members = group(tmp_path, {"concat": 0.4}, seeds=1)
+    for at, overall in enumerate((None, True, "much", [1])):
+        fields = {**BASE, "tracking": {"tags": [f"variant=odd{at}"]}}
+        run = make_run(tmp_path / f"odd{at}", fields, 0.5, overall=overall, per_question_type=3)
+        members.append(read_member(run))
+    quick = standing("g", members, places_of(members))
+    assert [row["name"] for row in quick["variants"]] == ["concat"]
+
+
+def test_figures_are_json_and_complete(tmp_path: Path) -> None:
+    whole = study(group(tmp_path, {"<b>concat": 0.4, "multiply": 0.7, "question-only": 0.2}))
+    figure = dots(whole["variants"], whole["reference"])
+    seeds, means = figure["data"]
+    assert len(seeds["x"]) == 6
+    assert means["x"] == sorted(means["x"])
+    assert "&lt;b&gt;concat" in means["text"]
+    names, rows = heat_table(whole, "per_question_type")
+    assert names == ["colour", "shape"]
+    assert len(rows) == len(whole["variants"]) - 1
+    reference = {row["name"]: row for row in whole["variants"]}[whole["reference"]]
+    by_name = {row["name"]: row for row in whole["variants"]}
+    for name, cells in rows:
+        for type_name, cell in zip(names, cells, strict=True):
+            mine = by_name[name]["per_question_type"][type_name]
+            assert cell == pytest.approx(mine - reference["per_question_type"][type_name])
+    json.dumps([figure, heat(whole, "per_question_type"), heat(whole, "per_answer_type")])
+    before = standing("g", [], [])
+    json.dumps([dots(before["variants"], ""), heat(before, "per_question_type")])
+
+
+def test_a_band_is_drawn_for_several_seeds_alone(tmp_path: Path) -> None:
+    runs: list[Curves] = []
+    for seed in range(2):
+        journal = tmp_path / f"{seed}.jsonl"
+        journal.write_text("".join(f'{{"step": {at}, "loss": {at + seed}}}\n' for at in range(5)))
+        runs.append(read_curves(journal))
+    several, alone = seed_band(runs, "loss"), seed_band(runs[:1], "loss")
+    assert several is not None
+    assert alone is not None
+    figure = curves({"several": several, "alone": alone}, {"several": 0, "alone": COLOURS}, "loss")
+    assert [trace.get("name") for trace in figure["data"]] == [None, None, "several", "alone"]
+    low, high, mean, _ = figure["data"]
+    assert (low["y"][0], mean["y"][0], high["y"][0]) == (0.0, 0.5, 1.0)
+    json.dumps(figure)

@@ -1,0 +1,76 @@
+"""A whole group at once: cancel what has not ended, queue what failed again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from vqa.errors import JobError
+from vqa.jobs.local_service import LocalService
+from vqa.jobs.queue import Filter
+from vqa.jobs.record import TERMINAL, Job, State
+from vqa.jobs.views import JobView
+
+MOST_JOBS = 100_000
+May = Callable[[Job], bool]
+FAILED = frozenset({State.FAILED, State.LOST})
+
+
+def jobs_of(service: LocalService, group: str) -> list[Job]:
+    """The jobs of a group, in the order of submission.
+
+    Raises:
+        JobError: there is no such group.
+    """
+    found = service.queue.find(Filter(group=group), MOST_JOBS)
+    if not found:
+        raise JobError(f"no group {group!r}", fix="see the list of ablations", kind="not-found")
+    return found[::-1]
+
+
+def can_cancel(job: Job) -> bool:
+    """Whether it goes on and nobody has asked for its end."""
+    return job.state not in TERMINAL and not job.cancel_requested
+
+
+def can_retry(job: Job) -> bool:
+    """Whether it ended badly, and not because somebody wanted that."""
+    return job.state in FAILED
+
+
+def cancel_group(service: LocalService, group: str, may: May) -> list[JobView]:
+    """Have every job of a group ended that has not ended.
+
+    Args:
+        may: whether the caller may touch a job; others' stay as they are.
+
+    Raises:
+        JobError: there is no such group, or all of it is somebody else's.
+    """
+    return _each(service.cancel, [job for job in jobs_of(service, group) if can_cancel(job)], may)
+
+
+def retry_group(service: LocalService, group: str, may: May) -> list[JobView]:
+    """Queue every job of a group again that failed or was lost; each goes on from its last checkpoint.
+
+    Raises:
+        JobError: see `cancel_group`; or there is no room.
+    """
+    return _each(service.resume, [job for job in jobs_of(service, group) if can_retry(job)], may)
+
+
+def _each(change: Callable[[str], JobView], jobs: list[Job], may: May) -> list[JobView]:
+    mine = [job for job in jobs if may(job)]
+    if jobs and not mine:
+        raise JobError(
+            f"these jobs are {jobs[0].submission.user}'s",
+            fix="ask them, or use an admin's token",
+            kind="forbidden",
+        )
+    done = []
+    for job in mine:
+        try:
+            done.append(change(job.id))
+        except JobError as error:
+            if error.kind != "conflict":  # it has moved on meanwhile
+                raise
+    return done

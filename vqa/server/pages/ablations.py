@@ -1,0 +1,273 @@
+"""The Ablation pages: all groups with the best variant of each, and one group's answer with everything behind it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import HTMLResponse, JSONResponse, Response
+
+from vqa.ablation.charts import COLOURS, curves, dots, heat, heat_table, type_names
+from vqa.ablation.shelf import FILES
+from vqa.ablation.study import TYPE_KINDS
+from vqa.ablation.tables import MOST_TYPES
+from vqa.ablation.verdict import verdict
+from vqa.errors import InputError
+from vqa.evaluation.comparison import p_text
+from vqa.jobs.groups import can_cancel, can_retry, jobs_of
+from vqa.jobs.record import ACTIVE, TERMINAL, State
+from vqa.server.ablations import Ablations, Group, choice_of
+from vqa.server.api.asking import Caller, Reader
+from vqa.server.api.groups import GroupName, OpenAblations, check_options, may_change
+from vqa.server.pages.ablation_choices import (
+    BEST_FIRST,
+    DEFAULT_METRIC,
+    Asked,
+    Choices,
+    aria_sort,
+    compared,
+    kind_of,
+    next_sort,
+    ordered,
+    shown,
+)
+from vqa.server.pages.signin import OpenPages
+
+GROUPS, QUESTIONS, MOST_ACTIVE = 20, 8, 12
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/ablations")
+def ablations(
+    request: Request,
+    caller: Reader,
+    known: OpenAblations,
+    made: OpenPages,
+    start: Annotated[int, Query(ge=0, lt=1 << 40)] = 0,
+) -> HTMLResponse:
+    """Groups, newest first."""
+    found = caller.service.groups()
+    groups = found[start : start + GROUPS]
+    return made.page(
+        request,
+        "ablations.html.j2",
+        groups=[(group, known.best(group.name)) for group in groups],
+        states=list(State),
+        start=start,
+        step=GROUPS,
+        total=len(found),
+    )
+
+
+@router.get("/ablations/{group}")
+def ablation(
+    request: Request,
+    group: GroupName,
+    asked: Asked,
+    caller: Reader,
+    known: OpenAblations,
+    made: OpenPages,
+) -> HTMLResponse:
+    """One group."""
+    found = _found(group, asked, caller, known)
+    context = _answer(found, asked, known, caller) | _now(found, asked, caller)
+    return made.page(request, "ablation.html.j2", **context)
+
+
+@router.get("/ablations/{group}/now")
+def now(
+    request: Request,
+    group: GroupName,
+    asked: Asked,
+    caller: Reader,
+    known: OpenAblations,
+    made: OpenPages,
+) -> HTMLResponse:
+    """How far its runs and its study are."""
+    found = _found(group, asked, caller, known)
+    return made.page(request, "ablation_now.html.j2", **_now(found, asked, caller))
+
+
+@router.get("/ablations/{group}/answer")
+def answer(
+    request: Request,
+    group: GroupName,
+    asked: Asked,
+    caller: Reader,
+    known: OpenAblations,
+    made: OpenPages,
+) -> HTMLResponse:
+    """All that depends on choices and on the study."""
+    found = _found(group, asked, caller, known)
+    return made.page(request, "ablation_answer.html.j2", **_answer(found, asked, known, caller))
+
+
+@router.get("/ablations/{group}/dots.json")
+def dots_figure(
+    group: GroupName, asked: Asked, caller: Reader, known: OpenAblations
+) -> JSONResponse:
+    """Every variant's mean with its interval and its seeds."""
+    study = _found(group, asked, caller, known).study
+    return JSONResponse(dots(study["variants"], study["reference"]))
+
+
+@router.get("/ablations/{group}/heat.json")
+def heat_figure(
+    group: GroupName, asked: Asked, caller: Reader, known: OpenAblations
+) -> JSONResponse:
+    """Differences to the reference by type."""
+    study = _found(group, asked, caller, known).study
+    return JSONResponse(heat(study, kind_of(asked, study)))
+
+
+@router.get("/ablations/{group}/curves.json")
+def curves_figure(
+    group: GroupName, asked: Asked, caller: Reader, known: OpenAblations
+) -> JSONResponse:
+    """A metric by step, a band a variant."""
+    found = _found(group, asked, caller, known)
+    metric = asked.metric or DEFAULT_METRIC
+    names = shown(asked, found.study, list(found.runs))
+    bands = known.bands(found, metric, names)
+    places = {name: at for at, name in enumerate(names)}
+    return JSONResponse(curves(bands, places, metric))
+
+
+@router.get("/ablations/{group}/curves")
+def curves_table(
+    request: Request,
+    group: GroupName,
+    asked: Asked,
+    caller: Reader,
+    known: OpenAblations,
+    made: OpenPages,
+) -> HTMLResponse:
+    """The curves' figures."""
+    found = _found(group, asked, caller, known)
+    metric = asked.metric or DEFAULT_METRIC
+    bands = known.bands(found, metric, shown(asked, found.study, list(found.runs)))
+    return made.page(request, "ablation_curves.html.j2", bands=bands, metric=metric)
+
+
+@router.get("/ablations/{group}/picture")
+def picture(
+    request: Request,
+    group: GroupName,
+    image: Annotated[str, Query(max_length=10_000)],
+    caller: Reader,
+) -> Response:
+    """A picture of the store that the group's runs were trained on, made anew so that it is one whatever it was.
+
+    Raises:
+        InputError: there is none.
+    """
+    from vqa.server.pages.pictures import thumbnail
+
+    jobs = jobs_of(caller.service, group)
+    store = request.app.state.opened.store(Path(jobs[0].submission.experiment["data"]["store"]))
+    return Response(
+        thumbnail(store.picture(image)),
+        media_type="image/png",
+        headers={"Cache-Control": "private, max-age=3600"},
+    )
+
+
+def _found(group: str, asked: Choices, caller: Caller, known: Ablations) -> Group:
+    check_options(known, caller, group, asked.options)
+    return known.group(group, asked.options)
+
+
+def _now(found: Group, asked: Choices, caller: Caller) -> dict[str, Any]:
+    """Of the jobs, and of the study's making."""
+    may = may_change(caller)
+    active = [job for job in found.jobs if job.state in ACTIVE]
+    states = [job.state for job in found.jobs]
+    return {
+        "group": found.name,
+        "address": _address(found, asked),
+        "choices": asked,
+        "state": found.state,
+        "study_version": found.version,
+        "counts": [(str(one), states.count(one)) for one in State if one in states],
+        "total": len(states),
+        "ended": sum(one in TERMINAL for one in states),
+        "active": [caller.service.view(job) for job in active[:MOST_ACTIVE]],
+        "more_active": max(0, len(active) - MOST_ACTIVE),
+        "can_cancel": sum(can_cancel(job) and may(job) for job in found.jobs),
+        "can_retry": sum(can_retry(job) and may(job) for job in found.jobs),
+        "final": all(one in TERMINAL for one in states) and found.state.status != "computing",
+    }
+
+
+def _address(found: Group, asked: Choices) -> str:
+    query = asked.query()
+    return f"/ablations/{found.name}" + (f"?{query}" if query else "")
+
+
+def _answer(found: Group, asked: Choices, known: Ablations, caller: Caller) -> dict[str, Any]:
+    """Of the study, by what was chosen."""
+    study, kind = found.study, kind_of(asked, found.study)
+    names = list(found.runs)
+    heat_names, heat_rows = heat_table(study, kind)
+    return {
+        "group": found.name,
+        "choices": asked,
+        "state": found.state,
+        "study_version": found.version,
+        "study": study,
+        "verdict": verdict(study),
+        "rows": ordered(study["variants"], asked.sort or BEST_FIRST),
+        "tests": {test["a"]: test for test in study["comparisons"]},
+        "columns": _columns(study),
+        "clean": caller.service.checker.library.without_paths,
+        "p_text": p_text,
+        "next_sort": next_sort,
+        "aria_sort": aria_sort,
+        "choice": choice_of(found.members, found.places),
+        "left_out": found.left_out,
+        "going": any(not job.terminal for job in found.jobs),
+        "forms": list(FILES),
+        "run_name": lambda path: Path(path).name,
+        "kind": kind,
+        "kinds": [one for one in TYPE_KINDS if type_names(study, one)],
+        "heat_names": heat_names,
+        "heat_rows": heat_rows if study["reference"] else [],
+        "metric": asked.metric or DEFAULT_METRIC,
+        "metrics": known.metrics(found),
+        "shown": shown(asked, study, names),
+        "curve_names": names,
+        "most_shown": COLOURS,
+        "differing": _differing(found, asked, known),
+    }
+
+
+def _columns(study: Any) -> list[tuple[str, str, str]]:
+    """Of each type that fits into the table: what it sorts by, its kind and its name."""
+    return [
+        (f"{kind[len('per_')]}.{name}", kind, name)
+        for kind in TYPE_KINDS
+        if 1 < len(names := type_names(study, kind)) <= MOST_TYPES
+        for name in names
+    ]
+
+
+def _differing(found: Group, asked: Choices, known: Ablations) -> dict[str, Any] | None:
+    """What one variant gets right and the other wrong; None where there are no two to compare."""
+    pair = compared(asked, found.study)
+    if pair is None:
+        return None
+    rows = {row["name"]: row for row in found.study["variants"]}
+    common = sorted(set(rows[pair[0]]["seeds"]) & set(rows[pair[1]]["seeds"]) - {None})
+    seed = int(asked.seed) if asked.seed.lstrip("-") and int(asked.seed) in common else None
+    about = {"a": pair[0], "b": pair[1], "seeds": common, "seed": seed, "step": QUESTIONS}
+    about["names"] = [name for name, row in rows.items() if row["runs"]]
+    if found.state.study is None:
+        return about | {"fault": "", "found": None}
+    try:
+        made = known.disagreement(found, *pair, seed, asked.options)
+        lines = known.lines(made.questions)
+        page = made.page(lines, asked.side, asked.start, QUESTIONS)
+    except (InputError, OSError) as error:
+        return about | {"fault": str(error), "found": None}
+    return about | {"fault": "", "found": made, "page": page, "total": len(made.places(asked.side))}
