@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vqa.config import parse_experiment
 from vqa.jobs.home import Home
@@ -12,6 +13,9 @@ from vqa.jobs.record import State
 from vqa.jobs.views import SubmitRequest
 from vqa.server.codes import Codes
 from vqa.training.run import train
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 AXE_RULES = "{runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']}"
 
@@ -52,3 +56,20 @@ def trained_job(service: LocalService, fusion: str, seed: int) -> str:
     train(parse_experiment(queued.submission.experiment), service.home.run_dir(job))
     assert service.queue.move(queued, State.SUCCEEDED) is not None
     return job
+
+
+def until(page: Page, expression: str, seconds: float = 60.0) -> None:
+    """Wait until a page says yes; asked from here, since the pages' policy forbids their own polling by eval."""
+    end = time.monotonic() + seconds
+    while not page.evaluate(expression):
+        assert time.monotonic() < end, expression
+        page.wait_for_timeout(100)
+
+
+def await_pictures(page: Page, selector: str, count: int) -> None:
+    """Wait until so many pictures are there and loaded."""
+    until(
+        page,
+        f"(all => all.length === {count} && all.every(one => one.naturalWidth > 50))"
+        f"([...document.querySelectorAll({selector!r})])",
+    )

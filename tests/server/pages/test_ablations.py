@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tests.ablation.runs import BASE, fail_run, make_run
-from tests.server.pages.people import Site
+from tests.server.pages.people import Site, until
 from vqa.config import parse_experiment
 from vqa.jobs.home import Home
 from vqa.jobs.queue import Filter, Queue
@@ -132,7 +132,7 @@ def test_questions_have_their_pictures(ready_site: Site, look: Look) -> None:
     assert cards.count() == min(8, count)
     if count:
         cards.first.scroll_into_view_if_needed()
-        page.wait_for_function("document.querySelector('article img').naturalWidth > 0")
+        until(page, "document.querySelector('article img').naturalWidth > 0")
         assert "✓ 100" in cards.first.inner_text()
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.server.pages.people import Site
+from tests.server.pages.people import Site, await_pictures
 from vqa.data.store import Store
 from vqa.export import load
 from vqa.jobs.home import Home
@@ -151,9 +151,7 @@ def test_two_models_answer_beside_each_other(
     pictures = page.locator("#answers img")
     pictures.nth(3).scroll_into_view_if_needed()
     assert pictures.count() == 4
-    page.wait_for_function(
-        "[...document.querySelectorAll('#answers img')].every(i => i.naturalWidth > 100)"
-    )
+    await_pictures(page, "#answers img", 4)
     page.get_by_text("The right answer").click()
     assert page.locator("#right b").is_visible()
     check_accessible(page)

@@ -13,7 +13,7 @@ import httpx
 import pytest
 import yaml
 
-from tests.server.pages.people import Site
+from tests.server.pages.people import Site, await_pictures, until
 from vqa.evaluation.predictions import Prediction, read_predictions, write_predictions
 from vqa.jobs.home import Home
 from vqa.jobs.queue import Queue
@@ -81,7 +81,7 @@ def test_predictions_from_the_filter_to_a_hidden_unit(
     for glimpse in (1, 2):
         map_ = page.get_by_alt_text(f"Attention of glimpse {glimpse} over the picture")
         map_.scroll_into_view_if_needed()
-        page.wait_for_function("image => image.naturalWidth > 0", arg=map_.element_handle())
+    await_pictures(page, ".glimpses img", 2)
     words = page.get_by_role("list", name="Words with the unit's value").get_by_role("listitem")
     page.get_by_label("Hidden unit").fill("3")
     page.get_by_text("Unit 3 of 8").wait_for()
@@ -96,7 +96,7 @@ def test_predictions_from_the_filter_to_a_hidden_unit(
     up = [("up-" in (one.get_attribute("class") or "")) for one in words.all()]
     assert up == [value > 0 for value in values]
     page.get_by_label("Show").select_option("forget")
-    page.wait_for_function("!document.querySelector('.words').innerText.includes('−')")
+    until(page, "!document.querySelector('.words').innerText.includes('−')")
     shoot(page, "prediction")
     page.get_by_role("link", name="Next").click()
     page.get_by_role("heading", name=wrong[1].question).wait_for()
