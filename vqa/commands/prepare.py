@@ -36,6 +36,18 @@ SOURCES = {
     "puzzle-vqa": Entry("puzzle_vqa", "PuzzleVQA: its folder"),
     "vqa": Entry("vqa", "VQA v1 and v2: questions and annotations files, folders of images"),
     "visual7w": Entry("visual7w", "Visual7W telling: its JSON file, folder of images"),
+    "clevr": Entry("clevr", "CLEVR: its folder, or questions files"),
+    "gqa": Entry("gqa", "GQA: the folder of its questions, or questions files"),
+    "coco-qa": Entry("coco_qa", "COCO-QA: its folder, folders of COCO"),
+    "daquar": Entry("daquar", "DAQUAR, full or reduced: files of questions and answers"),
+    "vqa-rad": Entry("vqa_rad", "VQA-RAD: its JSON file, folder of images"),
+    "slake": Entry("slake", "SLAKE: its folder"),
+    "shapes": Entry("shapes", "SHAPES: its folder of arrays"),
+    "nlvr": Entry("nlvr", "NLVR: its folder"),
+    "tdiuc": Entry("tdiuc", "TDIUC: its folder"),
+    "vqa-cp": Entry("vqa_cp", "VQA-CP v1 and v2: questions files, folders of COCO"),
+    "textvqa": Entry("textvqa", "TextVQA: its JSON files, folder of images"),
+    "vizwiz": Entry("vizwiz", "VizWiz: its folder, folder of images"),
     "table": Entry("table", "your own JSON, JSON Lines, CSV or Parquet files"),
 }
 PLAIN_STEP = 50_000
