@@ -95,11 +95,10 @@ def _pictures(file: Path, count: int) -> NDArray[np.uint8]:
         DataError: no such array, or one of another shape.
     """
     try:
-        found: NDArray[Any] = np.load(file, mmap_mode="r", allow_pickle=False)
+        found: NDArray[Any] = np.lib.format.open_memmap(file, mode="r")
     except (OSError, ValueError, EOFError) as error:
         raise DataError(f"no readable array ({error})", where=str(file)) from error
-    shape: tuple[int, ...] = getattr(found, "shape", ())
-    kind = getattr(found, "dtype", "no array")
+    shape, kind = found.shape, found.dtype
     if len(shape) != 4 or shape[-1] != 3 or kind != np.uint8:
         raise DataError(
             f"uint8 pictures [pairs, 30, 30, 3] were expected, not {kind} {list(shape)}",
