@@ -1,4 +1,4 @@
-"""vqa list fusions|attentions|encoders|heads|protocols [--filter TEXT] [--json]"""
+"""vqa list fusions|attentions|encoders|heads|protocols|datasets [--filter TEXT] [--json]"""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ FAMILIES = {
     "heads": ("head",),
     "protocols": ("protocol",),
 }
+DATA_SETS = "datasets"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("what", choices=FAMILIES, help="what to list")
+    parser.add_argument("what", choices=(*FAMILIES, DATA_SETS), help="what to list")
     parser.add_argument(
         "--filter", default="", metavar="TEXT", help="only those that mention it, in any case"
     )
@@ -31,6 +32,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print what there is."""
+    if args.what == DATA_SETS:
+        from vqa.commands.list_datasets import list_data_sets
+
+        return list_data_sets(args.filter, args.json)
     entries = [entry for entry in _entries(args.what) if entry.matches(args.filter)]
     if args.json:
         print(json.dumps([_plain(entry) for entry in entries], ensure_ascii=False, indent=2))

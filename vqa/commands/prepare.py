@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from difflib import get_close_matches
 from importlib import import_module
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 from vqa.errors import InputError
 
 if TYPE_CHECKING:
+    from vqa.data.published.compare import Compared
     from vqa.data.record import Source
     from vqa.data.store import Store
 
@@ -81,8 +82,16 @@ def run(args: argparse.Namespace) -> int:
     options = parser.parse_args(args.rest)
     started = time.monotonic()
     store = _prepare(_split(module.from_args(options), options), args.source, options)
-    _report(store, time.monotonic() - started, options.json)
+    published = [] if options.split_by_image else _published(store, args.source)
+    _report(store, published, time.monotonic() - started, options.json)
     return 0
+
+
+def _published(store: Store, source: str) -> list[Compared]:
+    """The store's numbers beside the published ones; [] where none are known."""
+    from vqa.data.published.compare import compare
+
+    return compare(store, source)
 
 
 def _unknown(name: str) -> InputError:
@@ -179,8 +188,8 @@ class _Progress:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
 
-def _report(store: Store, seconds: float, as_json: bool) -> None:
-    facts = summary(store, seconds)
+def _report(store: Store, published: Sequence[Compared], seconds: float, as_json: bool) -> None:
+    facts = summary(store, seconds) | {"published": [one.to_json() for one in published]}
     if as_json:
         print(json.dumps(facts, ensure_ascii=False, indent=2))
         return
@@ -194,6 +203,8 @@ def _report(store: Store, seconds: float, as_json: bool) -> None:
         )
         for record in facts["first_rejected"]:
             print(f"  {record['where']}: {record['reason']}")
+    for one in published:
+        print(one.line())
     print(f"fingerprint {store.fingerprint}")
     print(f"{store.path}: prepared in {seconds:.1f} s")
 
