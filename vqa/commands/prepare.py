@@ -50,6 +50,7 @@ SOURCES = {
     "vqa-cp": Entry("vqa_cp", "VQA-CP v1 and v2: questions files, folders of COCO"),
     "textvqa": Entry("textvqa", "TextVQA: its JSON files, folder of images"),
     "vizwiz": Entry("vizwiz", "VizWiz: its folder, folder of images"),
+    "hub": Entry("hub", "any set of the Hugging Face hub, or a folder in its layout, by columns"),
     "table": Entry("table", "your own JSON, JSON Lines, CSV or Parquet files"),
 }
 PLAIN_STEP = 50_000
