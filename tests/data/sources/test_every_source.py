@@ -141,7 +141,7 @@ def test_junk_in_a_record_is_reported_and_never_crashes(name: str, tmp_path: Pat
     value = [json.loads(line) for line in text.splitlines()] if lines else json.loads(text)
     rng = random.Random(f"junk {name}")
     told = 0
-    for _ in range(150):
+    for _ in range(60):
         write(file, spoilt(value, rng), lines)
         try:
             store = prepare(source_of(words), tmp_path / "store", max_bad=100, overwrite=True)
@@ -150,7 +150,7 @@ def test_junk_in_a_record_is_reported_and_never_crashes(name: str, tmp_path: Pat
         else:
             told += store.manifest.rejected > 0
             assert all(record["where"] and record["reason"] for record in store.rejected())
-    assert told > 10
+    assert told > 5
 
 
 OUTSIDE = {
