@@ -16,11 +16,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from vqa.data.published.facts import Remote
 from vqa.data.published.fetch import SPARE, Part, Progress, client, fetch, length_of
 from vqa.errors import DataError, DownloadError, InputError
+
+if TYPE_CHECKING:
+    import httpx
 
 LOCK = "vqa-download.json"
 CHUNK = 1 << 20
@@ -49,19 +52,6 @@ class Fetched:
     checked: Checked
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """What is to come.
-
-    Attributes:
-        bytes: of the files whose size is known, less what is here.
-        unknown: names of files whose size nobody says.
-    """
-
-    bytes: int
-    unknown: tuple[str, ...]
-
-
 def download(
     files: Sequence[Remote], folder: Path, progress: Progress, again: bool = False
 ) -> list[Fetched]:
@@ -84,7 +74,7 @@ def download(
     with _alone(folder), client() as http:
         lock = _read_lock(folder)
         missing = [one for one in files if again or not (folder / one.name).exists()]
-        check_room(Estimate(*_to_come(missing, folder, http)), folder)
+        check_room(_to_come(missing, folder, http), folder)
         done = []
         for remote in files:
             target, known = folder / remote.name, lock.get(remote.name, {}).get("sha256")
@@ -105,32 +95,29 @@ def download(
     return done
 
 
-def check_room(estimate: Estimate, folder: Path) -> None:
+def check_room(count: int, folder: Path) -> None:
     """Refuse what would fill the disk.
 
     Raises:
         InputError: naming what is needed and what is free.
     """
     free = shutil.disk_usage(folder).free
-    if estimate.bytes and estimate.bytes + SPARE > free:
+    if count and count + SPARE > free:
         raise InputError(
-            f"{estimate.bytes / 1e9:,.1f} GB are to come, {free / 1e9:,.1f} GB are free",
+            f"{count / 1e9:,.1f} GB are to come, {free / 1e9:,.1f} GB are free",
             where=str(folder),
             fix="make room or choose another disk with --to; unpacking needs as much again",
         )
 
 
-def _to_come(files: Sequence[Remote], folder: Path, http: Any) -> tuple[int, tuple[str, ...]]:
-    """Bytes that will come, and the names of files of unknown size."""
-    total, unknown = 0, []
+def _to_come(files: Sequence[Remote], folder: Path, http: httpx.Client) -> int:
+    """Bytes that will come, as far as their sizes are known or their servers say them."""
+    total = 0
     for remote in files:
-        length = length_of(remote, http)
-        if length is None:
-            unknown.append(remote.name)
-            continue
+        length = length_of(remote, http) or 0
         part = Part.of(folder / remote.name).data
         total += max(length - (part.stat().st_size if part.exists() else 0), 0)
-    return total, tuple(unknown)
+    return total
 
 
 def _checked(

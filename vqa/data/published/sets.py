@@ -12,6 +12,15 @@ _COCO = "pictures: COCO's, each under its Flickr licence"
 _UNKNOWN = "not known here; see the page"
 _VQA = "vqa-accuracy/since-2021"
 
+
+def _vqa_files(version: str) -> str:
+    """How the unpacked files of VQA are prepared; those of the test have no annotations and come last."""
+    splits = ("train2014", "val2014", "test2015")
+    questions = [f"{version}OpenEnded_mscoco_{split}_questions.json" for split in splits]
+    annotations = [f"{version}mscoco_{split}_annotations.json" for split in splits[:2]]
+    return f"vqa --questions {' '.join(questions)} --annotations {' '.join(annotations)} --images ."
+
+
 DATA_SETS: tuple[DataSet, ...] = (
     DataSet(
         name="scenes", source="scenes",
@@ -59,7 +68,7 @@ DATA_SETS: tuple[DataSet, ...] = (
         protocol=_VQA,
         counts=(Count("train", 248_349), Count("val", 121_512), Count("test", 244_302)),
         counted="the data set's page", files=at.VQA_V1, pictures=(*at.COCO, at.TEST2015),
-        prepare="vqa *_questions.json *_annotations.json --images .",
+        prepare=_vqa_files(""),
     ),
     DataSet(
         name="vqa-v2", source="vqa",
@@ -69,7 +78,7 @@ DATA_SETS: tuple[DataSet, ...] = (
         protocol=_VQA,
         counts=(Count("train", 443_757), Count("val", 214_354), Count("test", 447_793)),
         counted="the data set's page", files=at.VQA_V2, pictures=(*at.COCO, at.TEST2015),
-        prepare="vqa *_questions.json *_annotations.json --images .",
+        prepare=_vqa_files("v2_"),
     ),
     DataSet(
         name="vqa-cp-v1", source="vqa-cp",
@@ -120,7 +129,7 @@ DATA_SETS: tuple[DataSet, ...] = (
             Count("testdev", 12_578, 398), Count("test", 95_336, verified=False),
         ),
         counted="the published files, as several public readers count them",
-        files=at.GQA, pictures=at.GQA_PICTURES, prepare="gqa questions --images images",
+        files=at.GQA, pictures=at.GQA_PICTURES, prepare="gqa .",
     ),
     DataSet(
         name="coco-qa", source="coco-qa",
@@ -129,7 +138,7 @@ DATA_SETS: tuple[DataSet, ...] = (
         licence=f"questions: {_UNKNOWN}; {_COCO}",
         page="http://www.cs.toronto.edu/~mren/research/imageqa/data/cocoqa/", protocol="exact/1",
         counts=(Count("train", 78_736), Count("test", 38_948)), counted="the paper",
-        files=at.COCO_QA, pictures=at.COCO, prepare="coco-qa cocoqa --images .",
+        files=at.COCO_QA, pictures=at.COCO, prepare="coco-qa . --images .",
     ),
     DataSet(
         name="daquar", source="daquar",
@@ -190,7 +199,7 @@ DATA_SETS: tuple[DataSet, ...] = (
     ),
     DataSet(
         name="tdiuc", source="tdiuc",
-        summary="Twelve kinds of question about photographs, absurd ones among them.",
+        summary="Twelve kinds of question, absurd ones among them; setup.py in it gets the pictures.",
         paper="Kafle and Kanan 2017, An analysis of visual question answering algorithms",
         licence=f"questions: {_UNKNOWN}; {_COCO}", protocol="exact/1",
         page="https://arxiv.org/abs/1703.09684",
@@ -198,7 +207,7 @@ DATA_SETS: tuple[DataSet, ...] = (
             Count("train", 1_115_299, verified=False), Count("val", 538_868, verified=False),
             Count(EVERY, 1_654_167, 167_437),
         ),
-        counted="the paper: the whole", files=at.TDIUC, pictures=at.COCO, prepare="tdiuc TDIUC --images .",
+        counted="the paper: the whole", files=at.TDIUC, prepare="tdiuc TDIUC",
     ),
     DataSet(
         name="textvqa", source="textvqa",
