@@ -72,13 +72,14 @@ def _about(one: DataSet, files: tuple[Remote, ...], folder: Path) -> str:
     """What comes, from where, under which licence, and whom to cite."""
     known = sum(file.size or 0 for file in files)
     more = " and more" if any(file.size is None for file in files) else ""
+    count = "1 file" if len(files) == 1 else f"{len(files)} files"
     return "\n".join(
         (
             f"{one.name}: {one.summary}",
             f"licence: {one.licence}",
             f"cite: {one.paper}",
             f"page: {one.page}",
-            f"{len(files)} files, {size(known)}{more}, to {folder}",
+            f"{count}, {size(known)}{more}, to {folder}",
         )
     )
 
