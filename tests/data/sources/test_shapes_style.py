@@ -105,6 +105,19 @@ def test_half_of_the_test_is_never_asked_in_training() -> None:
     assert {word for part in held for question in part for word in question.split()} <= words
 
 
+def test_answers_of_every_split_and_part_are_balanced() -> None:
+    found: defaultdict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+    for row in rows(10_000):
+        found[row.example.split, row.example.answer_type][row.example.answers[0]] += 1
+    assert len(found) == 5
+    assert all(counts["yes"] == counts["no"] for counts in found.values())
+    unseen: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for row in rows(10_000):
+        if row.example.answer_type == "unseen question":
+            unseen[row.example.question][row.example.answers[0]] += 1
+    assert all(counts == {"yes": 10, "no": 10} for counts in unseen.values())
+
+
 def test_pairs_depend_on_the_seed_and_their_place_alone() -> None:
     few, many = rows(100), rows(2500)
     assert [row.example.question for row in few[:80]] == [row.example.question for row in many[:80]]

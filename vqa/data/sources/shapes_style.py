@@ -141,7 +141,8 @@ class ShapesStyle:
         held = self._held_out
         asked = self._trained if seen else held[::2] if split == "val" else held[1::2]
         turn = index if split == "train" else index // 2
-        return asked[turn % len(asked)], (turn // len(asked)) % 2 == 0, seen
+        times, place = divmod(turn, len(asked))
+        return asked[place], (times + place) % 2 == 0, seen
 
     @cached_property
     def _drawn(self) -> list[Question]:
