@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,13 @@ def test_tdiuc_has_one_answer_and_an_absurd_type(tmp_path: Path) -> None:
     assert [row.example.question_type for row in rows[:3]] == ["color", "absurd", "counting"]
     assert rows[1].example.answers == ["doesnotapply"]
     assert rows[3].image.path == tmp_path / "Images/val2014/COCO_val2014_000000000010.jpg"
+
+
+def test_pictures_of_tdiuc_are_found_whatever_its_files_say_of_themselves(tmp_path: Path) -> None:
+    words = tdiuc(tmp_path)
+    for file in (tmp_path / "Questions").iterdir():
+        dump(file, {"questions": json.loads(file.read_text())["questions"]})
+    assert all(row.image.path and row.image.path.exists() for row in good(words))
 
 
 def test_vqa_cp_mixes_the_pictures_of_two_splits(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def from_args(args: argparse.Namespace) -> VQA:
     """
     images = images_given(args, "tdiuc", args.folder / "Images")
     parts = [
-        Part(questions, _annotations(args.folder, split), images, split)
+        Part(questions, _annotations(args.folder, split), _pictures(images, split), split)
         for split in SPLITS
         if (questions := _questions(args.folder, split)).is_file()
     ]
@@ -48,6 +48,12 @@ def from_args(args: argparse.Namespace) -> VQA:
             fix="give the unpacked folder of TDIUC.zip",
         )
     return VQA(parts)
+
+
+def _pictures(images: Path | None, split: str) -> Path | None:
+    """The folder of a split's pictures; all of them where there is none a split."""
+    own = None if images is None else images / f"{split}2014"
+    return own if own is not None and own.is_dir() else images
 
 
 def _questions(folder: Path, split: str) -> Path:
