@@ -13,6 +13,7 @@ import vqa
 from vqa.errors import VQAError
 
 COMMANDS = {
+    "download": "fetch a published data set",
     "prepare": "make a store of a data set",
     "inspect": "say what is in a store",
     "train": "train an experiment here and now",
@@ -32,7 +33,7 @@ COMMANDS = {
     "sync": "send or resend runs to W&B",
     "serve": "run the service: HTTP interface, pages, dispatcher",
     "token": "say who may use the HTTP interface",
-    "list": "say which bricks, protocols, trackers and curves there are",
+    "list": "say which bricks, protocols, trackers, data sets and recipes there are",
 }
 
 

@@ -9,6 +9,7 @@ VQAError                    exit 1: the program's own failure
 │   ├── JobError            a job, or what is asked of one
 │   └── ModelError          an exported model, weights, word vectors
 ├── EngineError             exit 1: what runs the jobs cannot be reached, or refuses
+├── DownloadError           exit 1: a public file cannot be fetched, or is not what it should be
 └── TrainingError           exit 1: training could not go on
     └── NonFiniteLossError  the loss became NaN or infinite
 """
@@ -83,6 +84,10 @@ class EngineError(VQAError):
     ) -> None:
         super().__init__(what, where=where, fix=fix)
         self.temporary = temporary
+
+
+class DownloadError(VQAError):
+    """A public file or data set cannot be fetched, or what came is not what it should be."""
 
 
 class TrainingError(VQAError):

@@ -1,4 +1,4 @@
-"""vqa list fusions|attentions|encoders|heads|protocols|trackers|curves|recipes [--filter TEXT] [--json]"""
+"""vqa list fusions|attentions|encoders|heads|protocols|trackers|curves|datasets|recipes [--filter TEXT] [--json]"""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ import argparse
 import json
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from vqa.model.catalogue import Entry
-    from vqa.recipes import Recipe
 
 FAMILIES = {
     "fusions": ("fusion",),
@@ -22,13 +20,13 @@ FAMILIES = {
     "trackers": ("tracker",),
     "curves": ("curve",),
 }
-RECIPES = "recipes"
+DATA_SETS, RECIPES = "datasets", "recipes"
 WITHOUT_PARAMETERS = ("protocols", "trackers", "curves")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("what", choices=(*FAMILIES, RECIPES), help="what to list")
+    parser.add_argument("what", choices=(*FAMILIES, DATA_SETS, RECIPES), help="what to list")
     parser.add_argument(
         "--filter", default="", metavar="TEXT", help="only those that mention it, in any case"
     )
@@ -37,8 +35,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print what there is."""
+    if args.what == DATA_SETS:
+        from vqa.commands.list_datasets import list_data_sets
+
+        return list_data_sets(args.filter, args.json)
     if args.what == RECIPES:
-        return _recipes(args.filter, as_json=args.json)
+        from vqa.commands.list_recipes import list_recipes
+
+        return list_recipes(args.filter, args.json)
     entries = [entry for entry in _entries(args.what) if entry.matches(args.filter)]
     if args.json:
         print(json.dumps([_plain(entry) for entry in entries], ensure_ascii=False, indent=2))
@@ -51,28 +55,6 @@ def run(args: argparse.Namespace) -> int:
 
         print(f"vqa: {REFERENCE}", file=sys.stderr)
     return 0
-
-
-def _recipes(text: str, *, as_json: bool) -> int:
-    from vqa.recipes import recipes
-
-    found = [recipe for recipe in recipes() if recipe.matches(text)]
-    if as_json:
-        shown = [{"name": one.name, **asdict(one), "file": str(one.file)} for one in found]
-        print(json.dumps(shown, ensure_ascii=False, indent=2))
-    elif found:
-        print("\n\n".join("\n".join(_recipe_lines(one)) for one in found))
-    if not found:
-        print(f"vqa: none of the recipes mentions {text!r}", file=sys.stderr)
-    return 0
-
-
-def _recipe_lines(recipe: Recipe) -> Iterator[str]:
-    """Name and title, then a line for each thing that is said."""
-    yield f"{recipe.name}  {recipe.title}"
-    for name in ("published", "setting", "differs", "status"):
-        if said := getattr(recipe, name):
-            yield f"    {name}: {said}"
 
 
 def _entries(what: str) -> Iterator[Entry]:

@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from difflib import get_close_matches
 from importlib import import_module
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 from vqa.errors import InputError
 
 if TYPE_CHECKING:
+    from vqa.data.published.compare import Compared
     from vqa.data.record import Source
     from vqa.data.store import Store
 
@@ -32,10 +33,24 @@ class Entry(NamedTuple):
 SOURCES = {
     "scenes": Entry("scenes_options", "generated scenes with questions and four choices"),
     "sort-of-clevr": Entry("sort_of_clevr_options", "Sort-of-CLEVR, generated as published"),
+    "shapes-style": Entry("shapes_style", "generated yes/no questions in the style of SHAPES"),
     "easy-vqa": Entry("easy_vqa", "easy-VQA: its folder"),
     "puzzle-vqa": Entry("puzzle_vqa", "PuzzleVQA: its folder"),
     "vqa": Entry("vqa", "VQA v1 and v2: questions and annotations files, folders of images"),
     "visual7w": Entry("visual7w", "Visual7W telling: its JSON file, folder of images"),
+    "clevr": Entry("clevr", "CLEVR: its folder, or questions files"),
+    "gqa": Entry("gqa", "GQA: the folder of its questions, or questions files"),
+    "coco-qa": Entry("coco_qa", "COCO-QA: its folder, folders of COCO"),
+    "daquar": Entry("daquar", "DAQUAR, full or reduced: files of questions and answers"),
+    "vqa-rad": Entry("vqa_rad", "VQA-RAD: its JSON file, folder of images"),
+    "slake": Entry("slake", "SLAKE: its folder"),
+    "shapes": Entry("shapes", "SHAPES: its folder of arrays"),
+    "nlvr": Entry("nlvr", "NLVR: its folder"),
+    "tdiuc": Entry("tdiuc", "TDIUC: its folder"),
+    "vqa-cp": Entry("vqa_cp", "VQA-CP v1 and v2: questions files, folders of COCO"),
+    "textvqa": Entry("textvqa", "TextVQA: its JSON files, folder of images"),
+    "vizwiz": Entry("vizwiz", "VizWiz: its folder, folder of images"),
+    "hub": Entry("hub", "any set of the Hugging Face hub, or a folder in its layout, by columns"),
     "table": Entry("table", "your own JSON, JSON Lines, CSV or Parquet files"),
 }
 PLAIN_STEP = 50_000
@@ -68,8 +83,16 @@ def run(args: argparse.Namespace) -> int:
     options = parser.parse_args(args.rest)
     started = time.monotonic()
     store = _prepare(_split(module.from_args(options), options), args.source, options)
-    _report(store, time.monotonic() - started, options.json)
+    published = [] if options.split_by_image else _published(store, args.source)
+    _report(store, published, time.monotonic() - started, options.json)
     return 0
+
+
+def _published(store: Store, source: str) -> list[Compared]:
+    """The store's numbers beside the published ones; [] where none are known."""
+    from vqa.data.published.compare import compare
+
+    return compare(store, source)
 
 
 def _unknown(name: str) -> InputError:
@@ -166,8 +189,8 @@ class _Progress:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
 
-def _report(store: Store, seconds: float, as_json: bool) -> None:
-    facts = summary(store, seconds)
+def _report(store: Store, published: Sequence[Compared], seconds: float, as_json: bool) -> None:
+    facts = summary(store, seconds) | {"published": [one.to_json() for one in published]}
     if as_json:
         print(json.dumps(facts, ensure_ascii=False, indent=2))
         return
@@ -181,6 +204,8 @@ def _report(store: Store, seconds: float, as_json: bool) -> None:
         )
         for record in facts["first_rejected"]:
             print(f"  {record['where']}: {record['reason']}")
+    for one in published:
+        print(one.line())
     print(f"fingerprint {store.fingerprint}")
     print(f"{store.path}: prepared in {seconds:.1f} s")
 

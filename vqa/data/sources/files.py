@@ -73,6 +73,19 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
         raise _damaged(path, error) from error
 
 
+def all_lines(path: Path) -> list[str]:
+    """Every line of a text file, blank ones too but for those at the end, without blanks around it.
+
+    Raises:
+        DataError: not there, truncated, not UTF-8.
+    """
+    try:
+        with open_text(path) as file:
+            return [line.strip() for line in file.read().rstrip().splitlines()]
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+        raise _damaged(path, error) from error
+
+
 def _damaged(path: Path, error: Exception) -> DataError:
     return DataError(f"damaged file ({error})", where=str(path), fix="get the file again")
 

@@ -3,9 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from vqa.data.sources.files import kind_of
+from vqa.errors import DataError
+
+_LISTS: tuple[tuple[frozenset[str], str], ...] = (
+    (frozenset({"coco_split", "answers"}), "a VQA-CP annotations file (a list, not an object)"),
+    (frozenset({"coco_split", "question"}), "a VQA-CP questions file (a list, not an object)"),
+    (frozenset({"image", "question", "answerable"}), "a VizWiz file"),
+    (frozenset({"image_name", "phrase_type"}), "a VQA-RAD file"),
+    (frozenset({"img_name", "q_lang"}), "a SLAKE file"),
+    (
+        frozenset({"questionId", "prediction"}),
+        "a GQA result file (a list of questionId and prediction)",
+    ),
+)
+"""Layouts of a list of objects, by keys that only they have together."""
+
+
+def another_layout(file: Path, wanted: str, content: Any, fix: str) -> DataError:
+    """The error about a file that is not `wanted`; it says what the file looks like.
+
+    Args:
+        file: where the content stood.
+        wanted: as in "a CLEVR questions file".
+        content: parsed JSON.
+        fix: the names of the published files.
+    """
+    return DataError(
+        f"not {wanted}; it looks like {looks_like(content)}", where=str(file), fix=f"give {fix}"
+    )
 
 
 def looks_like(content: Any) -> str:
@@ -22,8 +51,9 @@ def _list_layout(content: list[Any]) -> str:
     if isinstance(first, dict):
         if first.keys() >= {"question_id", "answer"} and not first.keys() & {"question", "image"}:
             return "a VQA result file (a list of question_id and answer)"
-        if first.keys() >= {"questionId", "prediction"}:
-            return "a GQA result file (a list of questionId and prediction)"
+        for keys, name in _LISTS:
+            if first.keys() >= keys:
+                return name
         return f"a list of objects with the keys {_names(first)} (for the source `table`)"
     if isinstance(first, list) and len(first) == 3:
         return "easy-VQA's list of [question, answer, image number]"
@@ -35,6 +65,8 @@ def _object_layout(content: Mapping[str, Any]) -> str:
         ("annotations", _annotations_layout),
         ("questions", _questions_layout),
         ("images", _images_layout),
+        ("scenes", lambda _: "CLEVR scenes (the objects, not the questions)"),
+        ("data", _data_layout),
     ):
         entries = content.get(key)
         if isinstance(entries, list):
@@ -42,6 +74,10 @@ def _object_layout(content: Mapping[str, Any]) -> str:
     first = next(iter(content.values()), None)
     if isinstance(first, dict) and first.keys() >= {"question", "imageId"}:
         return "a GQA questions file (an object by question id)"
+    if isinstance(first, dict) and first.keys() >= {"objects", "width"}:
+        return "GQA scene graphs (the objects, not the questions)"
+    if isinstance(first, dict) and first.keys() >= {"valid", "plausible"}:
+        return "a GQA choices file (valid and plausible answers)"
     return f"an object with the keys {_names(content)}"
 
 
@@ -61,6 +97,12 @@ def _questions_layout(first: Mapping[str, Any]) -> str:
     if "question_id" in first:
         return "a VQA questions file"
     return "an object with a list `questions` of another layout"
+
+
+def _data_layout(first: Mapping[str, Any]) -> str:
+    if "set_name" in first:
+        return "a TextVQA file"
+    return "an object with a list `data` of another layout"
 
 
 def _images_layout(first: Mapping[str, Any]) -> str:

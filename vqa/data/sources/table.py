@@ -34,10 +34,17 @@ _ASSIGNED = re.compile(r"([\w.-]+)=(.+)")
 
 @dataclass(frozen=True)
 class Input:
-    """A file, and the split of all of its records where the user names it."""
+    """A file, and the split of all of its records where the user names it.
+
+    Args:
+        path: where it lies.
+        split: of all of its records; None where a column or nothing says it.
+        opened: the records, where they are not to be read from `path` by its suffix.
+    """
 
     path: Path
     split: str | None = None
+    opened: TableFile | None = None
 
 
 @dataclass(frozen=True)
@@ -106,7 +113,7 @@ class Table:
 
     @cached_property
     def _resolved(self) -> tuple[list[_Opened], list[str]]:
-        files = [open_table(given.path, self.records) for given in self.inputs]
+        files = [given.opened or open_table(given.path, self.records) for given in self.inputs]
         known = [file.columns() for file in files]
         elsewhere = {name for columns in known for name in columns}
         stems = [file.path.name.split(".")[0] for file in files]

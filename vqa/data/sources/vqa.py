@@ -16,19 +16,18 @@ import argparse
 import re
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
-from sys import intern
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
-from vqa.data.record import NO_LABEL, BadRow, Example, ImageInput, Row
-from vqa.data.sources.files import Unusable, kind_of, mapping, open_text, read_json, text, texts
+from vqa.data.record import BadRow, ImageInput, Row
+from vqa.data.sources.files import Unusable, kind_of, open_text, read_json
 from vqa.data.sources.folder import PictureFolder, number_of
 from vqa.data.sources.layouts import looks_like
+from vqa.data.sources.vqa_records import annotations_of, example_of, shrink_answer
 from vqa.errors import DataError, InputError
 
-_ANSWER_KEYS = frozenset({"answer", "answer_id", "answer_confidence"})
 _SPLITS = {"valid": "val", "validation": "val"}
 
 
@@ -65,44 +64,6 @@ class VQA:
         seen: set[str] = set()
         for part in self.parts:
             yield from _part_rows(part, seen)
-
-
-class _Annotation(NamedTuple):
-    where: str
-    image_id: str
-    question_type: str
-    answer_type: str
-    right: str | None
-    answers: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class _Annotations:
-    """The annotations of one part, by question id; a `BadRow` stands for one that is unusable."""
-
-    file: Path
-    by_question: dict[str, _Annotation | BadRow] = field(default_factory=dict)
-    nameless: list[BadRow] = field(default_factory=list)
-
-    def take(self, question_id: str) -> _Annotation:
-        """Remove and return the annotation of a question.
-
-        Raises:
-            Unusable: there is none, or it cannot be used.
-        """
-        found = self.by_question.pop(question_id, None)
-        if found is None:
-            raise Unusable(f"question {question_id} has no annotation in {self.file}")
-        if isinstance(found, BadRow):
-            raise Unusable(f"its annotation ({found.where}): {found.reason}")
-        return found
-
-    def left_over(self) -> Iterator[BadRow]:
-        """Yield what belongs to no question."""
-        yield from self.nameless
-        for question_id, found in self.by_question.items():
-            reason = f"annotation of question {question_id}, which is not among the questions"
-            yield BadRow(found.where, reason)
 
 
 @dataclass(frozen=True)
@@ -152,106 +113,21 @@ def _part_rows(part: Part, seen: set[str]) -> Iterator[Row | BadRow]:
             fix="name it with --split",
         )
     pictures = _Pictures.of(part, data_type, subtype)
-    annotations = None if part.annotations is None else _read_annotations(part.annotations)
+    annotations = (
+        None
+        if part.annotations is None
+        else annotations_of(part.annotations, _read(part.annotations, "annotations")["annotations"])
+    )
     for index, record in enumerate(content["questions"]):
         where = f"{part.questions}, record {index}"
         try:
-            example = _example(record, annotations, split, seen)
+            example = example_of(record, annotations, split, seen)
         except Unusable as error:
             yield BadRow(where, str(error))
         else:
             yield Row(example, pictures.find(example.image_id), where)
     if annotations is not None:
         yield from annotations.left_over()
-
-
-def _example(record: Any, annotations: _Annotations | None, split: str, seen: set[str]) -> Example:
-    record = mapping(record)
-    question_id = _identifier(record, "question_id")
-    if question_id in seen:
-        raise Unusable(f"question_id {question_id} was used before")
-    seen.add(question_id)
-    annotation = None if annotations is None else annotations.take(question_id)
-    image_id = _identifier(record, "image_id")
-    question = text(record, "question")
-    choices = texts(record, "multiple_choices") if "multiple_choices" in record else []
-    if annotation is None:
-        return Example(question_id, image_id, question, choices=choices, split=split)
-    if annotation.image_id != image_id:
-        raise Unusable(
-            f"image_id {image_id}, but {annotation.image_id} in its annotation ({annotation.where})"
-        )
-    return Example(
-        question_id,
-        image_id,
-        question,
-        answers=list(annotation.answers),
-        choices=choices,
-        label=_label(choices, annotation),
-        question_type=annotation.question_type,
-        answer_type=annotation.answer_type,
-        split=split,
-    )
-
-
-def _label(choices: list[str], annotation: _Annotation) -> int:
-    if not choices:
-        return NO_LABEL
-    if annotation.right is None:
-        raise Unusable(f"its annotation ({annotation.where}) has no multiple_choice_answer")
-    if annotation.right not in choices:
-        raise Unusable(f"the right answer {annotation.right!r} is not among the choices")
-    return choices.index(annotation.right)
-
-
-def _read_annotations(file: Path) -> _Annotations:
-    annotations = _Annotations(file)
-    for index, record in enumerate(_read(file, "annotations")["annotations"]):
-        where = f"{file}, record {index}"
-        try:
-            question_id = _identifier(mapping(record), "question_id")
-        except Unusable as error:
-            annotations.nameless.append(BadRow(where, str(error)))
-            continue
-        if question_id in annotations.by_question:
-            reason = f"second annotation of question {question_id}"
-            annotations.nameless.append(BadRow(where, reason))
-        else:
-            annotations.by_question[question_id] = _annotation(record, where)
-    return annotations
-
-
-def _annotation(record: Mapping[str, Any], where: str) -> _Annotation | BadRow:
-    try:
-        return _Annotation(
-            where,
-            _identifier(record, "image_id"),
-            intern(text(record, "question_type")) if "question_type" in record else "",
-            intern(text(record, "answer_type")) if "answer_type" in record else "",
-            text(record, "multiple_choice_answer") if "multiple_choice_answer" in record else None,
-            _answers(record),
-        )
-    except Unusable as error:
-        return BadRow(where, str(error))
-
-
-def _answers(record: Mapping[str, Any]) -> tuple[str, ...]:
-    answers = record.get("answers")
-    if not isinstance(answers, list):
-        raise Unusable(f"key 'answers': a list was expected, not {kind_of(answers)}")
-    if not answers:
-        raise Unusable("key 'answers': no answer")
-    for position, answer in enumerate(answers):
-        if not isinstance(answer, str):
-            raise Unusable(f"key 'answers', entry {position}: no text under 'answer'")
-    return tuple(answers)
-
-
-def _identifier(record: Mapping[str, Any], key: str) -> str:
-    value = record.get(key)
-    if isinstance(value, bool) or not isinstance(value, int | str):
-        raise Unusable(f"key {key!r}: a whole number was expected, not {kind_of(value)}")
-    return str(value)
 
 
 def _header(content: Mapping[str, Any], key: str, file: Path) -> str:
@@ -261,19 +137,13 @@ def _header(content: Mapping[str, Any], key: str, file: Path) -> str:
     return value
 
 
-def _shrink_answer(entry: dict[str, Any]) -> Any:
-    """An entry of `answers` becomes its text, kept once: 4.4 million objects would be 1 GB."""
-    answer = entry.get("answer")
-    return intern(answer) if isinstance(answer, str) and entry.keys() <= _ANSWER_KEYS else entry
-
-
 def _read(file: Path, key: str) -> dict[str, Any]:
     """The content of a file that has a list under `key` with VQA's records.
 
     Raises:
         DataError: unreadable, or another layout; the message says which.
     """
-    content = read_json(file, object_hook=_shrink_answer)
+    content = read_json(file, object_hook=shrink_answer)
     entries = content.get(key) if isinstance(content, dict) else None
     first = entries[0] if isinstance(entries, list) and entries else {}
     foreign = isinstance(first, dict) and first.keys() & {"image_filename", "caption", "bbox"}

@@ -1,0 +1,124 @@
+"""TDIUC, VQA-CP, TextVQA and VizWiz: what differs from VQA's own files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.data.sources.tiny import (
+    dump,
+    good,
+    rows_of,
+    tdiuc,
+    textvqa,
+    textvqa_record,
+    vizwiz,
+    vizwiz_record,
+    vqa_cp,
+    vqa_pair,
+)  # fmt: skip
+from vqa.data.record import BadRow
+from vqa.errors import DataError, InputError
+
+
+def test_tdiuc_has_one_answer_and_an_absurd_type(tmp_path: Path) -> None:
+    rows = good(tdiuc(tmp_path))
+    assert [row.example.question_type for row in rows[:3]] == ["color", "absurd", "counting"]
+    assert rows[1].example.answers == ["doesnotapply"]
+    assert rows[3].image.path == tmp_path / "Images/val2014/COCO_val2014_000000000010.jpg"
+
+
+def test_pictures_of_tdiuc_are_found_whatever_its_files_say_of_themselves(tmp_path: Path) -> None:
+    words = tdiuc(tmp_path)
+    for file in (tmp_path / "Questions").iterdir():
+        dump(file, {"questions": json.loads(file.read_text())["questions"]})
+    assert all(row.image.path and row.image.path.exists() for row in good(words))
+
+
+def test_vqa_cp_mixes_the_pictures_of_two_splits(tmp_path: Path) -> None:
+    rows = good(vqa_cp(tmp_path))
+    places = [row.image.path.parent.name for row in rows if row.image.path]
+    assert places == ["train2014", "val2014"] * 4
+    assert len(rows[0].example.answers) == 10
+    assert [row.example.split for row in rows] == ["train"] * 4 + ["test"] * 4
+
+
+def test_vqa_cp_reads_annotations_beside_the_questions(tmp_path: Path) -> None:
+    words = vqa_cp(tmp_path)
+    (tmp_path / "vqacp_v2_test_annotations.json").unlink()
+    with pytest.raises(DataError, match=r"vqacp_v2_test_annotations.json: no such file"):
+        rows_of(words)
+    with pytest.raises(InputError, match="which split"):
+        rows_of(["vqa-cp", str(tmp_path / "x.json"), "--text-only"])
+
+
+def test_vqa_cp_reports_what_does_not_fit(tmp_path: Path) -> None:
+    pairs = [vqa_pair(k, 9, coco_split="train2014") for k in range(3)]
+    pairs[1][0]["coco_split"] = "test2015"
+    extra = vqa_pair(7, 9, coco_split="train2014")[1]
+    file = dump(tmp_path / "vqacp_v1_test_questions.json", [q for q, _ in pairs])
+    dump(tmp_path / "vqacp_v1_test_annotations.json", [a for _, a in pairs] + [extra])
+    bad = [row for row in rows_of(["vqa-cp", str(file), "--text-only"]) if isinstance(row, BadRow)]
+    assert [row.where.rpartition(", ")[2] for row in bad] == ["record 1", "record 3"]
+    assert "'coco_split'" in bad[0].reason
+    assert "not among the questions" in bad[1].reason
+
+
+def test_the_files_of_vqa_and_vqa_cp_are_told_apart(tmp_path: Path) -> None:
+    vqa_cp(tmp_path)
+    file = tmp_path / "vqacp_v2_train_questions.json"
+    with pytest.raises(DataError, match="looks like a VQA-CP questions file"):
+        rows_of(["vqa", "--questions", str(file), "--text-only"])
+    dump(file, {"questions": [vqa_pair(1, 2)[0]]})
+    with pytest.raises(DataError, match="looks like a VQA questions file"):
+        rows_of(["vqa-cp", str(file), "--text-only"])
+
+
+def test_textvqa_says_its_split_in_every_record(tmp_path: Path) -> None:
+    rows = good(textvqa(tmp_path))
+    assert [row.example.split for row in rows] == ["train"] * 4 + ["val"] * 4 + ["test"] * 4
+    assert rows[0].example.answers == ["nokia"] * 10
+    assert rows[-1].example.answers == []
+    assert rows[4].image.path == tmp_path / "pictures" / "train_images" / "val0.jpg"
+    assert rows[-1].image.path == tmp_path / "pictures" / "test_images" / "test1.jpg"
+
+
+@pytest.mark.parametrize("fields", [{"set_name": 1}, {"answers": "a"}, {"image_id": 3}])
+def test_a_bad_record_of_textvqa_is_reported(fields: dict[str, Any], tmp_path: Path) -> None:
+    records = [textvqa_record(0, "val"), textvqa_record(1, "val", **fields)]
+    file = dump(tmp_path / "x.json", {"data": records})
+    bad = rows_of(["textvqa", str(file), "--text-only"])[1]
+    assert isinstance(bad, BadRow)
+    assert (bad.where, next(iter(fields)) in bad.reason) == (f"{file}, record 1", True)
+
+
+def test_vizwiz_knows_what_can_be_answered(tmp_path: Path) -> None:
+    rows = good(vizwiz(tmp_path))
+    first, second = rows[0].example, rows[1].example
+    assert (first.question_id, first.image_id) == (
+        "VizWiz_train_00000000",
+        "VizWiz_train_00000000.jpg",
+    )
+    assert (first.question_type, first.answer_type) == ("answerable", "other")
+    assert (second.question_type, second.answer_type) == ("unanswerable", "unanswerable")
+    assert (rows[-1].example.answers, rows[-1].example.question_type) == ([], "")
+    assert rows[-1].image.path == tmp_path / "pictures" / "test" / "VizWiz_test_00000003.jpg"
+
+
+@pytest.mark.parametrize(
+    "fields", [{"answerable": 2}, {"answers": "soup"}, {"answers": [{"a": 1}]}, {"image": 3}]
+)
+def test_a_bad_record_of_vizwiz_is_reported(fields: dict[str, Any], tmp_path: Path) -> None:
+    file = dump(tmp_path / "val.json", [vizwiz_record(0, "val"), vizwiz_record(1, "val", **fields)])
+    bad = rows_of(["vizwiz", str(tmp_path), "--text-only"])[1]
+    assert isinstance(bad, BadRow)
+    assert bad.where == f"{file}, record 1"
+
+
+def test_captions_of_vizwiz_are_no_questions(tmp_path: Path) -> None:
+    dump(tmp_path / "val.json", {"annotations": [{"caption": "soup"}]})
+    with pytest.raises(DataError, match="captions"):
+        rows_of(["vizwiz", str(tmp_path), "--text-only"])

@@ -1,0 +1,61 @@
+"""vqa list datasets [--filter TEXT] [--json]"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vqa.data.published.facts import Count, DataSet
+
+
+def list_data_sets(text: str, as_json: bool) -> int:
+    """Print the data sets that mention `text`."""
+    from vqa.data.published.sets import DATA_SETS
+
+    found = [one for one in DATA_SETS if one.matches(text)]
+    if as_json:
+        print(json.dumps([_plain(one) for one in found], ensure_ascii=False, indent=2))
+    elif found:
+        print("\n\n".join("\n".join(_lines(one)) for one in found))
+    if not found:
+        print(f"vqa: none of the datasets mentions {text!r}", file=sys.stderr)
+    return 0
+
+
+def _plain(one: DataSet) -> dict[str, Any]:
+    return {
+        "name": one.name,
+        "source": one.source,
+        "summary": one.summary,
+        "paper": one.paper or None,
+        "licence": one.licence,
+        "page": one.page or None,
+        "protocol": one.protocol,
+        "counts": [asdict(count) for count in one.counts],
+        "counted": one.counted or None,
+        "download": one.downloads,
+        "generated": one.generated,
+    }
+
+
+def _lines(one: DataSet) -> Iterator[str]:
+    """Name, how to get it, protocol; what it is; counts; who published it under which licence."""
+    got = "generated" if one.generated else "vqa download" if one.downloads else one.page
+    yield f"{one.name}  (source {one.source})  {got}  {one.protocol}"
+    yield f"    {one.summary}"
+    if one.counts:
+        yield f"    {'; '.join(_count(count) for count in one.counts)}"
+    if one.paper:
+        yield f"    {one.paper}"
+    yield f"    licence: {one.licence}"
+
+
+def _count(count: Count) -> str:
+    images = "" if count.images is None else f" on {count.images:,} images"
+    about = "about " if count.to > 1 else ""
+    unsure = "" if count.verified else " (unverified)"
+    return f"{count.split or 'in all'} {about}{count.questions:,} questions{images}{unsure}"

@@ -1,0 +1,225 @@
+"""Any data set of the Hugging Face hub, or a folder in the hub's layout, by a mapping of columns.
+
+Records are streamed (`datasets.load_dataset(…, streaming=True)`), so that no copy of the whole is made
+beside the store. No code of a data set is run: `datasets` has no loading scripts since version 4, and
+none is asked for. Columns are found and mapped as by the source `table`; a column of classes gives
+the names of its classes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from vqa.data.sources.table import Input, Table
+from vqa.data.sources.table_answers import LABELS, AnswerReader
+from vqa.data.sources.table_columns import SYNONYMS, parse_map, suggestion
+from vqa.data.sources.table_files import LOOKED_AT, Record
+from vqa.errors import DataError, DownloadError, InputError
+
+if TYPE_CHECKING:
+    from datasets import IterableDataset
+
+    from vqa.data.record import BadRow, Row
+
+SPLITS = {"validation": "val", "valid": "val"}
+"""What the hub's splits are called here, where it is not the same."""
+
+
+@dataclass(frozen=True)
+class HubSplit:
+    """The records of one split, streamed; a `TableFile`.
+
+    Args:
+        path: the data set's name and the split's, for messages.
+        data: the stream.
+        limit: at most so many records; all where it is None.
+    """
+
+    path: Path
+    data: IterableDataset
+    limit: int | None = None
+
+    def columns(self) -> list[str]:
+        """The names of the features, or of the first records' keys where nothing declares them."""
+        if self.data.column_names:
+            return list(self.data.column_names)
+        first = islice(self._stream(), LOOKED_AT)
+        return list(dict.fromkeys(key for record in first for key in record))
+
+    def records(self) -> Iterator[tuple[str, Record]]:
+        """Yield every record with its number from 0.
+
+        Raises:
+            DownloadError: the hub went away.
+            DataError: a file of the data set is damaged.
+        """
+        for index, record in enumerate(islice(self._stream(), self.limit)):
+            named = {
+                key: self._classes[key][value]
+                if key in self._classes and isinstance(value, int) and value >= 0
+                else value
+                for key, value in record.items()
+            }
+            yield f"row {index}", named
+
+    def _stream(self) -> Iterator[dict[str, Any]]:
+        import pyarrow as pa
+
+        data = self.data if self.data.features is None else self.data.decode(False)
+        try:
+            yield from data
+        except (pa.ArrowException, ValueError, UnicodeDecodeError) as error:
+            raise DataError(f"damaged ({error})", where=str(self.path)) from error
+        except OSError as error:
+            raise _unreachable(str(self.path), error) from error
+
+    @cached_property
+    def _classes(self) -> Mapping[str, Sequence[str]]:
+        """The names of classes, by column."""
+        features = self.data.features or {}
+        return {key: kind.names for key, kind in features.items() if hasattr(kind, "names")}
+
+
+@dataclass(frozen=True)
+class Hub:
+    """A data set of the hub, read as a table.
+
+    Args:
+        table: its splits as inputs.
+    """
+
+    name: ClassVar[str] = "hub"
+    table: Table
+
+    def rows(self) -> Iterator[Row | BadRow]:
+        """Yield every record, split by split; as `Table`."""
+        yield from self.table.rows()
+
+
+def open_hub(
+    name: str,
+    config: str | None = None,
+    revision: str | None = None,
+    splits: Sequence[str] = (),
+    limit: int | None = None,
+) -> list[Input]:
+    """The splits of a data set of the hub, or of a local folder in its layout, as inputs of a table.
+
+    Args:
+        name: "owner/name", or a folder.
+        config: the subset, where there are several.
+        revision: branch, tag or commit; the default branch where it is None.
+        splits: only these; all by default.
+        limit: at most so many records of each.
+
+    Raises:
+        InputError: no such data set, subset or split, or one that only code could load.
+        DownloadError: the hub cannot be reached.
+    """
+    found = _load(name, config, revision)
+    missing = [split for split in splits if split not in found]
+    if missing:
+        raise InputError(
+            f"no split {missing[0]!r}", where=name, fix=suggestion(missing[0], map(str, found))
+        )
+    return [
+        Input(
+            Path(name) / str(split),
+            SPLITS.get(str(split), str(split)),
+            HubSplit(Path(name) / str(split), data, limit),
+        )
+        for split, data in found.items()
+        if not splits or split in splits
+    ]
+
+
+def _load(name: str, config: str | None, revision: str | None) -> Mapping[str, IterableDataset]:
+    from datasets import load_dataset
+    from datasets.exceptions import DatasetNotFoundError
+
+    try:
+        found: Mapping[str, IterableDataset] = load_dataset(
+            name, config, revision=revision, streaming=True
+        )
+    except (DatasetNotFoundError, FileNotFoundError) as error:
+        raise InputError(
+            f"no data set here ({_first_line(error)})",
+            where=name,
+            fix="write owner/name as on the hub, or a folder; private and gated sets need HF_TOKEN",
+        ) from error
+    except OSError as error:
+        raise _unreachable(name, error) from error
+    except (ValueError, RuntimeError, TypeError) as error:
+        raise InputError(
+            f"cannot be opened ({_first_line(error)})",
+            where=name,
+            fix="name a subset with --config; sets that need code of their own are not loaded",
+        ) from error
+    return found
+
+
+def _unreachable(name: str, error: Exception) -> DownloadError:
+    return DownloadError(
+        f"the hub cannot be reached ({_first_line(error)})",
+        where=name,
+        fix="check the network (HF_HUB_OFFLINE, HF_ENDPOINT), or give a folder with a copy of the set",
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0][:200]
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `vqa prepare hub`."""
+    parser.description = (
+        "A data set of the Hugging Face hub, or a folder in its layout, streamed. Columns are found\n"
+        "by their usual names, or named with --map, as for `table`. Splits keep their names, but\n"
+        "validation is val."
+    )
+    parser.epilog = (
+        "example: vqa prepare hub flaviagiammarino/vqa-rad --to STORE\n"
+        "         vqa prepare hub owner/name --config en --split train --map answer=label --to STORE"
+    )
+    add = parser.add_argument
+    add("dataset", metavar="NAME", help="owner/name, or a folder")
+    add("--config", metavar="SUBSET", help="the subset, where there are several")
+    add("--revision", metavar="COMMIT", help="branch, tag or commit, to get the same data again")
+    add("--split", action="append", default=[], metavar="SPLIT", help="only this one; repeat it")
+    add("--limit", type=int, metavar="N", help="only the first N records of each split")
+    add("--map", action="append", default=[], metavar="FIELD=COLUMN[,COLUMN…]",
+        help=f"where a field stands: {', '.join(SYNONYMS)}")  # fmt: skip
+    add("--images", type=Path, metavar="DIR", help="folder that names of images are relative to")
+    add("--separator", metavar="TEXT", help="between several answers or choices in one cell")
+    add("--label-is", choices=LABELS, default="auto", help="how a label names the right choice")
+
+
+def from_args(args: argparse.Namespace) -> Hub:
+    """The source that the command line describes; tells on stderr what it guessed.
+
+    Raises:
+        InputError: no such data set, subset, split or column, or a mapping that cannot be read.
+        DownloadError: the hub cannot be reached.
+    """
+    if args.limit is not None and args.limit < 1:
+        raise InputError(f"--limit {args.limit}", where="vqa prepare hub", fix="give 1 or more")
+    mapping = parse_map(args.map)
+    inputs = open_hub(args.dataset, args.config, args.revision, args.split, args.limit)
+    folder = Path(args.dataset)
+    table = Table(
+        inputs=inputs,
+        mapping=mapping,
+        images=args.images or (folder if folder.is_dir() else None),
+        answers=AnswerReader(args.separator, args.label_is),
+        pictures=not getattr(args, "text_only", False),
+    )
+    for notice in table.notices():
+        print(f"note: {notice}", file=sys.stderr)
+    return Hub(table)

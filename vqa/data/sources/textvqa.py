@@ -1,0 +1,96 @@
+"""TextVQA (Singh et al. 2019, arXiv 1904.08920): questions about the text in photographs.
+
+    TextVQA_0.5.1_{train,val,test}.json:
+    {"dataset_name", "dataset_version", "data": [{"question_id", "question", "image_id", "answers",
+                                                 "set_name", "image_classes", …}]}
+
+Ten answers a question; `test` has none. Pictures are <image_id>.jpg, those of train and val in one
+folder (train_images), those of test in another (test_images). Format: textvqa.org/dataset.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from vqa.data.record import BadRow, Example, ImageInput, Row
+from vqa.data.sources.files import Unusable, mapping, read_json, scalar, text, texts
+from vqa.data.sources.folder import PictureFolder
+from vqa.data.sources.given import add_images, images_given
+from vqa.data.sources.layouts import another_layout
+
+FOLDERS = ("train_images", "test_images")
+
+
+@dataclass(frozen=True)
+class TextVQA:
+    """TextVQA, with ten answers a question.
+
+    Args:
+        files: TextVQA_<version>_<split>.json, in the order in which they are to be stored.
+        images: the folder of train_images and test_images, or of the pictures themselves; without
+            it rows point at no picture.
+    """
+
+    name: ClassVar[str] = "textvqa"
+    files: tuple[Path, ...]
+    images: Path | None = None
+
+    def rows(self) -> Iterator[Row | BadRow]:
+        """Yield every question, file by file.
+
+        Raises:
+            DataError: a file is unreadable or of another layout.
+        """
+        folder = None if self.images is None else PictureFolder(self.images, FOLDERS)
+        for file in self.files:
+            for index, record in enumerate(_read(file)):
+                where = f"{file}, record {index}"
+                try:
+                    example = _example(mapping(record))
+                except Unusable as error:
+                    yield BadRow(where, str(error))
+                    continue
+                name = f"{example.image_id}.jpg"
+                yield Row(example, folder.find(name, None) if folder else ImageInput(), where)
+
+
+def _example(record: Mapping[str, Any]) -> Example:
+    return Example(
+        question_id=scalar(record, "question_id"),
+        image_id=text(record, "image_id"),
+        question=text(record, "question"),
+        answers=texts(record, "answers") if record.get("answers") else [],
+        split=text(record, "set_name"),
+    )
+
+
+def _read(file: Path) -> list[Any]:
+    content = read_json(file)
+    data = content.get("data") if isinstance(content, dict) else None
+    first = data[0] if isinstance(data, list) and data else {}
+    if not isinstance(data, list) or not (
+        isinstance(first, dict) and (not first or first.keys() >= {"set_name", "image_id"})
+    ):
+        raise another_layout(file, "a TextVQA file", content, "TextVQA_0.5.1_<split>.json")
+    return data
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `vqa prepare textvqa`."""
+    parser.add_argument(
+        "inputs", type=Path, nargs="+", metavar="FILE", help="TextVQA_0.5.1_train.json, …"
+    )
+    add_images(parser, "holds train_images and test_images")
+
+
+def from_args(args: argparse.Namespace) -> TextVQA:
+    """The source that the command line describes.
+
+    Raises:
+        InputError: no pictures.
+    """
+    return TextVQA(tuple(args.inputs), images_given(args, "textvqa"))

@@ -1,0 +1,139 @@
+"""VQA-CP v1 and v2 (Agrawal et al. 2018, arXiv 1712.00377): VQA with changed answer priors.
+
+    vqacp_v2_{train,test}_questions.json: [{"question_id", "image_id", "question", "coco_split"}]
+    vqacp_v2_{train,test}_annotations.json: [{"question_id", "image_id", "question_type",
+                              "answer_type", "multiple_choice_answer", "answers", "coco_split"}]
+
+Lists where VQA has objects; both splits mix pictures of COCO's train2014 and val2014, as
+`coco_split` says of each. Format: the published files, as public readers of them have it
+(Cadene/block.bootstrap.pytorch among others).
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+from vqa.data.record import BadRow, ImageInput, Row
+from vqa.data.sources.files import Unusable, mapping, read_json, text
+from vqa.data.sources.folder import PictureFolder, number_of
+from vqa.data.sources.given import add_images, images_given
+from vqa.data.sources.layouts import another_layout
+from vqa.data.sources.vqa_records import annotations_of, example_of, shrink_answer
+from vqa.errors import DataError, InputError
+
+COCO_SPLITS = ("train2014", "val2014")
+_NAME = re.compile(r"vqacp_v[12]_(train|test)_questions\.json(?:\.gz)?")
+
+
+@dataclass(frozen=True)
+class Part:
+    """One split: its name and its two files."""
+
+    split: str
+    questions: Path
+    annotations: Path
+
+
+@dataclass(frozen=True)
+class VQACP:
+    """VQA-CP, with ten answers a question as in VQA.
+
+    Args:
+        parts: in the order in which they are to be stored.
+        images: holds COCO's train2014 and val2014; without it rows point at no picture.
+    """
+
+    name: ClassVar[str] = "vqa-cp"
+    parts: tuple[Part, ...]
+    images: Path | None = None
+
+    def rows(self) -> Iterator[Row | BadRow]:
+        """Yield every question, then the annotations that belong to none.
+
+        Raises:
+            DataError: a file is unreadable or of another layout.
+        """
+        pictures, seen = _Pictures(self.images), set[str]()
+        for part in self.parts:
+            annotations = annotations_of(part.annotations, _read(part.annotations, "annotations"))
+            for index, record in enumerate(_read(part.questions, "questions")):
+                where = f"{part.questions}, record {index}"
+                try:
+                    example = example_of(record, annotations, part.split, seen)
+                    yield Row(example, pictures.find(record, example.image_id), where)
+                except Unusable as error:
+                    yield BadRow(where, str(error))
+            yield from annotations.left_over()
+
+
+@dataclass(frozen=True)
+class _Pictures:
+    """The pictures of COCO's two splits."""
+
+    root: Path | None
+    folders: dict[str, PictureFolder] = field(default_factory=dict)
+
+    def find(self, record: Any, image_id: str) -> ImageInput:
+        split = text(mapping(record), "coco_split")
+        if split not in COCO_SPLITS:
+            raise Unusable(f"key 'coco_split': {split[:40]!r}, train2014 or val2014 was expected")
+        if self.root is None:
+            return ImageInput()
+        folder = self.folders.setdefault(split, PictureFolder(self.root, (split,)))
+        number = number_of(image_id)
+        if number is None:
+            raise Unusable(f"image_id {image_id[:40]!r} is no number")
+        return folder.find(f"COCO_{split}_{number:012d}.jpg", number)
+
+
+def _read(file: Path, what: str) -> list[Any]:
+    content = read_json(file, object_hook=shrink_answer)
+    key = "question" if what == "questions" else "answers"
+    first = content[0] if isinstance(content, list) and content else {}
+    if not isinstance(content, list) or not (
+        isinstance(first, dict) and (not first or first.keys() >= {"question_id", key})
+    ):
+        raise another_layout(file, f"a VQA-CP {what} file", content, f"vqacp_v2_train_{what}.json")
+    return content
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `vqa prepare vqa-cp`."""
+    parser.description = (
+        "VQA-CP v1 or v2: the questions files; the annotations lie beside them under their\n"
+        "published names."
+    )
+    parser.add_argument(
+        "inputs", type=Path, nargs="+", metavar="QUESTIONS", help="vqacp_v2_train_questions.json, …"
+    )
+    add_images(parser, "folder of COCO's train2014 and val2014")
+
+
+def from_args(args: argparse.Namespace) -> VQACP:
+    """The source that the command line describes.
+
+    Raises:
+        InputError: a file of another name, or no pictures.
+        DataError: no annotations beside a file.
+    """
+    parts = tuple(_part(file) for file in args.inputs)
+    return VQACP(parts, images_given(args, "vqa-cp"))
+
+
+def _part(questions: Path) -> Part:
+    name = _NAME.fullmatch(questions.name)
+    if name is None:
+        raise InputError(
+            "the file's name does not say which split it is",
+            where=str(questions),
+            fix="give vqacp_v<1 or 2>_<train or test>_questions.json",
+        )
+    annotations = questions.with_name(questions.name.replace("_questions", "_annotations"))
+    if not annotations.is_file():
+        raise DataError("no such file", where=str(annotations), fix="it belongs to the questions")
+    return Part(name[1], questions, annotations)

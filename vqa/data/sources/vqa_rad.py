@@ -1,0 +1,103 @@
+"""VQA-RAD (Lau et al. 2018, doi 10.1038/sdata.2018.251): questions of clinicians about radiology.
+
+    "VQA_RAD Dataset Public.json": [{"qid", "image_name", "image_organ", "question", "answer",
+                                     "question_type": "PRES", "answer_type": "CLOSED",
+                                     "phrase_type": "freeform", …}]
+
+A question whose phrase type begins with `test_` belongs to the test split, every other to train;
+trainset.json and testset.json, in which the set is passed on too, have the same keys. The format
+stands in the readme beside the published file (osf.io/89kps).
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from vqa.data.record import BadRow, Example, Row
+from vqa.data.sources.files import Unusable, mapping, read_json, scalar, text
+from vqa.data.sources.given import add_images, images_given, picture_in
+from vqa.data.sources.layouts import another_layout
+
+TEST = "test_"
+
+
+@dataclass(frozen=True)
+class VQARad:
+    """VQA-RAD; `answer_type` is closed or open, as published.
+
+    `question_type` is the published one (PRES, ABN, MODALITY, …; several with commas), or how the
+    question was phrased: freeform or para.
+
+    Args:
+        files: the published file, or trainset.json and testset.json.
+        images: the folder of pictures; without it rows point at no picture.
+        phrases: whether `question_type` is the phrase type.
+    """
+
+    name: ClassVar[str] = "vqa-rad"
+    files: tuple[Path, ...]
+    images: Path | None = None
+    phrases: bool = False
+
+    def rows(self) -> Iterator[Row | BadRow]:
+        """Yield every question, file by file.
+
+        Raises:
+            DataError: a file is unreadable or of another layout.
+        """
+        for file in self.files:
+            for index, record in enumerate(_read(file)):
+                where = f"{file}, record {index}"
+                try:
+                    yield self._row(mapping(record), where)
+                except Unusable as error:
+                    yield BadRow(where, str(error))
+
+    def _row(self, record: Mapping[str, Any], where: str) -> Row:
+        picture, phrase = text(record, "image_name"), text(record, "phrase_type").strip()
+        kind = text(record, "question_type").strip() if "question_type" in record else ""
+        example = Example(
+            question_id=scalar(record, "qid"),
+            image_id=picture,
+            question=text(record, "question"),
+            answers=[scalar(record, "answer").strip()],
+            question_type=phrase.removeprefix(TEST) if self.phrases else kind,
+            answer_type=text(record, "answer_type").strip().lower(),
+            split="test" if phrase.startswith(TEST) else "train",
+        )
+        return Row(example, picture_in(self.images, picture), where)
+
+
+def _read(file: Path) -> list[Any]:
+    content = read_json(file)
+    first = content[0] if isinstance(content, list) and content else {}
+    if not isinstance(content, list) or not (
+        isinstance(first, dict) and (not first or first.keys() >= {"image_name", "phrase_type"})
+    ):
+        raise another_layout(file, "a VQA-RAD file", content, "VQA_RAD Dataset Public.json")
+    return content
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `vqa prepare vqa-rad`."""
+    parser.add_argument(
+        "inputs", type=Path, nargs="+", metavar="FILE", help="VQA_RAD Dataset Public.json"
+    )
+    add_images(parser, "folder of its pictures (VQA_RAD Image Folder)")
+    parser.add_argument(
+        "--phrases", action="store_true",
+        help="question types: how a question was phrased (freeform, para), not what it asks for",
+    )  # fmt: skip
+
+
+def from_args(args: argparse.Namespace) -> VQARad:
+    """The source that the command line describes.
+
+    Raises:
+        InputError: no pictures.
+    """
+    return VQARad(tuple(args.inputs), images_given(args, "vqa-rad"), args.phrases)
