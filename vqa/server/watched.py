@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vqa.errors import JobError, VQAError
+from vqa.errors import JobError
 from vqa.jobs.local_service import LocalService
+from vqa.server.absent import absent
 from vqa.server.opened import Opened, OpenStore
 from vqa.tracking.curves import Curves
 from vqa.tracking.names import sampled_names
@@ -147,14 +147,6 @@ class Watched:
             return None
         return found
 
-    @contextmanager
-    def told(self) -> Iterator[None]:
-        """What is not there is a 404, whose message has no path in it."""
-        try:
-            yield
-        except JobError:
-            raise
-        except (VQAError, OSError) as error:
-            what = error.what if isinstance(error, VQAError) else error.strerror or "unreadable"
-            text = self.service.checker.library.without_paths(what)
-            raise JobError(text, where=self.job, kind="not-found") from None
+    def told(self) -> AbstractContextManager[None]:
+        """What cannot be read within is not there, in words without a path."""
+        return absent(self.service.checker.library, self.job)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import Annotated, Any
@@ -14,10 +13,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from vqa.data.browse import Wanted, find_rows, read_examples
 from vqa.data.record import Example
-from vqa.errors import JobError, VQAError
+from vqa.errors import JobError
 from vqa.jobs.local_service import LocalService
 from vqa.jobs.record import NAME_PATTERN
 from vqa.jobs.views import View
+from vqa.server.absent import absent
 from vqa.server.api.asking import Reader
 from vqa.server.inspections import Inspections
 from vqa.server.opened import Opened, OpenStore
@@ -143,17 +143,9 @@ class Shelf:
         with self.told():
             return self.inspections.get(path, fingerprint)
 
-    @contextmanager
-    def told(self) -> Iterator[None]:
-        """What is not there is a 404, whose message has no path in it."""
-        try:
-            yield
-        except JobError:
-            raise
-        except (VQAError, OSError) as error:
-            what = error.what if isinstance(error, VQAError) else error.strerror or "unreadable"
-            text = self.service.checker.library.without_paths(what)
-            raise JobError(text, where=self.name, kind="not-found") from None
+    def told(self) -> AbstractContextManager[None]:
+        """What cannot be read within is not there, in words without a path."""
+        return absent(self.service.checker.library, self.name)
 
 
 def shelf(request: Request, store: StoreName, caller: Reader) -> Shelf:

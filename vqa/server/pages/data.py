@@ -8,11 +8,11 @@ from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
-from pydantic import BaseModel, ConfigDict, ValidationError
 
 from vqa.errors import JobError
 from vqa.server.api.asking import Reader
 from vqa.server.api.stores import ExampleFilter, OnShelf, Shelf
+from vqa.server.pages.filters import FilterForm, checked
 from vqa.server.pages.signin import OpenPages
 
 CARDS, TOP, REJECTED_SHOWN = 24, 30, 100
@@ -28,10 +28,8 @@ CHARTS = {
 router = APIRouter(include_in_schema=False)
 
 
-class Browsed(BaseModel):
-    """The filter as a form sends it: empty fields choose nothing."""
-
-    model_config = ConfigDict(extra="ignore")
+class Browsed(FilterForm):
+    """Which examples."""
 
     split: str = ""
     question_type: str = ""
@@ -40,25 +38,13 @@ class Browsed(BaseModel):
     image_id: str = ""
     start: str = ""
 
-    def checked(self) -> ExampleFilter:
+    def wanted(self) -> ExampleFilter:
         """The same, checked.
 
         Raises:
             JobError: a field holds what no filter could.
         """
-        filled = {name: value for name, value in self.model_dump().items() if value}
-        try:
-            return ExampleFilter.model_validate({**filled, "limit": CARDS})
-        except ValidationError as error:
-            fault = error.errors()[0]
-            raise JobError(
-                fault["msg"], where=str(fault["loc"][0]), fix="see the filter's fields"
-            ) from None
-
-    def query(self, **changes: object) -> str:
-        """As an address carries it."""
-        fields = self.model_dump() | changes
-        return urlencode({name: value for name, value in fields.items() if value})
+        return checked(ExampleFilter, {**self.filled(), "limit": CARDS})
 
 
 Asked = Annotated[Browsed, Query()]
@@ -173,7 +159,7 @@ def _counted(shelf: Shelf) -> dict[str, Any]:
 
 def _cards(shelf: Shelf, asked: Browsed) -> dict[str, Any]:
     """A page of examples and what a filter offers."""
-    wanted = asked.checked()
+    wanted = asked.wanted()
     store = shelf.open().store
     rows = shelf.rows(wanted.wanted())
     shown = rows[wanted.start : wanted.start + CARDS]

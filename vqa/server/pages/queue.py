@@ -4,26 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Annotated, Any, get_args
-from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
-from pydantic import BaseModel, ConfigDict, ValidationError
 
-from vqa.errors import JobError
 from vqa.jobs.record import EngineName, State
 from vqa.server.api.asking import Caller, Reader
 from vqa.server.api.jobs import Wanted
+from vqa.server.pages.filters import FilterForm, checked
 from vqa.server.pages.signin import OpenPages
 
 ROWS = 50
 router = APIRouter(include_in_schema=False)
 
 
-class Chosen(BaseModel):
-    """The filter as a form sends it: empty fields choose nothing."""
-
-    model_config = ConfigDict(extra="ignore")
+class Chosen(FilterForm):
+    """Which jobs."""
 
     state: str = ""
     group: str = ""
@@ -38,20 +34,8 @@ class Chosen(BaseModel):
         Raises:
             JobError: a field holds what no job could have.
         """
-        filled = {name: value for name, value in self.model_dump().items() if value}
-        if "state" in filled:
-            filled["state"] = [filled["state"]]
-        try:
-            return Wanted.model_validate({**filled, "limit": ROWS})
-        except ValidationError as error:
-            fault = error.errors()[0]
-            where = str(fault["loc"][0])
-            raise JobError(fault["msg"], where=where, fix="see the filter's fields") from None
-
-    def query(self, **changes: object) -> str:
-        """As an address carries it."""
-        fields = self.model_dump() | changes
-        return urlencode({name: value for name, value in fields.items() if value})
+        state = {"state": [self.state]} if self.state else {}
+        return checked(Wanted, {**self.filled("state"), **state, "limit": ROWS})
 
 
 Asked = Annotated[Chosen, Query()]

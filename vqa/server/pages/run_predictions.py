@@ -11,12 +11,14 @@ from urllib.parse import quote, urlencode
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
+from typing_extensions import override
 
 from vqa.errors import JobError
 from vqa.evaluation.browse import VERDICTS, verdict_of
 from vqa.evaluation.predictions import Prediction
 from vqa.server.api.runs import Looked, PredictionFilter
+from vqa.server.pages.filters import FilterForm, checked
 from vqa.server.pages.signin import OpenPages
 from vqa.server.watched import Watched
 
@@ -27,10 +29,8 @@ TYPES_SHOWN = 500
 router = APIRouter(include_in_schema=False)
 
 
-class Browsed(BaseModel):
-    """The filter as a form sends it: empty fields choose nothing."""
-
-    model_config = ConfigDict(extra="ignore")
+class Browsed(FilterForm):
+    """Which predictions."""
 
     split: str = ""
     verdict: str = ""
@@ -45,21 +45,11 @@ class Browsed(BaseModel):
         Raises:
             JobError: a field holds what no filter could.
         """
-        filled = {name: value for name, value in self._filter().items() if value}
-        try:
-            return PredictionFilter.model_validate({**filled, "limit": CARDS})
-        except ValidationError as error:
-            fault = error.errors()[0]
-            where = str(fault["loc"][0])
-            raise JobError(fault["msg"], where=where, fix="see the filter's fields") from None
+        return checked(PredictionFilter, {**self.filled("split", "question"), "limit": CARDS})
 
-    def _filter(self) -> dict[str, str]:
-        return self.model_dump(exclude={"split", "question"})
-
+    @override
     def query(self, **changes: object) -> str:
-        """As an address carries it."""
-        fields = self.model_dump(exclude={"question"}) | changes
-        return urlencode({name: value for name, value in fields.items() if value})
+        return super().query(**{"question": None, **changes})
 
 
 class Opened(Browsed):
