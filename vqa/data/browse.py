@@ -63,6 +63,11 @@ class ExampleIndex:
             kept &= self._mentions(wanted.text)
         return np.flatnonzero(kept)
 
+    def row(self, question_id: str) -> int | None:
+        """The row of a question; None where there is none."""
+        place = int(pc.index(self._table.column("question_id"), question_id).as_py())
+        return place if place >= 0 else None
+
     def any_of(self, wanted: Wanted) -> int | None:
         """The row of one of them, taken at random; None where there is none."""
         rows = self.find(wanted)

@@ -11,9 +11,10 @@ from fastapi import FastAPI
 import vqa
 from vqa.jobs.home import Home
 from vqa.jobs.local_service import LocalService
-from vqa.server.api import account, files, jobs
+from vqa.server.api import account, ask, files, jobs, stores
 from vqa.server.codes import Codes
 from vqa.server.guard import Guard, Hosts
+from vqa.server.holdings import Holdings
 from vqa.server.opened import Opened
 from vqa.server.pages import assets, queue, signin
 from vqa.server.pages.assets import Assets
@@ -56,9 +57,10 @@ def create_app(
     app.state.service, app.state.tokens = service, tokens
     app.state.stopping, app.state.codes = stopping or threading.Event(), codes or Codes()
     app.state.assets, app.state.opened = Assets(), Opened()
+    app.state.holdings = Holdings(service.checker.library, app.state.opened)
     app.state.pages = Pages(app.state.assets)
     install(app, presented)
-    for room in (account, jobs, files):
+    for room in (account, jobs, files, stores, ask):
         app.include_router(room.router, prefix=API, responses=RESPONSES)
     for page in (assets, signin, queue):
         app.include_router(page.router)
