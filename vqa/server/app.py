@@ -16,7 +16,7 @@ from vqa.server.codes import Codes
 from vqa.server.guard import Guard, Hosts
 from vqa.server.holdings import Holdings
 from vqa.server.opened import Opened
-from vqa.server.pages import assets, queue, signin
+from vqa.server.pages import assets, data, queue, signin
 from vqa.server.pages.assets import Assets
 from vqa.server.pages.layout import Pages
 from vqa.server.pages.refusals import presented
@@ -62,7 +62,7 @@ def create_app(
     install(app, presented)
     for room in (account, jobs, files, stores, ask):
         app.include_router(room.router, prefix=API, responses=RESPONSES)
-    for page in (assets, signin, queue):
+    for page in (assets, signin, queue, data):
         app.include_router(page.router)
     return Guard(app, hosts, tokens)
 

@@ -20,6 +20,7 @@ from vqa.server.tokens import write_private
 
 if TYPE_CHECKING:
     from vqa.data.browse import ExampleIndex
+    from vqa.data.store import Manifest
     from vqa.data.thumbnail import Thumbnail
 
 MOST_INDICES = 4
@@ -79,6 +80,13 @@ class Holdings:
         if found is None:
             raise JobError(f"no store {name!r}", fix="see the Data page", kind="not-found")
         return found
+
+    def manifest(self, name: str) -> Manifest:
+        """What a store says of itself; the store need not be opened for it."""
+        from vqa.data.store import Store
+
+        with self._told(name):
+            return Store.open(self.path(name)).manifest
 
     def store(self, name: str) -> OpenStore:
         """A store, open."""
