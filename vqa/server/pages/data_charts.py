@@ -8,11 +8,11 @@ from typing import Any
 Figure = dict[str, Any]
 CHARTS = {
     "words": "Words a question",
-    "answers": "Answers",
-    "question_types": "Question types",
-    "answer_types": "Answer types",
     "choices": "Choices a question",
     "right_place": "Place of the right choice",
+    "answer_types": "Answer types",
+    "answers": "Answers",
+    "question_types": "Question types",
 }
 NUMBERS = ("words", "choices", "right_place")
 LABEL = 28
