@@ -16,6 +16,7 @@ from vqa.server.codes import Codes
 from vqa.server.guard import Guard, Hosts
 from vqa.server.holdings import Holdings
 from vqa.server.opened import Opened
+from vqa.server.pages import ask as ask_page
 from vqa.server.pages import assets, data, queue, signin
 from vqa.server.pages.assets import Assets
 from vqa.server.pages.layout import Pages
@@ -62,7 +63,7 @@ def create_app(
     install(app, presented)
     for room in (account, jobs, files, stores, ask):
         app.include_router(room.router, prefix=API, responses=RESPONSES)
-    for page in (assets, signin, queue, data):
+    for page in (assets, signin, queue, data, ask_page):
         app.include_router(page.router)
     return Guard(app, hosts, tokens)
 

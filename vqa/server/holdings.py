@@ -88,6 +88,13 @@ class Holdings:
         with self._told(name):
             return Store.open(self.path(name)).manifest
 
+    def is_blind(self, name: str) -> bool:
+        """Whether there are no pictures, or the store cannot be read."""
+        try:
+            return self.manifest(name).text_only
+        except JobError:
+            return True
+
     def store(self, name: str) -> OpenStore:
         """A store, open."""
         path = self.path(name)
