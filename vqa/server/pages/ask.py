@@ -20,6 +20,7 @@ from vqa.server.holdings import Holdings
 from vqa.server.pages.signin import OpenPages
 
 MOST_RUNS = 300
+UNSEEN = ("val", "validation", "valid", "test")
 router = APIRouter(include_in_schema=False)
 
 
@@ -64,7 +65,8 @@ def ask(
 ) -> Response:
     """The page; with a store and no question it leads on to any question of it."""
     if asked.store and not asked.question_id:
-        found = find_example(held, asked.store, One(split=asked.split))
+        split = asked.split or _unseen(list(held.manifest(asked.store).splits))
+        found = find_example(held, asked.store, One(split=split))
         address = asked.query(question_id=found.question_id, split="")
         return RedirectResponse(f"/ask?{address}", 303)
     return _page(request, asked, caller, held, made)
@@ -73,15 +75,16 @@ def ask(
 def _page(
     request: Request, asked: Asked, caller: Caller, held: Holdings, made: OpenPages
 ) -> HTMLResponse:
-    example = None
+    example, runs = None, choose_runs(caller, asked.a, asked.b)
     if asked.store:
         example = find_example(held, asked.store, One(question_id=asked.question_id))
     return made.page(
         request,
         "ask.html.j2",
         asked=asked,
-        runs=choose_runs(caller, asked.a, asked.b),
+        runs=runs,
         stores=_stores(held),
+        nearest=asked.store or _learnt_from(caller, held, runs.chosen[0]),
         example=example,
         truth=_truth(example),
     )
@@ -125,6 +128,19 @@ def _named(caller: Caller, job: str) -> JobView:
 
 def _has_model(caller: Caller, job: str) -> bool:
     return (caller.service.home.run_dir(job) / "model" / "model.json").is_file()
+
+
+def _learnt_from(caller: Caller, held: Holdings, job: str) -> str:
+    """The name of the store that a run learnt from; empty where it has none any more."""
+    if not job:
+        return ""
+    path = caller.service.queue.get(job).submission.experiment["data"]["store"]
+    return next((name for name, found in held.paths().items() if str(found) == path), "")
+
+
+def _unseen(splits: list[str]) -> str:
+    """The split of whose examples one is taken: one that models do not learn from, and that has answers."""
+    return next((name for name in UNSEEN if name in splits), "")
 
 
 def _stores(held: Holdings) -> list[str]:
