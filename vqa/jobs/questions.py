@@ -31,7 +31,7 @@ class Question(View):
     question: str = Field(min_length=1, max_length=4000, examples=["what colour is the circle?"])
     image: str | None = Field(default=None, max_length=BASE64_LENGTH)
     store: Name | None = None
-    image_id: str | None = Field(default=None, max_length=4000)
+    image_id: str | None = Field(default=None, max_length=16_000)
     choices: list[Choice] = Field(default=[], max_length=MOST_CHOICES)
     pictures: bool = True
 

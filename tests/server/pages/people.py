@@ -38,7 +38,7 @@ def trained_job(service: LocalService, fusion: str, seed: int) -> str:
             "image_encoder": {"name": "small", "channels": [4, 8], "strides": [2, 2]},
             "question_encoder": {"name": "lstm", "dim": 8, "embedding_dim": 8},
             "attention": {"name": "soft", "glimpses": 2},
-            "fusion": {"name": fusion, "dim": 8},
+            "fusion": {"name": fusion, **({"dim": 8} if fusion == "multiply" else {"hidden": [8]})},
         },
         "trainer": {"max_epochs": 2, "log_every_n_steps": 1, "accelerator": "cpu"},
         "tracking": {"tags": [f"model.fusion={fusion}"]},

@@ -90,7 +90,7 @@ def test_a_file_unknown_words_and_choices(
     page.keyboard.type("red")
     ask.click()
     page.get_by_text("One choice is no choice").wait_for()
-    page.get_by_label("Choice 1").focus()
+    page.get_by_label("Choice 1", exact=True).focus()
     page.keyboard.press("Enter")  # another one, without the mouse
     page.keyboard.type("<script>alert(1)</script>")
     ask.click()

@@ -82,7 +82,7 @@ def test_from_the_list_to_an_example_and_on_to_ask(site: Site, home: Home, look:
     figures = page.get_by_role("region", name="Words a question")
     page.locator("#table-words summary").click()
     assert figures.get_by_role("row").count() > 2
-    page.get_by_label("Split").select_option("val")
+    page.get_by_label("Split", exact=True).select_option("val")
     page.get_by_role("button", name="Choose").click()
     page.wait_for_url("**split=val**")
     expected = store.example(int(store.rows("val")[0]))
@@ -176,10 +176,12 @@ def test_for_everybody(
     scheme: str,
     size: str,
 ) -> None:
-    for path, name in (("/data", "data"), ("/data/scenes", "store"), (f"/data/{odd}", "odd")):
+    hardest = [(f"/data/{odd}", "odd")] if size == "phone" else []
+    for path, name in (("/data", "data"), ("/data/scenes", "store"), *hardest):
         page = look(site, path, scheme=scheme, size=size)
         if name != "data":
             page.get_by_role("heading", name="Disk and memory").wait_for()
+            page.locator(".plot").first.scroll_into_view_if_needed()
             page.locator(".plot .bars").first.wait_for()
         check_accessible(page)
         if name != "odd":

@@ -20,7 +20,7 @@ MOST_SIDE = 1024
 KEPT = "private, max-age=300"
 FARTHEST = 1 << 53
 StoreName = Annotated[str, Path(pattern=NAME_PATTERN, max_length=120, examples=["scenes"])]
-Text = Annotated[str, Field(max_length=4000)]
+Text = Annotated[str, Field(max_length=16_000)]
 PICTURES: dict[int | str, dict[str, Any]] = {
     200: {"content": {"image/png": {}, "image/jpeg": {}}},
     304: {"description": "The picture that the caller has."},
@@ -146,7 +146,7 @@ def example(
     store: StoreName, one: Annotated[One, Query()], caller: Reader, held: OpenHoldings
 ) -> ExampleView:
     """One example; without a `question_id` any."""
-    return find_example(held, store, one)
+    return find_example(held, store, one.question_id, one.split)
 
 
 @router.get("/stores/{store}/picture", response_class=Response, responses=PICTURES)
@@ -181,8 +181,10 @@ def find_examples(held: Holdings, store: str, sought: Sought) -> ExamplePage:
     )
 
 
-def find_example(held: Holdings, store: str, one: One) -> ExampleView:
-    """One of a store's examples.
+def find_example(
+    held: Holdings, store: str, question_id: str | None = None, split: str = ""
+) -> ExampleView:
+    """One of a store's examples: a certain one, or any of a split.
 
     Raises:
         JobError: the store has no such example.
@@ -190,13 +192,9 @@ def find_example(held: Holdings, store: str, one: One) -> ExampleView:
     from vqa.data.browse import Wanted
 
     index = held.index(store)
-    row = (
-        index.any_of(Wanted(split=one.split))
-        if one.question_id is None
-        else index.row(one.question_id)
-    )
+    row = index.any_of(Wanted(split=split)) if question_id is None else index.row(question_id)
     if row is None:
-        what = "example" if one.question_id is None else f"question {one.question_id!r}"
+        what = "example" if question_id is None else f"question {question_id!r}"
         raise JobError(f"has no such {what}", where=store, kind="not-found")
     return _view(held, store, row)
 

@@ -15,7 +15,7 @@ from vqa.jobs.queue import Filter
 from vqa.jobs.record import State
 from vqa.jobs.views import JobView
 from vqa.server.api.asking import Caller, Reader
-from vqa.server.api.stores import ExampleView, One, OpenHoldings, find_example
+from vqa.server.api.stores import ExampleView, OpenHoldings, find_example
 from vqa.server.holdings import Holdings
 from vqa.server.pages.signin import OpenPages
 
@@ -66,7 +66,7 @@ def ask(
     """The page; with a store and no question it leads on to any question of it."""
     if asked.store and not asked.question_id:
         split = asked.split or _unseen(list(held.manifest(asked.store).splits))
-        found = find_example(held, asked.store, One(split=split))
+        found = find_example(held, asked.store, split=split)
         address = asked.query(question_id=found.question_id, split="")
         return RedirectResponse(f"/ask?{address}", 303)
     return _page(request, asked, caller, held, made)
@@ -77,7 +77,7 @@ def _page(
 ) -> HTMLResponse:
     example, runs = None, choose_runs(caller, asked.a, asked.b)
     if asked.store:
-        example = find_example(held, asked.store, One(question_id=asked.question_id))
+        example = find_example(held, asked.store, asked.question_id)
     return made.page(
         request,
         "ask.html.j2",

@@ -12,7 +12,7 @@ function say(image) {
 
 // What failed before this script ran, and what fails later.
 const pictures = document.querySelectorAll(".picture img");
-for (const image of pictures) if (image.complete && !image.naturalWidth && image.loading !== "lazy") say(image);
+for (const image of pictures) if (image.complete && !image.naturalWidth) say(image);
 document.addEventListener("error", (event) => {
   if (event.target.matches?.(".picture img")) say(event.target);
 }, true);
