@@ -28,6 +28,11 @@ ROUTES = [
     ("GET", "/jobs/0123abcd/predictions/val"),
     ("GET", "/groups"),
     ("GET", "/stores"),
+    ("GET", "/stores/scenes"),
+    ("GET", "/stores/scenes/examples"),
+    ("GET", "/stores/scenes/example"),
+    ("GET", "/stores/scenes/picture"),
+    ("POST", "/ask"),
     ("GET", "/me"),
     ("POST", "/logout"),
     ("GET", "/openapi.json"),
@@ -61,7 +66,10 @@ def test_nothing_is_open_without_a_token(method: str, path: str, connect: Connec
 
 def test_every_route_is_in_that_list(app: Guard) -> None:
     described = app.app.openapi()["paths"]  # type: ignore[attr-defined]
-    known = {path.replace("0123abcd", "{job}").replace("rank0.log", "{name}") for _, path in ROUTES}
+    names = {"0123abcd": "{job}", "rank0.log": "{name}", "scenes": "{store}"}
+    known = {path for _, path in ROUTES}
+    for value, name in names.items():
+        known = {path.replace(value, name) for path in known}
     known |= {"/jobs/{job}/predictions/{split}", "/health", "/login"}
     assert {path.removeprefix("/api/v1") for path in described} <= known
 

@@ -259,7 +259,8 @@ def test_the_command_asks_the_server(
     here = vqa.load(made[0].run_dir(made[1])).ask(png(), words[3])
     assert main([*words, "--attention", str(tmp_path / "a.png")]) == 0
     assert capsys.readouterr().out.splitlines()[0] == here.answer
-    assert Image.open(tmp_path / "a.png").size[0] > 600
+    with Image.open(tmp_path / "a.png") as drawn:
+        assert drawn.size[0] > 600
     assert main([*words, "--choice", "xyzzy", "--choice", "plugh"]) == 2
     assert "can say none of the choices" in capsys.readouterr().err
     asked = Question(job=made[1], question="what?", image=base64.b64encode(png()).decode())
