@@ -216,3 +216,15 @@ def test_the_command_prints_text(store, capsys):
 def test_no_store_is_a_clear_error(tmp_path, capsys):
     assert main(["inspect", str(tmp_path)]) == 2
     assert "vqa prepare SOURCE" in capsys.readouterr().err
+
+
+def test_reasons_of_rejection_are_counted(tmp_path, make, rows_of):
+    from vqa.data.record import BadRow
+
+    bad = [BadRow("f, record 2", "no answer"), BadRow("f, record 3", "no image")]
+    bad.append(BadRow("f, record 4", "no image"))
+    store = prepare(rows_of([make.row(), *bad]), tmp_path / "store", max_bad=3)
+    assert inspect(store)["rejected_reasons"] == [
+        {"reason": "no image", "records": 2, "first": "f, record 3"},
+        {"reason": "no answer", "records": 1, "first": "f, record 2"},
+    ]

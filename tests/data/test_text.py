@@ -67,3 +67,17 @@ def test_soft_scores_of_ten_answers_are_their_vqa_accuracy(k: int, score: float)
 @pytest.mark.parametrize("answers", [["red"], ["red", "crimson"], ["a", "a", "b"]])
 def test_any_other_number_of_answers_is_fully_right(answers: list[str]) -> None:
     assert soft_scores(answers) == dict.fromkeys(answers, 1.0)
+
+
+def test_pieces_are_as_they_were_written_and_marked_where_unknown() -> None:
+    tokenizer = QuestionTokenizer.build(["what colour is it?"])
+    assert tokenizer.pieces("What COLOUR,  is <zebra>?") == [
+        ("What", True),
+        ("COLOUR", True),
+        (",", False),
+        ("is", True),
+        ("<", False),
+        ("zebra", False),
+        (">?", False),
+    ]
+    assert tokenizer.pieces("  ") == []

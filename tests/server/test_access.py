@@ -34,7 +34,15 @@ ROUTES = [
     ("GET", "/jobs/0123abcd/predictions/val/attention?question=1"),
     ("GET", "/jobs/0123abcd/predictions/val/words?question=1"),
     ("GET", "/groups"),
+    ("GET", "/groups/fusion/study"),
+    ("POST", "/groups/fusion/cancel"),
+    ("POST", "/groups/fusion/retry"),
     ("GET", "/stores"),
+    ("GET", "/stores/scenes"),
+    ("GET", "/stores/scenes/examples"),
+    ("GET", "/stores/scenes/example"),
+    ("GET", "/stores/scenes/picture"),
+    ("POST", "/ask"),
     ("GET", "/me"),
     ("POST", "/logout"),
     ("GET", "/openapi.json"),
@@ -68,7 +76,13 @@ def test_nothing_is_open_without_a_token(method: str, path: str, connect: Connec
 
 def test_every_route_is_in_that_list(app: Guard) -> None:
     described = app.app.openapi()["paths"]  # type: ignore[attr-defined]
-    names = {"0123abcd": "{job}", "rank0.log": "{name}", "val": "{split}"}
+    names = {
+        "0123abcd": "{job}",
+        "rank0.log": "{name}",
+        "val": "{split}",
+        "scenes": "{store}",
+        "fusion": "{group}",
+    }
     known = {"/health", "/login"}
     for _, path in ROUTES:
         parts = path.partition("?")[0].split("/")

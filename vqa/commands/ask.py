@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,21 +34,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Answer one question."""
     from vqa.errors import InputError, ModelError
-    from vqa.export import load
 
     if len(args.choice) == 1:
         raise InputError(
             "one choice is no choice", where="--choice", fix="give two or more, or none"
         )
-    model = load(args.run)
-    answer = model.ask(args.image, args.question, choices=args.choice or None)
+    answer, known = ask_there(args) if _is_elsewhere(args.run) else ask_here(args)
     if answer.answer is None:
-        known = model.vocabulary.answers
-        raise ModelError(
-            "the model can say none of the choices",
-            where="--choice",
-            fix=f"give answers that it learnt ({len(known)}, among them {', '.join(known[:5])})",
-        )
+        some = ", ".join(known[:5])
+        fix = f"give answers that it learnt, among them {some}"
+        raise ModelError("the model can say none of the choices", where="--choice", fix=fix)
     for choice in args.choice:
         if choice not in dict(answer.top):
             print(f"vqa: note: the model cannot say {choice!r}", file=sys.stderr)
@@ -60,6 +56,53 @@ def run(args: argparse.Namespace) -> int:
     for text, probability in answer.top:
         print(f"  {100 * probability:5.1f} %  {text}")
     return 0
+
+
+def ask_here(args: argparse.Namespace) -> tuple[Answer, Sequence[str]]:
+    """What a model on this machine says, and the answers that it learnt."""
+    from vqa.export import load
+
+    model = load(args.run)
+    answer = model.ask(args.image, args.question, choices=args.choice or None)
+    return answer, model.vocabulary.answers
+
+
+def ask_there(args: argparse.Namespace) -> tuple[Answer, Sequence[str]]:
+    """The same of a job of the server that `VQA_SERVER` names."""
+    import base64
+
+    import numpy as np
+
+    from vqa.commands.find import find_job
+    from vqa.data.image import read_image
+    from vqa.data.record import ImageInput
+    from vqa.data.text import UNKNOWN
+    from vqa.export import Answer
+    from vqa.jobs.connect import connect
+    from vqa.jobs.questions import Question
+    from vqa.jobs.remote import RemoteService
+
+    service = connect()
+    assert isinstance(service, RemoteService)
+    question = Question(
+        job=find_job(service, str(args.run)),
+        question=args.question,
+        image=base64.b64encode(read_image(ImageInput(path=args.image))).decode("ascii"),
+        choices=args.choice,
+        pictures=False,
+    )
+    said = service.ask(question)
+    maps = np.array([glimpse.weights for glimpse in said.attention]) if said.attention else None
+    words = [word.text if word.known else UNKNOWN for word in said.words]
+    top = [(guess.answer, guess.probability) for guess in said.top]
+    return Answer(said.answer, said.confidence, top, maps, words), said.known
+
+
+def _is_elsewhere(run: Path) -> bool:
+    """Whether it is a job of another machine's service."""
+    from vqa.jobs.connect import server
+
+    return server() is not None and not run.exists()
 
 
 def draw(file: Path, image: Path, question: str, answer: Answer) -> None:

@@ -5,6 +5,7 @@ Everything is counted over Arrow columns and NumPy arrays, so that 400,000 quest
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
@@ -14,9 +15,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from vqa.data.distributions import distributions
 from vqa.data.store import Store
+from vqa.data.words import word_coverage
 
 TOP = 10
+REASONS = 30
 VOCABULARY_SIZES = (1000, 3000, None)
 """Answer vocabularies whose coverage is told; None is every answer."""
 TOKEN_BYTES = 4
@@ -91,8 +95,9 @@ def inspect(store: Store, image_size: tuple[int, int] = (64, 64)) -> dict[str, A
     Returns:
         `splits` (one object a split), `leakage` (one a pair of splits that share images),
         `repeated` (one a pair of splits that share questions),
-        `coverage` (one a split and size of vocabulary), `estimate` in bytes, and the manifest's
-        facts.
+        `coverage` (one a split and size of vocabulary), `words` (one a split and least count of a
+        word), `distributions` (see there), `rejected_reasons`, `estimate` in bytes, and the
+        manifest's facts.
     """
     answers = Answers(store)
     manifest = store.manifest
@@ -109,8 +114,26 @@ def inspect(store: Store, image_size: tuple[int, int] = (64, 64)) -> dict[str, A
         "leakage": leakage(store, answers.split),
         "repeated": repeated(store, answers.split),
         "coverage": coverage(answers, train, list(manifest.splits)) if train else [],
+        "words": word_coverage(store, answers.split, train) if train else [],
+        "distributions": distributions(store, answers.split, answers.main, answers.answers.values),
+        "rejected_reasons": rejected_reasons(store),
         "estimate": estimate(store, image_size),
     }
+
+
+def rejected_reasons(store: Store) -> list[dict[str, Any]]:
+    """Why records were not used, the most frequent reason first, each with the first such record."""
+    if not store.manifest.rejected:
+        return []
+    first: dict[str, str] = {}
+    counts: Counter[str] = Counter()
+    for row in store.rejected():
+        counts[row["reason"]] += 1
+        first.setdefault(row["reason"], row["where"])
+    return [
+        {"reason": reason, "records": count, "first": first[reason]}
+        for reason, count in counts.most_common(REASONS)
+    ]
 
 
 def _split(store: Store, answers: Answers, name: str) -> dict[str, Any]:
@@ -129,12 +152,10 @@ def _split(store: Store, answers: Answers, name: str) -> dict[str, Any]:
     }
 
 
-def _lengths(questions: pa.ChunkedArray) -> dict[str, Any]:
-    """Words a question; `counts` has how many questions have so many."""
-    lengths = pc.count_substring_regex(questions, pattern=r"\S+")
-    words = lengths.to_numpy()
+def _lengths(questions: pa.ChunkedArray) -> dict[str, float]:
+    """Words a question."""
+    words = pc.count_substring_regex(questions, pattern=r"\S+").to_numpy()
     return {
-        "counts": _spread(lengths),
         "min": int(words.min()),
         "mean": round(float(words.mean()), 2),
         "p95": float(np.percentile(words, 95)),

@@ -108,6 +108,15 @@ class QuestionTokenizer:
         """The tokens of one text, as the network sees them."""
         return [self.words[i] for i in self.encode([text]).ids]
 
+    def pieces(self, text: str) -> list[tuple[str, bool]]:
+        """The parts of one text as it is written, each with whether the tokenizer knows it."""
+        encoding = self._tokenizer.encode(text)
+        unknown = self._tokenizer.token_to_id(UNKNOWN)
+        parts = zip(encoding.offsets, encoding.ids, encoding.special_tokens_mask, strict=True)
+        return [
+            (text[start:end], i != unknown) for (start, end), i, special in parts if not special
+        ]
+
     def encode(self, texts: Sequence[str]) -> Texts:
         """Tokenise; a text without any token becomes the unknown word."""
         encodings = self._tokenizer.encode_batch_fast(list(texts))

@@ -6,6 +6,7 @@ VQA_HOME/
     runs/<job>/        run directories
     stores/<name>/     stores that a submission may name, beside those in settings
     weights/<name>     weight and word-vector files that a submission may name
+    cache/             what can be made again, such as what was counted in a store
     tokens.json        who may use the HTTP interface (0600)
     token              the owner's token for commands on this machine (0600)
     dispatcher.lock, dispatcher.log

@@ -17,6 +17,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from vqa.errors import EngineError, JobError
 from vqa.jobs.paths import refuse_paths
+from vqa.jobs.questions import Question, Reply
 from vqa.jobs.queue import Filter
 from vqa.jobs.record import NAME_PATTERN
 from vqa.jobs.views import (
@@ -113,6 +114,11 @@ class RemoteService:
     def stores(self) -> list[StoreView]:
         """Stores that a submission may name."""
         return self._read_list(StoreView, "GET", "/stores")
+
+    def ask(self, question: Question) -> Reply:
+        """Put a question to the model of a finished run."""
+        body = question.model_dump(mode="json", exclude_none=True)
+        return self._read(Reply, "POST", "/ask", json=body)
 
     def _ready(self, request: SubmitRequest) -> dict[str, Any]:
         """What is sent; under a key always, so that sending it again cannot run it twice."""

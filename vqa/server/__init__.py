@@ -9,6 +9,11 @@ GET    jobs/JOB/result                    GET  jobs/JOB/predictions, jobs/JOB/pr
 GET    jobs/JOB/logs/NAME?offset          a Chunk; `metrics` is the journal, `events` the state changes
 GET    jobs/JOB/logs/NAME/stream?offset   Chunks as server-sent events; `Last-Event-ID` is an offset
 GET    groups                             GET  stores             GET  openapi.json
+GET    stores/STORE                       what `vqa inspect` tells, once it was counted
+GET    stores/STORE/examples?split&question_type&answer_type&text&offset&limit
+GET    stores/STORE/example?question_id   one, or any of a `split`
+GET    stores/STORE/picture?image_id&size a PNG or JPEG made anew, with an ETag
+POST   ask {job, question, image | store, image_id, choices}     answers, words, attention
 
 Every error is a `application/problem+json` with `title, status, detail, kind, where, fix`.
 """

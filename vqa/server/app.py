@@ -15,7 +15,7 @@ from vqa.server.ablations import Ablations
 from vqa.server.api import account, ask, files, groups, jobs, runs, stores
 from vqa.server.codes import Codes
 from vqa.server.guard import Guard, Hosts
-from vqa.server.inspections import Inspections
+from vqa.server.holdings import Holdings
 from vqa.server.opened import Opened
 from vqa.server.pages import ablations, assets, data, queue, run, run_predictions, signin, submit
 from vqa.server.pages import ask as ask_page
@@ -61,7 +61,8 @@ def create_app(
     app.state.service, app.state.tokens = service, tokens
     app.state.stopping, app.state.codes = stopping or threading.Event(), codes or Codes()
     app.state.assets, app.state.opened, app.state.studies = Assets(), Opened(), studies
-    app.state.pages, app.state.inspections = Pages(app.state.assets), Inspections(home)
+    app.state.pages = Pages(app.state.assets)
+    app.state.holdings = Holdings(service.checker.library, app.state.opened)
     app.state.ablations = Ablations(home, service, studies, app.state.opened.curves)
     install(app, presented)
     for room in (account, jobs, files, groups, runs, stores, ask):

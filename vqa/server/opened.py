@@ -5,16 +5,16 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
-
-import numpy as np
 
 from vqa.errors import DataError
 from vqa.tracking.curves import CurveCache
 
 if TYPE_CHECKING:
+    from datasets import Dataset
+
     from vqa.data.store import Store
     from vqa.evaluation.browse import PredictionIndex
     from vqa.export import Answer, VQAModel
@@ -50,19 +50,24 @@ class Recent(Generic[Kept]):
 
 
 class OpenStore:
-    """A store with its rows by id.
+    """A store with its rows by id, which are read when the first is asked for.
 
     Attributes:
         store: the store.
-        image_row: image id → row of the image table.
-        example_row: question id → row of the example table.
     """
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        self.image_row = {name: row for row, name in enumerate(store.images["image_id"])}
-        rows = np.arange(len(store.examples))
-        self.example_row = dict(zip(store.column("question_id", rows), rows.tolist(), strict=True))
+
+    @cached_property
+    def image_row(self) -> dict[str, int]:
+        """Image id → row of the image table."""
+        return _places(self.store.images)
+
+    @cached_property
+    def example_row(self) -> dict[str, int]:
+        """Question id → row of the example table."""
+        return _places(self.store.examples)
 
     def picture(self, image_id: str) -> bytes:
         """The picture's bytes as they were published.
@@ -125,6 +130,11 @@ class Opened:
     def asking(self) -> threading.Lock:
         """Held while a model computes: one at a time, so that requests do not fight for the cores."""
         return self._asking
+
+
+def _places(table: Dataset) -> dict[str, int]:
+    """The row of each id, which stands in the first column."""
+    return {name: row for row, name in enumerate(table.data.column(0).to_pylist())}
 
 
 def _key(path: Path, name: str) -> Hashable:

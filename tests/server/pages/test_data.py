@@ -1,200 +1,208 @@
-"""The Data pages: what is in a store, for people and for programs; and stores with hostile strings."""
+"""The Data pages."""
 
 from __future__ import annotations
 
+import hashlib
 import io
 import shutil
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 from PIL import Image
-from starlette.testclient import TestClient
 
 from tests.server.pages.people import Site
-from vqa.data.browse import Wanted, find_rows
-from vqa.data.inspect import inspect
-from vqa.data.record import Example
+from tests.server.test_hostile import SCRIPTS
+from vqa.data.record import BadRow, Example
 from vqa.data.store import Store, StoreWriter
-from vqa.errors import VQAError
 from vqa.jobs.home import Home
-from vqa.server.inspections import Inspections
+from vqa.server.pages.data_charts import figure, shares
+from vqa.server.pages.layout import bytes_text
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 Look = Callable[..., "Page"]
-ROOT = "http://127.0.0.1:8000"
-IMAGE = "../a/b?c=d&<i>"
-HOSTILE = '<script>alert("x")</script> \u202eevil & "quoted" \'one\''
-
-
-def png() -> bytes:
-    made = io.BytesIO()
-    Image.new("RGB", (40, 20), "blue").save(made, "PNG")
-    return made.getvalue()
+Queued = Callable[..., str]
+LONG, RIGHT_TO_LEFT = "x" * 5000, "ما هذا اللون؟"
 
 
 @pytest.fixture
-def hostile(home: Home) -> str:
-    """A store whose every string is somebody's attempt."""
-    with StoreWriter(home.stores / "hostile") as writer:
-        writer.add_image(IMAGE, data=png(), path=None, width=40, height=20, sha256="ab" * 32)
-        for split in ("train", "val"):
-            example = Example(
-                f"{split}/{HOSTILE}",
-                IMAGE,
-                HOSTILE,
-                answers=[HOSTILE],
-                choices=[HOSTILE, "b"],
-                label=0,
-                question_type=HOSTILE,
-                answer_type="<b>",
-                split=split,
+def odd(home: Home, tmp_path: Path) -> str:
+    """A store of people who mean harm; one of its pictures is gone."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (90, 60), "teal").save(buffer, "PNG")
+    gone = tmp_path / "gone.png"
+    gone.write_bytes(buffer.getvalue())
+    digest = hashlib.sha256(buffer.getvalue()).hexdigest()
+    texts = [*SCRIPTS, LONG, RIGHT_TO_LEFT, "q/a/../b?c=d&e#f %2F ü"]
+    with StoreWriter(home.stores / "odd") as writer:
+        for image_id in ("<b>/../1", "gone"):
+            data, path = (None, gone) if image_id == "gone" else (buffer.getvalue(), None)
+            writer.add_image(image_id, data=data, path=path, width=90, height=60, sha256=digest)
+        for place, text in enumerate(texts):
+            writer.add_example(
+                Example(
+                    question_id=text,
+                    image_id="gone" if place == 1 else "<b>/../1",
+                    question=f"{text} ?",
+                    answers=[text, text, "yes"],
+                    choices=[text, "yes"],
+                    label=place % 2,
+                    question_type=text[:40],
+                    answer_type="<u>",
+                    split=("train", "<i>val")[place % 2],
+                )
             )
-            writer.add_example(example)
-        writer.commit("table")
-    return "hostile"
+        writer.reject(BadRow("/home/somebody/file.json: record <3>", "no <script>answer</script>"))
+        writer.commit("<b>table")
+    gone.unlink()
+    return "odd"
 
 
-def wait_for_counts(client: TestClient, store: str) -> dict:
-    for _ in range(600):
-        found = client.get(f"/stores/{store}/inspection").json()["found"]
-        if found is not None:
-            return found
-        time.sleep(0.02)
-    raise AssertionError("it was never counted")
+def text_of(site: Site, path: str, status: int = 200) -> str:
+    headers = {"Authorization": f"Bearer {site.token}", "Accept": "text/html"}
+    answer = httpx.get(site.address + path, headers=headers, trust_env=False, timeout=30)
+    assert answer.status_code == status
+    return answer.text
 
 
-def test_what_is_told_is_what_inspect_tells(ann: TestClient, home: Home) -> None:
-    found = wait_for_counts(ann, "scenes")
-    expected = inspect(Store.open(home.stores / "scenes"))
-    assert found | {"store": ""} == expected | {"store": ""}
-    assert found["store"] == "scenes"
-    assert sum(found["splits"]["train"]["question_words"]["counts"].values()) == 160
+def test_from_the_list_to_an_example_and_on_to_ask(site: Site, home: Home, look: Look) -> None:
+    store = Store.open(home.stores / "scenes")
+    page = look(site, "/data")
+    row = page.get_by_role("row", name="scenes")
+    assert store.fingerprint[:12] in row.inner_text()
+    assert "train 160" in row.inner_text().replace("\n", " ")
+    page.get_by_role("link", name="scenes").click()
+    page.get_by_role("heading", name="Coverage by training").wait_for()  # it fills itself in
+    page.get_by_text("No image stands in two splits").wait_for()
+    page.locator(".plot .bars").first.wait_for()
+    figures = page.get_by_role("region", name="Words a question")
+    page.locator("#table-words summary").click()
+    assert figures.get_by_role("row").count() > 2
+    page.get_by_label("Split", exact=True).select_option("val")
+    page.get_by_role("button", name="Choose").click()
+    page.wait_for_url("**split=val**")
+    expected = store.example(int(store.rows("val")[0]))
+    card = page.locator(".examples li.card").first
+    assert expected.question in card.inner_text()
+    if expected.choices:
+        right = card.locator(".right-choice").inner_text()
+        assert right.startswith(expected.choices[expected.label])
+    picture = card.locator("img")
+    picture.scroll_into_view_if_needed()
+    page.wait_for_function("e => e.complete && e.naturalWidth > 0", arg=picture.element_handle())
+    page.get_by_role("link", name="Next", exact=True).click()
+    page.get_by_text("25 to 40 of 40").wait_for()
+    page.get_by_role("link", name="Before", exact=True).click()
+    page.locator(".examples li.card").first.get_by_role("link", name="Ask about it").click()
+    page.wait_for_url(f"**store=scenes&question_id={expected.question_id}")
 
 
-def test_counts_are_kept_and_a_damaged_file_is_made_anew(ann: TestClient, home: Home) -> None:
-    found = wait_for_counts(ann, "scenes")
-    (file,) = (home.path / "cache" / "inspections").iterdir()
-    file.write_text("{ damaged")
-    assert wait_for_counts(ann, "scenes") == found
-    assert file.read_text().endswith("}")
+def test_what_is_mentioned_is_found(site: Site, home: Home) -> None:
+    example = Store.open(home.stores / "scenes").example(3)
+    shown = text_of(site, f"/data/scenes?text={example.question_id}")
+    assert "1 to 1 of 1" in shown
+    assert "No example is like that." in text_of(site, "/data/scenes?text=xyzzyplugh")
 
 
-def test_a_store_that_cannot_be_counted_says_so(home: Home, tmp_path: Path) -> None:
-    inspections = Inspections(home)
+def test_hostile_strings_are_text(site: Site, odd: str, look: Look) -> None:
+    page = look(site, f"/data/{odd}")
+    page.get_by_role("heading", name="Records left out").wait_for()
+    page.locator(".plot .bars").first.wait_for()
+    said = page.locator("main").inner_text()
+    for text in (
+        "<script>alert(1)</script>",
+        "{{7*7}}${7*7}",
+        RIGHT_TO_LEFT,
+        "file.json: record <3>",
+    ):
+        assert text in said
+    assert "/home/somebody" not in said
+    assert page.locator("main script, main img[src=x]").count() == 0
+    page.locator(".examples").scroll_into_view_if_needed()
+    page.get_by_text("This picture cannot be shown").wait_for()
+    for link in page.locator(".examples").get_by_role("link", name="Ask about it").all():
+        address = link.get_attribute("href")
+        assert address is not None
+        shown = text_of(site, address)
+        assert "<script>alert" not in shown
 
-    def ask_until_it_fails() -> None:
-        while inspections.get(tmp_path / "none", "ab" * 16) is None:
-            time.sleep(0.01)
 
-    with pytest.raises(VQAError, match="no prepared store here"):
-        ask_until_it_fails()
-    with pytest.raises(VQAError, match="fingerprint"):
-        inspections.get(tmp_path, "../../etc")
+def test_text_only_and_unreadable_stores(site: Site, home: Home) -> None:
+    with StoreWriter(home.stores / "words") as writer:
+        writer.add_image("1", data=b"x", path=None, width=1, height=1, sha256="0")
+        writer.add_example(Example("q", "1", "what now?", ["a"]))
+        writer.commit("table", text_only=True)
+    shutil.copytree(home.stores / "scenes", home.stores / "cut")
+    (home.stores / "cut" / "store.json").write_text("{")
+    listed = text_of(site, "/data")
+    assert "unreadable manifest" in listed
+    assert str(home.path) not in listed
+    shown = text_of(site, "/data/words")
+    assert "what now?" in shown
+    assert "<img" not in shown
+    assert "/ask?store" not in shown
+    assert str(home.path) not in text_of(site, "/data/cut", 422)
+
+
+def test_a_store_that_is_not_there(site: Site) -> None:
+    for path in ("/data/nowhere", "/data/nowhere/counted", "/data/scenes/charts/none.json"):
+        assert "Not found" in text_of(site, path, 404)
+    assert "Unprocessable" in text_of(site, "/data/scenes?offset=-1", 422)
+
+
+def test_an_empty_home_says_how_to_make_a_store(site: Site, home: Home) -> None:
+    shutil.rmtree(home.stores / "scenes")
+    assert "vqa prepare scenes --to VQA_HOME/stores/scenes" in text_of(site, "/data")
+
+
+def test_what_learns_from_it_is_listed(site: Site, queued: Queued) -> None:
+    job = queued(name="learner")
+    assert f'href="/jobs/{job}">learner</a>' in text_of(site, "/data/scenes")
 
 
 @pytest.mark.parametrize(
-    "wanted",
-    [
-        Wanted(),
-        Wanted(split="val"),
-        Wanted(question_type="colour"),
-        Wanted(text="COLOUR"),
-        Wanted(split="train", text="red", question_type="shape"),
-        Wanted(split="none"),
-    ],
+    ("scheme", "size"), [("light", "wide"), ("dark", "wide"), ("dark", "phone")]
 )
-def test_a_filter_finds_what_a_loop_finds(scenes_store: Path, wanted: Wanted) -> None:
-    store = Store.open(scenes_store)
-
-    def fits(one: Example) -> bool:
-        said = [one.question, *one.answers]
-        return (
-            wanted.split in ("", one.split)
-            and wanted.question_type in ("", one.question_type)
-            and any(wanted.text.casefold() in text.casefold() for text in said)
-        )
-
-    expected = [row for row in range(len(store.examples)) if fits(store.example(row))]
-    assert find_rows(store, wanted).tolist() == expected
-
-
-def test_examples_a_page_at_a_time(ann: TestClient) -> None:
-    first = ann.get("/stores/scenes/examples?limit=3").json()
-    second = ann.get("/stores/scenes/examples?limit=3&start=3").json()
-    assert first["total"] == second["total"] == 240
-    ids = [one["question_id"] for one in first["items"] + second["items"]]
-    assert len(set(ids)) == 6
-    assert ann.get("/stores/scenes/examples?limit=0").status_code == 422
-
-
-def test_pictures(ann: TestClient, hostile: str) -> None:
-    answer = ann.get(f"/stores/{hostile}/picture", params={"image_id": IMAGE, "side": 80})
-    assert answer.headers["content-type"] == "image/png"
-    assert answer.headers["x-content-type-options"] == "nosniff"
-    assert Image.open(io.BytesIO(answer.content)).size == (80, 40)
-    for params in ({"image_id": "../../etc/passwd"}, {"image_id": "none"}):
-        missing = ann.get(f"/stores/{hostile}/picture", params=params)
-        assert missing.status_code == 404
-    assert ann.get(f"/stores/{hostile}/picture?image_id=x&side=100000").status_code == 422
-
-
-@pytest.mark.parametrize("name", ["none", "%2e%2e", "a%2fb", "scenes%00"])
-def test_a_store_that_is_not_there(ann: TestClient, name: str) -> None:
-    for path in (f"{ROOT}/data/{name}", f"{ROOT}/api/v1/stores/{name}/examples"):
-        answer = ann.get(path, headers={"Accept": "text/html"})
-        assert answer.status_code in (404, 422)
-
-
-def test_a_store_s_page(
+def test_for_everybody(
     site: Site,
+    odd: str,
     look: Look,
     shoot: Callable[..., object],
     check_accessible: Callable[..., None],
+    scheme: str,
+    size: str,
 ) -> None:
-    page = look(site, "/data")
-    page.get_by_role("link", name="scenes").click()
-    page.get_by_role("heading", name="Distributions").wait_for()
-    page.locator(".plot .main-svg").first.wait_for()
-    assert page.get_by_text("No picture stands in two splits.").is_visible()
-    check_accessible(page)
-    shoot(page, "data")
-    page.get_by_label("Split", exact=True).select_option("test")
-    page.get_by_role("button", name="Filter").click()
-    page.get_by_text("1 to 24 of 40").wait_for()
-    page.get_by_role("link", name="All questions about the picture", exact=False).first.click()
-    page.get_by_text("1 to 4 of 4").wait_for()
+    hardest = [(f"/data/{odd}", "odd")] if size == "phone" else []
+    for path, name in (("/data", "data"), ("/data/scenes", "store"), *hardest):
+        page = look(site, path, scheme=scheme, size=size)
+        if name != "data":
+            page.get_by_role("heading", name="Disk and memory").wait_for()
+            page.locator(".plot").first.scroll_into_view_if_needed()
+            page.locator(".plot .bars").first.wait_for()
+        check_accessible(page)
+        if name != "odd":
+            shoot(page, f"{name}-{scheme}-{size}")
 
 
-def test_hostile_strings_are_text(
-    site: Site,
-    look: Look,
-    hostile: str,
-    shoot: Callable[..., object],
-    check_accessible: Callable[..., None],
-) -> None:
-    page = look(site, f"/data/{hostile}", scheme="dark", size="phone")
-    page.get_by_role("heading", name="Distributions").wait_for()
-    assert page.get_by_text("Splits share pictures").is_visible()
-    assert page.get_by_role("heading", name="<script>", exact=False).first.is_visible()
-    assert page.locator("main script").count() == 0
-    check_accessible(page)
-    shoot(page, "data-dark-phone")
+def test_shares_are_of_each_split_s_questions() -> None:
+    told = {
+        "labels": ["a", "<b>b</b> " + "y" * 50],
+        "splits": {"train": [1, 2], "none": [0, 0]},
+        "rest": {"train": 1, "none": 0},
+    }
+    assert shares(told) == {"train": [25.0, 50.0]}
+    made = figure("answers", told)
+    assert [one["x"] for one in made["data"]] == [[25.0, 50.0]]
+    label = made["layout"]["yaxis"]["ticktext"][1]
+    assert label.startswith("&lt;b&gt;b&lt;/b&gt; yyy")
+    assert label.endswith("…")
+    assert figure("words", told)["data"][0]["y"] == [25.0, 50.0]
 
 
-def test_text_only_gone_pictures_and_no_store(ann: TestClient, home: Home, hostile: str) -> None:
-    with StoreWriter(home.stores / "words") as writer:
-        writer.add_image("i", data=None, path=None, width=0, height=0, sha256="")
-        writer.add_example(Example("q", "i", "what?", answers=["yes"], split="train"))
-        writer.commit("vqa", text_only=True)
-    page = ann.get(f"{ROOT}/data/words").text
-    assert "text only" in page
-    assert "<img" not in page
-    assert ann.get("/stores/words/picture?image_id=i").status_code == 404
-    for name in ("scenes", "words", hostile):
-        shutil.rmtree(home.stores / name)
-    assert "There is no store yet." in ann.get(f"{ROOT}/data").text
+def test_bytes_for_people() -> None:
+    said = [bytes_text(count) for count in (None, 0, 999, 4_200_000, 3.2e13)]
+    assert said == ["–", "0 B", "999 B", "4.2 MB", "32.0 TB"]

@@ -1,134 +1,115 @@
-"""Ask a trained model about a picture: one that is sent, or one of a store."""
+"""A question about a picture, put to the model of a finished run."""
 
 from __future__ import annotations
 
 import base64
 import binascii
-from typing import Annotated
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from vqa.data.text import UNKNOWN
-from vqa.errors import InputError, JobError
-from vqa.export import MAX_QUESTION, VQAModel
-from vqa.jobs.record import NAME_PATTERN
-from vqa.jobs.views import View
+from vqa.errors import DataError, EngineError, JobError, ModelError
+from vqa.jobs.questions import GlimpseView, Guess, Question, Reply, Word
 from vqa.server.api.asking import Caller, Reader
-from vqa.server.api.stores import Shelf
-from vqa.server.watched import Watched
+from vqa.server.api.stores import OpenHoldings
+from vqa.server.holdings import Holdings
+from vqa.server.opened import Opened
 
-MOST_CHOICES, MOST_TOP, MOST_GLIMPSES = 64, 10, 16
-PICTURE_CHARACTERS = 22 << 20
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from vqa.evaluation.answered import Answered
+    from vqa.export import VQAModel
+
+PATIENCE_SECONDS = 20.0
+KNOWN_SHOWN = 8
 
 router = APIRouter(tags=["ask"])
-Choice = Annotated[str, Field(min_length=1, max_length=1000)]
-
-
-class AskRequest(BaseModel):
-    """A question about a picture.
-
-    Attributes:
-        job: whose model answers.
-        image: the picture's file in base64; or
-        store, image_id: a picture of a store.
-        choices: the candidates, where one of several is to be picked.
-    """
-
-    model_config = ConfigDict(extra="forbid")
-
-    job: str = Field(pattern=NAME_PATTERN, max_length=64)
-    question: str = Field(min_length=1, max_length=MAX_QUESTION)
-    choices: list[Choice] = Field(default=[], max_length=MOST_CHOICES)
-    image: str | None = Field(default=None, min_length=1, max_length=PICTURE_CHARACTERS)
-    store: str | None = Field(default=None, pattern=NAME_PATTERN, max_length=120)
-    image_id: str | None = Field(default=None, min_length=1, max_length=10_000)
-
-    @model_validator(mode="after")
-    def _one_picture(self) -> AskRequest:
-        if (self.store is None) != (self.image_id is None):
-            raise ValueError("store and image_id go together")
-        if (self.image is None) == (self.store is None):
-            raise ValueError("give image, or store and image_id")
-        if len(self.choices) == 1:
-            raise ValueError("one choice is no choice: give two or more, or none")
-        return self
-
-
-class LikelyView(View):
-    """An answer with its probability, 0 to 1."""
-
-    answer: str
-    probability: float
-
-
-class AnswerView(View):
-    """What a model says.
-
-    Attributes:
-        answer: the best; None where the model can say none of the choices.
-        top: the likeliest answers, or every choice that it can say.
-        words: the question as the model read it.
-        unknown: the places of words that it never learnt.
-        glimpses: where it looked, as PNG pictures in data URIs, one a glimpse; empty without attention.
-    """
-
-    job: str
-    name: str
-    answer: str | None
-    confidence: float | None
-    top: list[LikelyView]
-    words: list[str]
-    unknown: list[int]
-    glimpses: list[str]
 
 
 @router.post("/ask")
-def ask(request: Request, body: AskRequest, caller: Reader) -> AnswerView:
-    """The model's answer. Its picture is decoded with care, and one model computes at a time."""
-    from vqa.evaluation import look
+def ask(request: Request, question: Question, caller: Reader, held: OpenHoldings) -> Reply:
+    """Put a question to a model. One is answered at a time."""
+    from vqa.evaluation.answered import answer_question
 
-    watched = Watched(body.job, caller.service, request.app.state.opened)
-    model = watched.model()
-    data = _picture(request, body, caller)
+    name = caller.service.queue.get(question.job).submission.name
+    data = _picture(question, held)
+    with _turn(request.app.state.opened):
+        model = exported_model(question.job, caller, request.app.state.opened)
+        try:
+            made = answer_question(model, data, question.question, question.choices)
+        except (DataError, ModelError) as error:
+            where = "image" if isinstance(error, DataError) else error.where
+            raise JobError(error.what, where=where, fix=error.fix) from None
+    return _reply(question, name, model, made)
+
+
+def exported_model(job: str, caller: Caller, opened: Opened) -> VQAModel:
+    """A run's model.
+
+    Raises:
+        JobError: there is no such job, or its run has exported none.
+    """
+    found = caller.service.queue.get(job)
     try:
-        with watched.opened.asking:
-            answer = model.ask(data, body.question, body.choices or None)
-        maps = () if answer.attention is None else answer.attention[:MOST_GLIMPSES]
-        glimpses = [_uri(look.png(look.glimpse(data, model, weights))) for weights in maps]
-    except InputError as error:
-        text = caller.service.checker.library.without_paths(error.what)
-        raise JobError(text, where=error.where or "image", fix=error.fix) from None
-    return AnswerView(
-        job=body.job,
-        name=watched.name,
+        return opened.model(caller.service.home.run_dir(job))
+    except ModelError as error:
+        what = caller.service.checker.library.without_paths(error.what)
+        if not found.terminal:
+            what = f"is {found.state}: its model is exported when it has succeeded"
+        fix = "choose a run that has succeeded"
+        raise JobError(what, where=job, fix=fix, kind="conflict") from None
+
+
+def _picture(question: Question, held: Holdings) -> bytes:
+    if question.store is not None and question.image_id is not None:
+        return held.picture(question.store, question.image_id)
+    try:
+        return base64.b64decode(question.image or "", validate=True)
+    except (binascii.Error, ValueError):
+        raise JobError("is no base64", where="image", fix="encode the file's bytes") from None
+
+
+@contextmanager
+def _turn(opened: Opened) -> Iterator[None]:
+    """Wait until no other question is being answered.
+
+    Raises:
+        EngineError: that takes too long.
+    """
+    if not opened.asking.acquire(timeout=PATIENCE_SECONDS):
+        raise EngineError("other questions are being answered", fix="ask again", temporary=True)
+    try:
+        yield
+    finally:
+        opened.asking.release()
+
+
+def _reply(question: Question, name: str, model: VQAModel, made: Answered) -> Reply:
+    answer = made.answer
+    return Reply(
+        job=question.job,
+        name=name,
         answer=answer.answer,
         confidence=answer.confidence,
-        top=[
-            LikelyView(answer=text, probability=p) for text, p in answer.top[: _most(model, body)]
+        top=[Guess(answer=text, probability=round(share, 6)) for text, share in answer.top],
+        unsayable=made.unsayable,
+        known=list(model.vocabulary.answers[:KNOWN_SHOWN]) if answer.answer is None else [],
+        words=[Word(text=text, known=known) for text, known in made.words],
+        attention=[
+            GlimpseView(
+                weights=one.weights.astype(float).round(6).tolist(),
+                overlay=_address(one.overlay) if question.pictures else None,
+            )
+            for one in made.glimpses
         ],
-        words=answer.words,
-        unknown=[at for at, word in enumerate(answer.words) if word == UNKNOWN],
-        glimpses=glimpses,
+        seen=_address(made.seen) if question.pictures else None,
     )
 
 
-def _most(model: VQAModel, body: AskRequest) -> int:
-    """Choices are all shown; of a vocabulary the likeliest."""
-    return MOST_CHOICES if body.choices or model.answers is None else MOST_TOP
+def _address(image: Image) -> str:
+    from vqa.evaluation.look import png
 
-
-def _picture(request: Request, body: AskRequest, caller: Caller) -> bytes:
-    if body.image is not None:
-        try:
-            return base64.b64decode(body.image, validate=True)
-        except (binascii.Error, ValueError):
-            raise JobError("is no base64", where="image") from None
-    assert body.store is not None
-    assert body.image_id is not None
-    state = request.app.state
-    return Shelf(body.store, caller.service, state.opened, state.inspections).picture(body.image_id)
-
-
-def _uri(png: bytes) -> str:
-    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
+    return "data:image/png;base64," + base64.b64encode(png(image)).decode("ascii")

@@ -1,37 +1,50 @@
-"""What is in a store: examples a page at a time, pictures, and what `vqa inspect` tells."""
+"""Stores looked into: what was counted, their examples, their pictures."""
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from pathlib import Path as FilePath
-from typing import Annotated, Any
+import hashlib
+from typing import Annotated, Any, Literal
 
-import numpy as np
-from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request
+from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from vqa.data.browse import Wanted, find_rows, read_examples
-from vqa.data.record import Example
 from vqa.errors import JobError
-from vqa.jobs.local_service import LocalService
 from vqa.jobs.record import NAME_PATTERN
 from vqa.jobs.views import View
-from vqa.server.absent import absent
 from vqa.server.api.asking import Reader
-from vqa.server.inspections import Inspections
-from vqa.server.opened import Opened, OpenStore
+from vqa.server.holdings import Holdings
 
-MOST_AT_ONCE = 200
-KEPT = {"Cache-Control": "private, max-age=600"}
-PNG: dict[int | str, dict[str, Any]] = {200: {"content": {"image/png": {}}}}
-StoreName = Annotated[str, Path(pattern=NAME_PATTERN, max_length=120)]
+MOST_EXAMPLES = 100
+MOST_SIDE = 1024
+KEPT = "private, max-age=300"
+FARTHEST = 1 << 53
+StoreName = Annotated[str, Path(pattern=NAME_PATTERN, max_length=120, examples=["scenes"])]
+Text = Annotated[str, Field(max_length=16_000)]
+PICTURES: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"image/png": {}, "image/jpeg": {}}},
+    304: {"description": "The picture that the caller has."},
+}
 
 router = APIRouter(tags=["stores"])
 
 
+def holdings(request: Request) -> Holdings:
+    """A dependency: the server's stores."""
+    found: Holdings = request.app.state.holdings
+    return found
+
+
+OpenHoldings = Annotated[Holdings, Depends(holdings)]
+
+
 class ExampleView(View):
-    """One question about one picture, see `Example`."""
+    """One example; see `vqa.data.record.Example`.
+
+    Attributes:
+        right: the right choice; the most frequent answer where there are no choices; None where neither is known.
+        width, height: of its picture.
+    """
 
     question_id: str
     image_id: str
@@ -42,151 +55,159 @@ class ExampleView(View):
     question_type: str
     answer_type: str
     split: str
+    right: str | None
+    width: int
+    height: int
 
 
-class ExamplesView(View):
-    """Some examples; `total` says how many fit the filter."""
-
-    items: list[ExampleView]
-    total: int
-
-
-class InspectionView(View):
-    """What `vqa inspect` tells; `found` is None while the store is being counted: ask again."""
-
-    found: dict[str, Any] | None
-
-
-class ExampleFilter(BaseModel):
-    """Which examples to list; empty fields choose nothing.
+class ExamplePage(View):
+    """Examples in the store's order.
 
     Attributes:
-        text: stands in the question or an answer.
-        image_id: about this picture.
-        start: so many of those that fit come before.
+        total: how many there are.
+        next: give it as `offset` for the next page; None on the last one.
+    """
+
+    examples: list[ExampleView]
+    total: int
+    next: int | None
+
+
+class StoreDetail(View):
+    """What is in a store.
+
+    Attributes:
+        state: `counting` until all has been counted.
+        fault: why it cannot be.
+        inspection: as `vqa inspect --json` prints it, without the store's place.
+    """
+
+    name: str
+    state: Literal["counting", "counted", "failed"]
+    fault: str
+    inspection: dict[str, Any] | None
+
+
+class Sought(BaseModel):
+    """Which examples; see `vqa.data.browse.Wanted`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    split: Text = ""
+    question_type: Text = ""
+    answer_type: Text = ""
+    text: Text = ""
+    offset: int = Field(default=0, ge=0, lt=FARTHEST)
+    limit: int = Field(default=24, ge=1, le=MOST_EXAMPLES)
+
+
+class Shown(BaseModel):
+    """Which picture.
+
+    Attributes:
+        size: its longer side in pixels at most; it is never enlarged.
     """
 
     model_config = ConfigDict(extra="forbid")
 
-    split: str = Field(default="", max_length=200)
-    question_type: str = Field(default="", max_length=10_000)
-    answer_type: str = Field(default="", max_length=10_000)
-    text: str = Field(default="", max_length=1000)
-    image_id: str = Field(default="", max_length=10_000)
-    start: int = Field(default=0, ge=0, lt=1 << 53)
-    limit: int = Field(default=24, ge=1, le=MOST_AT_ONCE)
-
-    def wanted(self) -> Wanted:
-        """The same for the store."""
-        return Wanted(**self.model_dump(exclude={"start", "limit"}))
+    image_id: Text
+    size: int = Field(default=320, ge=16, le=MOST_SIDE)
 
 
-@dataclass(frozen=True)
-class Shelf:
-    """A store by its name, read through what the server has open.
+class One(BaseModel):
+    """Which example: this one, or any of a split."""
 
-    Raises:
-        JobError: from every method, where there is no such store, question or picture (`not-found`); messages carry
-            names and no paths.
-    """
+    model_config = ConfigDict(extra="forbid")
 
-    name: str
-    service: LocalService
-    opened: Opened
-    inspections: Inspections
-
-    @property
-    def path(self) -> FilePath:
-        """Where it stands: found in the listing, the name is never made part of a path."""
-        stores = self.service.checker.library.stores()
-        if self.name not in stores:
-            raise JobError(
-                f"no store {self.name!r}",
-                fix=f"there are {', '.join(stores) or 'none'}",
-                kind="not-found",
-            )
-        return stores[self.name]
-
-    def open(self) -> OpenStore:
-        """The store."""
-        path = self.path
-        with self.told():
-            return self.opened.store(path)
-
-    def rows(self, wanted: Wanted) -> np.ndarray:
-        """The rows that fit."""
-        return find_rows(self.open().store, wanted)
-
-    def examples(self, rows: np.ndarray) -> list[Example]:
-        """The examples at these rows."""
-        return read_examples(self.open().store, rows)
-
-    def example(self, question_id: str) -> Example:
-        """One of them."""
-        opened = self.open()
-        row = opened.example_row.get(question_id)
-        if row is None:
-            raise JobError(f"no question {question_id!r}", where=self.name, kind="not-found")
-        return opened.store.example(row)
-
-    def picture(self, image_id: str) -> bytes:
-        """A picture's bytes as they were published."""
-        opened = self.open()
-        if opened.store.manifest.text_only:
-            raise JobError("was prepared from text alone", where=self.name, kind="not-found")
-        with self.told():
-            return opened.picture(image_id)
-
-    def inspection(self) -> dict[str, Any] | None:
-        """What `vqa inspect` tells; None while it is being counted."""
-        path, fingerprint = self.path, self.open().store.fingerprint
-        with self.told():
-            return self.inspections.get(path, fingerprint)
-
-    def told(self) -> AbstractContextManager[None]:
-        """What cannot be read within is not there, in words without a path."""
-        return absent(self.service.checker.library, self.name)
+    question_id: Text | None = None
+    split: Text = ""
 
 
-def shelf(request: Request, store: StoreName, caller: Reader) -> Shelf:
-    """A dependency: the store that the address names."""
-    state = request.app.state
-    return Shelf(store, caller.service, state.opened, state.inspections)
-
-
-OnShelf = Annotated[Shelf, Depends(shelf)]
-
-
-@router.get("/stores/{store}/inspection")
-def inspection(shelf: OnShelf) -> InspectionView:
-    """Counts, distributions, leakage and coverage, as `vqa inspect --json` prints them."""
-    found = shelf.inspection()
-    return InspectionView(found=None if found is None else {**found, "store": shelf.name})
+@router.get("/stores/{store}")
+def detail(store: StoreName, caller: Reader, held: OpenHoldings) -> StoreDetail:
+    """What is in a store; the first to ask for it has it counted."""
+    counted = held.counted(store)
+    state: Literal["counting", "counted", "failed"] = "counting"
+    if counted.is_final:
+        state = "failed" if counted.fault else "counted"
+    return StoreDetail(name=store, state=state, fault=counted.fault, inspection=counted.found)
 
 
 @router.get("/stores/{store}/examples")
-def examples(shelf: OnShelf, wanted: Annotated[ExampleFilter, Query()]) -> ExamplesView:
-    """The examples that fit a filter, a page at a time, in the store's order."""
-    rows = shelf.rows(wanted.wanted())
-    shown = shelf.examples(rows[wanted.start : wanted.start + wanted.limit])
-    return ExamplesView(items=[example_view(one) for one in shown], total=len(rows))
+def examples(
+    store: StoreName, sought: Annotated[Sought, Query()], caller: Reader, held: OpenHoldings
+) -> ExamplePage:
+    """A store's examples, a page at a time."""
+    return find_examples(held, store, sought)
 
 
-@router.get("/stores/{store}/picture", response_class=Response, responses=PNG)
+@router.get("/stores/{store}/example")
+def example(
+    store: StoreName, one: Annotated[One, Query()], caller: Reader, held: OpenHoldings
+) -> ExampleView:
+    """One example; without a `question_id` any."""
+    return find_example(held, store, one.question_id, one.split)
+
+
+@router.get("/stores/{store}/picture", response_class=Response, responses=PICTURES)
 def picture(
-    shelf: OnShelf,
-    image_id: Annotated[str, Query(min_length=1, max_length=10_000)],
-    side: Annotated[int, Query(ge=16, le=1024)] = 384,
+    request: Request,
+    store: StoreName,
+    shown: Annotated[Shown, Query()],
+    caller: Reader,
+    held: OpenHoldings,
 ) -> Response:
-    """A picture as PNG, with a longer side of so many pixels."""
-    from vqa.evaluation import look
+    """A picture, decoded and made anew as PNG, or as JPEG where it was one."""
+    state = held.picture_state(store, shown.image_id)
+    tag = f'"{hashlib.sha256(f"{state}:{shown.size}".encode()).hexdigest()[:32]}"'
+    headers = {"ETag": tag, "Cache-Control": KEPT}
+    if tag in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    made = held.thumbnail(store, shown.image_id, shown.size)
+    return Response(made.data, media_type=f"image/{made.kind}", headers=headers)
 
-    data = shelf.picture(image_id)
-    with shelf.told():
-        made = look.png(look.picture(data, side))
-    return Response(made, media_type="image/png", headers=KEPT)
+
+def find_examples(held: Holdings, store: str, sought: Sought) -> ExamplePage:
+    """A page of a store's examples."""
+    from vqa.data.browse import Wanted
+
+    wanted = Wanted(**sought.model_dump(exclude={"offset", "limit"}))
+    rows = held.index(store).find(wanted)
+    end = sought.offset + sought.limit
+    return ExamplePage(
+        examples=[_view(held, store, int(row)) for row in rows[sought.offset : end]],
+        total=len(rows),
+        next=end if end < len(rows) else None,
+    )
 
 
-def example_view(example: Example) -> ExampleView:
-    """An example as it is sent."""
-    return ExampleView(**{name: getattr(example, name) for name in ExampleView.model_fields})
+def find_example(
+    held: Holdings, store: str, question_id: str | None = None, split: str = ""
+) -> ExampleView:
+    """One of a store's examples: a certain one, or any of a split.
+
+    Raises:
+        JobError: the store has no such example.
+    """
+    from vqa.data.browse import Wanted
+
+    index = held.index(store)
+    row = index.any_of(Wanted(split=split)) if question_id is None else index.row(question_id)
+    if row is None:
+        what = "example" if question_id is None else f"question {question_id!r}"
+        raise JobError(f"has no such {what}", where=store, kind="not-found")
+    return _view(held, store, row)
+
+
+def _view(held: Holdings, store: str, row: int) -> ExampleView:
+    opened = held.store(store).store
+    found, place = opened.example(row), int(opened.image_rows[row])
+    sizes = opened.images.data.slice(place, 1).select(["width", "height"]).to_pylist()[0]
+    fields = {name: getattr(found, name) for name in found.__slots__}
+    return ExampleView(**fields, **sizes, right=_right(found.answers, found.choices, found.label))
+
+
+def _right(answers: list[str], choices: list[str], label: int) -> str | None:
+    if choices:
+        return choices[label] if label >= 0 else None
+    return max(answers, key=answers.count) if answers else None

@@ -1,102 +1,156 @@
-"""The Ask page: a picture, a question, one model or two."""
+"""The Ask page: a picture, a question, and what one or two models say."""
 
 from __future__ import annotations
 
-import json
-import random
-from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request
-from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from pydantic import BaseModel, ConfigDict
 
-from vqa.data.record import Example
+from vqa.errors import JobError
 from vqa.jobs.queue import Filter
-from vqa.jobs.record import NAME_PATTERN, State
+from vqa.jobs.record import State
 from vqa.jobs.views import JobView
 from vqa.server.api.asking import Caller, Reader
-from vqa.server.api.stores import Shelf
+from vqa.server.api.stores import ExampleView, OpenHoldings, find_example
+from vqa.server.holdings import Holdings
 from vqa.server.pages.signin import OpenPages
 
-MODELS_SHOWN = 200
-Job = Annotated[str, Query(pattern=rf"^$|{NAME_PATTERN}", max_length=64)]
-Store = Annotated[str, Query(pattern=rf"^$|{NAME_PATTERN}", max_length=120)]
-QuestionId = Annotated[str, Query(max_length=10_000)]
-
+MOST_RUNS = 300
+UNSEEN = ("val", "validation", "valid", "test")
 router = APIRouter(include_in_schema=False)
+
+
+class Asked(BaseModel):
+    """What an address carries: two runs, and an example of a store, or any example of a split of it."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    a: str = ""
+    b: str = ""
+    store: str = ""
+    question_id: str = ""
+    split: str = ""
+
+    def query(self, **changes: str) -> str:
+        """As an address carries it."""
+        return urlencode({name: v for name, v in (self.model_dump() | changes).items() if v})
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Finished runs with a model, for a choice.
+
+    Attributes:
+        groups: by group, the newest group first; within one the best run first.
+        chosen: the ids of the two that the page begins with, `""` for none.
+        faults: what is wrong with runs that the address names.
+    """
+
+    groups: dict[str, list[JobView]]
+    chosen: tuple[str, str]
+    faults: list[str]
 
 
 @router.get("/ask")
 def ask(
     request: Request,
+    asked: Annotated[Asked, Query()],
     caller: Reader,
+    held: OpenHoldings,
     made: OpenPages,
-    a: Job = "",
-    b: Job = "",
-    store: Store = "",
-    question_id: QuestionId = "",
+) -> Response:
+    """The page; with a store and no question it leads on to any question of it."""
+    if asked.store and not asked.question_id:
+        split = asked.split or _unseen(list(held.manifest(asked.store).splits))
+        found = find_example(held, asked.store, split=split)
+        address = asked.query(question_id=found.question_id, split="")
+        return RedirectResponse(f"/ask?{address}", 303)
+    return _page(request, asked, caller, held, made)
+
+
+def _page(
+    request: Request, asked: Asked, caller: Caller, held: Holdings, made: OpenPages
 ) -> HTMLResponse:
-    """The form, with an example of a store where one is named."""
-    models = _models(caller)
-    known = {job.id for job in models}
-    example = _shelf(request, caller, store).example(question_id) if store and question_id else None
+    example, runs = None, choose_runs(caller, asked.a, asked.b)
+    if asked.store:
+        example = find_example(held, asked.store, asked.question_id)
     return made.page(
         request,
         "ask.html.j2",
-        models=models,
-        a=a if a in known else _best(models),
-        b=b if b in known else "",
-        stores=[one.name for one in caller.service.stores() if not one.text_only],
-        store=store,
+        asked=asked,
+        runs=runs,
+        stores=_stores(held),
+        nearest=asked.store or _learnt_from(caller, held, runs.chosen[0]),
         example=example,
-        right=_right(example),
-        picture=urlencode({"image_id": example.image_id}) if example else "",
-        given=json.dumps(_given(store, example)),
+        truth=_truth(example),
     )
 
 
-@router.get("/ask/any")
-def any_example(
-    request: Request, caller: Reader, store: Store, a: Job = "", b: Job = ""
-) -> RedirectResponse:
-    """A question of a store, drawn by lot; of its test split where it has one."""
-    shelf = _shelf(request, caller, store)
-    opened = shelf.open().store
-    splits = opened.manifest.splits
-    split = next((name for name in ("test", "val") if name in splits), next(iter(splits)))
-    (example,) = shelf.examples(opened.rows(split)[[random.randrange(splits[split])]])
-    fields = {"a": a, "b": b, "store": store, "question_id": example.question_id}
-    return RedirectResponse("/ask?" + urlencode({k: v for k, v in fields.items() if v}), 303)
+def choose_runs(caller: Caller, first: str = "", second: str = "") -> Runs:
+    """The runs that can be asked.
+
+    Args:
+        first, second: ids of jobs that are wanted; the first is the best of the newest group where empty.
+    """
+    finished = caller.service.jobs(Filter(states=(State.SUCCEEDED,)), MOST_RUNS).jobs
+    runs = {job.id: job for job in finished if _has_model(caller, job.id)}
+    faults = []
+    for wanted in filter(None, (first, second)):
+        try:
+            runs[wanted] = runs.get(wanted) or _named(caller, wanted)
+        except JobError as error:
+            faults.append(f"{error.where or wanted}: {error.what}")
+    groups: dict[str, list[JobView]] = {}
+    for job in runs.values():
+        groups.setdefault(job.group or "", []).append(job)
+    for members in groups.values():
+        members.sort(key=lambda job: (job.overall is None, -(job.overall or 0.0), -job.seq))
+    best = next((members[0].id for members in groups.values()), "")
+    chosen = (first if first in runs else best, second if second in runs else "")
+    return Runs(groups, chosen, faults)
 
 
-def _shelf(request: Request, caller: Caller, store: str) -> Shelf:
-    state = request.app.state
-    return Shelf(store, caller.service, state.opened, state.inspections)
+def _named(caller: Caller, job: str) -> JobView:
+    """A run that an address names.
+
+    Raises:
+        JobError: there is none, or it has no model.
+    """
+    found = caller.service.show(job).job
+    if not _has_model(caller, job):
+        raise JobError(f"has no model ({found.state})", where=found.name)
+    return found
 
 
-def _models(caller: Caller) -> Sequence[JobView]:
-    """Runs that can answer, newest first."""
-    jobs = caller.service.jobs(Filter(states=(State.SUCCEEDED,)), MODELS_SHOWN).jobs
-    runs = caller.service.home
-    return [job for job in jobs if (runs.run_dir(job.id) / "model" / "model.json").exists()]
+def _has_model(caller: Caller, job: str) -> bool:
+    return (caller.service.home.run_dir(job) / "model" / "model.json").is_file()
 
 
-def _best(models: Sequence[JobView]) -> str:
-    """The run with the highest score; empty where there is none."""
-    best = max(models, key=lambda job: job.overall or 0.0, default=None)
-    return "" if best is None else best.id
-
-
-def _right(example: Example | None) -> str:
-    """What people say."""
-    if example is None:
+def _learnt_from(caller: Caller, held: Holdings, job: str) -> str:
+    """The name of the store that a run learnt from; empty where it has none any more."""
+    if not job:
         return ""
-    if example.label >= 0:
-        return example.choices[example.label]
-    return ", ".join(dict.fromkeys(example.answers))
+    path = caller.service.queue.get(job).submission.experiment["data"]["store"]
+    return next((name for name, found in held.paths().items() if str(found) == path), "")
 
 
-def _given(store: str, example: Example | None) -> dict[str, Any] | None:
-    """The picture that the page's script sends the name of."""
-    return None if example is None else {"store": store, "image_id": example.image_id}
+def _unseen(splits: list[str]) -> str:
+    """The split of whose examples one is taken: one that models do not learn from, and that has answers."""
+    return next((name for name in UNSEEN if name in splits), "")
+
+
+def _stores(held: Holdings) -> list[str]:
+    """Stores whose pictures can be asked about."""
+    return [name for name in held.paths() if not held.is_blind(name)]
+
+
+def _truth(example: ExampleView | None) -> dict[str, Any]:
+    """What the page's script needs to tell right from wrong."""
+    if example is None:
+        return {}
+    fields = {"question", "choices", "answers", "right"}
+    return example.model_dump(include=fields)

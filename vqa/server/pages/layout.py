@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,8 @@ class Pages:
             "moment": moment_text,
             "moment_iso": moment_iso,
             "figure": figure_text,
+            "bytes": bytes_text,
+            "tally": tally,
         }
 
     def page(
@@ -109,6 +112,22 @@ def moment_iso(moment: float) -> str:
 def figure_text(value: float | None, digits: int = 2) -> str:
     """A figure with so many digits behind the point and thin spaces between thousands; a dash for None."""
     return "–" if value is None else f"{value:,.{digits}f}".replace(",", "\u202f")
+
+
+def bytes_text(count: float | None) -> str:
+    """ "812 B", "4.2 MB"; a dash for None."""
+    if count is None:
+        return "–"
+    for unit in ("B", "KB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
+def tally(values: Iterable[str]) -> list[tuple[str, int]]:
+    """Each value with how often it stands there, most frequent first."""
+    return Counter(values).most_common()
 
 
 def _utc(moment: float) -> datetime.datetime:

@@ -1,140 +1,173 @@
-// A picture by drop, paste, file or name; a question; the answers of one model or two beside each other.
-import { post, say } from "./api.js";
+// The Ask page: a picture that is dropped, chosen or pasted, or one of a store; choices; what each model says of it.
+import { post } from "./api.js";
+import { reply, waiting, failed } from "./reply.js";
 
+const MOST_BYTES = 17_000_000; // as base64 within the server's limit
 const form = document.getElementById("ask");
-const at = (id) => document.getElementById(id);
-const MOST_BYTES = 16_000_000;
-let picture = form ? JSON.parse(form.dataset.given) : null;
+const fault = document.getElementById("question-fault");
+const preview = document.getElementById("preview");
+const named = document.getElementById("file-name");
+const list = document.querySelector("#choices ol");
+const runs = ["a", "b"].map((id) => document.getElementById(id));
+let file = null;
 
-/** Take a file's bytes as the picture, as they are: the model sees what a run would have seen. */
-async function take(file) {
-  at("ask-fault").textContent = "";
-  if (!file.type.startsWith("image/")) return fault("that is no picture");
-  if (file.size > MOST_BYTES) return fault("the picture has more than 16 MB");
-  const address = await read(file);
-  picture = { image: address.slice(address.indexOf(",") + 1) };
-  at("preview").src = URL.createObjectURL(file);
-  at("preview").alt = `The picture: ${file.name}`;
-  at("preview").hidden = false;
-  at("right")?.remove();
+// The picture.
+function take(chosen) {
+  if (!chosen) return;
+  if (chosen.size > MOST_BYTES) return complain(`${chosen.name}: ${Math.round(chosen.size / 1e6)} MB, and ${MOST_BYTES / 1e6} MB is the most`);
+  complain("");
+  file = chosen;
+  if (preview.src.startsWith("blob:")) URL.revokeObjectURL(preview.src);
+  preview.src = URL.createObjectURL(chosen);
+  preview.alt = `Preview of ${chosen.name}`;
+  preview.hidden = false;
+  named.textContent = chosen.name;
+  document.getElementById("truth")?.remove();
+  Object.assign(form.dataset, { store: "", image: "", truth: "{}" });
+  address();
 }
 
-function read(file) {
+const drop = document.getElementById("drop");
+for (const name of ["dragenter", "dragover"]) drop.addEventListener(name, () => drop.classList.add("over"));
+for (const name of ["dragleave", "drop"]) drop.addEventListener(name, () => drop.classList.remove("over"));
+for (const name of ["dragover", "drop"]) window.addEventListener(name, (event) => event.preventDefault());
+drop.addEventListener("drop", (event) => take(event.dataTransfer.files[0]));
+document.getElementById("file").addEventListener("change", (event) => take(event.target.files[0]));
+document.addEventListener("paste", (event) => {
+  const pasted = [...event.clipboardData.files].find((one) => one.type.startsWith("image/"));
+  if (pasted) take(pasted);
+});
+preview.addEventListener("error", () => {
+  preview.hidden = true;
+  named.textContent += file ? " (this browser cannot show it; the server may read it)" : " cannot be shown: its file is gone or damaged";
+});
+
+function base64(chosen) {
   return new Promise((resolve, reject) => {
     const reader = new FileReader();
-    reader.addEventListener("load", () => resolve(reader.result));
-    reader.addEventListener("error", () => reject(reader.error));
-    reader.readAsDataURL(file);
+    reader.addEventListener("load", () => resolve(reader.result.slice(reader.result.indexOf(",") + 1)));
+    reader.addEventListener("error", () => reject(new Error(`${chosen.name} cannot be read`)));
+    reader.readAsDataURL(chosen);
   });
 }
 
-function fault(text) {
-  at("ask-fault").textContent = text;
-}
-
-function body(job) {
-  const choices = at("choices").value.split("\n").map((one) => one.trim()).filter(Boolean);
-  return { job, question: at("question").value.trim(), choices, ...picture };
-}
-
-async function answers() {
-  const jobs = [at("a").value, at("b").value].filter(Boolean);
-  const distinct = [...new Set(jobs)];
-  const found = await Promise.all(distinct.map((job) => post("/api/v1/ask", body(job))));
-  at("answers").replaceChildren(...found.map(card));
-}
-
-function card(found) {
-  const made = at("answer").content.cloneNode(true);
-  const part = (name) => made.querySelector(`[data-${name}]`);
-  part("name").textContent = found.name;
-  part("answer").textContent = found.answer ?? "it can say none of the choices";
-  part("top").append(...found.top.map((one) => likely(one, one.answer === found.answer)));
-  part("words").append("Read as: ", ...found.words.flatMap((word, place) => [wordOf(word, found.unknown.includes(place)), " "]));
-  part("run").href = `/jobs/${encodeURIComponent(found.job)}`;
-  part("glimpses").append(...found.glimpses.map((address, k) => glimpse(address, k, found.glimpses.length)));
-  if (!found.glimpses.length) part("glimpses").textContent = "This model has no attention.";
-  return made;
-}
-
-function likely(one, chosen) {
+// The choices: a line each; several lines that are pasted become several choices.
+function addChoice(text = "") {
   const row = document.createElement("li");
-  row.className = chosen ? "chosen" : "";
-  const percent = `${(100 * one.probability).toFixed(1)} %`;
-  const text = element("span", one.answer);
-  const meter = element("meter", percent);
-  meter.max = 1;
-  meter.value = one.probability;
-  meter.setAttribute("aria-label", `probability of ${one.answer}`);
-  const figure = element("span", percent);
-  figure.className = "number";
-  row.append(text, meter, figure);
-  return row;
+  const input = Object.assign(document.createElement("input"), { type: "text", maxLength: 1000, dir: "auto", value: text });
+  const remove = Object.assign(document.createElement("button"), { type: "button", className: "quiet", textContent: "×" });
+  remove.dataset.remove = "";
+  row.append(input, " ", remove);
+  list.append(row);
+  number();
+  return input;
 }
 
-function wordOf(word, unknown) {
-  if (!unknown) return word;
-  const mark = element("mark", "?");
-  mark.title = "a word that the model never learnt";
-  mark.append(Object.assign(element("span", " a word that the model never learnt"), { className: "visually-hidden" }));
-  return mark;
+function number() {
+  [...list.children].forEach((row, at) => {
+    row.querySelector("input").setAttribute("aria-label", `Choice ${at + 1}`);
+    row.querySelector("button").setAttribute("aria-label", `Remove choice ${at + 1}`);
+  });
 }
 
-function glimpse(address, k, count) {
-  const figure = document.createElement("figure");
-  const image = document.createElement("img");
-  image.src = address;
-  image.alt = `Where glimpse ${k + 1} looks`;
-  figure.append(image, element("figcaption", count > 1 ? `Glimpse ${k + 1}` : "Attention"));
-  return figure;
+document.getElementById("add-choice").addEventListener("click", () => addChoice().focus());
+list.addEventListener("click", (event) => {
+  const row = event.target.closest("[data-remove]")?.closest("li");
+  if (!row) return;
+  const next = row.nextElementSibling || row.previousElementSibling;
+  row.remove();
+  number();
+  (next?.querySelector("input") || document.getElementById("add-choice")).focus();
+});
+list.addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || event.target.tagName !== "INPUT") return;
+  event.preventDefault();
+  addChoice().focus();
+});
+list.addEventListener("paste", (event) => {
+  const lines = event.clipboardData.getData("text").split(/\r?\n/).map((line) => line.trim()).filter(Boolean);
+  if (lines.length < 2) return;
+  event.preventDefault();
+  event.target.value = lines[0];
+  for (const line of lines.slice(1)) addChoice(line).focus();
+});
+
+function choices() {
+  return [...list.querySelectorAll("input")].map((input) => input.value.trim()).filter(Boolean);
 }
 
-function element(name, text) {
-  return Object.assign(document.createElement(name), { textContent: text });
+// The address names the models and the example, so that it can be handed on.
+function address() {
+  const now = new URLSearchParams(location.search);
+  for (const run of runs) now.set(run.name, run.value);
+  if (!form.dataset.store) for (const name of ["store", "question_id"]) now.delete(name);
+  for (const [name, value] of [...now]) if (!value) now.delete(name);
+  history.replaceState(null, "", now.size ? `?${now}` : location.pathname);
+  for (const run of runs) document.querySelector(`input[name="${run.name}"]`)?.setAttribute("value", run.value);
+}
+for (const run of runs) run.addEventListener("change", address);
+
+// Asking.
+function complain(text) {
+  fault.textContent = text;
 }
 
-/** Keep the chosen models in the address, so that it can be shared. */
-function share() {
-  const query = new URLSearchParams(location.search);
-  for (const name of ["a", "b"]) at(name).value ? query.set(name, at(name).value) : query.delete(name);
-  history.replaceState(null, "", `${location.pathname}?${query}`);
-  for (const link of document.querySelectorAll("[data-any]")) {
-    const fields = new URLSearchParams({ store: link.dataset.any, a: at("a").value });
-    if (at("b").value) fields.set("b", at("b").value);
-    link.href = `/ask/any?${fields}`;
+function missing(question, options) {
+  if (!file && !form.dataset.image) return "A picture is needed: drop one, choose a file, or take an example.";
+  if (!question) return "A question is needed.";
+  if (options.length === 1) return "One choice is no choice: give two or more, or none.";
+  return new Set(options).size < options.length ? "A choice stands twice." : "";
+}
+
+/** What is right, as long as the question is still the store's. */
+function truth(question, options) {
+  const known = JSON.parse(form.dataset.truth);
+  const same = known.question?.trim() === question && known.choices.map((one) => one.trim()).join("\n") === options.join("\n");
+  return same ? known : null;
+}
+
+form.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const question = form.querySelector("#question").value.trim();
+  const options = choices();
+  complain(missing(question, options));
+  if (fault.textContent) return;
+  const button = form.querySelector("[type=submit]");
+  button.disabled = true;
+  try {
+    const picture = file ? { image: await base64(file) } : { store: form.dataset.store, image_id: form.dataset.image };
+    await askAll({ question, choices: options, ...picture }, truth(question, options));
+  } catch (error) {
+    complain(error.message);
+  } finally {
+    button.disabled = false;
   }
+});
+
+async function askAll(body, known) {
+  const jobs = [...new Set(runs.map((run) => run.value).filter(Boolean))];
+  const places = jobs.map((job) => waiting(runs.flatMap((run) => [...run.options]).find((one) => one.value === job).textContent));
+  document.getElementById("verdict").textContent = "";
+  document.getElementById("replies").replaceChildren(...places);
+  document.getElementById("answers").hidden = false;
+  const said = await Promise.all(jobs.map(async (job, at) => {
+    try {
+      const answer = await post("/api/v1/ask", { job, ...body });
+      reply(places[at], answer, known);
+      return answer;
+    } catch (error) {
+      failed(places[at], error.message);
+      return null;
+    }
+  }));
+  document.getElementById("verdict").textContent = verdict(said);
+  document.getElementById("answers-title").focus({ preventScroll: true });
+  document.getElementById("answers").scrollIntoView({ block: "nearest" });
 }
 
-if (form) {
-  form.addEventListener("submit", async (event) => {
-    event.preventDefault();
-    fault("");
-    if (!picture) return fault("choose a picture");
-    if (!at("question").value.trim()) return fault("type a question");
-    event.submitter.disabled = true;
-    try {
-      await answers();
-    } catch (error) {
-      fault(error.message);
-    } finally {
-      event.submitter.disabled = false;
-    }
-  });
-  for (const name of ["a", "b"]) at(name).addEventListener("change", share);
-  at("file").addEventListener("change", (event) => event.target.files[0] && take(event.target.files[0]).catch((error) => say(error.message, true)));
-  at("drop").addEventListener("dragover", (event) => {
-    event.preventDefault();
-    at("drop").classList.add("over");
-  });
-  at("drop").addEventListener("dragleave", () => at("drop").classList.remove("over"));
-  at("drop").addEventListener("drop", (event) => {
-    event.preventDefault();
-    at("drop").classList.remove("over");
-    if (event.dataTransfer.files[0]) take(event.dataTransfer.files[0]);
-  });
-  document.addEventListener("paste", (event) => {
-    const file = [...event.clipboardData.files].find((one) => one.type.startsWith("image/"));
-    if (file) take(file);
-  });
-  share();
+function verdict(said) {
+  if (said.some((one) => !one)) return said.some(Boolean) ? "One model has answered." : "No answer.";
+  if (said.length === 1) return said[0].answer === null ? "It can say none of the choices." : `It says “${said[0].answer}”.`;
+  if (said[0].answer === said[1].answer) return said[0].answer === null ? "Neither can say any of the choices." : `Both say “${said[0].answer}”.`;
+  return `They differ: ${said.map((one) => `${one.name} says ${one.answer === null ? "nothing" : `“${one.answer}”`}`).join(", ")}.`;
 }

@@ -1,0 +1,71 @@
+"""A question put to a model, and all that is worth seeing of its answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from vqa.evaluation import look
+from vqa.evaluation.attention_map import overlay
+
+if TYPE_CHECKING:
+    from vqa.export import Answer, VQAModel
+
+
+@dataclass(frozen=True)
+class Glimpse:
+    """One glimpse of the attention.
+
+    Attributes:
+        weights: of each place of the grid; [rows, columns].
+        overlay: the same as colour over the picture.
+    """
+
+    weights: NDArray[np.generic]
+    overlay: Image.Image
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What a model said.
+
+    Attributes:
+        answer: the answer.
+        words: the question's words as they were written, each with whether the model knows it.
+        unsayable: the choices that the model cannot say.
+        seen: the part of the picture that the model saw, larger than it did.
+        glimpses: where it looked; none without attention.
+    """
+
+    answer: Answer
+    words: list[tuple[str, bool]]
+    unsayable: list[str]
+    seen: Image.Image
+    glimpses: list[Glimpse]
+
+
+def answer_question(
+    model: VQAModel, data: bytes, question: str, choices: Sequence[str] = ()
+) -> Answered:
+    """Put a question about a picture of anybody's to a model.
+
+    Raises:
+        ModelError: the question is empty or overlong, a choice stands twice, or the model needs choices.
+        DataError: the picture cannot be read.
+    """
+    seen = look.picture(data, seen=model)
+    answer = model.ask(data, question, list(choices) or None)
+    maps = () if answer.attention is None else answer.attention
+    said = {text for text, _ in answer.top}
+    return Answered(
+        answer,
+        model.tokenizer.pieces(question),
+        [choice for choice in choices if choice not in said],
+        seen,
+        [Glimpse(weights, overlay(seen, weights)) for weights in maps],
+    )
