@@ -11,7 +11,7 @@ from torch.nn.utils.rnn import pad_packed_sequence
 
 from vqa.config import Augmentation
 from vqa.data.augment import augment
-from vqa.data.bank import ResidentImages, StreamedImages, ahead, open_bank
+from vqa.data.ahead import ahead
 from vqa.data.batches import gather_choices, pack
 from vqa.data.store import Store
 from vqa.data.table import build_choices, build_table
