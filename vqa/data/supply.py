@@ -48,22 +48,32 @@ class Supply:
         return self.experiment.model.image_encoder.name == "none"
 
     @property
+    def layout(self) -> Layout:
+        """What a row looks like, whether it is kept in a file or decoded."""
+        return (
+            pictures_layout(self.store, self.experiment.data)
+            if self.file is None
+            else self.file.layout
+        )
+
+    @property
     def row_bytes(self) -> int:
         """What stands for a picture takes so many bytes."""
-        if self.unseen:
-            return 0
-        height, width = self.experiment.data.image_size
-        return 3 * height * width if self.file is None else self.file.layout.row_bytes
+        return 0 if self.unseen else self.layout.row_bytes
 
     @property
     def what(self) -> str:
         """What stands for a picture."""
+        layout = self.layout
+        shape = "×".join(map(str, layout.shape))
+        return "none" if self.unseen else f"{layout.kind} {shape} {layout.dtype}"
+
+    def blank(self, count: int) -> Tensor:
+        """As a bank gives so many pictures, all of them black."""
         if self.unseen:
-            return "none"
-        if self.file is None:
-            return "pixels {}×{} uint8".format(*self.experiment.data.image_size)
-        layout = self.file.layout
-        return f"{layout.kind} {'×'.join(map(str, layout.shape))} {layout.dtype}"
+            return Unseen(self.device).fetch(np.arange(count))
+        shape = (count, *self.layout.shape)
+        return torch.zeros(shape, dtype=self.layout.torch_dtype, device=self.device)
 
     def bank(self, rows: np.ndarray, *, resident: bool) -> ImageBank:
         """The pictures at `rows` of the store's images.
@@ -147,10 +157,11 @@ def keep_pictures(supply: Supply, request: Request, *, streamed: bool) -> Supply
     setting, store = supply.experiment.data.decoded, supply.store
     if supply.file is not None or supply.unseen or setting == "never":
         return supply
-    if setting == "auto" and not streamed:
-        return supply
     layout = pictures_layout(store, supply.experiment.data)
     if setting == "auto":
+        found = find_rows(place(store, layout.name), layout, request.rows)
+        if found is None and not streamed:
+            return supply
         reason = _not_worth_it(store, layout, request)
         if reason is not None:
             return replace(supply, source=f"{supply.source} (not kept: {reason})")

@@ -118,8 +118,7 @@ def _kept_of(predictor: Predictor, table: QuestionTable, supply: Supply, count: 
     """What is kept of so many questions, in bytes."""
     device, network = predictor.device, predictor.network
     index, place = np.arange(count) % len(table), np.arange(count)
-    bank = supply.bank(table.image_rows[table.image[index]], resident=False)
-    batch = Batcher(table, device).gather(index, bank.fetch(place), place)
+    batch = Batcher(table, device).gather(index, supply.blank(count), place)
     was_training = network.training
     network.eval()  # statistics stay as they are
     try:
