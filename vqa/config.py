@@ -64,8 +64,11 @@ class DataConfig(Section):
         augmentation: changes to training pictures that leave the answers true.
         min_word_count: rarer words become the unknown word.
         max_answers: size of the answer vocabulary (the most frequent answers).
-        resident: keep decoded pictures on the device (`auto`: where they fit half of what is free).
-        workers: decoding processes when pictures are not resident.
+        resident: keep pictures or features on the device (`auto`: where they fit; see the memory plan in events.jsonl).
+        workers: threads that decode or read ahead when they are not resident.
+        features: keep what a frozen image encoder makes of the pictures in a file, so that it runs once for all runs
+            (`auto`: where that can be done and there is room; `float16`, `bfloat16`: or refuse; `off`: never).
+        decoded: keep decoded pictures in a file (`auto`: where they are not resident and there is room).
     """
 
     store: Path
@@ -81,6 +84,11 @@ class DataConfig(Section):
     max_answers: int = Field(default=3000, ge=1)
     resident: Literal["auto", "always", "never"] = "auto"
     workers: int = Field(default=1, ge=0, le=256)
+    features: Annotated[
+        Literal["auto", "off", "float16", "bfloat16"],
+        BeforeValidator(lambda value: value or "off"),
+    ] = "auto"  # YAML reads an unquoted off as false
+    decoded: Literal["auto", "always", "never"] = "auto"
 
     @model_validator(mode="after")
     def _check(self) -> DataConfig:

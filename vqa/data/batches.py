@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Int, UInt8
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
@@ -21,7 +21,7 @@ class Batch:
 
     Attributes:
         index: positions of the questions in their table (on the CPU).
-        images: 0…255.
+        images: the pictures, 0…255, or their grids, where they have been encoded before.
         image_of_question: place of each question's picture in `images`.
         words: the packed tokens of the distinct questions.
         text_of_question: place of each question's text among `words`.
@@ -29,7 +29,7 @@ class Batch:
     """
 
     index: np.ndarray
-    images: UInt8[Tensor, "images 3 height width"]
+    images: UInt8[Tensor, "images 3 height width"] | Float[Tensor, "images positions channels"]
     image_of_question: Int[Tensor, " batch"]
     words: PackedSequence
     text_of_question: Int[Tensor, " batch"]
@@ -39,6 +39,15 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.index)
+
+
+def entering(images: Tensor) -> Tensor:
+    """A batch's pictures or grids as the network takes them: pixels in 0…1, grids in the type that it computes in."""
+    if not images.is_floating_point():
+        return images.float().div_(255)
+    device = images.device.type
+    half = torch.is_autocast_enabled(device)
+    return images.to(torch.get_autocast_dtype(device) if half else torch.float32)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -13,6 +13,9 @@ from vqa.data.text import AnswerVocabulary, QuestionTokenizer, Texts, soft_score
 
 if TYPE_CHECKING:
     from vqa.data.store import Store
+
+PLAIN = ("rows", "image", "image_rows", "text", "answer_id", "weight", "label")
+PLAIN_CHOICES = ("offsets", "text", "answer_id")
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,40 @@ class QuestionTable:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    @property
+    def nbytes(self) -> int:
+        """What it takes in memory."""
+        return sum(array.nbytes for array in arrays_of(self).values())
+
+
+def arrays_of(table: QuestionTable) -> dict[str, np.ndarray]:
+    """Every array of a table, by its path."""
+    arrays = {name: getattr(table, name) for name in PLAIN}
+    arrays |= {"texts.ids": table.texts.ids, "texts.offsets": table.texts.offsets}
+    if table.choices is not None:
+        choices = table.choices
+        arrays |= {f"choices.{name}": getattr(choices, name) for name in PLAIN_CHOICES}
+        arrays |= {"choices.texts.ids": choices.texts.ids}
+        arrays |= {"choices.texts.offsets": choices.texts.offsets}
+    return arrays
+
+
+def table_of(arrays: Mapping[str, np.ndarray]) -> QuestionTable:
+    """The inverse of `arrays_of`.
+
+    Raises:
+        KeyError: an array is missing.
+    """
+    choices = None
+    if "choices.offsets" in arrays:
+        texts = Texts(arrays["choices.texts.ids"], arrays["choices.texts.offsets"])
+        choices = ChoiceTable(texts, **{name: arrays[f"choices.{name}"] for name in PLAIN_CHOICES})
+    return QuestionTable(
+        texts=Texts(arrays["texts.ids"], arrays["texts.offsets"]),
+        choices=choices,
+        **{name: arrays[name] for name in PLAIN},
+    )
 
 
 def build_table(

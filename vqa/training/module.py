@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from typing_extensions import override
 
 from vqa.config import Experiment
-from vqa.data.batches import Batch
+from vqa.data.batches import Batch, entering
 from vqa.errors import NonFiniteLossError
 from vqa.model.network import Network
 from vqa.model.question_encoder.diagnostics import keep_gradient
@@ -21,11 +22,6 @@ from vqa.training.loader import TrainingBatches
 from vqa.training.optimizer import build_optimizer, rate
 
 QUESTIONS_NAMED = 20
-
-
-def to_unit(images: Tensor) -> Tensor:
-    """Pixels 0…255 as 0…1."""
-    return images.float().div_(255)
 
 
 class TrainingModule(LightningModule):
@@ -46,7 +42,7 @@ class TrainingModule(LightningModule):
         self.total_steps, self.batches_an_epoch = total_steps, batches_an_epoch
         self.batches: TrainingBatches | None = None
         self.output: Output | None = None
-        self.question_ids: list[str] = []
+        self.question_ids: Sequence[str] = ()
         self.keep_input_gradients = False
         self.reset_figures()
 
@@ -82,7 +78,7 @@ class TrainingModule(LightningModule):
             NonFiniteLossError: it is NaN or infinite.
         """
         output = self.network(
-            to_unit(batch.images),
+            entering(batch.images),
             batch.image_of_question,
             batch.words,
             batch.choices,
