@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from typing_extensions import override
 
+from vqa.model.dropout import Dropout
 from vqa.model.layers import in_float
 from vqa.model.parts import Attention
 from vqa.model.types import Attended, EncodedText
@@ -28,7 +29,7 @@ class ParallelCoAttention(Attention):
         self.project_question = nn.Linear(question_dim, hidden, bias=False)
         self.score_image = nn.Linear(hidden, 1, bias=False)
         self.score_question = nn.Linear(hidden, 1, bias=False)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     @override
     def forward(
@@ -58,7 +59,7 @@ class Guided(nn.Module):
         super().__init__()
         self.project = nn.Linear(rows_dim, hidden, bias=False)
         self.guide = None if guide_dim is None else nn.Linear(guide_dim, hidden, bias=False)
-        self.score = nn.Sequential(nn.Dropout(dropout), nn.Linear(hidden, 1, bias=False))
+        self.score = nn.Sequential(Dropout(dropout), nn.Linear(hidden, 1, bias=False))
 
     def forward(
         self,

@@ -7,6 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from typing_extensions import override
 
+from vqa.model.dropout import Dropout
 from vqa.model.layers import projection
 from vqa.model.parts import Attention
 from vqa.model.types import Attended, EncodedText
@@ -19,7 +20,7 @@ class Hop(nn.Module):
         super().__init__()
         self.project_grid = nn.Linear(dim, hidden, bias=False)
         self.project_query = nn.Linear(dim, hidden)
-        self.score = nn.Sequential(nn.Dropout(dropout), nn.Linear(hidden, 1, bias=False))
+        self.score = nn.Sequential(Dropout(dropout), nn.Linear(hidden, 1, bias=False))
 
     def forward(
         self,

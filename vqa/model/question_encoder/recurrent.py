@@ -12,10 +12,10 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence
 from typing_extensions import override
 
+from vqa.model.dropout import dropout
 from vqa.model.layers import in_float
 from vqa.model.parts import QuestionEncoder
 from vqa.model.question_encoder import Recurrent
@@ -68,20 +68,18 @@ class RecurrentEncoder(QuestionEncoder):
         runs = self.run(words)
         text = EncodedText(runs[-1].final, inputs=runs[0].inputs, states=runs[-1].states)
         vector = text.vector if self.pool is None else self.pool(text)
-        return text._replace(vector=functional.dropout(vector, self.dropout, self.training))
+        return text._replace(vector=dropout(vector, self.dropout, self.training))
 
     def run(self, words: PackedSequence) -> list[LayerRun]:
         """Every layer's pass, the first layer first."""
-        embedded = functional.dropout(
-            self.embedding(words.data), self.embedding_dropout, self.training
-        )
+        embedded = dropout(self.embedding(words.data), self.embedding_dropout, self.training)
         runs: list[LayerRun] = []
         for layer in self.layers:
             inputs = _with_data(words, embedded)
             assert isinstance(layer, nn.RNNBase)
             states, final = self._run_layer(layer, inputs)
             runs.append(LayerRun(inputs, states, final))
-            embedded = functional.dropout(states.data, self.dropout, self.training)
+            embedded = dropout(states.data, self.dropout, self.training)
         return runs
 
     def _run_layer(
