@@ -13,9 +13,9 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from bench_parts.generated import ANSWERS, WORDS, Questions, Shape
 from torch import nn
 
+from bench_parts.generated import ANSWERS, WORDS, Questions, Shape
 from vqa.config import Experiment, parse_experiment
 from vqa.data.bank import Resident
 from vqa.data.batches import Batch, pack

@@ -7,6 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from typing_extensions import override
 
+from vqa.model.attention.sums import weighted_sums
 from vqa.model.dropout import Dropout
 from vqa.model.layers import projection
 from vqa.model.parts import Attention
@@ -34,7 +35,7 @@ class Hop(nn.Module):
             + self.project_query(query)[:, None]
         )
         weights = torch.softmax(self.score(met.tanh()).float(), dim=1).transpose(1, 2)
-        seen = torch.bmm(weights.to(grid.dtype), grid.index_select(0, image_of_question))[:, 0]
+        seen = weighted_sums(weights, grid, image_of_question)[:, 0]
         return query + seen, weights
 
 
