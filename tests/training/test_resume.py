@@ -91,7 +91,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
                 "dropout": 0.3,
                 "embedding_dim": 8,
             },
-            "attention": {"name": "soft", "hidden": 8, "dropout": 0.2},
+            "attention": {"name": "soft", "hidden": 8, "dropout": 0.2, "grid_dropout": 0.1},
             "head": {"name": "chooser", "dim": 8, "dropout": 0.1},
             "coordinates": True,
         },
@@ -111,6 +111,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
         },
     },
     "drawn": {
+        "data": {"group_by_length": True},
         "model": {
             "image_encoder": {"name": "small", "channels": [4, 8], "strides": [4, 2]},
             "question_encoder": {"name": "gru", "dim": 8, "embedding_dim": 8},

@@ -45,6 +45,7 @@ class TrainingBatches:
             config.group_by_image,
             self.rank,
             self.world,
+            self.table.texts.lengths[self.table.text] if config.group_by_length else None,
         )
 
     def __len__(self) -> int:
