@@ -85,6 +85,24 @@ def test_the_gradient_goes_where_the_value_went() -> None:
     torch.testing.assert_close(x.grad * x.detach(), out.detach())
 
 
+@pytest.mark.parametrize("activation", [nn.ReLU(), nn.Tanh(), nn.Identity()])
+@pytest.mark.parametrize("training", [True, False])
+def test_after_an_activation_it_is_the_same_as_one_after_the_other(
+    activation: nn.Module, training: bool
+) -> None:
+    drop = Dropout(0.3).train(training)
+    outs, gradients = [], []
+    for run in (lambda x: drop.after(activation, x), lambda x: drop(activation(x))):
+        torch.manual_seed(5)
+        x = torch.randn(30, 40, dtype=torch.float64, requires_grad=True)
+        out = run(x)
+        (out * torch.linspace(-1, 1, 40, dtype=torch.float64)).sum().backward()
+        outs.append(out)
+        gradients.append(x.grad)
+    torch.testing.assert_close(*outs, rtol=0, atol=1e-15)
+    torch.testing.assert_close(*gradients, rtol=0, atol=1e-15)
+
+
 def test_outside_training_and_at_rate_zero_nothing_happens() -> None:
     x = torch.randn(9)
     state = torch.get_rng_state()

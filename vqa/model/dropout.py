@@ -25,6 +25,13 @@ class Dropout(nn.Dropout):
         """Drop in training alone."""
         return dropout(input, self.p, self.training)
 
+    def after(self, activation: nn.Module, x: Tensor) -> Tensor:
+        """What is left of the activated `x`; where that is a ReLU, both go back in one pass without a saved mask."""
+        if isinstance(activation, nn.ReLU) and _is_cheap(x, self.p, self.training):
+            left: Tensor = _DropRelu.apply(x, *_kept(x.shape, self.p))
+            return left
+        return dropout(activation(x), self.p, self.training)
+
 
 def dropout(x: Tensor, rate: float, training: bool) -> Tensor:
     """Each value zero with probability `rate`, else grown so that the mean stays; all as they are outside training.
@@ -34,10 +41,15 @@ def dropout(x: Tensor, rate: float, training: bool) -> Tensor:
     """
     if not training or rate == 0.0:
         return x
-    if x.device.type != "cpu":
+    if not _is_cheap(x, rate, training):
         return functional.dropout(x, rate, training)
     dropped: Tensor = _Drop.apply(x, *_kept(x.shape, rate))
     return dropped
+
+
+def _is_cheap(x: Tensor, rate: float, training: bool) -> bool:
+    """Whether there is something to drop, and raw bits are the way."""
+    return training and rate > 0.0 and x.device.type == "cpu"
 
 
 def _kept(shape: torch.Size, rate: float) -> tuple[Tensor, float]:
@@ -66,3 +78,20 @@ class _Drop(Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         (kept,) = ctx.saved_tensors
         return kept.to(gradients[0].dtype).mul_(ctx.growth).mul_(gradients[0]), None, None
+
+
+class _DropRelu(Function):
+    """max(x, 0) ⊙ kept · growth: wherever that is positive the gradient passes, and nowhere else."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, kept: Tensor, growth: float) -> Tensor:
+        out = kept.to(x.dtype).mul_(growth).mul_(x).relu_()
+        ctx.save_for_backward(out)
+        ctx.growth = growth
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        (out,) = ctx.saved_tensors
+        passed: Tensor = torch.ops.aten.threshold_backward(gradients[0], out, 0)
+        return passed.mul_(ctx.growth), None, None

@@ -44,9 +44,9 @@ class GlimpseAttention(Attention):
         """[batch, positions, glimpses]."""
         if not self.product:
             met = projected.index_select(0, image_of_question) + asked[:, None]
-            scores: Tensor = self.score(self.dropout(self.activation(met)))
+            scores: Tensor = self.score(self.dropout.after(self.activation, met))
             return scores
-        offered = self.dropout(self.activation(projected)).index_select(0, image_of_question)
+        offered = self.dropout.after(self.activation, projected).index_select(0, image_of_question)
         # The question's side takes the glimpses' weights in, so that nothing of the width of both is made.
         wanted = self.activation(asked)[:, None] * self.score.weight  # [batch, glimpses, hidden]
         return torch.bmm(offered, wanted.transpose(1, 2).to(offered.dtype))
