@@ -63,9 +63,9 @@ class Batcher:
         """Join the questions at `index` with pictures that were fetched already."""
         table = self.table
         targets = Targets(
-            self._tensor(table.answer_id[index]),
+            self._tensor(table.answer_id[index].astype(np.int64)),
             self._tensor(table.weight[index]),
-            self._tensor(table.label[index]),
+            self._tensor(table.label[index].astype(np.int64)),
         )
         distinct, text = np.unique(table.text[index], return_inverse=True)
         return Batch(
