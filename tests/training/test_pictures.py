@@ -18,8 +18,9 @@ from vqa.cli import main
 from vqa.config import Experiment
 from vqa.data.cache import pictures as decoding
 from vqa.data.cache import place
+from vqa.data.cache.layout import read_manifest
 from vqa.data.cache.place import cached
-from vqa.data.cache.rows import ROWS, read_manifest
+from vqa.data.cache.rows import ROWS
 from vqa.data.store import Store
 from vqa.errors import ConfigError, DataError, TrainingError
 from vqa.evaluation.predictions import Prediction, read_predictions

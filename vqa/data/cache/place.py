@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from vqa.data.cache.layout import described
 from vqa.data.store import Store
 from vqa.errors import DataError
 
@@ -68,8 +69,6 @@ class Cached:
 
 def cached(store: Store) -> Iterator[Cached]:
     """Every cache of a store."""
-    from vqa.data.cache.rows import described
-
     for folder in folders(store):
         for path in sorted(folder.iterdir()) if folder.is_dir() else ():
             if path.name.startswith("."):

@@ -6,6 +6,7 @@ tokenizer or vocabulary has another file; a hash over the arrays is compared at 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -110,9 +111,11 @@ def _write(path: Path, arrays: Arrays, texts: Texts) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         save_file(arrays, temporary, metadata={**texts, "hash": _content(arrays, texts)})
+        temporary.chmod(0o644)  # whoever may read the store may read this
         temporary.replace(path)
     except Exception as error:  # the library wraps what the disk says in errors of its own
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink()
         print(f"vqa: {path}: not kept ({error})", file=sys.stderr)
 
 
