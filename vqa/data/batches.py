@@ -87,7 +87,8 @@ class Batcher:
 
 def pack(texts: Texts, index: np.ndarray, device: torch.device) -> PackedSequence:
     """The texts at `index` as one packed sequence: time-major, longest first, no padding anywhere."""
-    starts, lengths = texts.offsets[index], texts.lengths[index]
+    starts = texts.offsets[index]
+    lengths = texts.offsets[index + 1] - starts  # of these alone: there may be half a million
     order = np.argsort(-lengths, kind="stable")
     starts, lengths = starts[order], lengths[order]
     step = np.arange(lengths[0] if len(lengths) else 0)[:, None]
