@@ -128,7 +128,13 @@ def test_what_is_kept_is_listed_verified_and_deleted(
     assert result(capsys, "cache", store, "--prune", "--older-than", "1") == []
     assert len(result(capsys, "cache", store, "--prune", "--dry-run")) == 1
     assert len(list(cached(Store.open(store)))) == 1
+    left, fresh = store / "cache" / ".table-00.safetensors.1", store / "cache" / ".texts-00.2"
+    left.write_bytes(b"")
+    fresh.write_bytes(b"")
+    os.utime(left, (0, 0))  # a death left it long ago
     assert main(["cache", str(store), "--prune"]) == 0
+    assert not left.exists()
+    assert fresh.exists()
     assert "freed" in capsys.readouterr().out
     assert list(cached(Store.open(store))) == []
     assert main(["prepare", "features", str(config)]) == 0

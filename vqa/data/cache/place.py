@@ -101,7 +101,17 @@ def prune(store: Store, older_than: float = 0.0, *, dry_run: bool = False) -> li
             shutil.rmtree(one.path)
         else:
             one.path.unlink(missing_ok=True)
+    if not dry_run:
+        _sweep(store)
     return old
+
+
+def _sweep(store: Store) -> None:
+    """Delete what a death has left of a file that was being written."""
+    for folder in folders(store):
+        for path in folder.glob(".*-*"):
+            if path.is_file() and time.time() - path.stat().st_mtime > DAY:
+                path.unlink(missing_ok=True)
 
 
 def shortage(folder: Path, needed: int) -> str | None:
