@@ -18,8 +18,9 @@ from vqa.cli import main
 from vqa.config import Experiment
 from vqa.data.cache import pictures as decoding
 from vqa.data.cache import place
+from vqa.data.cache.layout import read_manifest
 from vqa.data.cache.place import cached
-from vqa.data.cache.rows import ROWS, read_manifest
+from vqa.data.cache.rows import ROWS
 from vqa.data.store import Store
 from vqa.errors import ConfigError, DataError, TrainingError
 from vqa.evaluation.predictions import Prediction, read_predictions
@@ -241,3 +242,15 @@ def test_features_of_other_weights_sizes_or_types_are_others(
     other = make().model_copy(update={"seed": 7})  # other random weights
     train(other, tmp_path / "other")
     assert len(kinds(store)) == 5
+
+
+def test_the_plan_counts_what_is_kept_for_the_gradient(make: Make, tmp_path: Path) -> None:
+    """Twice the batch keeps about twice as much; the estimate moves no weight, statistic or random number."""
+    for batch_size in (32, 64):
+        train(make({}, batch_size=batch_size), tmp_path / str(batch_size))
+    small, large = (plan(tmp_path / name)["needs"] for name in ("32", "64"))
+    assert large["activations"] == pytest.approx(2 * small["activations"], rel=0.2)
+    # The first stage's maps alone, before and after batch norm and after ReLU: 4 channels of 8×8.
+    assert small["activations"] > 32 * 2 * 4 * 8 * 8 * 4
+    assert small["model"] > 0
+    assert small["optimizer"] == 2 * small["gradients"]

@@ -55,7 +55,8 @@ class Streamed:
         layout, gpu = self.file.layout, self.device.type == "cuda"
         shape = (len(index), *layout.shape)
         out = torch.empty(shape, dtype=layout.torch_dtype, pin_memory=gpu)
-        return self.file.read(self.rows[index], out).to(self.device, non_blocking=True)
+        self.file.read(self.rows[index], out)
+        return _sent(out, self.device) if gpu else out
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,18 @@ class Unseen:
     def fetch(self, index: np.ndarray) -> Tensor:
         """One vector of one value a picture."""
         return torch.ones((), device=self.device).expand(len(index), 1, 1)
+
+
+def _sent(pinned: Tensor, device: torch.device) -> Tensor:
+    """A copy on a GPU, made beside what it computes meanwhile; this thread waits for it."""
+    stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    with torch.cuda.stream(stream):
+        sent = pinned.to(device, non_blocking=True)
+    sent.record_stream(
+        torch.cuda.default_stream(device)
+    )  # its memory is free once that has used it
+    stream.synchronize()
+    return sent
 
 
 def is_resident(bank: ImageBank) -> bool:

@@ -63,9 +63,9 @@ class Batcher:
         """Join the questions at `index` with pictures that were fetched already."""
         table = self.table
         targets = Targets(
-            self._tensor(table.answer_id[index]),
+            self._tensor(table.answer_id[index].astype(np.int64)),
             self._tensor(table.weight[index]),
-            self._tensor(table.label[index]),
+            self._tensor(table.label[index].astype(np.int64)),
         )
         distinct, text = np.unique(table.text[index], return_inverse=True)
         return Batch(
@@ -87,7 +87,8 @@ class Batcher:
 
 def pack(texts: Texts, index: np.ndarray, device: torch.device) -> PackedSequence:
     """The texts at `index` as one packed sequence: time-major, longest first, no padding anywhere."""
-    starts, lengths = texts.offsets[index], texts.lengths[index]
+    starts = texts.offsets[index]
+    lengths = texts.offsets[index + 1] - starts  # of these alone: there may be half a million
     order = np.argsort(-lengths, kind="stable")
     starts, lengths = starts[order], lengths[order]
     step = np.arange(lengths[0] if len(lengths) else 0)[:, None]

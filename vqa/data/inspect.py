@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from vqa.data.cache.place import cached
 from vqa.data.store import Store
 
 TOP = 10
@@ -91,8 +92,8 @@ def inspect(store: Store, image_size: tuple[int, int] = (64, 64)) -> dict[str, A
     Returns:
         `splits` (one object a split), `leakage` (one a pair of splits that share images),
         `repeated` (one a pair of splits that share questions),
-        `coverage` (one a split and size of vocabulary), `estimate` in bytes, and the manifest's
-        facts.
+        `coverage` (one a split and size of vocabulary), `estimate` in bytes, `cache` (what is kept of
+        the store, see `vqa cache`), and the manifest's facts.
     """
     answers = Answers(store)
     manifest = store.manifest
@@ -110,6 +111,7 @@ def inspect(store: Store, image_size: tuple[int, int] = (64, 64)) -> dict[str, A
         "repeated": repeated(store, answers.split),
         "coverage": coverage(answers, train, list(manifest.splits)) if train else [],
         "estimate": estimate(store, image_size),
+        "cache": [one.to_json() for one in cached(store)],
     }
 
 

@@ -14,9 +14,10 @@ from vqa.config import Experiment
 from vqa.data.bank import Decoded, ImageBank, Resident, Streamed, Unseen, free_bytes, load
 from vqa.data.cache.features import features_layout, features_maker
 from vqa.data.cache.fill import Maker, fill
+from vqa.data.cache.layout import Layout
 from vqa.data.cache.pictures import decode_pictures, pictures_layout, pictures_maker
 from vqa.data.cache.place import place, shortage, taken
-from vqa.data.cache.rows import DamagedRows, Layout, RowFile, find_rows, open_rows
+from vqa.data.cache.rows import DamagedRows, RowFile, find_rows, open_rows
 from vqa.data.cache.rule import DEMANDED, obstacle
 from vqa.data.store import Store
 from vqa.model.parts import ImageEncoder

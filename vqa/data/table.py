@@ -40,13 +40,14 @@ class QuestionTable:
     """The questions of a split.
 
     Attributes:
-        rows: their positions in the store's examples; int64 [questions].
-        image: their image's position among `image_rows`; int64 [questions].
-        image_rows: the images of the split, by position in the store's images; int64 [images].
+        rows: their positions in the store's examples; int32 [questions].
+        image: their image's position among `image_rows`; int32 [questions].
+        image_rows: the images of the split, by position in the store's images, ascending; int64 [images].
         texts: every distinct question, tokenised.
-        text: for every question its place in `texts`; int64 [questions].
-        answer_id, weight: acceptable answers of each question, padded with −1 and 0; [questions, answers].
-        label: right choice or −1; int64 [questions].
+        text: for every question its place in `texts`; int32 [questions].
+        answer_id, weight: acceptable answers of each question, padded with −1 and 0; int32 and float32
+            [questions, answers].
+        label: right choice or −1; int32 [questions].
         choices: None where no question of the split has choices.
     """
 
@@ -106,14 +107,14 @@ def build_table(
     answer_id, weight = _targets(store.column("answers", rows), vocabulary)
     distinct, text = _distinct(store.column("question", rows))
     return QuestionTable(
-        rows=rows,
-        image=image.astype(np.int64),
+        rows=rows.astype(np.int32),
+        image=image.astype(np.int32),
         image_rows=image_rows.astype(np.int64),
         texts=tokenizer.encode(distinct),
-        text=text,
+        text=text.astype(np.int32),
         answer_id=answer_id,
         weight=weight,
-        label=np.asarray(store.column("label", rows), dtype=np.int64),
+        label=np.asarray(store.column("label", rows), dtype=np.int32),
         choices=build_choices(store.column("choices", rows), tokenizer, vocabulary),
     )
 
@@ -151,7 +152,7 @@ def _targets(
             cache[key] = [(i, score) for i, score in scored if i >= 0]
         rows.append(cache[key])
     width = max((len(row) for row in rows), default=0) or 1
-    answer_id = np.full((len(rows), width), -1, dtype=np.int64)
+    answer_id = np.full((len(rows), width), -1, dtype=np.int32)
     weight = np.zeros((len(rows), width), dtype=np.float32)
     for i, row in enumerate(rows):
         for j, (answer, score) in enumerate(row):

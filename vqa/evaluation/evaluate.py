@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import distributed
 
+from vqa.data.cache.texts import kept_table
 from vqa.data.store import Store
 from vqa.data.supply import find_supply
-from vqa.data.table import build_table
 from vqa.data.text import AnswerVocabulary
 from vqa.errors import DataError, ResultError
 from vqa.evaluation.coverage import IdMismatch, check_ids, shortened
@@ -37,7 +37,7 @@ def open_exam(
         DataError: there is no such split, or the model picks among choices and none of its questions has any.
     """
     rows = store.rows(split)
-    table = build_table(store, rows, model.tokenizer, model.vocabulary)
+    table = kept_table(store, rows, model.tokenizer, model.vocabulary)
     if model.experiment.model.reads_choices and table.choices is None:
         raise DataError(
             "the model picks among choices, and this split has none", where=f"{store.path}, {split}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -19,6 +18,7 @@ from vqa.model.network import Network
 from vqa.model.question_encoder.diagnostics import keep_gradient
 from vqa.model.types import Output
 from vqa.training.loader import TrainingBatches
+from vqa.training.materials import QuestionIds
 from vqa.training.optimizer import build_optimizer, rate
 
 QUESTIONS_NAMED = 20
@@ -42,7 +42,7 @@ class TrainingModule(LightningModule):
         self.total_steps, self.batches_an_epoch = total_steps, batches_an_epoch
         self.batches: TrainingBatches | None = None
         self.output: Output | None = None
-        self.question_ids: Sequence[str] = ()
+        self.question_ids: QuestionIds | None = None
         self.keep_input_gradients = False
         self.reset_figures()
 
@@ -95,6 +95,7 @@ class TrainingModule(LightningModule):
         return loss.total * batch.share
 
     def _refuse(self, loss: Tensor, batch: Batch) -> None:
+        assert self.question_ids is not None
         named = [self.question_ids[int(i)] for i in batch.index[:QUESTIONS_NAMED]]
         more = len(batch) - len(named)
         ids = ", ".join(named) + (f" and {more} more" if more > 0 else "")

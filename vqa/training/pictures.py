@@ -38,11 +38,12 @@ class Pictures:
 def arrange_pictures(session: Session) -> Pictures:
     """Make what is to be kept on disk, plan the memory, and say so."""
     materials, experiment, device = session.materials, session.experiment, session.device
+    free = free_bytes(device)  # before anything is placed there
     network = session.model.network.to(device)
     looks = (session.plan.batches - 1) * experiment.data.batch_size
     request = Request(_rows(session), looks, session.place.first, session.warn)
     supply = make_features(materials.store, experiment, network.image_encoder, device, request)
-    plan = _plan(session, supply)
+    plan = _plan(session, supply, free)
     streamed = any(not one.resident for one in plan.splits)
     kept = keep_pictures(supply, request, streamed=streamed)
     pictures = Pictures(kept, replace(plan, what=kept.what, source=kept.source))
@@ -63,9 +64,9 @@ def _rows(session: Session) -> np.ndarray:
     return found
 
 
-def _plan(session: Session, supply: Supply) -> MemoryPlan:
+def _plan(session: Session, supply: Supply, free: int) -> MemoryPlan:
     materials, device, config = session.materials, session.device, session.experiment
-    share, free = SHARE[device.type], free_bytes(device)
+    share = SHARE[device.type]
     if device.type == "cpu":
         free //= config.trainer.devices  # they share the machine's memory
     tables = {"train": materials.train, "validation": materials.validation}
@@ -117,13 +118,14 @@ def activation_bytes(predictor: Predictor, table: QuestionTable, supply: Supply,
 def _kept_of(predictor: Predictor, table: QuestionTable, supply: Supply, count: int) -> int:
     """What is kept of so many questions, in bytes."""
     device, network = predictor.device, predictor.network
-    index, place = np.arange(count) % len(table), np.arange(count)
+    askable, place = np.flatnonzero(predictor.can_ask(table)), np.arange(count)
+    index = askable[place % len(askable)]
     batch = Batcher(table, device).gather(index, supply.blank(count), place)
     was_training = network.training
     network.eval()  # statistics stay as they are
     try:
         with (
-            torch.random.fork_rng(),
+            torch.random.fork_rng([device] if device.type == "cuda" else []),
             torch.enable_grad(),
             torch.autocast(device.type, predictor.autocast, predictor.autocast is not None),
             _Kept(network) as kept,

@@ -147,9 +147,7 @@ def _fit(
         session.join_processes()
         return SUCCEEDED
     module = TrainingModule(network, session.experiment, plan.steps, plan.batches_an_epoch)
-    module.question_ids = session.materials.store.column(
-        "question_id", session.materials.train.rows
-    )
+    module.question_ids = session.materials.question_ids
     module.batches = session.batches(progress)
     torch.manual_seed(session.experiment.seed + session.place.rank)
     with (

@@ -17,7 +17,8 @@ import pytest
 import torch
 
 from vqa.data.cache.fill import Maker, fill
-from vqa.data.cache.rows import CHUNK, Layout, RowFile, find_rows, open_rows
+from vqa.data.cache.layout import Layout
+from vqa.data.cache.rows import CHUNK, RowFile, find_rows, open_rows
 from vqa.errors import DataError, VQAError
 
 COUNT = 10 * CHUNK + 7

@@ -15,16 +15,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vqa.data.cache.rows import (
-    INDEX,
-    MANIFEST,
-    ROWS,
-    DamagedRows,
-    Layout,
-    described,
-    find_rows,
-    open_rows,
-)
+from vqa.data.cache.layout import INDEX, MANIFEST, Layout, described
+from vqa.data.cache.rows import ROWS, DamagedRows, find_rows, open_rows
 
 COUNT = 150
 LAYOUT = Layout("features", COUNT, (3, 5), "bfloat16", {"store": "a", "encoder": {"name": "small"}})
@@ -123,6 +115,7 @@ def test_an_index_of_a_wrong_size_is_not_believed(full: Path) -> None:
         ('{"format_version": 99}', "unreadable manifest"),
         (json.dumps(replace(LAYOUT, rows=7).to_json()), "made from something else"),
         (json.dumps(LAYOUT.to_json() | {"dtype": "object"}), "unreadable manifest"),
+        (json.dumps(LAYOUT.to_json() | {"shape": [3, "5"]}), "unreadable manifest"),
     ],
 )
 def test_a_manifest_that_does_not_fit_has_all_made_anew(full: Path, text: str, says: str) -> None:

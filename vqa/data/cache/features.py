@@ -10,8 +10,8 @@ from torch import Tensor
 
 from vqa.config import Experiment
 from vqa.data.cache.fill import Maker
+from vqa.data.cache.layout import Layout
 from vqa.data.cache.pictures import decode_pictures, decoding_threads
-from vqa.data.cache.rows import TYPES, Layout
 from vqa.data.cache.rule import storage
 from vqa.data.store import Store
 from vqa.errors import VQAError
@@ -54,7 +54,7 @@ def features_maker(
     store: Store, experiment: Experiment, encoder: ImageEncoder, device: torch.device
 ) -> Maker:
     """Decode, encode on `device` in the precision of the training, round to the type that is kept."""
-    data, dtype = experiment.data, TYPES[storage(experiment)]
+    data, dtype = experiment.data, getattr(torch, storage(experiment))
     autocast = AUTOCAST.get(experiment.trainer.precision)
     encoder.to(device)
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from vqa.config import DataConfig, Experiment
 from vqa.data.cache.fill import Maker
-from vqa.data.cache.rows import Layout
+from vqa.data.cache.layout import Layout
 from vqa.data.image import Resize, decode_image
 from vqa.data.store import Store
 

@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from vqa.data.cache.layout import described
 from vqa.data.store import Store
 from vqa.errors import DataError
 
@@ -68,8 +69,6 @@ class Cached:
 
 def cached(store: Store) -> Iterator[Cached]:
     """Every cache of a store."""
-    from vqa.data.cache.rows import described
-
     for folder in folders(store):
         for path in sorted(folder.iterdir()) if folder.is_dir() else ():
             if path.name.startswith("."):
@@ -102,7 +101,17 @@ def prune(store: Store, older_than: float = 0.0, *, dry_run: bool = False) -> li
             shutil.rmtree(one.path)
         else:
             one.path.unlink(missing_ok=True)
+    if not dry_run:
+        _sweep(store)
     return old
+
+
+def _sweep(store: Store) -> None:
+    """Delete what a death has left of a file that was being written."""
+    for folder in folders(store):
+        for path in folder.glob(".*-*"):
+            if path.is_file() and time.time() - path.stat().st_mtime > DAY:
+                path.unlink(missing_ok=True)
 
 
 def shortage(folder: Path, needed: int) -> str | None:
