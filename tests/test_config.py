@@ -77,6 +77,10 @@ FAULTS = [
     ({"data": {"store": "x"}, "optimizer": {"lr": "fast"}}, r"optimizer\.lr: .*number"),
     ({"data": {"store": "x", "image_size": 4}}, r"image_size: each side lies between 8 and 4096"),
     (
+        {"data": {"store": "x", "group_by_image": True, "group_by_length": True}},
+        "by image or by length, not by both",
+    ),
+    (
         {"data": {"store": "x", "batch_size": 7}, "trainer": {"devices": 2}},
         "does not divide among 2 processes",
     ),

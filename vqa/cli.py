@@ -16,6 +16,7 @@ COMMANDS = {
     "download": "fetch a published data set",
     "prepare": "make a store of a data set",
     "inspect": "say what is in a store",
+    "cache": "say what is kept of a store, or delete it",
     "train": "train an experiment here and now",
     "submit": "queue an experiment to be trained",
     "jobs": "list jobs, or free the disk of ended ones",

@@ -60,13 +60,17 @@ class DataConfig(Section):
         fraction: share of the training images that is used (chosen by seed), for learning curves.
         batch_size: questions an optimiser step, over all processes together.
         group_by_image: put the questions of an image into one batch, so that each image is encoded once.
+        group_by_length: put questions of as many words into one batch: each recurrent step then has all of them.
         image_size: height and width that pictures are brought to, in pixels.
         resize: `stretch`, `fit` (letterbox) or `crop` (centre).
         augmentation: changes to training pictures that leave the answers true.
         min_word_count: rarer words become the unknown word.
         max_answers: size of the answer vocabulary (the most frequent answers).
-        resident: keep decoded pictures on the device (`auto`: where they fit half of what is free).
-        workers: decoding processes when pictures are not resident.
+        resident: keep pictures or features on the device (`auto`: where they fit; see the memory plan in events.jsonl).
+        workers: threads that decode or read ahead when they are not resident.
+        features: keep what a frozen image encoder makes of the pictures in a file, so that it runs once for all runs
+            (`auto`: where that can be done and there is room; `float16`, `bfloat16`: or refuse; `off`: never).
+        decoded: keep decoded pictures in a file (`auto`: where they are not resident and there is room).
     """
 
     store: Path
@@ -75,6 +79,7 @@ class DataConfig(Section):
     fraction: float = Field(default=1.0, gt=0, le=1)
     batch_size: int = Field(default=256, ge=1, le=1_000_000)
     group_by_image: bool = False
+    group_by_length: bool = False
     image_size: Annotated[tuple[int, int], BeforeValidator(_pair)] = (64, 64)
     resize: Literal["stretch", "fit", "crop"] = "stretch"
     augmentation: Augmentation = Augmentation()
@@ -82,6 +87,11 @@ class DataConfig(Section):
     max_answers: int = Field(default=3000, ge=1)
     resident: Literal["auto", "always", "never"] = "auto"
     workers: int = Field(default=1, ge=0, le=256)
+    features: Annotated[
+        Literal["auto", "off", "float16", "bfloat16"],
+        BeforeValidator(lambda value: value or "off"),
+    ] = "auto"  # YAML reads an unquoted off as false
+    decoded: Literal["auto", "always", "never"] = "auto"
 
     @model_validator(mode="after")
     def _check(self) -> DataConfig:
@@ -90,6 +100,10 @@ class DataConfig(Section):
             raise ValueError("image_size: each side lies between 8 and 4096")
         if self.augmentation.quarter_turns and height != width:
             raise ValueError("augmentation.quarter_turns needs a square image_size")
+        if self.group_by_image and self.group_by_length:
+            raise ValueError(
+                "group_by_length: a batch is grouped by image or by length, not by both"
+            )
         return self
 
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from torch.nn.utils.rnn import pad_packed_sequence
 
 from vqa.config import Augmentation
+from vqa.data.ahead import ahead
 from vqa.data.augment import augment
-from vqa.data.bank import ResidentImages, StreamedImages, ahead, open_bank
 from vqa.data.batches import gather_choices, pack
 from vqa.data.store import Store
 from vqa.data.table import build_choices, build_table
@@ -70,18 +70,6 @@ def test_a_table_says_what_the_store_says(scenes_store: Path) -> None:
         assert table.weight[i].tolist()[: len(said)] == [1.0] * len(said)
         assert store.images[int(table.image_rows[table.image[i]])]["image_id"] == example.image_id
         assert table.label[i] == example.label
-
-
-def test_streamed_pictures_equal_resident_ones(scenes_store: Path) -> None:
-    store = Store.open(scenes_store)
-    rows = np.arange(len(store.images))
-    resident = open_bank(store, rows, (20, 24), "fit", CPU, "always")
-    streamed = open_bank(store, rows, (20, 24), "fit", CPU, "never")
-    assert isinstance(resident, ResidentImages)
-    assert isinstance(streamed, StreamedImages)
-    index = np.asarray([5, 0, 7])
-    assert torch.equal(resident.fetch(index), streamed.fetch(index))
-    assert resident.fetch(index).shape == (3, 3, 20, 24)
 
 
 @pytest.mark.parametrize("threads", [0, 1, 3])

@@ -57,6 +57,41 @@ def test_processes_share_the_batches_of_one_process(image, world, each, grouped)
         assert all(len(part[k][1]) for part in parts)
 
 
+lengths = st.lists(st.integers(1, 4), min_size=1, max_size=60).map(np.asarray)
+
+
+@given(lengths, st.integers(1, 9), st.integers(0, 3), st.integers(0, 3))
+def test_by_length_every_question_is_met_once_and_full_batches_mix_only_where_lengths_meet(
+    length, batch_size, seed, epoch
+) -> None:
+    stream = Stream(np.zeros(len(length), dtype=int), batch_size, seed, False, length=length)
+    batches = [index for _, index, _ in stream.batches(Position(epoch), len(stream))]
+    assert sorted(np.concatenate(batches)) == list(range(len(length)))
+    kinds = [len(set(length[index])) for index in batches if len(index) == batch_size]
+    assert sum(kind - 1 for kind in kinds) < len(set(length))
+
+
+@given(lengths, st.integers(1, 9), st.integers(1, 60))
+def test_by_length_a_stream_goes_on_from_any_batch(length, batch_size, cut) -> None:
+    stream = Stream(np.zeros(len(length), dtype=int), batch_size, 1, False, length=length)
+    total = 3 * len(stream)
+    cut = cut % total
+    whole = [(p, i.tolist()) for p, i, _ in stream.batches(Position(), total)]
+    start = Position(*divmod(cut, len(stream)))
+    assert [(p, i.tolist()) for p, i, _ in stream.batches(start, total - cut)] == whole[cut:]
+
+
+def test_by_length_batches_come_in_another_order_each_epoch_and_the_longest_are_not_last() -> None:
+    length = np.repeat([2, 5, 9], 40)
+    stream = Stream(np.zeros(120, dtype=int), 7, 0, False, length=length)
+    epochs = [
+        [index for _, index, _ in stream.batches(Position(epoch), len(stream))]
+        for epoch in range(30)
+    ]
+    assert len({tuple(length[b[0]] for b in batches) for batches in epochs}) > 20
+    assert set(length[np.concatenate([batches[-1] for batches in epochs])]) == {2, 5, 9}
+
+
 @given(st.integers(0, 50), st.integers(1, 9), st.integers(1, 5))
 def test_shares_cover_every_question_once_in_the_same_batches(count, batch_size, world) -> None:
     batches = [b.tolist() for rank in range(world) for b in shares(count, batch_size, rank, world)]

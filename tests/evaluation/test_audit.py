@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
-from vqa.data.bank import ImageBank, open_bank
+from vqa.data.bank import ImageBank, Resident
 from vqa.data.batches import Batch
+from vqa.data.cache.pictures import decode_pictures
 from vqa.data.prepare import prepare
 from vqa.data.sources.scenes import Scenes
 from vqa.data.store import Store
@@ -124,7 +125,7 @@ def audit_of(rule: str, path: Path) -> Audit:
     )
     vocabulary = AnswerVocabulary(("nothing",))
     table = build_table(store, rows, tokenizer, vocabulary)
-    bank = open_bank(store, table.image_rows, (16, 16), "stretch", torch.device("cpu"))
+    bank = Resident(decode_pictures(store, table.image_rows, (16, 16), "stretch"))
     looker = Looker(rule, tokenizer.encode([item.choices[item.label] for item in asked]))
     predictor = RulePredictor(looker, torch.device("cpu"), table=table, bank=bank)  # type: ignore[arg-type]
     exam = Exam(predictor, table, [item.choices for item in asked], bank, vocabulary, 7)

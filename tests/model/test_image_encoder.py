@@ -44,6 +44,33 @@ def test_positions_run_row_by_row() -> None:
     assert changed.tolist() == [2 * 4 + 1]
 
 
+def test_a_frozen_small_encoder_stays_as_it_is() -> None:
+    encoder = Small(channels=(4, 6), strides=(2, 2), frozen=True).build((8, 8)).train()
+    before = {name: tensor.clone() for name, tensor in encoder.state_dict().items()}
+    grid = encoder(torch.rand(4, 3, 8, 8))
+    assert not grid.requires_grad
+    assert all(torch.equal(before[name], tensor) for name, tensor in encoder.state_dict().items())
+    assert not any(parameter.requires_grad for parameter in encoder.parameters())
+
+
+@pytest.mark.parametrize("prefix", ["", "image_encoder."])
+def test_a_small_encoder_takes_weights_alone_or_out_of_a_network(
+    prefix: str, tmp_path: Path
+) -> None:
+    config = Small(channels=(4, 6), strides=(2, 2))
+    state = config.build((8, 8)).state_dict()
+    file = tmp_path / "weights.pt"
+    others = {"head.weight": torch.zeros(2)} if prefix else {}
+    torch.save({**others, **{f"{prefix}{name}": t for name, t in state.items()}}, file)
+    loaded = config.model_copy(update={"weights": str(file)})
+    for name, tensor in loaded.build((8, 8)).state_dict().items():
+        assert torch.equal(tensor, state[name])
+    with pytest.raises(ModelError, match="of another shape"):
+        Small(channels=(4, 7), strides=(2, 2), weights=str(file)).build((8, 8))
+    with pytest.raises(ModelError, match="no such weight file"):
+        Small(weights=str(tmp_path / "none.pt")).build((64, 64))
+
+
 def test_pictures_are_standardized() -> None:
     encoder = TorchVision(model=MODEL, stage=STAGE).build((32, 32))
     mean = torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1)

@@ -60,6 +60,8 @@ def lines(found: dict[str, Any]) -> Iterator[str]:
     yield from _repeated(found["repeated"])
     yield from _coverage(found["coverage"])
     yield from _estimate(found["estimate"])
+    for one in found["cache"]:
+        yield f"kept: {one['kind']} {_bytes(one['bytes'])}{': ' * bool(one['about'])}{one['about']} ({one['path']})"
 
 
 def _split(name: str, split: dict[str, Any]) -> Iterator[str]:

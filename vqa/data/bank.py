@@ -1,79 +1,127 @@
-"""The pictures of a split: decoded once and resident on the device, or streamed where they do not fit."""
+"""The pictures of a split, or what a frozen encoder made of them: resident on the device, or streamed."""
 
 from __future__ import annotations
 
 import os
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol, TypeVar
+from typing import Protocol
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
 from torch import Tensor
 
-from vqa.data.image import decode_image
-from vqa.data.store import Store
+from vqa.data.cache.rows import RowFile
 
-Resize = Literal["stretch", "fit", "crop"]
-RESIDENT_SHARE = 0.5
-T = TypeVar("T")
+LOAD_BYTES = 256_000_000
+"""Bytes that are on their way to a GPU at a time when a split is loaded."""
 
 
 class ImageBank(Protocol):
     """Gives pictures by their position in the split's list of images."""
 
-    def fetch(self, index: np.ndarray) -> UInt8[Tensor, "images 3 height width"]:
-        """The pictures at `index`, on the device, 0…255."""
+    def fetch(self, index: np.ndarray) -> Tensor:
+        """The pictures at `index`, on the device: 0…255, uint8 [images, 3, height, width]; or the grids that a
+        frozen encoder made of them, float16 or bfloat16 [images, positions, channels]."""
         ...
 
 
 @dataclass(frozen=True)
-class ResidentImages:
+class Resident:
     """Every picture of the split in one tensor on the device."""
 
-    pixels: UInt8[Tensor, "images 3 height width"]
+    values: Tensor
 
-    def fetch(self, index: np.ndarray) -> UInt8[Tensor, "images 3 height width"]:
+    def fetch(self, index: np.ndarray) -> Tensor:
         """Gather rows of the resident tensor."""
-        return self.pixels.index_select(0, torch.from_numpy(index).to(self.pixels.device))
+        return self.values.index_select(0, torch.from_numpy(index).to(self.values.device))
 
 
 @dataclass(frozen=True)
-class StreamedImages:
-    """Decodes the pictures of each batch from the memory-mapped store."""
+class Streamed:
+    """Reads the rows of each batch from a file.
 
-    store: Store
-    image_rows: np.ndarray
-    size: tuple[int, int]
-    resize: Resize
+    Attributes:
+        rows: of the file, for each image of the split.
+    """
+
+    file: RowFile
+    rows: np.ndarray
     device: torch.device
 
-    def fetch(self, index: np.ndarray) -> UInt8[Tensor, "images 3 height width"]:
+    def fetch(self, index: np.ndarray) -> Tensor:
+        """Read, into pinned memory where a GPU waits for it."""
+        layout, gpu = self.file.layout, self.device.type == "cuda"
+        shape = (len(index), *layout.shape)
+        out = torch.empty(shape, dtype=layout.torch_dtype, pin_memory=gpu)
+        self.file.read(self.rows[index], out)
+        return _sent(out, self.device) if gpu else out
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """Decodes the pictures of each batch from the store.
+
+    Attributes:
+        rows: of the store's images, for each image of the split.
+        decode: the pictures of some rows.
+    """
+
+    decode: Callable[[np.ndarray, int], Tensor]
+    rows: np.ndarray
+    device: torch.device
+
+    def fetch(self, index: np.ndarray) -> Tensor:
         """Decode the pictures at `index`."""
-        pixels = _decode(self.store, self.image_rows[index], self.size, self.resize, threads=1)
-        return pixels.to(self.device, non_blocking=True)
+        return self.decode(self.rows[index], 1).to(self.device, non_blocking=True)
 
 
-def open_bank(
-    store: Store,
-    image_rows: np.ndarray,
-    size: tuple[int, int],
-    resize: Resize,
-    device: torch.device,
-    resident: Literal["auto", "always", "never"] = "auto",
-) -> ImageBank:
-    """Keep the pictures on `device` where they fit `RESIDENT_SHARE` of its free memory, else stream them."""
-    needed = len(image_rows) * 3 * size[0] * size[1]
-    fits = needed <= RESIDENT_SHARE * free_bytes(device)
-    if resident == "never" or (resident == "auto" and not fits):
-        return StreamedImages(store, image_rows, size, resize, device)
-    return ResidentImages(
-        _decode(store, image_rows, size, resize, threads=os.cpu_count() or 1).to(device)
-    )
+@dataclass(frozen=True)
+class Unseen:
+    """Ones in place of pictures that nothing looks at: none is read."""
+
+    device: torch.device
+
+    def fetch(self, index: np.ndarray) -> Tensor:
+        """One vector of one value a picture."""
+        return torch.ones((), device=self.device).expand(len(index), 1, 1)
+
+
+def _sent(pinned: Tensor, device: torch.device) -> Tensor:
+    """A copy on a GPU, made beside what it computes meanwhile; this thread waits for it."""
+    stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    with torch.cuda.stream(stream):
+        sent = pinned.to(device, non_blocking=True)
+    sent.record_stream(
+        torch.cuda.default_stream(device)
+    )  # its memory is free once that has used it
+    stream.synchronize()
+    return sent
+
+
+def is_resident(bank: ImageBank) -> bool:
+    """Whether nothing is read or decoded for a batch."""
+    return isinstance(bank, Resident | Unseen)
+
+
+def load(bank: Streamed | Decoded) -> Resident:
+    """All of a bank's pictures on its device."""
+    count, device = len(bank.rows), bank.device
+    if isinstance(bank, Decoded):
+        return Resident(bank.decode(bank.rows, os.cpu_count() or 1).to(device))
+    layout = bank.file.layout
+    values = torch.empty((count, *layout.shape), dtype=layout.torch_dtype, device=device)
+    if device.type == "cpu":
+        bank.file.read_all(bank.rows, values)
+        return Resident(values)
+    step = max(1, LOAD_BYTES // layout.row_bytes)
+    for start in range(0, count, step):
+        part = values[start : start + step]
+        block = torch.empty(part.shape, dtype=part.dtype, pin_memory=device.type == "cuda")
+        bank.file.read_all(bank.rows[start : start + step], block)
+        part.copy_(block, non_blocking=True)
+    return Resident(values)
 
 
 def free_bytes(device: torch.device) -> int:
@@ -89,40 +137,8 @@ def free_bytes(device: torch.device) -> int:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
-def ahead(work: Iterable[Callable[[], T]], threads: int) -> Iterator[T]:
-    """Run `work` in order, up to `threads` pieces ahead of the consumer; 0 runs each when it is asked for."""
-    if not threads:
-        yield from (piece() for piece in work)
-        return
-    with ThreadPoolExecutor(threads) as pool:
-        waiting: deque[Future[T]] = deque()
-        try:
-            for piece in work:
-                waiting.append(pool.submit(piece))
-                if len(waiting) > threads:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
-
-
-def _decode(
-    store: Store, image_rows: np.ndarray, size: tuple[int, int], resize: Resize, threads: int
-) -> UInt8[Tensor, "images 3 height width"]:
-    """Decode pictures into one tensor; Pillow releases the interpreter lock, so threads help."""
-    pixels = torch.empty((len(image_rows), 3, *size), dtype=torch.uint8)
-
-    def fill(i: int) -> None:
-        image = decode_image(store.image_bytes(int(image_rows[i])), size=size, resize=resize)
-        pixels[i] = torch.from_numpy(image).permute(2, 0, 1)
-
-    if threads == 1:
-        for i in range(len(image_rows)):
-            fill(i)
-        return pixels
-    with ThreadPoolExecutor(threads) as pool:
-        for _ in pool.map(fill, range(len(image_rows))):
-            pass
-    return pixels
+def total_bytes(device: torch.device) -> int:
+    """All memory of `device`, in bytes."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[1])
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

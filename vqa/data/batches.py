@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Int, UInt8
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
@@ -21,7 +21,7 @@ class Batch:
 
     Attributes:
         index: positions of the questions in their table (on the CPU).
-        images: 0…255.
+        images: the pictures, 0…255, or their grids, where they have been encoded before.
         image_of_question: place of each question's picture in `images`.
         words: the packed tokens of the distinct questions.
         text_of_question: place of each question's text among `words`.
@@ -29,7 +29,7 @@ class Batch:
     """
 
     index: np.ndarray
-    images: UInt8[Tensor, "images 3 height width"]
+    images: UInt8[Tensor, "images 3 height width"] | Float[Tensor, "images positions channels"]
     image_of_question: Int[Tensor, " batch"]
     words: PackedSequence
     text_of_question: Int[Tensor, " batch"]
@@ -39,6 +39,15 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.index)
+
+
+def entering(images: Tensor) -> Tensor:
+    """A batch's pictures or grids as the network takes them: pixels in 0…1, grids in the type that it computes in."""
+    if not images.is_floating_point():
+        return images.float().div_(255)
+    device = images.device.type
+    half = torch.is_autocast_enabled(device)
+    return images.to(torch.get_autocast_dtype(device) if half else torch.float32)
 
 
 @dataclass(frozen=True)
@@ -54,9 +63,9 @@ class Batcher:
         """Join the questions at `index` with pictures that were fetched already."""
         table = self.table
         targets = Targets(
-            self._tensor(table.answer_id[index]),
+            self._tensor(table.answer_id[index].astype(np.int64)),
             self._tensor(table.weight[index]),
-            self._tensor(table.label[index]),
+            self._tensor(table.label[index].astype(np.int64)),
         )
         distinct, text = np.unique(table.text[index], return_inverse=True)
         return Batch(
@@ -78,7 +87,8 @@ class Batcher:
 
 def pack(texts: Texts, index: np.ndarray, device: torch.device) -> PackedSequence:
     """The texts at `index` as one packed sequence: time-major, longest first, no padding anywhere."""
-    starts, lengths = texts.offsets[index], texts.lengths[index]
+    starts = texts.offsets[index]
+    lengths = texts.offsets[index + 1] - starts  # of these alone: there may be half a million
     order = np.argsort(-lengths, kind="stable")
     starts, lengths = starts[order], lengths[order]
     step = np.arange(lengths[0] if len(lengths) else 0)[:, None]

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from vqa.data.cache.place import cached
 from vqa.data.distributions import distributions
 from vqa.data.store import Store
 from vqa.data.words import word_coverage
@@ -96,8 +97,8 @@ def inspect(store: Store, image_size: tuple[int, int] = (64, 64)) -> dict[str, A
         `splits` (one object a split), `leakage` (one a pair of splits that share images),
         `repeated` (one a pair of splits that share questions),
         `coverage` (one a split and size of vocabulary), `words` (one a split and least count of a
-        word), `distributions` (see there), `rejected_reasons`, `estimate` in bytes, and the
-        manifest's facts.
+        word), `distributions` (see there), `rejected_reasons`, `estimate` in bytes, `cache` (what is
+        kept of the store, see `vqa cache`), and the manifest's facts.
     """
     answers = Answers(store)
     manifest = store.manifest
@@ -118,6 +119,7 @@ def inspect(store: Store, image_size: tuple[int, int] = (64, 64)) -> dict[str, A
         "distributions": distributions(store, answers.split, answers.main, answers.answers.values),
         "rejected_reasons": rejected_reasons(store),
         "estimate": estimate(store, image_size),
+        "cache": [one.to_json() for one in cached(store)],
     }
 
 

@@ -16,19 +16,42 @@ class Position:
     index: int = 0
 
 
-def epoch_order(image: np.ndarray, seed: int, epoch: int, *, grouped: bool) -> np.ndarray:
+def epoch_order(
+    image: np.ndarray,
+    seed: int,
+    epoch: int,
+    *,
+    grouped: bool,
+    length: np.ndarray | None = None,
+    batch_size: int = 1,
+) -> np.ndarray:
     """A permutation of the questions for one epoch; int64 [questions].
 
     Args:
         image: the image of every question; int [questions].
         grouped: shuffle the images and keep the questions of each together (in a shuffled order).
+        length: words of each question: every run of `batch_size` is to have questions of one length, as far as
+            there are enough. Only where two lengths meet a batch has both; the last one, if smaller, has any.
+        batch_size: questions a batch; counts with `length` alone.
     """
     random = np.random.default_rng([seed, epoch])
     order = random.permutation(len(image))
+    if length is not None:
+        return _by_length(order, length, batch_size, random)
     if not grouped:
         return order
     rank = random.permutation(int(image.max()) + 1)
     return order[np.argsort(rank[image[order]], kind="stable")]
+
+
+def _by_length(
+    order: np.ndarray, length: np.ndarray, batch_size: int, random: np.random.Generator
+) -> np.ndarray:
+    """Full batches of one length each, in a random order, then the rest of a shuffled `order`."""
+    batches = len(order) // batch_size
+    full, rest = np.split(order, [batches * batch_size])
+    sorted_full = full[np.argsort(length[full], kind="stable")].reshape(batches, batch_size)
+    return np.concatenate((sorted_full[random.permutation(batches)].ravel(), rest))
 
 
 @dataclass(frozen=True)
@@ -37,7 +60,7 @@ class Stream:
 
     A global batch is a run of the epoch's order; process `rank` of `world` takes its contiguous share, so one
     optimiser step sees the same questions whatever `world` is. The last batch of an epoch may be smaller; where it
-    has fewer questions than processes it is left out.
+    has fewer questions than processes it is left out. With `length`, batches are of questions of one length.
     """
 
     image: np.ndarray
@@ -46,6 +69,7 @@ class Stream:
     grouped: bool
     rank: int = 0
     world: int = 1
+    length: np.ndarray | None = None
 
     def __len__(self) -> int:
         """Batches an epoch."""
@@ -56,7 +80,14 @@ class Stream:
         """Yield `count` batches from `start`: position, this process's questions, size of the global batch."""
         epoch, index = start.epoch, start.index
         while count > 0:
-            order = epoch_order(self.image, self.seed, epoch, grouped=self.grouped)
+            order = epoch_order(
+                self.image,
+                self.seed,
+                epoch,
+                grouped=self.grouped,
+                length=self.length,
+                batch_size=self.batch_size,
+            )
             for i in range(index, min(len(self), index + count)):
                 whole = order[i * self.batch_size : (i + 1) * self.batch_size]
                 yield Position(epoch, i), np.array_split(whole, self.world)[self.rank], len(whole)

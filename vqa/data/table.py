@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -13,6 +13,9 @@ from vqa.data.text import AnswerVocabulary, QuestionTokenizer, Texts, soft_score
 
 if TYPE_CHECKING:
     from vqa.data.store import Store
+
+PLAIN = ("rows", "image", "image_rows", "text", "answer_id", "weight", "label")
+PLAIN_CHOICES = ("offsets", "text", "answer_id")
 
 
 @dataclass(frozen=True)
@@ -37,13 +40,14 @@ class QuestionTable:
     """The questions of a split.
 
     Attributes:
-        rows: their positions in the store's examples; int64 [questions].
-        image: their image's position among `image_rows`; int64 [questions].
-        image_rows: the images of the split, by position in the store's images; int64 [images].
+        rows: their positions in the store's examples; int32 [questions].
+        image: their image's position among `image_rows`; int32 [questions].
+        image_rows: the images of the split, by position in the store's images, ascending; int64 [images].
         texts: every distinct question, tokenised.
-        text: for every question its place in `texts`; int64 [questions].
-        answer_id, weight: acceptable answers of each question, padded with −1 and 0; [questions, answers].
-        label: right choice or −1; int64 [questions].
+        text: for every question its place in `texts`; int32 [questions].
+        answer_id, weight: acceptable answers of each question, padded with −1 and 0; int32 and float32
+            [questions, answers].
+        label: right choice or −1; int32 [questions].
         choices: None where no question of the split has choices.
     """
 
@@ -60,6 +64,40 @@ class QuestionTable:
     def __len__(self) -> int:
         return len(self.rows)
 
+    @property
+    def nbytes(self) -> int:
+        """What it takes in memory."""
+        return sum(array.nbytes for array in arrays_of(self).values())
+
+
+def arrays_of(table: QuestionTable) -> dict[str, np.ndarray]:
+    """Every array of a table, by its path."""
+    arrays = {name: getattr(table, name) for name in PLAIN}
+    arrays |= {"texts.ids": table.texts.ids, "texts.offsets": table.texts.offsets}
+    if table.choices is not None:
+        choices = table.choices
+        arrays |= {f"choices.{name}": getattr(choices, name) for name in PLAIN_CHOICES}
+        arrays |= {"choices.texts.ids": choices.texts.ids}
+        arrays |= {"choices.texts.offsets": choices.texts.offsets}
+    return arrays
+
+
+def table_of(arrays: Mapping[str, np.ndarray]) -> QuestionTable:
+    """The inverse of `arrays_of`.
+
+    Raises:
+        KeyError: an array is missing.
+    """
+    choices = None
+    if "choices.offsets" in arrays:
+        texts = Texts(arrays["choices.texts.ids"], arrays["choices.texts.offsets"])
+        choices = ChoiceTable(texts, **{name: arrays[f"choices.{name}"] for name in PLAIN_CHOICES})
+    return QuestionTable(
+        texts=Texts(arrays["texts.ids"], arrays["texts.offsets"]),
+        choices=choices,
+        **{name: arrays[name] for name in PLAIN},
+    )
+
 
 def build_table(
     store: Store, rows: np.ndarray, tokenizer: QuestionTokenizer, vocabulary: AnswerVocabulary
@@ -69,14 +107,14 @@ def build_table(
     answer_id, weight = _targets(store.column("answers", rows), vocabulary)
     distinct, text = _distinct(store.column("question", rows))
     return QuestionTable(
-        rows=rows,
-        image=image.astype(np.int64),
+        rows=rows.astype(np.int32),
+        image=image.astype(np.int32),
         image_rows=image_rows.astype(np.int64),
         texts=tokenizer.encode(distinct),
-        text=text,
+        text=text.astype(np.int32),
         answer_id=answer_id,
         weight=weight,
-        label=np.asarray(store.column("label", rows), dtype=np.int64),
+        label=np.asarray(store.column("label", rows), dtype=np.int32),
         choices=build_choices(store.column("choices", rows), tokenizer, vocabulary),
     )
 
@@ -114,7 +152,7 @@ def _targets(
             cache[key] = [(i, score) for i, score in scored if i >= 0]
         rows.append(cache[key])
     width = max((len(row) for row in rows), default=0) or 1
-    answer_id = np.full((len(rows), width), -1, dtype=np.int64)
+    answer_id = np.full((len(rows), width), -1, dtype=np.int32)
     weight = np.zeros((len(rows), width), dtype=np.float32)
     for i, row in enumerate(rows):
         for j, (answer, score) in enumerate(row):

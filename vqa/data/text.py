@@ -86,14 +86,24 @@ class QuestionTokenizer:
     def load(cls, path: Path) -> QuestionTokenizer:
         """Read a `tokenizer.json`."""
         try:
-            tokenizer = Tokenizer.from_str(path.read_text(encoding="utf-8"))
-            return cls(tokenizer, (tokenizer.truncation or {}).get("max_length", MAX_WORDS))
+            return cls.from_text(path.read_text(encoding="utf-8"))
         except Exception as error:  # the library raises a bare Exception for a malformed file
             raise ModelError(f"not a tokenizer file ({error})", where=str(path)) from error
 
+    @classmethod
+    def from_text(cls, text: str) -> QuestionTokenizer:
+        """The inverse of `to_text`."""
+        tokenizer = Tokenizer.from_str(text)
+        return cls(tokenizer, (tokenizer.truncation or {}).get("max_length", MAX_WORDS))
+
+    def to_text(self) -> str:
+        """As the content of a `tokenizer.json`."""
+        text: str = self._tokenizer.to_str(pretty=True)
+        return text
+
     def save(self, path: Path) -> None:
         """Write a `tokenizer.json`."""
-        path.write_text(self._tokenizer.to_str(pretty=True), encoding="utf-8")
+        path.write_text(self.to_text(), encoding="utf-8")
 
     def __len__(self) -> int:
         return self._tokenizer.get_vocab_size()
@@ -149,17 +159,24 @@ class AnswerVocabulary:
     def load(cls, path: Path) -> AnswerVocabulary:
         """Read `answers.json`."""
         try:
-            fields = json.loads(path.read_text(encoding="utf-8"))
-            return cls(
-                tuple(str(answer) for answer in fields["answers"]), str(fields["normaliser"])
-            )
+            return cls.from_text(path.read_text(encoding="utf-8"))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ModelError(f"not an answer vocabulary ({error})", where=str(path)) from error
 
+    @classmethod
+    def from_text(cls, text: str) -> AnswerVocabulary:
+        """The inverse of `to_text`."""
+        fields = json.loads(text)
+        return cls(tuple(str(answer) for answer in fields["answers"]), str(fields["normaliser"]))
+
+    def to_text(self) -> str:
+        """As the content of an `answers.json`."""
+        fields = {"normaliser": self.normaliser, "answers": list(self.answers)}
+        return json.dumps(fields, ensure_ascii=False, indent=0)
+
     def save(self, path: Path) -> None:
         """Write `answers.json`."""
-        fields = {"normaliser": self.normaliser, "answers": list(self.answers)}
-        path.write_text(json.dumps(fields, ensure_ascii=False, indent=0), encoding="utf-8")
+        path.write_text(self.to_text(), encoding="utf-8")
 
     def __len__(self) -> int:
         return len(self.answers)

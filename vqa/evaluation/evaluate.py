@@ -11,10 +11,9 @@ from typing import Any
 import torch
 from torch import distributed
 
-from vqa.config import DataConfig
-from vqa.data.bank import open_bank
+from vqa.data.cache.texts import kept_table
 from vqa.data.store import Store
-from vqa.data.table import build_table
+from vqa.data.supply import find_supply
 from vqa.data.text import AnswerVocabulary
 from vqa.errors import DataError, ResultError
 from vqa.evaluation.coverage import IdMismatch, check_ids, shortened
@@ -37,14 +36,15 @@ def open_exam(
     Raises:
         DataError: there is no such split, or the model picks among choices and none of its questions has any.
     """
-    data: DataConfig = model.experiment.data
     rows = store.rows(split)
-    table = build_table(store, rows, model.tokenizer, model.vocabulary)
+    table = kept_table(store, rows, model.tokenizer, model.vocabulary)
     if model.experiment.model.reads_choices and table.choices is None:
         raise DataError(
             "the model picks among choices, and this split has none", where=f"{store.path}, {split}"
         )
-    bank = open_bank(store, table.image_rows, data.image_size, data.resize, device, data.resident)
+    encoder, experiment = model.network.image_encoder, model.experiment
+    supply = find_supply(store, experiment, encoder, device, table.image_rows)
+    bank = supply.bank(table.image_rows, resident=supply.fits(len(table.image_rows)))
     choices = store.column("choices", rows)
     return Exam(model.predictor(device), table, choices, bank, model.vocabulary, batch_size)
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -20,8 +21,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vqa.data.bank import ImageBank
-from vqa.data.batches import Batch, Batcher
+from vqa.data.ahead import ahead
+from vqa.data.bank import ImageBank, is_resident
+from vqa.data.batches import Batch, Batcher, entering
 from vqa.data.order import shares
 from vqa.data.record import Example
 from vqa.data.store import Store
@@ -75,10 +77,14 @@ class Predictor:
             by_image = by_image[np.isin(by_image, only)]
         by_image = by_image[self.can_ask(table)[by_image]]
         batcher = Batcher(table, self.device)
-        for part in shares(len(by_image), batch_size, rank, world):
-            index = by_image[part]
+
+        def gather(index: np.ndarray) -> Batch:
             distinct, image_of_question = np.unique(table.image[index], return_inverse=True)
-            batch = batcher.gather(index, bank.fetch(distinct), image_of_question)
+            return batcher.gather(index, bank.fetch(distinct), image_of_question)
+
+        parts = shares(len(by_image), batch_size, rank, world)
+        work = (partial(gather, by_image[part]) for part in parts)
+        for batch in ahead(work, threads=0 if is_resident(bank) else 1):
             yield batch, self.ask(batch)
 
     def can_ask(self, table: QuestionTable) -> np.ndarray:
@@ -100,9 +106,8 @@ class Predictor:
                     self.device.type, dtype=self.autocast, enabled=self.autocast is not None
                 ),
             ):
-                images = batch.images.float().div_(255)
                 output: Output = self.network(
-                    images,
+                    entering(batch.images),
                     batch.image_of_question,
                     batch.words,
                     batch.choices,

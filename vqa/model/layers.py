@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from vqa.model.brick import Activation
+from vqa.model.dropout import Dropout
 
 ROOT_EPSILON = 1e-6
 
@@ -28,9 +29,7 @@ def projection(
     inputs: int, outputs: int, activation: Activation, dropout: float = 0.0
 ) -> nn.Sequential:
     """Dropout, a fully connected layer, an activation."""
-    return nn.Sequential(
-        nn.Dropout(dropout), nn.Linear(inputs, outputs), activation_layer(activation)
-    )
+    return nn.Sequential(Dropout(dropout), nn.Linear(inputs, outputs), activation_layer(activation))
 
 
 def fully_connected(

@@ -10,8 +10,9 @@ import numpy as np
 import torch
 
 from vqa.config import DataConfig
+from vqa.data.ahead import ahead
 from vqa.data.augment import augment
-from vqa.data.bank import ImageBank, ResidentImages, ahead
+from vqa.data.bank import ImageBank, is_resident
 from vqa.data.batches import Batch, Batcher
 from vqa.data.order import Position, Stream
 from vqa.data.table import QuestionTable
@@ -44,13 +45,14 @@ class TrainingBatches:
             config.group_by_image,
             self.rank,
             self.world,
+            self.table.texts.lengths[self.table.text] if config.group_by_length else None,
         )
 
     def __len__(self) -> int:
         return self.count
 
     def __iter__(self) -> Iterator[Batch]:
-        threads = 0 if isinstance(self.bank, ResidentImages) else self.config.workers
+        threads = 0 if is_resident(self.bank) else self.config.workers
         return ahead(self._work(), threads)
 
     def _work(self) -> Iterator[Callable[[], Batch]]:

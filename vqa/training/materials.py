@@ -3,14 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import chain
+
+import numpy as np
 
 from vqa.config import DataConfig, Experiment
+from vqa.data.cache.texts import kept_table, learnt_texts
 from vqa.data.store import Store
-from vqa.data.table import QuestionTable, build_table
+from vqa.data.table import QuestionTable
 from vqa.data.text import AnswerVocabulary, QuestionTokenizer
 from vqa.model.config import Sizes
 from vqa.training.requirements import Splits, StoreFacts, check_data
+
+
+@dataclass(frozen=True)
+class QuestionIds:
+    """Ids of questions by their place, read when one is asked for: a list of them all would be the largest
+    object of a process.
+
+    Attributes:
+        rows: of the store's examples.
+    """
+
+    store: Store
+    rows: np.ndarray
+
+    def __getitem__(self, place: int) -> str:
+        [name] = self.store.column("question_id", self.rows[[place]])
+        return str(name)
 
 
 @dataclass(frozen=True)
@@ -24,6 +43,11 @@ class Materials:
     train: QuestionTable
     validation: QuestionTable | None
 
+    @property
+    def question_ids(self) -> QuestionIds:
+        """The ids of the training questions."""
+        return QuestionIds(self.store, self.train.rows)
+
     def sizes(self, data: DataConfig) -> Sizes:
         """What the data decide about the network."""
         height, width = data.image_size
@@ -32,7 +56,7 @@ class Materials:
 
 
 def load_materials(experiment: Experiment) -> Materials:
-    """Open the store, learn the vocabularies from the training split alone, tokenise.
+    """Open the store, learn the vocabularies from the training split alone, tokenise; once, then it is read.
 
     Raises:
         DataError: no store, or no such split.
@@ -41,27 +65,20 @@ def load_materials(experiment: Experiment) -> Materials:
     data = experiment.data
     store = Store.open(data.store)
     splits, questions = check_data(experiment, StoreFacts(store))
-    rows = questions.rows
-    answers, choices = store.column("answers", rows), store.column("choices", rows)
-    tokenizer = _tokenizer(
-        experiment, chain(store.column("question", rows), chain.from_iterable(choices))
+    tokenizer, vocabulary = learnt_texts(
+        store, questions.rows, data.min_word_count, data.max_answers
     )
-    vocabulary = AnswerVocabulary.build(answers, data.max_answers)
+    pretrained = experiment.model.question_encoder.tokenizer
+    if pretrained is not None:
+        tokenizer = QuestionTokenizer.pretrained(pretrained)
     validation = splits.validation
     return Materials(
         store=store,
         splits=splits,
         tokenizer=tokenizer,
         vocabulary=vocabulary,
-        train=build_table(store, rows, tokenizer, vocabulary),
+        train=kept_table(store, questions.rows, tokenizer, vocabulary),
         validation=None
         if validation is None
-        else build_table(store, store.rows(validation), tokenizer, vocabulary),
+        else kept_table(store, store.rows(validation), tokenizer, vocabulary),
     )
-
-
-def _tokenizer(experiment: Experiment, texts: chain[str]) -> QuestionTokenizer:
-    pretrained = experiment.model.question_encoder.tokenizer
-    if pretrained is not None:
-        return QuestionTokenizer.pretrained(pretrained)
-    return QuestionTokenizer.build(texts, experiment.data.min_word_count)

@@ -12,20 +12,16 @@ from torch.optim.lr_scheduler import LambdaLR
 from typing_extensions import override
 
 from vqa.config import Experiment
-from vqa.data.batches import Batch
+from vqa.data.batches import Batch, entering
 from vqa.errors import NonFiniteLossError
 from vqa.model.network import Network
 from vqa.model.question_encoder.diagnostics import keep_gradient
 from vqa.model.types import Output
 from vqa.training.loader import TrainingBatches
+from vqa.training.materials import QuestionIds
 from vqa.training.optimizer import build_optimizer, rate
 
 QUESTIONS_NAMED = 20
-
-
-def to_unit(images: Tensor) -> Tensor:
-    """Pixels 0…255 as 0…1."""
-    return images.float().div_(255)
 
 
 class TrainingModule(LightningModule):
@@ -46,7 +42,7 @@ class TrainingModule(LightningModule):
         self.total_steps, self.batches_an_epoch = total_steps, batches_an_epoch
         self.batches: TrainingBatches | None = None
         self.output: Output | None = None
-        self.question_ids: list[str] = []
+        self.question_ids: QuestionIds | None = None
         self.keep_input_gradients = False
         self.reset_figures()
 
@@ -82,7 +78,7 @@ class TrainingModule(LightningModule):
             NonFiniteLossError: it is NaN or infinite.
         """
         output = self.network(
-            to_unit(batch.images),
+            entering(batch.images),
             batch.image_of_question,
             batch.words,
             batch.choices,
@@ -99,6 +95,7 @@ class TrainingModule(LightningModule):
         return loss.total * batch.share
 
     def _refuse(self, loss: Tensor, batch: Batch) -> None:
+        assert self.question_ids is not None
         named = [self.question_ids[int(i)] for i in batch.index[:QUESTIONS_NAMED]]
         more = len(batch) - len(named)
         ids = ", ".join(named) + (f" and {more} more" if more > 0 else "")

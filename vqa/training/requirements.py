@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from vqa.config import Experiment
+from vqa.data.cache.rule import check_features
 from vqa.data.store import Store
 from vqa.errors import ConfigError
 from vqa.evaluation.protocols import check_protocol
@@ -103,6 +104,7 @@ def check_data(experiment: Experiment, facts: StoreFacts) -> tuple[Splits, Quest
             where=str(data.store),
             fix="use model.image_encoder=none",
         )
+    check_features(experiment)
     splits = choose_splits(store, experiment)
     questions = facts.questions(splits.train).share(data.fraction, experiment.seed)
     _check_head(experiment.model, questions, where=f"{data.store}, split {splits.train}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -116,7 +115,7 @@ def _live_or_stop(session: Session, signals: StopSignals) -> str:
 def _live(session: Session, signals: StopSignals, progress: Progress) -> str:
     """Restore, train, and where training came to its end, evaluate and export; `progress` is kept up to date."""
     first, run = session.place.first, session.run
-    checkpoints = Checkpoints(run.checkpoints, lambda message: _warn(session, message))
+    checkpoints = Checkpoints(run.checkpoints, session.warn)
     if first:
         run.tidy()
         checkpoints.tidy()
@@ -151,9 +150,7 @@ def _fit(
         session.join_processes()
         return SUCCEEDED
     module = TrainingModule(network, session.experiment, plan.steps, plan.batches_an_epoch)
-    module.question_ids = session.materials.store.column(
-        "question_id", session.materials.train.rows
-    )
+    module.question_ids = session.materials.question_ids
     module.batches = session.batches(progress)
     torch.manual_seed(session.experiment.seed + session.place.rank)
     with (
@@ -161,7 +158,7 @@ def _fit(
         closing(Display(plan.steps, progress.steps, plan.epochs, enabled=first)) as display,
     ):
         if not journal.rewind(progress.journal_bytes):
-            _warn(session, "the journal is shorter than the checkpoint says: some records are gone")
+            session.warn("the journal is shorter than the checkpoint says: some records are gone")
         loop = RunLoop(
             session, module, progress, state, checkpoints, journal, mirror, signals, display
         )
@@ -187,7 +184,7 @@ def _conclude(
     if best is not None:
         model.network.load_state_dict(best)
     elif progress.best is not None:
-        _warn(session, "no checkpoint of the best weights can be trusted: the last are evaluated")
+        session.warn("no checkpoint of the best weights can be trusted: the last are evaluated")
     split = session.materials.splits.evaluation
     predictions = _predictions(session, split)
     if not session.place.first:
@@ -263,9 +260,3 @@ def _trusted_state(session: Session, checkpoints: Checkpoints) -> State | None:
             fix="train into another --run directory",
         )
     return state
-
-
-def _warn(session: Session, message: str) -> None:
-    if session.place.first:
-        session.run.event("warning", message=message)
-        print(f"vqa: {message}", file=sys.stderr)

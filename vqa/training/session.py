@@ -6,6 +6,7 @@ import atexit
 import logging
 import math
 import os
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,14 +20,14 @@ from pytorch_lightning.strategies import DDPStrategy, Strategy
 from torch import distributed
 
 from vqa.config import Experiment, TrainerConfig
-from vqa.data.bank import ImageBank, open_bank
-from vqa.data.table import QuestionTable
+from vqa.data.bank import ImageBank
 from vqa.errors import ConfigError
 from vqa.export import VQAModel
 from vqa.training.directory import RunDirectory
 from vqa.training.launch import is_rank
 from vqa.training.loader import TrainingBatches
 from vqa.training.materials import Materials
+from vqa.training.pictures import Pictures, arrange_pictures
 from vqa.training.requirements import batches_an_epoch
 from vqa.training.state import Progress
 from vqa.training.validation import Validation
@@ -104,23 +105,28 @@ class Session:
         """
         _ = self.device, self.plan
 
-    def bank(self, table: QuestionTable) -> ImageBank:
-        """The pictures of a split."""
-        data = self.experiment.data
-        return open_bank(
-            self.materials.store,
-            table.image_rows,
-            data.image_size,
-            data.resize,
-            self.device,
-            data.resident,
-        )
+    @cached_property
+    def pictures(self) -> Pictures:
+        """Where pictures come from and where they lie; features are made, where the experiment can have them.
+
+        Raises:
+            DataError: too little room for what the experiment demands.
+        """
+        return arrange_pictures(self)
+
+    def bank(self, split: str) -> ImageBank:
+        """The pictures of a split, `train` or `validation`."""
+        materials = self.materials
+        table = {"train": materials.train, "validation": materials.validation}[split]
+        assert table is not None
+        resident = self.pictures.plan.resident(split)
+        return self.pictures.supply.bank(table.image_rows, resident=resident)
 
     def batches(self, progress: Progress) -> TrainingBatches:
         """What is left of the training stream."""
         return TrainingBatches(
             table=self.materials.train,
-            bank=self.bank(self.materials.train),
+            bank=self.bank("train"),
             config=self.experiment.data,
             seed=self.experiment.seed,
             device=self.device,
@@ -146,7 +152,13 @@ class Session:
         table = self.materials.validation
         if table is None:
             return None
-        return Validation(table, self.bank(table), self.experiment.evaluation.batch_size)
+        return Validation(table, self.bank("validation"), self.experiment.evaluation.batch_size)
+
+    def warn(self, message: str) -> None:
+        """Say what a person should know, once for all processes, and note it in the run's events."""
+        if self.place.first:
+            self.run.event("warning", message=message)
+            print(f"vqa: {message}", file=sys.stderr)
 
     def counts(self) -> dict[str, int]:
         """Sizes that stand in `result.json`."""

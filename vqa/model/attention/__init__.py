@@ -45,6 +45,7 @@ class Glimpses(Brick):
         meeting: they are added and then activated, or activated and then multiplied.
         activation: of the meeting.
         dropout: on what the scores are computed from.
+        grid_dropout: on the grid that the scores are computed from, one mask an image; what is averaged keeps it all.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Glimpses(Brick):
     meeting: Literal["sum", "product"] = "sum"
     activation: Activation = "relu"
     dropout: Dropout = 0.0
+    grid_dropout: Dropout = 0.0
 
 
 class Soft(Glimpses):
@@ -65,7 +67,7 @@ class Soft(Glimpses):
         hidden: width in which grid and question meet.
         meeting: they are added and then activated, or activated and then multiplied.
         activation: of the meeting.
-        dropout: on what the scores are computed from.
+        dropout, grid_dropout: on what the scores are computed from, and on the grid before that.
         batch_norm: normalise the weighted means before they are fused.
     """
 
@@ -91,7 +93,7 @@ class Hard(Glimpses):
         hidden: width in which grid and question meet.
         meeting: they are added and then activated, or activated and then multiplied.
         activation: of the meeting.
-        dropout: on what the scores are computed from.
+        dropout, grid_dropout: on what the scores are computed from, and on the grid before that.
         estimator: `reinforce` learns where to look from the loss's value beside a moving baseline,
             `straight-through` from the gradient that a soft sample would have.
         baseline_momentum: of the moving mean of the loss (`reinforce`).

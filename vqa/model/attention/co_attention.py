@@ -7,6 +7,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from typing_extensions import override
 
+from vqa.model.attention.sums import weighted_sums
+from vqa.model.dropout import Dropout
 from vqa.model.layers import in_float
 from vqa.model.parts import Attention
 from vqa.model.types import Attended, EncodedText
@@ -28,7 +30,7 @@ class ParallelCoAttention(Attention):
         self.project_question = nn.Linear(question_dim, hidden, bias=False)
         self.score_image = nn.Linear(hidden, 1, bias=False)
         self.score_question = nn.Linear(hidden, 1, bias=False)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     @override
     def forward(
@@ -47,7 +49,7 @@ class ParallelCoAttention(Attention):
         met_question = torch.tanh(asked + affinity @ image)
         looked = _shares(self.score_image(self.dropout(met_image)))
         read = _shares(self.score_question(self.dropout(met_question)), present)
-        seen = _weighted(looked, grid.index_select(0, image_of_question))
+        seen = weighted_sums(looked[:, None], grid, image_of_question)[:, 0]
         return Attended(seen, looked[:, None], _weighted(read, words))
 
 
@@ -58,7 +60,7 @@ class Guided(nn.Module):
         super().__init__()
         self.project = nn.Linear(rows_dim, hidden, bias=False)
         self.guide = None if guide_dim is None else nn.Linear(guide_dim, hidden, bias=False)
-        self.score = nn.Sequential(nn.Dropout(dropout), nn.Linear(hidden, 1, bias=False))
+        self.score = nn.Sequential(Dropout(dropout), nn.Linear(hidden, 1, bias=False))
 
     def forward(
         self,
@@ -94,7 +96,7 @@ class AlternatingCoAttention(Attention):
         summary = _weighted(self.summary(self.summary.project(words), None, present), words)
         projected = self.look.project(grid).index_select(0, image_of_question)
         looked = self.look(projected, summary)
-        seen = _weighted(looked, grid.index_select(0, image_of_question))
+        seen = weighted_sums(looked[:, None], grid, image_of_question)[:, 0]
         read = self.reading(self.reading.project(words), seen, present)
         return Attended(seen, looked[:, None], _weighted(read, words))
 

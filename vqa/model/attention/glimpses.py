@@ -7,6 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from vqa.model.attention import Glimpses
+from vqa.model.dropout import Dropout
 from vqa.model.layers import activation_layer
 from vqa.model.parts import Attention
 
@@ -23,7 +24,7 @@ class GlimpseAttention(Attention):
         self.project_image = nn.Linear(image_dim, config.hidden, bias=False)
         self.project_question = nn.Linear(question_dim, config.hidden)
         self.activation = activation_layer(config.activation)
-        self.dropout = nn.Dropout(config.dropout)
+        self.grid_dropout, self.dropout = Dropout(config.grid_dropout), Dropout(config.dropout)
         # A bias would move all scores alike, which the softmax undoes.
         self.score = nn.Linear(config.hidden, config.glimpses, bias=False)
 
@@ -34,7 +35,7 @@ class GlimpseAttention(Attention):
         image_of_question: Int[Tensor, " batch"],
     ) -> Float[Tensor, "batch glimpses positions"]:
         """In float32 at least; the grid is projected once an image."""
-        projected = self.project_image(grid)  # [images, positions, hidden]
+        projected = self.project_image(self.grid_dropout(grid))  # [images, positions, hidden]
         asked = self.project_question(question)  # [batch, hidden]
         scores = self._scores(projected, asked, image_of_question).transpose(1, 2)
         return scores.to(torch.promote_types(scores.dtype, torch.float32))
@@ -43,9 +44,9 @@ class GlimpseAttention(Attention):
         """[batch, positions, glimpses]."""
         if not self.product:
             met = projected.index_select(0, image_of_question) + asked[:, None]
-            scores: Tensor = self.score(self.dropout(self.activation(met)))
+            scores: Tensor = self.score(self.dropout.after(self.activation, met))
             return scores
-        offered = self.dropout(self.activation(projected)).index_select(0, image_of_question)
+        offered = self.dropout.after(self.activation, projected).index_select(0, image_of_question)
         # The question's side takes the glimpses' weights in, so that nothing of the width of both is made.
         wanted = self.activation(asked)[:, None] * self.score.weight  # [batch, glimpses, hidden]
         return torch.bmm(offered, wanted.transpose(1, 2).to(offered.dtype))

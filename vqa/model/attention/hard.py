@@ -10,6 +10,7 @@ from typing_extensions import override
 
 from vqa.model.attention import Hard
 from vqa.model.attention.glimpses import GlimpseAttention
+from vqa.model.attention.sums import weighted_sums
 from vqa.model.types import Attended, EncodedText
 
 
@@ -49,7 +50,7 @@ class HardAttention(GlimpseAttention):
         if self.training and not self.reinforce:
             soft = (noisy / self.temperature).softmax(dim=2)
             weights = chosen + (soft - soft.detach())
-        seen = torch.bmm(weights.to(grid.dtype), grid.index_select(0, image_of_question))
+        seen = weighted_sums(weights, grid, image_of_question)
         learns = self.training and self.reinforce
         return Attended(seen.flatten(1), chosen, policy=policy if learns else None)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from typing_extensions import override
 
 from vqa.model.attention import Soft
 from vqa.model.attention.glimpses import GlimpseAttention
+from vqa.model.attention.sums import weighted_sums
 from vqa.model.types import Attended, EncodedText
 
 
@@ -28,5 +28,5 @@ class SoftAttention(GlimpseAttention):
     ) -> Attended:
         """Weigh each question's grid."""
         weights = self.scores(grid, question.vector, image_of_question).softmax(dim=2)
-        seen = torch.bmm(weights.to(grid.dtype), grid.index_select(0, image_of_question))
+        seen = weighted_sums(weights, grid, image_of_question)
         return Attended(self.normalize(seen.flatten(1)), weights)

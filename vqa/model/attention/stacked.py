@@ -7,6 +7,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from typing_extensions import override
 
+from vqa.model.attention.sums import weighted_sums
+from vqa.model.dropout import Dropout
 from vqa.model.layers import projection
 from vqa.model.parts import Attention
 from vqa.model.types import Attended, EncodedText
@@ -19,7 +21,7 @@ class Hop(nn.Module):
         super().__init__()
         self.project_grid = nn.Linear(dim, hidden, bias=False)
         self.project_query = nn.Linear(dim, hidden)
-        self.score = nn.Sequential(nn.Dropout(dropout), nn.Linear(hidden, 1, bias=False))
+        self.score = nn.Sequential(Dropout(dropout), nn.Linear(hidden, 1, bias=False))
 
     def forward(
         self,
@@ -33,7 +35,7 @@ class Hop(nn.Module):
             + self.project_query(query)[:, None]
         )
         weights = torch.softmax(self.score(met.tanh()).float(), dim=1).transpose(1, 2)
-        seen = torch.bmm(weights.to(grid.dtype), grid.index_select(0, image_of_question))[:, 0]
+        seen = weighted_sums(weights, grid, image_of_question)[:, 0]
         return query + seen, weights
 
 

@@ -6,6 +6,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from typing_extensions import override
 
+from vqa.model.dropout import Dropout
 from vqa.model.layers import projection
 from vqa.model.parts import Fusion
 
@@ -15,7 +16,7 @@ class Gated(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, dropout: float) -> None:
         super().__init__()
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.value = projection(inputs, outputs, "tanh")
         self.gate = nn.Linear(inputs, outputs)
 

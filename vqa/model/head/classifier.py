@@ -12,6 +12,7 @@ from torch.nn import functional
 from typing_extensions import override
 
 from vqa.model.brick import Activation
+from vqa.model.dropout import Dropout
 from vqa.model.layers import fully_connected
 from vqa.model.parts import Head
 from vqa.model.types import Choices, Targets
@@ -30,7 +31,7 @@ class ClassifierHead(Head):
     ) -> None:
         super().__init__()
         self.hidden = fully_connected(sizes, activation, dropout)
-        self.answer = nn.Sequential(nn.Dropout(dropout), nn.Linear(sizes[-1], answers))
+        self.answer = nn.Sequential(Dropout(dropout), nn.Linear(sizes[-1], answers))
         self.criterion = _LOSSES[loss]
 
     @override

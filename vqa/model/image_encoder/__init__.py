@@ -38,6 +38,9 @@ class Small(Brick):
         strides: by how much each stage shrinks the picture.
         kernel: side of the convolutions, odd.
         downsample: shrink by the convolution's `stride`, or by max-`pool`ing after it.
+        weights: `none`, or a local file with a state dict of the same encoder, such as an exported model's
+            `weights.safetensors`.
+        frozen: keep the weights as they are, batch-norm statistics included.
     """
 
     name: Literal["small"] = "small"
@@ -45,6 +48,8 @@ class Small(Brick):
     strides: tuple[Stride, ...] = (2, 2, 2, 2)
     kernel: Literal[1, 3, 5, 7] = 3
     downsample: Literal["stride", "pool"] = "stride"
+    weights: str = Field(default="none", min_length=1)
+    frozen: bool = False
 
     @model_validator(mode="after")
     def _check(self) -> Small:
@@ -56,12 +61,20 @@ class Small(Brick):
         return self
 
     def build(self, image_size: tuple[int, int], *, pretrained: bool = True) -> ImageEncoder:
-        """The module for pictures of this height and width."""
-        from vqa.model.image_encoder.small import SmallCNN
+        """The module for pictures of this height and width.
 
-        del pretrained
+        Raises:
+            ModelError: the weights cannot be read, or do not fit.
+        """
+        from vqa.model.image_encoder.small import SmallCNN, load_small
+
         pool = self.downsample == "pool"
-        return SmallCNN(image_size, self.channels, self.strides, self.kernel, pool)
+        encoder = SmallCNN(
+            image_size, self.channels, self.strides, self.kernel, pool, frozen=self.frozen
+        )
+        if pretrained and self.weights != "none":
+            load_small(encoder, self.weights)
+        return encoder
 
 
 class Library(Brick):

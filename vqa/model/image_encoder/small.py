@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from itertools import pairwise
+from pathlib import Path
 
 import torch
 from jaxtyping import Float
@@ -12,6 +14,10 @@ from typing_extensions import override
 
 from vqa.model.image_encoder.grid import Standardize, positions_last
 from vqa.model.parts import ImageEncoder
+from vqa.model.weights import load_what_is_needed, read_state_dict
+
+PREFIX = "image_encoder."
+"""Of the names in a whole network's state dict."""
 
 
 class SmallCNN(ImageEncoder):
@@ -27,8 +33,11 @@ class SmallCNN(ImageEncoder):
         strides: Sequence[int],
         kernel: int,
         pool: bool,
+        *,
+        frozen: bool = False,
     ) -> None:
         super().__init__()
+        self.frozen = frozen
         height, width = image_size
         for stride in strides:
             height, width = -(-height // stride), -(-width // stride)
@@ -39,6 +48,17 @@ class SmallCNN(ImageEncoder):
             *(stage(before, after, stride, kernel, pool) for (before, after), stride in sizes)
         )
         self.to(memory_format=torch.channels_last)
+        if frozen:
+            self.stages.requires_grad_(False)
+        self.train(self.training)
+
+    @override
+    def train(self, mode: bool = True) -> SmallCNN:
+        """Frozen stages stay in evaluation mode: their batch norms keep their statistics."""
+        super().train(mode)
+        if self.frozen:
+            self.stages.eval()
+        return self
 
     @override
     def forward(
@@ -46,7 +66,23 @@ class SmallCNN(ImageEncoder):
     ) -> Float[Tensor, "images positions dim"]:
         """Pictures in 0…1 to their grid."""
         images = self.standardize(images).contiguous(memory_format=torch.channels_last)
-        return positions_last(self.stages(images))
+        with torch.no_grad() if self.frozen else contextlib.nullcontext():
+            return positions_last(self.stages(images))
+
+
+def load_small(encoder: SmallCNN, weights: str) -> None:
+    """Load a state dict of the encoder alone, or of a whole network that holds it.
+
+    Raises:
+        ModelError: it cannot be read, or does not fit.
+    """
+    state = read_state_dict(Path(weights))
+    inside = {
+        name.removeprefix(PREFIX): tensor
+        for name, tensor in state.items()
+        if name.startswith(PREFIX)
+    }
+    load_what_is_needed(encoder, inside or state, where=weights)
 
 
 def stage(before: int, after: int, stride: int, kernel: int, pool: bool) -> nn.Sequential:

@@ -108,6 +108,8 @@ class Recurrent(WordVectors):
             A structured self-attentive sentence embedding).
         glimpses: independent sets of weights of `attention`; their means stand side by side.
         glimpse_hidden: width from which the weights are computed.
+        implementation: `torch`, its layers (cuDNN on a GPU); `packed`, ours over packed sequences; `auto`, the faster
+            one: `packed` on a CPU. They differ by rounding alone.
         embedding_dim, embedding_dropout, vectors, freeze_vectors: see `WordVectors`.
     """
 
@@ -118,6 +120,7 @@ class Recurrent(WordVectors):
     pooling: Literal["last", "attention"] = "last"
     glimpses: int = Field(default=1, ge=1, le=64)
     glimpse_hidden: Width = 512
+    implementation: Literal["auto", "torch", "packed"] = "auto"
 
     @model_validator(mode="after")
     def _check_glimpses(self) -> Recurrent:

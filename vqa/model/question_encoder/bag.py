@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from torch import Tensor
-from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence
 from typing_extensions import override
 
+from vqa.model.dropout import dropout
 from vqa.model.parts import QuestionEncoder
 from vqa.model.question_encoder import Bag
 from vqa.model.question_encoder.embedding import word_embedding
@@ -34,7 +34,7 @@ class BagOfWords(QuestionEncoder):
     @override
     def forward(self, words: PackedSequence) -> EncodedText:
         """Packed ids to vectors in the order of the batch."""
-        embedded = functional.dropout(self.embedding(words.data), self.dropout, self.training)
+        embedded = dropout(self.embedding(words.data), self.dropout, self.training)
         packed = words._replace(data=embedded)
         text = EncodedText(embedded[:0], inputs=packed, states=packed)
         states, present = text.words()

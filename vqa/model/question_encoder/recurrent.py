@@ -1,6 +1,7 @@
 """Recurrent encoders over packed sequences.
 
-No step is spent on padding, so padding cannot change a result.
+No step is spent on padding, so padding cannot change a result. The parameters are torch's own layers', whichever
+implementation computes with them.
 """
 
 from __future__ import annotations
@@ -11,14 +12,15 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence
 from typing_extensions import override
 
+from vqa.model.dropout import dropout
 from vqa.model.layers import in_float
 from vqa.model.parts import QuestionEncoder
 from vqa.model.question_encoder import Recurrent
 from vqa.model.question_encoder.embedding import word_embedding
+from vqa.model.question_encoder.packed import run_packed
 from vqa.model.types import EncodedText
 
 CELLS: dict[str, Callable[..., nn.RNNBase]] = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
@@ -47,6 +49,7 @@ class RecurrentEncoder(QuestionEncoder):
         state = config.dim * (2 if config.bidirectional else 1)
         self.dim = state * config.glimpses
         self.dropout, self.embedding_dropout = config.dropout, config.embedding_dropout
+        self.implementation = config.implementation
         self.embedding = word_embedding(config, words, vocabulary, pretrained=pretrained)
         widths = (config.embedding_dim, *[state] * (config.layers - 1))
         self.layers = nn.ModuleList(
@@ -65,21 +68,30 @@ class RecurrentEncoder(QuestionEncoder):
         runs = self.run(words)
         text = EncodedText(runs[-1].final, inputs=runs[0].inputs, states=runs[-1].states)
         vector = text.vector if self.pool is None else self.pool(text)
-        return text._replace(vector=functional.dropout(vector, self.dropout, self.training))
+        return text._replace(vector=dropout(vector, self.dropout, self.training))
 
     def run(self, words: PackedSequence) -> list[LayerRun]:
         """Every layer's pass, the first layer first."""
-        embedded = functional.dropout(
-            self.embedding(words.data), self.embedding_dropout, self.training
-        )
+        embedded = dropout(self.embedding(words.data), self.embedding_dropout, self.training)
         runs: list[LayerRun] = []
         for layer in self.layers:
             inputs = _with_data(words, embedded)
-            states, last = layer(inputs)
-            hidden = last[0] if isinstance(last, tuple) else last  # [directions, batch, dim]
-            runs.append(LayerRun(inputs, states, hidden.transpose(0, 1).flatten(1)))
-            embedded = functional.dropout(states.data, self.dropout, self.training)
+            assert isinstance(layer, nn.RNNBase)
+            states, final = self._run_layer(layer, inputs)
+            runs.append(LayerRun(inputs, states, final))
+            embedded = dropout(states.data, self.dropout, self.training)
         return runs
+
+    def _run_layer(
+        self, layer: nn.RNNBase, inputs: PackedSequence
+    ) -> tuple[PackedSequence, Float[Tensor, "batch dim"]]:
+        """States and final states; cuDNN does it best on a GPU, `run_packed` on a CPU."""
+        own = self.implementation == "packed"
+        if own or (self.implementation == "auto" and inputs.data.device.type == "cpu"):
+            return run_packed(layer, inputs)
+        states, last = layer(inputs)
+        hidden = last[0] if isinstance(last, tuple) else last  # [directions, batch, dim]
+        return states, hidden.transpose(0, 1).flatten(1)
 
 
 class WordAttention(nn.Module):

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from typing_extensions import override
 
+from vqa.model.dropout import Dropout
 from vqa.model.fusion.bilinear import BLOCK
 from vqa.model.layers import in_float, power_normalize, projection, sum_pool
 from vqa.model.parts import Fusion
@@ -21,7 +22,7 @@ class BLOCKFusion(Fusion):
         self.normalize = config.normalize
         self.project_image = projection(image_dim, config.dim, "none")
         self.project_question = projection(question_dim, config.dim, "none")
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self.image_core, self.question_core = self._core(), self._core()
 
     def _core(self) -> nn.Parameter:

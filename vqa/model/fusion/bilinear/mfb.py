@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from typing_extensions import override
 
+from vqa.model.dropout import Dropout
 from vqa.model.layers import in_float, power_normalize, sum_pool
 from vqa.model.parts import Fusion
 
@@ -21,7 +22,7 @@ class FactorizedFusion(Fusion):
         self.dim, self.factor = orders * dim, factor
         self.project_image = _projections(image_dim, dim * factor, orders)
         self.project_question = _projections(question_dim, dim * factor, orders)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     @override
     def forward(

@@ -6,6 +6,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from typing_extensions import override
 
+from vqa.model.dropout import Dropout
 from vqa.model.fusion.bilinear import MUTAN
 from vqa.model.layers import in_float, projection, sum_pool
 from vqa.model.parts import Fusion
@@ -20,7 +21,7 @@ class MUTANFusion(Fusion):
         rest = (config.activation, config.dropout)
         self.project_image = projection(image_dim, config.image_dim, *rest)
         self.project_question = projection(question_dim, config.question_dim, *rest)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         products = config.dim * config.rank
         self.image_core = nn.Linear(config.image_dim, products, bias=False)
         self.question_core = nn.Linear(config.question_dim, products, bias=False)

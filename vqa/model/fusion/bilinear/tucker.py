@@ -6,6 +6,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from typing_extensions import override
 
+from vqa.model.dropout import Dropout
 from vqa.model.fusion.bilinear import Tucker
 from vqa.model.layers import projection
 from vqa.model.parts import Fusion
@@ -20,7 +21,7 @@ class TuckerFusion(Fusion):
         rest = (config.activation, config.dropout)
         self.project_image = projection(image_dim, config.image_dim, *rest)
         self.project_question = projection(question_dim, config.question_dim, *rest)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         # The core as a matrix, [question_dim · dim, image_dim]: one product contracts the image's side.
         self.core = nn.Linear(config.image_dim, config.question_dim * config.dim, bias=False)
 

@@ -1,0 +1,1 @@
+"""What `scripts/bench_train` measures: generated data, a textbook's loop, and this program's."""

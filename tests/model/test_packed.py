@@ -1,0 +1,144 @@
+"""Our packed recurrent layers against torch's: states, last states and every gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence, pack_sequence
+
+from vqa.model.question_encoder import GRU, LSTM, RNN
+from vqa.model.question_encoder.packed import run_packed
+
+Run = Callable[[nn.RNNBase, PackedSequence], tuple[PackedSequence, Tensor]]
+LAYERS: list[Any] = [nn.RNN, nn.GRU, nn.LSTM]
+every_layer = pytest.mark.parametrize("kind", LAYERS)
+both_directions = pytest.mark.parametrize("bidirectional", [False, True])
+LENGTHS = [3, 1, 6, 6, 2]
+
+
+def run_torch(layer: nn.RNNBase, inputs: PackedSequence) -> tuple[PackedSequence, Tensor]:
+    """The same by torch's layer."""
+    states, last = layer(inputs)
+    hidden = last[0] if isinstance(last, tuple) else last
+    return states, hidden.transpose(0, 1).flatten(1)
+
+
+def _inputs(lengths: list[int], width: int, dtype: torch.dtype) -> PackedSequence:
+    texts = [torch.randn(length, width, dtype=dtype) for length in lengths]
+    return pack_sequence(texts, enforce_sorted=False)
+
+
+def _everything(run: Run, layer: nn.RNNBase, inputs: PackedSequence) -> list[Tensor]:
+    """States, last states, and the gradients of inputs and parameters of a loss that all states enter."""
+    layer.zero_grad()
+    data = inputs.data.clone().requires_grad_()
+    states, final = run(layer, inputs._replace(data=data))
+    weights = torch.linspace(-1, 1, states.data.numel(), dtype=data.dtype)
+    loss = (states.data.flatten() * weights).sum() + final.square().sum()
+    loss.backward()
+    gradients = [data.grad, *(p.grad for p in layer.parameters())]
+    return [states.data, final, *(g for g in gradients if g is not None)]
+
+
+def _compare(layer: nn.RNNBase, inputs: PackedSequence, **tolerance: float) -> None:
+    ours, theirs = (_everything(run, layer, inputs) for run in (run_packed, run_torch))
+    assert len(ours) == len(theirs) == 3 + len(list(layer.parameters()))
+    for mine, yours in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(mine, yours, **tolerance)
+
+
+@every_layer
+@both_directions
+def test_it_equals_torch_in_double_precision(kind: Any, bidirectional: bool) -> None:
+    layer = kind(5, 7, bidirectional=bidirectional).double()
+    _compare(layer, _inputs(LENGTHS, 5, torch.float64))
+
+
+@every_layer
+@given(lengths=st.lists(st.integers(1, 9), min_size=1, max_size=8))
+def test_of_whatever_lengths(kind: Any, lengths: list[int]) -> None:
+    _compare(kind(3, 4, bidirectional=True).double(), _inputs(lengths, 3, torch.float64))
+
+
+@every_layer
+def test_single_precision_is_as_near_to_double_as_torch_is(kind: Any) -> None:
+    layer, inputs = kind(24, 32), _inputs([9, 4, 12, 1], 24, torch.float32)
+    double = kind(24, 32).double()
+    double.load_state_dict(layer.state_dict())
+    exact = _everything(run_torch, double, inputs._replace(data=inputs.data.double()))
+    for mine, right in zip(_everything(run_packed, layer, inputs), exact, strict=True):
+        torch.testing.assert_close(mine.double(), right, rtol=1e-4, atol=1e-5)
+
+
+@every_layer
+def test_bfloat16_strays_no_further_than_torch_does(kind: Any) -> None:
+    """Under autocast; the mean error of states and gradients against double precision, within a half."""
+    layer, inputs = kind(32, 48), _inputs([9, 4, 12, 1, 7, 7], 32, torch.float32)
+    double = kind(32, 48).double()
+    double.load_state_dict(layer.state_dict())
+    exact = _everything(run_torch, double, inputs._replace(data=inputs.data.double()))
+    with torch.autocast("cpu", torch.bfloat16):
+        ours = _everything(run_packed, layer, inputs)
+        theirs = _everything(run_torch, layer, inputs)
+    assert ours[0].dtype == torch.bfloat16
+    assert ours[3].dtype == torch.float32, "parameters learn in their own precision"
+    for mine, yours, right in zip(ours, theirs, exact, strict=True):
+        size = right.abs().mean()
+        error, allowed = ((x.double() - right).abs().mean() / size for x in (mine, yours))
+        assert error < max(0.02, 1.5 * allowed)
+
+
+@every_layer
+def test_its_gradients_are_those_of_finite_differences(kind: Any) -> None:
+    layer, inputs = kind(2, 3).double(), _inputs([2, 1, 3], 2, torch.float64)
+
+    def vector(data: Tensor, *_: Tensor) -> Tensor:
+        return run_packed(layer, inputs._replace(data=data))[1]
+
+    arguments = (inputs.data.clone().requires_grad_(), *layer.parameters())
+    assert torch.autograd.gradcheck(vector, arguments)
+
+
+@pytest.mark.parametrize("member", [RNN, GRU, LSTM])
+@pytest.mark.parametrize("pooling", ["last", "attention"])
+def test_an_encoder_says_the_same_with_either(member: Any, pooling: str) -> None:
+    shape = {"dim": 5, "embedding_dim": 4, "layers": 2, "bidirectional": True, "pooling": pooling}
+    own = member(**shape, implementation="packed").build(12).double()
+    torchs = member(**shape, implementation="torch").build(12).double()
+    torchs.load_state_dict(own.state_dict())
+    words = pack_sequence([torch.randint(12, (n,)) for n in LENGTHS], enforce_sorted=False)
+    vectors = [encoder(words).vector for encoder in (own, torchs)]
+    torch.testing.assert_close(*vectors)
+    gradients = []
+    for encoder, vector in zip((own, torchs), vectors, strict=True):
+        vector.square().sum().backward()
+        gradients.append([p.grad for p in encoder.parameters()])
+    torch.testing.assert_close(*gradients)
+
+
+def test_the_choice_is_automatic_and_can_be_forced(monkeypatch: pytest.MonkeyPatch) -> None:
+    used: list[str] = []
+
+    def note(layer: nn.RNNBase, inputs: PackedSequence) -> tuple[PackedSequence, Tensor]:
+        used.append("packed")
+        return run_packed(layer, inputs)
+
+    monkeypatch.setattr("vqa.model.question_encoder.recurrent.run_packed", note)
+    words = pack_sequence([torch.tensor([1, 2])])
+    for implementation, expected in (("auto", ["packed"]), ("packed", ["packed"]), ("torch", [])):
+        used.clear()
+        LSTM(dim=3, embedding_dim=2, implementation=implementation).build(4)(words)
+        assert used == expected
+
+
+def test_frozen_word_vectors_get_no_gradient() -> None:
+    layer, inputs = nn.LSTM(3, 4), _inputs([2, 1], 3, torch.float32)
+    run_packed(layer, inputs)[1].sum().backward()
+    assert inputs.data.grad is None
+    assert all(p.grad is not None for p in layer.parameters())

@@ -1,0 +1,147 @@
+"""Where caches stand, what is there, and whether there is room for more.
+
+STORE/cache/            beside the tables that they were made from; they go when the store goes
+VQA_HOME/cache/<store>/ where the store cannot be written
+    features-<id>/      a grid of vectors a picture (rows.py)
+    pictures-<id>/      decoded pictures, uint8 (rows.py)
+    texts-<id>.safetensors, table-<id>.safetensors   words and questions as numbers (texts.py)
+
+A cache can be deleted at any time: whoever needs it makes it again, and who is reading it reads on.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from vqa.data.cache.layout import described
+from vqa.data.store import Store
+from vqa.errors import DataError
+
+FOLDER = "cache"
+DAY = 86_400
+KEPT_FREE = 256_000_000
+"""Bytes that are left to others on the disk."""
+
+
+def folders(store: Store) -> tuple[Path, Path]:
+    """Where the caches of a store may stand, the best place first."""
+    home = Path(os.environ.get("VQA_HOME") or "~/.vqa").expanduser()
+    return store.path / FOLDER, home / FOLDER / store.fingerprint[:16]
+
+
+def place(store: Store, name: str) -> Path:
+    """Where the cache `name` stands, or is to be made."""
+    beside, home = folders(store)
+    if not (beside / name).exists() and (home / name).exists():
+        return home / name
+    writable = beside if beside.exists() else store.path
+    return (beside if (beside / name).exists() or os.access(writable, os.W_OK) else home) / name
+
+
+@dataclass(frozen=True)
+class Cached:
+    """A cache that stands somewhere.
+
+    Attributes:
+        path: its file or folder.
+        kind: `features`, `pictures`, `texts` or `table`.
+        bytes: what it takes of the disk.
+        age: days since it was written to.
+        about: what it holds, for people.
+    """
+
+    path: Path
+    kind: str
+    bytes: int
+    age: float
+    about: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain types."""
+        return asdict(self) | {"path": str(self.path), "age": round(self.age, 2)}
+
+
+def cached(store: Store) -> Iterator[Cached]:
+    """Every cache of a store."""
+    for folder in folders(store):
+        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+            if path.name.startswith("."):
+                continue
+            yield Cached(
+                path=path,
+                kind=path.name.split("-", 1)[0],
+                bytes=taken(path),
+                age=(time.time() - max(fact.st_mtime for fact in _facts(path))) / DAY,
+                about=described(path) if path.is_dir() else "",
+            )
+
+
+def taken(path: Path) -> int:
+    """What a cache takes of the disk; holes of a sparse file take nothing."""
+    return sum(512 * fact.st_blocks for fact in _facts(path)) if path.exists() else 0
+
+
+def _facts(path: Path) -> list[os.stat_result]:
+    return (
+        [path.stat(), *(file.stat() for file in path.iterdir())] if path.is_dir() else [path.stat()]
+    )
+
+
+def prune(store: Store, older_than: float = 0.0, *, dry_run: bool = False) -> list[Cached]:
+    """Delete the caches that were last written more than `older_than` days ago; which they were."""
+    old = [one for one in cached(store) if one.age >= older_than]
+    for one in old if not dry_run else ():
+        if one.path.is_dir():
+            shutil.rmtree(one.path)
+        else:
+            one.path.unlink(missing_ok=True)
+    if not dry_run:
+        _sweep(store)
+    return old
+
+
+def _sweep(store: Store) -> None:
+    """Delete what a death has left of a file that was being written."""
+    for folder in folders(store):
+        for path in folder.glob(".*-*"):
+            if path.is_file() and time.time() - path.stat().st_mtime > DAY:
+                path.unlink(missing_ok=True)
+
+
+def shortage(folder: Path, needed: int) -> str | None:
+    """Why `needed` more bytes do not fit on the disk of `folder`; None where they do."""
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    free = shutil.disk_usage(there).free
+    if needed + KEPT_FREE <= free:
+        return None
+    return f"{gigabytes(needed)} are needed at {folder} and {gigabytes(free)} are free"
+
+
+def check_room(folder: Path, needed: int) -> None:
+    """Refuse to begin what the disk cannot hold.
+
+    Raises:
+        DataError: there is too little room.
+    """
+    reason = shortage(folder, needed)
+    if reason is not None:
+        raise DataError(
+            f"too little room: {reason}",
+            where="cache",
+            fix="free some, see `vqa cache STORE`, or go without: data.features=off",
+        )
+
+
+def gigabytes(count: float) -> str:
+    """A number of bytes, to read."""
+    for unit in ("B", "KB", "MB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}"
+        count /= 1000
+    return f"{count:.1f} GB"

@@ -1,0 +1,224 @@
+"""Where the pictures of an experiment come from: kept features, kept pictures, or the store itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vqa.config import Experiment
+from vqa.data.bank import Decoded, ImageBank, Resident, Streamed, Unseen, free_bytes, load
+from vqa.data.cache.features import features_layout, features_maker
+from vqa.data.cache.fill import Maker, fill
+from vqa.data.cache.layout import Layout
+from vqa.data.cache.pictures import decode_pictures, pictures_layout, pictures_maker
+from vqa.data.cache.place import place, shortage, taken
+from vqa.data.cache.rows import DamagedRows, RowFile, find_rows, open_rows
+from vqa.data.cache.rule import DEMANDED, obstacle
+from vqa.data.store import Store
+from vqa.model.parts import ImageEncoder
+
+Tell = Callable[[str], None]
+RESIDENT_SHARE = 0.5
+
+
+@dataclass(frozen=True)
+class Supply:
+    """Gives the pictures of a store's rows.
+
+    Attributes:
+        file: features or pictures that are kept; None decodes the store's own.
+        source: where they come from, for people.
+        again: makes what is missing of `file`; None where nothing is to be made.
+    """
+
+    store: Store
+    experiment: Experiment
+    device: torch.device
+    file: RowFile | None
+    source: str
+    again: Callable[[], RowFile] | None = None
+
+    @property
+    def unseen(self) -> bool:
+        """Whether nothing looks at the pictures."""
+        return self.experiment.model.image_encoder.name == "none"
+
+    @property
+    def layout(self) -> Layout:
+        """What a row looks like, whether it is kept in a file or decoded."""
+        return (
+            pictures_layout(self.store, self.experiment.data)
+            if self.file is None
+            else self.file.layout
+        )
+
+    @property
+    def row_bytes(self) -> int:
+        """What stands for a picture takes so many bytes."""
+        return 0 if self.unseen else self.layout.row_bytes
+
+    @property
+    def what(self) -> str:
+        """What stands for a picture."""
+        layout = self.layout
+        shape = "×".join(map(str, layout.shape))
+        return "none" if self.unseen else f"{layout.kind} {shape} {layout.dtype}"
+
+    def blank(self, count: int) -> Tensor:
+        """As a bank gives so many pictures, all of them black."""
+        if self.unseen:
+            return Unseen(self.device).fetch(np.arange(count))
+        shape = (count, *self.layout.shape)
+        return torch.zeros(shape, dtype=self.layout.torch_dtype, device=self.device)
+
+    def bank(self, rows: np.ndarray, *, resident: bool) -> ImageBank:
+        """The pictures at `rows` of the store's images.
+
+        Raises:
+            DamagedRows: rows of the file are, and cannot be made again here.
+        """
+        if self.unseen:
+            return Unseen(self.device)
+        if self.file is None:
+            decode = partial(_decode, self.store, self.experiment)
+            decoded = Decoded(decode, rows, self.device)
+            return load(decoded) if resident else decoded
+        streamed = Streamed(self.file, rows, self.device)
+        return self._loaded(streamed) if resident else streamed
+
+    def _loaded(self, bank: Streamed) -> Resident:
+        try:
+            return load(bank)
+        except DamagedRows:
+            if self.again is None:
+                raise
+            bank.file.verify(
+                bank.rows
+            )  # all of the damaged ones are forgotten, not the first alone
+            return load(replace(bank, file=self.again()))
+
+    def fits(self, count: int) -> bool:
+        """Whether so many pictures are to be resident, where nothing else is to be placed."""
+        wanted = self.experiment.data.resident
+        needed = count * self.row_bytes
+        fitting = needed <= RESIDENT_SHARE * free_bytes(self.device)
+        return wanted == "always" or (wanted == "auto" and fitting)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is wanted of a supply.
+
+    Attributes:
+        rows: of the store's images, ascending.
+        looks: pictures that the run will look at, over and over.
+        announce: say on stderr what is made; one process of several does.
+        tell: takes warnings.
+    """
+
+    rows: np.ndarray
+    looks: int
+    announce: bool
+    tell: Tell
+
+
+def make_features(
+    store: Store,
+    experiment: Experiment,
+    encoder: ImageEncoder,
+    device: torch.device,
+    request: Request,
+) -> Supply:
+    """Features where the experiment can have them, made as far as they are missing; else the store's pictures.
+
+    Raises:
+        DataError: features are demanded and there is too little room.
+        VQAError: the disk became full.
+    """
+    setting, reason = experiment.data.features, obstacle(experiment)
+    supply = Supply(store, experiment, device, None, "decoded from the store")
+    if reason is not None or setting == "off":
+        return replace(supply, source=f"{supply.source} ({reason or 'data.features=off'})")
+    layout = features_layout(store, experiment, encoder)
+    if setting not in DEMANDED:
+        reason = _not_worth_it(store, layout, request)
+        if reason is not None:
+            return replace(supply, source=f"{supply.source} (no features: {reason})")
+    maker = features_maker(store, experiment, encoder, device)
+    return _with_file(supply, partial(_filled, store, layout, maker, request))
+
+
+def keep_pictures(supply: Supply, request: Request, *, streamed: bool) -> Supply:
+    """The same supply; where pictures are decoded, from a file in which they have been decoded once."""
+    setting, store = supply.experiment.data.decoded, supply.store
+    if supply.file is not None or supply.unseen or setting == "never":
+        return supply
+    layout = pictures_layout(store, supply.experiment.data)
+    if setting == "auto":
+        found = find_rows(place(store, layout.name), layout, request.rows)
+        if found is None and not streamed:
+            return supply
+        reason = _not_worth_it(store, layout, request)
+        if reason is not None:
+            return replace(supply, source=f"{supply.source} (not kept: {reason})")
+    maker = pictures_maker(store, supply.experiment)
+    return _with_file(supply, partial(_filled, store, layout, maker, request))
+
+
+def _with_file(supply: Supply, make: Callable[[], RowFile]) -> Supply:
+    file = make()
+    return replace(supply, file=file, source=f"from {file.folder}", again=make)
+
+
+def find_supply(
+    store: Store,
+    experiment: Experiment,
+    encoder: ImageEncoder,
+    device: torch.device,
+    rows: np.ndarray,
+) -> Supply:
+    """Features or pictures that are kept and complete for `rows`; nothing is made."""
+    layouts = []
+    if obstacle(experiment) is None and experiment.data.features != "off":
+        layouts.append(features_layout(store, experiment, encoder))
+    if experiment.model.image_encoder.name != "none" and experiment.data.decoded != "never":
+        layouts.append(pictures_layout(store, experiment.data))
+    found = (find_rows(place(store, layout.name), layout, rows) for layout in layouts)
+    file = next((one for one in found if one is not None), None)
+    source = "decoded from the store" if file is None else f"from {file.folder}"
+    return Supply(store, experiment, device, file, source)
+
+
+def _not_worth_it(store: Store, layout: Layout, request: Request) -> str | None:
+    """Why a file is not made unless it is demanded."""
+    folder = place(store, layout.name)
+    found = find_rows(folder, layout, request.rows)
+    if found is not None:
+        return None
+    if request.looks < len(request.rows):
+        return (
+            f"the run looks at {request.looks:,} pictures and {len(request.rows):,} would be made"
+        )
+    return shortage(folder, len(request.rows) * layout.row_bytes - taken(folder))
+
+
+def _filled(store: Store, layout: Layout, maker: Maker, request: Request) -> RowFile:
+    """The file with every row of the request."""
+    found = find_rows(place(store, layout.name), layout, request.rows)
+    if found is not None:
+        return found
+    file, troubles = open_rows(place(store, layout.name), layout)
+    for trouble in troubles:
+        request.tell(trouble)
+    fill(file, request.rows, maker, announce=request.announce)
+    return file
+
+
+def _decode(store: Store, experiment: Experiment, rows: np.ndarray, threads: int) -> Tensor:
+    data = experiment.data
+    return decode_pictures(store, rows, data.image_size, data.resize, threads)

@@ -1,0 +1,177 @@
+"""Where a run's pictures come from, and where they lie: the memory plan, told before the first step."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.autograd.graph import saved_tensors_hooks
+
+from vqa.data.bank import free_bytes, total_bytes
+from vqa.data.batches import Batcher, entering
+from vqa.data.memory import SHARE, MemoryPlan, place_splits
+from vqa.data.supply import Request, Supply, keep_pictures, make_features
+from vqa.data.table import QuestionTable
+from vqa.evaluation.predict import Predictor
+
+if TYPE_CHECKING:
+    from vqa.training.session import Session
+
+PROBED = 4
+"""Questions by which the memory of a batch is estimated."""
+ADAM_STATES, SGD_STATES = 2, 1
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """What gives the pictures, and what is resident."""
+
+    supply: Supply
+    plan: MemoryPlan
+
+
+def arrange_pictures(session: Session) -> Pictures:
+    """Make what is to be kept on disk, plan the memory, and say so."""
+    materials, experiment, device = session.materials, session.experiment, session.device
+    free = free_bytes(device)  # before anything is placed there
+    network = session.model.network.to(device)
+    looks = (session.plan.batches - 1) * experiment.data.batch_size
+    request = Request(_rows(session), looks, session.place.first, session.warn)
+    supply = make_features(materials.store, experiment, network.image_encoder, device, request)
+    plan = _plan(session, supply, free)
+    streamed = any(not one.resident for one in plan.splits)
+    kept = keep_pictures(supply, request, streamed=streamed)
+    pictures = Pictures(kept, replace(plan, what=kept.what, source=kept.source))
+    if session.place.first:
+        session.run.event("memory", **pictures.plan.to_json())
+        for line in pictures.plan.lines():
+            print(f"vqa: {line}", file=sys.stderr)
+    return pictures
+
+
+def _rows(session: Session) -> np.ndarray:
+    """The pictures that the run will look at, its evaluation included."""
+    materials = session.materials
+    store, tables = materials.store, (materials.train, materials.validation)
+    rows = [table.image_rows for table in tables if table is not None]
+    rows.append(store.image_rows[store.rows(materials.splits.evaluation)])
+    found: np.ndarray = np.unique(np.concatenate(rows))
+    return found
+
+
+def _plan(session: Session, supply: Supply, free: int) -> MemoryPlan:
+    materials, device, config = session.materials, session.device, session.experiment
+    share = SHARE[device.type]
+    if device.type == "cpu":
+        free //= config.trainer.devices  # they share the machine's memory
+    tables = {"train": materials.train, "validation": materials.validation}
+    needs = _needs(session, supply)
+    images = {name: len(table.image_rows) for name, table in tables.items() if table is not None}
+    room = round(share * free) - sum(needs.values())
+    return MemoryPlan(
+        device=str(device),
+        total=total_bytes(device),
+        free=free,
+        share=share,
+        what=supply.what,
+        source=supply.source,
+        needs=needs,
+        splits=place_splits(images, supply.row_bytes, room, config.data.resident),
+    )
+
+
+def _needs(session: Session, supply: Supply) -> dict[str, int]:
+    """Everything on the device but the pictures, in bytes."""
+    materials, network, config = session.materials, session.model.network, session.experiment
+    trained = sum(p.nbytes for p in network.parameters() if p.requires_grad)
+    states = SGD_STATES if config.optimizer.name == "sgd" else ADAM_STATES
+    batch = config.data.batch_size // session.place.world
+    predictor = session.model.predictor(session.device)
+    needs = {
+        "model": sum(t.nbytes for t in (*network.parameters(), *network.buffers())),
+        "gradients": trained,
+        "optimizer": states * trained,
+        "activations": activation_bytes(predictor, materials.train, supply, batch),
+    }
+    if session.device.type == "cpu":
+        validation = materials.validation
+        questions = materials.train.nbytes + (validation.nbytes if validation is not None else 0)
+        needs = {"questions": questions, **needs}
+    return needs
+
+
+def activation_bytes(predictor: Predictor, table: QuestionTable, supply: Supply, batch: int) -> int:
+    """What the network keeps of a batch until its gradient comes, by what it keeps of a few questions.
+
+    An estimate: every question is taken to have a picture of its own, and no dropout mask is counted. No state moves.
+    """
+    few, more = (_kept_of(predictor, table, supply, count) for count in (PROBED, 2 * PROBED))
+    each = max(0, more - few) // PROBED
+    return max(0, few - PROBED * each) + batch * each
+
+
+def _kept_of(predictor: Predictor, table: QuestionTable, supply: Supply, count: int) -> int:
+    """What is kept of so many questions, in bytes."""
+    device, network = predictor.device, predictor.network
+    askable, place = np.flatnonzero(predictor.can_ask(table)), np.arange(count)
+    index = askable[place % len(askable)]
+    batch = Batcher(table, device).gather(index, supply.blank(count), place)
+    was_training = network.training
+    network.eval()  # statistics stay as they are
+    try:
+        with (
+            torch.random.fork_rng([device] if device.type == "cuda" else []),
+            torch.enable_grad(),
+            torch.autocast(device.type, predictor.autocast, predictor.autocast is not None),
+            _Kept(network) as kept,
+        ):
+            network(
+                entering(batch.images),
+                batch.image_of_question,
+                batch.words,
+                batch.choices,
+                batch.text_of_question,
+            )
+    finally:
+        network.train(was_training)
+    return kept.bytes
+
+
+class _Kept:
+    """Counts what is kept for the gradient while it is entered, parameters left out."""
+
+    def __init__(self, network: nn.Module) -> None:
+        self._own = {_memory(tensor) for tensor in _tensors(network)}
+        self._sizes: dict[int, int] = {}
+        self._hooks = saved_tensors_hooks(self._note, lambda tensor: tensor)
+
+    def __enter__(self) -> _Kept:
+        self._hooks.__enter__()
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        self._hooks.__exit__(*problem)
+
+    @property
+    def bytes(self) -> int:
+        """In all."""
+        return sum(self._sizes.values())
+
+    def _note(self, tensor: Tensor) -> Tensor:
+        if tensor.layout is torch.strided and _memory(tensor) not in self._own:
+            self._sizes[_memory(tensor)] = tensor.untyped_storage().nbytes()
+        return tensor
+
+
+def _tensors(network: nn.Module) -> Iterator[Tensor]:
+    yield from network.parameters()
+    yield from network.buffers()
+
+
+def _memory(tensor: Tensor) -> int:
+    return tensor.untyped_storage().data_ptr()
