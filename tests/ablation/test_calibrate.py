@@ -33,7 +33,7 @@ def test_each_kind_is_trained_once_and_the_others_follow_from_it(
     assert (len(found.measured), found.failed) == (1, [])
     assert said == ["measuring a, 1 of 1"]
     (one,) = found.measured
-    assert (one.questions, one.store) == (160, str(scenes_store))
+    assert (one.questions, one.store) == (160, scenes_store.name)
     assert one.speed > 0
     long = seconds(many, found.measured)
     short = seconds(experiment(trainer={"max_epochs": 1}), found.measured)
@@ -53,7 +53,7 @@ def test_what_cannot_be_trained_here_is_said_and_the_next_is_measured(
         Cell("fine", 0, measured),
     ]
     found = calibrate(cells, as_it_is, [].append)
-    assert [one.store for one in found.measured] == [str(measured.data.store)]
+    assert [one.store for one in found.measured] == [measured.data.store.name]
     assert ["no such store" in found.failed[0], "several machines" in found.failed[1]] == [True] * 2
 
 

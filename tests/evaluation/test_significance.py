@@ -31,7 +31,7 @@ from vqa.evaluation.significance import (
     seeded_test,
     sign_flip_p,
 )
-from vqa.evaluation.simulation import World, simulate
+from vqa.evaluation.simulation import World, simulate, simulate_seeds
 
 
 def data(seed: int = 0, images: int = 40) -> ImageSums:
@@ -246,3 +246,33 @@ def test_simulated_truth() -> None:
     assert found["reject_unclustered"] > 12
     assert 94 <= found["cover_difference"] <= 96
     assert 94 <= found["cover_mean"] <= 96
+
+
+def test_a_little_more_luck_of_seeds_never_makes_an_interval_leap() -> None:
+    """Three times the noise of images and seeds must not do what ten times as much does not."""
+    rng = np.random.default_rng(0)
+    images = np.repeat(np.arange(150), 6)
+    noise = 40 * rng.standard_normal((2, 900))
+    widths = []
+    for apart in (0.0, 0.1, 0.2, 0.5, 1.0, 1.5):
+        a = 15 + noise + np.array([[apart], [-apart]])
+        test = seeded_test(a, np.zeros_like(a), images, paired=True, resamples=100)
+        widths.append(test.high - test.low)
+    assert all(wider > width - 0.01 for width, wider in itertools.pairwise(widths))
+    assert widths[0] > 1
+    assert widths[2] < 1.3 * widths[0]
+
+
+def test_equal_seeds_leave_the_doubt_of_images() -> None:
+    rng = np.random.default_rng(0)
+    one = 15 + 40 * rng.standard_normal((1, 150))
+    test = seeded_test(
+        np.repeat(one, 2, 0), np.zeros((2, 150)), np.arange(150), paired=True, resamples=100
+    )
+    assert test.high - test.low > 10
+    assert "inf" not in test.method
+
+
+@pytest.mark.parametrize("seeds", [2, 5])
+def test_seeds_that_differ_as_images_do_reject_as_often_as_they_should(seeds: int) -> None:
+    assert 1 < simulate_seeds(seeds, ratio=1.0, comparisons=400) < 8

@@ -99,7 +99,8 @@ def kind_of(experiment: Experiment) -> tuple[str, tuple[Any, ...]]:
 
 
 def _store(experiment: Experiment) -> str:
-    return str(Path(experiment.data.store).expanduser().absolute())
+    """Its last name: jobs hold the whole path of what an experiment may name shortly."""
+    return Path(experiment.data.store).name
 
 
 def _model(experiment: Experiment) -> tuple[Any, ...]:

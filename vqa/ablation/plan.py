@@ -17,6 +17,7 @@ from vqa.jobs.service import Service
 from vqa.jobs.views import JobView, SubmitRequest
 
 FAILED = TERMINAL - {State.SUCCEEDED}
+"""Ended without success; cancelled ones are not tried again."""
 PAGE = 100
 
 
@@ -163,8 +164,9 @@ def submit(plan: Plan, service: Service, engine: EngineName | None = None) -> li
 
 
 def retry(plan: Plan, service: Service) -> list[JobView]:
-    """Queue what failed again; each goes on from its last checkpoint."""
-    return [service.resume(one.job.id) for one in plan.failed if one.job is not None]
+    """Queue what failed again, and not what somebody cancelled; each goes on from its last checkpoint."""
+    jobs = [one.job for one in plan.failed if one.job is not None]
+    return [service.resume(job.id) for job in jobs if job.state is not State.CANCELLED]
 
 
 def _request(grid: Grid, cell: Cell, engine: EngineName | None) -> SubmitRequest:

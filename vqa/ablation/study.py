@@ -214,9 +214,7 @@ def make_study(
     chance, note = _chance(loaded, found.places, options)
     everything = [*loaded.variants, *chance]
     if len(everything) < 2:
-        raise ResultError(
-            _too_few(loaded.left_out), where=title, fix="wait for the runs, or see `vqa jobs`"
-        )
+        raise _too_few(title, loaded.left_out)
     reference = _reference(options.baseline, everything, in_grid)
     comparison = _compare(everything, reference, options)
     images = codes(item.image_id for item in everything[0].runs[0].predictions)
@@ -261,10 +259,17 @@ def _load(found: Sorted, load: Callable[[Path], Run]) -> _Loaded:
     return loaded
 
 
-def _too_few(left_out: Sequence[LeftOut]) -> str:
+def _too_few(title: str, left_out: Sequence[LeftOut]) -> ResultError:
+    """What is to be done depends on why runs were left out."""
     reasons = "; ".join(f"{one.variant} seed {one.seed} {one.reason}" for one in left_out[:3])
-    return "a comparison needs two variants with a finished run" + (
-        f" ({reasons})" if reasons else ""
+    shown = f" ({reasons})" if reasons else ""
+    unread = any("predictions" in one.reason or "protocol" in one.reason for one in left_out)
+    return ResultError(
+        f"a comparison needs two variants with a finished run{shown}",
+        where=title,
+        fix="see --split and --protocol; `vqa evaluate RUN --split S` makes predictions of another split"
+        if unread
+        else "wait for the runs, or see `vqa jobs`",
     )
 
 
@@ -287,7 +292,11 @@ def _reference(wanted: str | None, variants: Sequence[Variant], in_grid: Sequenc
     if wanted is None:
         return in_grid[0] if in_grid else names[0]
     if wanted not in names:
-        raise ResultError(f"no variant {wanted!r}{did_you_mean(wanted, names)}", where="--baseline")
+        raise ResultError(
+            f"no variant {wanted!r}{did_you_mean(wanted, names)}",
+            where="--baseline",
+            fix=f"there are {', '.join(names)}",
+        )
     return wanted
 
 

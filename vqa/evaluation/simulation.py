@@ -19,7 +19,7 @@ from vqa.evaluation.bootstrap import (
     image_sums,
     percentile_bounds,
 )
-from vqa.evaluation.significance import sign_flip_p, unclustered_test
+from vqa.evaluation.significance import seeded_test, sign_flip_p, unclustered_test
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +72,31 @@ def simulate(world: World, comparisons: int, resamples: int, seed: int) -> dict[
     rng = np.random.default_rng(seed)
     hits = [_one(world, resamples, rng) for _ in range(comparisons)]
     return {name: 100 * float(np.mean([hit[name] for hit in hits])) for name in hits[0]}
+
+
+def simulate_seeds(
+    seeds: int, ratio: float, comparisons: int, images: int = 150, seed: int = 0
+) -> float:
+    """Percent of comparisons without a true difference that `seeded_test` rejects at 5 %.
+
+    Differences are normal: of seeds, of images, and of image and seed together, the last two alike.
+
+    Args:
+        seeds: runs of each variant, paired.
+        ratio: variance of the difference over seeds, in variances over images.
+    """
+    rng = np.random.default_rng(seed)
+    codes, spread = np.arange(images), np.sqrt(ratio / images)
+    rejected = 0
+    for _ in range(comparisons):
+        gaps = (
+            spread * rng.standard_normal(seeds)[:, None]
+            + rng.standard_normal(images)
+            + rng.standard_normal((seeds, images))
+        )
+        test = seeded_test(gaps, np.zeros_like(gaps), codes, paired=True, resamples=100)
+        rejected += test.p_value <= 0.05
+    return 100 * rejected / comparisons
 
 
 def _one(world: World, resamples: int, rng: np.random.Generator) -> dict[str, bool]:
