@@ -114,7 +114,8 @@ class Job:
         return [json.loads(line) for line in lines]
 
     def names(self) -> list[str]:
-        return [event["event"] for event in self.events()]
+        """What happened; the memory plan is no happening."""
+        return [event["event"] for event in self.events() if event["event"] != "memory"]
 
     def logs(self) -> str:
         files = sorted((self.run.path / "logs").glob("*.log"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from vqa.tracking.names import TAIL_BYTES, recent_names
+from vqa.tracking.names import LOOK_BYTES, recent_names
 
 
 def test_validation_first_and_no_names_of_places(tmp_path: Path) -> None:
@@ -21,5 +21,5 @@ def test_validation_first_and_no_names_of_places(tmp_path: Path) -> None:
 def test_damage_and_length(tmp_path: Path) -> None:
     journal = tmp_path / "metrics.jsonl"
     line = json.dumps({"step": 1, "train/loss": 1.0}) + "\n"
-    journal.write_text("[1]\n\x00{\n" + line * (2 * TAIL_BYTES // len(line)) + '{"step": 3, "cut')
+    journal.write_text("[1]\n\x00{\n" + line * (2 * LOOK_BYTES // len(line)) + '{"step": 3, "cut')
     assert recent_names([journal, tmp_path / "none"]) == ["train/loss"]

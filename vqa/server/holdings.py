@@ -193,6 +193,7 @@ def _inspected(path: Path) -> dict[str, Any]:
     from vqa.data.store import Store
 
     found = inspect(Store.open(path))
+    found.pop("cache")  # has paths, and changes by itself
     del found["store"]
     return found
 

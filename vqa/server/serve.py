@@ -89,7 +89,7 @@ class Server(uvicorn.Server):
                 timeout_keep_alive=15,
                 timeout_graceful_shutdown=SECONDS_TO_END,
                 limit_concurrency=MOST_CONNECTIONS,
-                h11_max_incomplete_event_size=32_768,
+                h11_max_incomplete_event_size=1 << 18,  # ids of data may be long
             )
         )
         self._stop = stop
