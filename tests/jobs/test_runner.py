@@ -110,12 +110,12 @@ class Job:
         return result
 
     def events(self) -> list[dict[str, Any]]:
+        """What happened; the memory plan is no happening."""
         lines = (self.run.path / "events.jsonl").read_text().splitlines()
-        return [json.loads(line) for line in lines]
+        return [event for line in lines if (event := json.loads(line))["event"] != "memory"]
 
     def names(self) -> list[str]:
-        """What happened; the memory plan is no happening."""
-        return [event["event"] for event in self.events() if event["event"] != "memory"]
+        return [event["event"] for event in self.events()]
 
     def logs(self) -> str:
         files = sorted((self.run.path / "logs").glob("*.log"))
