@@ -16,16 +16,19 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.ablation.runs import BASE, fail_run, make_run
+from tests.ablation.runs import BASE, InstantService, fail_run, make_run
 from vqa.ablation.csv_table import to_csv
 from vqa.ablation.expand import expand
-from vqa.ablation.gather import gather
+from vqa.ablation.gather import gather, is_collection
+from vqa.ablation.members import find_members
 from vqa.ablation.page import ticks, to_html
 from vqa.ablation.schema import parse_ablation
 from vqa.ablation.study import Options, Study, make_study
 from vqa.ablation.tables import latex, to_latex, to_markdown, to_text
 from vqa.commands import compare
 from vqa.errors import InputError, ResultError, RunError
+from vqa.jobs.home import Home
+from vqa.jobs.views import SubmitRequest
 
 RATES = {
     ("concat", "none"): 0.4,
@@ -491,3 +494,19 @@ def test_runs_on_other_data_are_refused(tmp_path: Path) -> None:
     (run_dir / "result.json").write_text(json.dumps(result | {"data_fingerprint": "other"}))
     with pytest.raises(ResultError, match="data_fingerprint differs"):
         study_of(folder)
+
+
+def test_a_folder_without_runs_does_not_hide_a_group_of_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = Home(tmp_path / "home").make()
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "demo" / "notes").mkdir(parents=True)
+    service = InstantService(home, lambda _, __: "failed")
+    service.submit(SubmitRequest(experiment=BASE, name="one", group="demo"))
+    members = find_members("demo", home)
+    assert members is not None
+    assert len(members) == 1
+    assert is_collection(Path("demo"))
+    with pytest.raises(RunError, match="holds no run"):
+        gather([str(tmp_path / "demo" / "notes")], {}, home)

@@ -33,10 +33,8 @@ class Gathered:
 
 
 def is_collection(path: Path) -> bool:
-    """Whether this stands for several runs: a folder of runs, or no path at all, and then a group."""
-    if not path.exists():
-        return True
-    return path.is_dir() and not is_run(path) and any(is_run(child) for child in path.iterdir())
+    """Whether this may stand for several runs: a folder that is no run, or no path at all, and then a group."""
+    return not path.exists() or (path.is_dir() and not is_run(path))
 
 
 def gather(

@@ -52,9 +52,9 @@ def find_members(name: str, home: Home | None) -> list[Member] | None:
     path = Path(name)
     if is_run(path) or path.is_file():
         return None
-    if path.is_dir():
-        folders = [child for child in sorted(path.iterdir()) if is_run(child)]
-        return [read_member(child) for child in folders] or None
+    folders = [child for child in sorted(path.iterdir()) if is_run(child)] if path.is_dir() else []
+    if folders:
+        return [read_member(child) for child in folders]
     return None if home is None else of_group(name, home)
 
 
