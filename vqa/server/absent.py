@@ -10,15 +10,15 @@ from vqa.jobs.library import Library
 
 
 @contextmanager
-def absent(library: Library, where: str) -> Iterator[None]:
-    """Turn any other error of ours into `not-found`.
+def absent(library: Library, where: str, kind: str = "not-found") -> Iterator[None]:
+    """Turn any other error of ours into a `JobError` of this kind.
 
     Args:
         library: has the names of what messages have paths of.
         where: what was asked for.
 
     Raises:
-        JobError: as `not-found`, where something within failed.
+        JobError: something within failed.
     """
     try:
         yield
@@ -26,4 +26,4 @@ def absent(library: Library, where: str) -> Iterator[None]:
         raise
     except (VQAError, OSError) as error:
         what = error.what if isinstance(error, VQAError) else error.strerror or "unreadable"
-        raise JobError(library.without_paths(what), where=where, kind="not-found") from None
+        raise JobError(library.without_paths(what), where=where, kind=kind) from None

@@ -6,8 +6,7 @@ import hashlib
 import json
 import logging
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from vqa.errors import JobError, VQAError
 from vqa.jobs.library import Library
+from vqa.server.absent import absent
 from vqa.server.opened import Opened, OpenStore, Recent
 from vqa.server.tokens import write_private
 
@@ -176,16 +176,9 @@ class Holdings:
     def _file(self, key: str) -> Path:
         return self._library.home.path / "cache" / "stores" / f"{key}.json"
 
-    @contextmanager
-    def _told(self, name: str, kind: str = "invalid") -> Iterator[None]:
+    def _told(self, name: str, kind: str = "invalid") -> AbstractContextManager[None]:
         """What cannot be read is said with the store's name in the place of where it is."""
-        try:
-            yield
-        except JobError:
-            raise
-        except (VQAError, OSError) as error:
-            what = error.what if isinstance(error, VQAError) else error.strerror or "unreadable"
-            raise JobError(self._library.without_paths(what), where=name, kind=kind) from None
+        return absent(self._library, name, kind)
 
 
 def _inspected(path: Path) -> dict[str, Any]:

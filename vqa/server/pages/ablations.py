@@ -35,6 +35,9 @@ from vqa.server.pages.ablation_choices import (
 from vqa.server.pages.signin import OpenPages
 
 GROUPS, QUESTIONS, MOST_ACTIVE = 20, 8, 12
+SIDE = 320
+"""Of a question's picture, in pixels."""
+
 router = APIRouter(include_in_schema=False)
 
 
@@ -162,13 +165,14 @@ def picture(
     Raises:
         InputError: there is none.
     """
-    from vqa.server.pages.pictures import thumbnail
+    from vqa.data.thumbnail import thumbnail
 
     jobs = jobs_of(caller.service, group)
     store = request.app.state.opened.store(Path(jobs[0].submission.experiment["data"]["store"]))
+    made = thumbnail(store.picture(image), SIDE)
     return Response(
-        thumbnail(store.picture(image)),
-        media_type="image/png",
+        made.data,
+        media_type=f"image/{made.kind}",
         headers={"Cache-Control": "private, max-age=3600"},
     )
 
