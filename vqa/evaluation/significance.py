@@ -203,9 +203,9 @@ def seeded_test(
     the difference is that over images (of the means over seeds) plus that over seeds, less the
     noise of single image and seed that both contain (Cameron, Gelbach and Miller 2011, Robust
     inference with multiway clustering), and at least that over images. A t interval with
-    Satterthwaite's degrees of freedom, of all three variances, covers it. Simulated (normal effects of
-    seeds, images and both) it rejects a true null hypothesis 2 to 5 times in a hundred at the 5 % level, and more
-    where seeds differ far more than images do (scripts/simulate_significance). `paired` seeds share data order and
+    Satterthwaite's degrees of freedom, of all three variances, covers it. Simulated, it rejects a true
+    null hypothesis 3 to 7 times in a hundred at the 5 % level; where seeds differ ten times as much as
+    images do, 11 times with two seeds, 8 with three (`scripts/simulate_significance --seeds`). `paired` seeds share data order and
     initialisation row by row.
 
     Raises:
