@@ -205,8 +205,8 @@ def seeded_test(
     inference with multiway clustering), and at least that over images. A t interval with
     Satterthwaite's degrees of freedom, of all three variances, covers it. Simulated, it rejects a true
     null hypothesis 3 to 7 times in a hundred at the 5 % level; where seeds differ ten times as much as
-    images do, 11 times with two seeds, 8 with three (`scripts/simulate_significance --seeds`). `paired` seeds share data order and
-    initialisation row by row.
+    images do, 11 times with two seeds, 8 with three (`scripts/simulate_significance --seeds`).
+    `paired` seeds share data order and initialisation row by row.
 
     Raises:
         ValueError: lengths differ, or `paired` with unequal numbers of seeds.
