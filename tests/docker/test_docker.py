@@ -227,3 +227,11 @@ def settings_in_comment(text: str) -> dict[str, Any]:
     )
     settings: dict[str, Any] = yaml.safe_load("\n".join(lines))
     return settings
+
+
+def test_what_the_wheel_takes_in_is_there_when_it_is_made() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    taken = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+    before = read("Dockerfile").partition("pip install --no-cache-dir --no-deps .")[0]
+    assert taken
+    assert all(f"COPY {folder} ./{folder}" in before for folder in taken)
