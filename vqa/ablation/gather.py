@@ -33,8 +33,12 @@ class Gathered:
 
 
 def is_collection(path: Path) -> bool:
-    """Whether this may stand for several runs: a folder that is no run, or no path at all, and then a group."""
-    return not path.exists() or (path.is_dir() and not is_run(path))
+    """Whether this may stand for several runs: a folder of runs, or a group, whose name may be that of a folder too."""
+    if not path.exists():
+        return True
+    if not path.is_dir() or is_run(path):
+        return False
+    return len(path.parts) == 1 or any(is_run(child) for child in path.iterdir())
 
 
 def gather(
