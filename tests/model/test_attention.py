@@ -200,14 +200,15 @@ def test_co_attention_without_words_reads_the_vector_as_one_word(image_of_questi
     torch.testing.assert_close(alone.question, QUESTION.vector)
 
 
-def test_relation_adds_a_reading_of_every_pair(image_of_question: Tensor) -> None:
-    module = Relation(hidden=(4, 6, 5)).build(7, (2, 3), 5).double()
+@pytest.mark.parametrize("ordered", [True, False])
+def test_relation_adds_a_reading_of_every_pair(image_of_question: Tensor, ordered: bool) -> None:
+    module = Relation(hidden=(4, 6, 5), ordered=ordered).build(7, (2, 3), 5).double()
     first = torch.cat([m.weight for m in (module.first, module.second, module.question)], dim=1)
     got = module(GRID, QUESTION, image_of_question).vector
     for place, image in enumerate(image_of_question.tolist()):
         total = torch.zeros(5).double()
-        for left in GRID[image]:
-            for right in GRID[image]:
+        for i, left in enumerate(GRID[image]):
+            for right in GRID[image][0 if ordered else i :]:
                 x = torch.cat((left, right, QUESTION.vector[place]))
                 x = (first @ x + module.question.bias).relu()
                 for _, layer, _ in module.layers:

@@ -61,7 +61,7 @@ FORMS: dict[str, list[dict[str, Any]]] = {
         {"hidden": 5, "dropout": 0.1},
         {"hidden": 5, "order": "alternating", "dropout": 0.1},
     ],
-    "relation": [{"hidden": (8, 9), "dropout": 0.1}, {"hidden": (8,)}],
+    "relation": [{"hidden": (8, 9), "dropout": 0.1}, {"hidden": (8,), "ordered": False}],
     "film": [{"blocks": 2, "dim": 8, "out": 9}, {"blocks": 1, "dim": 8, "coordinates": False}],
     "concat": [{"hidden": (9, 8)}, {"hidden": ()}],
     "concat_mlp": [{"hidden": (9, 8), "dropout": 0.1}],

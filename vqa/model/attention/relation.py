@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from typing_extensions import override
@@ -20,7 +21,7 @@ LARGEST_PAIRS = 2**22
 class RelationNetwork(Attention):
     """Σᵢⱼ g([vᵢ; vⱼ; q]) over all positions i and j, g a chain of fully connected layers with ReLU.
 
-    The first layer is a sum of a part of each of its inputs, so nothing as wide as all three is made.
+    Of unordered pairs each is read once, its earlier position first: i ≤ j; a mean divides by their number. The first layer is a sum of a part of each of its inputs, so nothing as wide as all three is made.
 
     Raises:
         ModelError: a layer would make more than `LARGEST_PAIRS` values of one question.
@@ -33,14 +34,26 @@ class RelationNetwork(Attention):
         question_dim: int,
         hidden: Sequence[int],
         dropout: float,
+        *,
+        ordered: bool = True,
+        mean: bool = False,
     ) -> None:
         super().__init__()
-        _check(grid, max(hidden))
+        positions = grid[0] * grid[1]
+        _check(grid, positions**2 if ordered else positions * (positions + 1) // 2, max(hidden))
+        every = torch.ones(positions, positions, dtype=torch.bool)
+        i, j = (every if ordered else every.triu()).nonzero(as_tuple=True)
+        self.scale = 1 / len(i) if mean else 1.0
+        self.register_buffer("i", i, persistent=False)
+        self.register_buffer("j", j, persistent=False)
         self.dim = hidden[-1]
         self.first = nn.Linear(image_dim, hidden[0], bias=False)
         self.second = nn.Linear(image_dim, hidden[0], bias=False)
         self.question = nn.Linear(question_dim, hidden[0])
         self.layers = fully_connected(hidden, "relu", dropout)
+
+    i: Tensor
+    j: Tensor
 
     @override
     def forward(
@@ -49,19 +62,20 @@ class RelationNetwork(Attention):
         question: EncodedText,
         image_of_question: Int[Tensor, " batch"],
     ) -> Attended:
-        """Read every ordered pair, a position with itself included; a picture's pairs are joined once."""
-        pairs = self.first(grid)[:, :, None] + self.second(grid)[:, None]
-        pairs = pairs.flatten(1, 2).index_select(0, image_of_question)
+        """Read every pair, a position with itself included; a picture's pairs are joined once."""
+        first, second = self.first(grid), self.second(grid)
+        pairs = first.index_select(1, self.i) + second.index_select(1, self.j)
+        pairs = pairs.index_select(0, image_of_question)
         read = self.layers((pairs + self.question(question.vector)[:, None]).relu())
-        return Attended(read.sum(dim=1))
+        exact = torch.promote_types(read.dtype, torch.float32)
+        return Attended(read.sum(dim=1, dtype=exact) * self.scale)
 
 
-def _check(grid: tuple[int, int], width: int) -> None:
-    positions = grid[0] * grid[1]
-    values = positions**2 * width
+def _check(grid: tuple[int, int], pairs: int, width: int) -> None:
+    values = pairs * width
     if values > LARGEST_PAIRS:
         raise ModelError(
-            f"a grid of {grid[0]}×{grid[1]} has {positions**2:,} pairs; at {width} values each a question"
+            f"a grid of {grid[0]}×{grid[1]} has {pairs:,} pairs; at {width} values each a question"
             f" takes {values / 2**18:,.0f} MiB a layer, more than {LARGEST_PAIRS / 2**18:.0f}",
             where="model.attention",
             fix="use smaller pictures, a later stage or narrower layers",
