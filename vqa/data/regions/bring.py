@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from vqa.data.cache.fill import Progress, add_rows
-from vqa.data.cache.place import place, shortage
+from vqa.data.cache.place import place, shortage, taken
 from vqa.data.cache.regions import named, regions_layout
 from vqa.data.cache.rows import RowFile, open_rows
 from vqa.data.regions.files import records
@@ -79,8 +79,8 @@ def bring_regions(
         records(path, form.dim)  # what is no file of regions is told before anything is deleted
     if overwrite and folder.exists():
         shutil.rmtree(folder)
-    reason = shortage(folder, len(wanted) * layout.row_bytes)
-    if reason is not None and not folder.exists():
+    reason = shortage(folder, len(wanted) * layout.row_bytes - taken(folder))
+    if reason is not None:
         raise DataError(f"too little room: {reason}", where="cache", fix="free some space")
     file, _ = open_rows(folder, layout)
     if not file.claim(LOCKED):

@@ -48,10 +48,12 @@ def npz_records(path: Path, dim: int) -> Iterator[Record]:
 
 def _found(file: Path, dim: int) -> Found:
     try:
-        with np.load(file, allow_pickle=False) as members:
+        with file.open("rb") as opened:  # NumPy leaves a damaged one open
+            members = np.load(opened, allow_pickle=False)
             if not isinstance(members, np.lib.npyio.NpzFile):
-                raise ValueError("no archive of arrays")
-            return _read(members, dim, str(file))
+                raise ValueError("one array alone")
+            with members:
+                return _read(members, dim, str(file))
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, MemoryError) as error:
         raise DataError(
             f"truncated or no archive of plain arrays ({error})",
