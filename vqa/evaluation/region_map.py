@@ -22,15 +22,15 @@ def painted(weights: NDArray[np.generic], boxes: NDArray[np.generic]) -> np.ndar
     """
     if boxes.shape[1] < 4:
         return None
-    x1, y1, x2, y2 = (np.asarray(side, dtype=np.float32)[:, None] for side in boxes[:, :4].T)
+    x1, y1, x2, y2 = (np.asarray(side, dtype=np.float64)[:, None] for side in boxes[:, :4].T)
     across, down = _covered(x1, x2), _covered(y1, y2)
-    maps: np.ndarray = np.einsum("gr,ry,rx->gyx", np.asarray(weights, np.float32), down, across)
+    maps: np.ndarray = np.einsum("gr,ry,rx->gyx", np.asarray(weights, np.float64), down, across)
     return maps
 
 
 def _covered(start: np.ndarray, end: np.ndarray) -> np.ndarray:
     """The share of each cell that lies between two lines, [regions, cells]."""
-    edges = np.arange(CELLS + 1, dtype=np.float32) / CELLS
+    edges = np.arange(CELLS + 1, dtype=np.float64) / CELLS
     inner = np.minimum(end, edges[1:]) - np.maximum(start, edges[:-1])
     share: np.ndarray = (inner * CELLS).clip(0, 1)
     return share
