@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from vqa.data.cache.fill import Progress, add_rows
+from vqa.data.cache.layout import Layout
 from vqa.data.cache.place import place, shortage, taken
 from vqa.data.cache.regions import named, regions_layout
 from vqa.data.cache.rows import RowFile, open_rows
@@ -77,14 +78,10 @@ def bring_regions(
     folder = place(store, layout.name)
     for path in inputs:
         records(path, form.dim)  # what is no file of regions is told before anything is deleted
-    if overwrite and folder.exists():
-        shutil.rmtree(folder)
     reason = shortage(folder, len(wanted) * layout.row_bytes - taken(folder))
     if reason is not None:
         raise DataError(f"too little room: {reason}", where="cache", fix="free some space")
-    file, _ = open_rows(folder, layout)
-    if not file.claim(LOCKED):
-        raise DataError("another process is adding regions", where=str(folder), fix="wait for it")
+    file = _opened(folder, layout, overwrite=overwrite)
     brought = Brought(file, wanted)
     try:
         _add(brought, store, _all(inputs, form.dim), form)
@@ -93,6 +90,21 @@ def bring_regions(
         if not file.index.any():
             shutil.rmtree(folder)
     return brought
+
+
+def _opened(folder: Path, layout: Layout, *, overwrite: bool) -> RowFile:
+    """The file to add to, which no other process adds to. Who reads one that is overwritten reads on.
+
+    Raises:
+        DataError: another process does.
+    """
+    file, _ = open_rows(folder, layout)
+    if not file.claim(LOCKED):
+        raise DataError("another process is adding regions", where=str(folder), fix="wait for it")
+    if not overwrite:
+        return file
+    shutil.rmtree(folder)
+    return _opened(folder, layout, overwrite=False)
 
 
 def _all(inputs: Sequence[Path], dim: int) -> Iterator[Record]:

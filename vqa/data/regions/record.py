@@ -12,6 +12,7 @@ from torch import Tensor
 from vqa.errors import DataError
 from vqa.model.image_encoder import BOX_VALUES
 
+_AGAIN = "is it the right file? if so, get it again"
 OVERHANG = 0.01
 """How far a box may reach beyond its picture, as a share of it: detectors round. What does is cut off."""
 
@@ -81,14 +82,16 @@ class Form:
             parts.append(_shares(found, self.count, where))
         row = np.zeros(self.shape, dtype=np.float32)
         row[: len(features)] = np.concatenate(parts, axis=1)
-        kept: Tensor = torch.from_numpy(row).to(getattr(torch, self.dtype))
-        if not torch.isfinite(kept).all():
+        reach = float(np.abs(row).max())
+        if reach > torch.finfo(getattr(torch, self.dtype)).max:
             raise DataError(
-                f"features reach {np.abs(row).max():.3g}, beyond {self.dtype}",
+                f"features reach {reach:.3g}, beyond {self.dtype}",
                 where=where,
-                fix="use --dtype bfloat16",
+                fix="use --dtype bfloat16" if self.dtype == "float16" else _AGAIN,
             )
-        return kept
+        if self.dtype == "float16":  # by NumPy: torch would start threads for so little
+            return torch.from_numpy(row.astype(np.float16))
+        return torch.from_numpy(row).to(torch.bfloat16)
 
 
 def _features(found: Found, form: Form, where: str) -> np.ndarray:
@@ -135,9 +138,6 @@ def _shares(found: Found, count: int, where: str) -> np.ndarray:
     _check_boxes(corners, found.boxes, where)
     corners = corners.clip(0, 1)
     return np.concatenate((corners, corners[:, 2:] - corners[:, :2]), axis=1).astype(np.float32)
-
-
-_AGAIN = "is it the right file? if so, get it again"
 
 
 def _check_boxes(corners: np.ndarray, boxes: np.ndarray, where: str) -> None:
