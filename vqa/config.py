@@ -70,6 +70,7 @@ class DataConfig(Section):
         workers: threads that decode or read ahead when they are not resident.
         features: keep what a frozen image encoder makes of the pictures in a file, so that it runs once for all runs
             (`auto`: where that can be done and there is room; `float16`, `bfloat16`: or refuse; `off`: never).
+            Of regions, which are such features from elsewhere, the type that is read (`auto`: either).
         decoded: keep decoded pictures in a file (`auto`: where they are not resident and there is room).
     """
 

@@ -21,14 +21,17 @@ from torch import Tensor
 
 from vqa.config import Experiment, parse_experiment
 from vqa.data.batches import Batch, gather_choices, pack
-from vqa.data.image import decode_image
+from vqa.data.image import check_image, decode_image
+from vqa.data.regions.files import read_one
+from vqa.data.regions.record import Form
 from vqa.data.table import build_choices
 from vqa.data.text import AnswerVocabulary, QuestionTokenizer
 from vqa.errors import ModelError
 from vqa.evaluation.predict import PROBABILITY_LOSS, Predictor, read_output
+from vqa.evaluation.region_map import painted
 from vqa.model.config import ModelConfig, Sizes
 from vqa.model.head import Classifier
-from vqa.model.image_encoder import Backbone
+from vqa.model.image_encoder import BOX_VALUES, Backbone, Regions
 from vqa.model.network import Network
 from vqa.model.question_encoder import Transformers
 from vqa.model.types import Targets
@@ -54,8 +57,8 @@ class Answer:
         answer: the best answer or choice; None where a classifier's vocabulary holds none of the choices.
         confidence: its probability by the model.
         top: the likeliest answers with their probabilities, or every choice with its own.
-        attention: for each glimpse the weight of each place of the grid, [glimpses, rows, columns]; None without
-            attention.
+        attention: for each glimpse the weight of each place of the grid, [glimpses, rows, columns]; of regions the
+            weight that lies on each place of a fine grid; None without attention, or on regions without boxes.
         words: the question as the model read it.
     """
 
@@ -73,6 +76,7 @@ class VQAModel:
         experiment: how it was trained.
         tokenizer, vocabulary: words and answers as numbers.
         data_fingerprint: of the store that it learnt from.
+        regions_fingerprint: of the regions there; None where it reads pictures.
     """
 
     def __init__(
@@ -82,10 +86,11 @@ class VQAModel:
         tokenizer: QuestionTokenizer,
         vocabulary: AnswerVocabulary,
         data_fingerprint: str,
+        regions_fingerprint: str | None = None,
     ) -> None:
         self.network, self.experiment = network, experiment
         self.tokenizer, self.vocabulary = tokenizer, vocabulary
-        self.data_fingerprint = data_fingerprint
+        self.data_fingerprint, self.regions_fingerprint = data_fingerprint, regions_fingerprint
 
     @property
     def answers(self) -> AnswerVocabulary | None:
@@ -107,6 +112,8 @@ class VQAModel:
         image: str | Path | bytes | Image.Image,
         question: str,
         choices: Sequence[str] | None = None,
+        *,
+        regions: str | Path | Tensor | None = None,
     ) -> Answer:
         """Answer a question about a picture.
 
@@ -114,10 +121,13 @@ class VQAModel:
             image: a file, its bytes, or a Pillow image.
             question: the question, in words.
             choices: the candidates, where one of several is to be picked.
+            regions: what a detector found in it, for a model that reads regions: a file with this one picture (see
+                `vqa prepare regions`; fewer regions than the model reads are filled up with zeros), or a row as a
+                store keeps it, [regions, values].
 
         Raises:
-            ModelError: the question is empty or overlong, or the model needs choices.
-            DataError: the picture cannot be read.
+            ModelError: the question is empty or overlong, the model needs choices, or regions and has none.
+            DataError: the picture or its regions cannot be read.
         """
         if not question.strip() or len(question) > MAX_QUESTION:
             raise ModelError(f"a question has 1 to {MAX_QUESTION} characters", where="question")
@@ -129,35 +139,48 @@ class VQAModel:
         options = [str(choice) for choice in choices or ()]
         if len(set(options)) < len(options):
             raise ModelError("a choice stands twice", where="choices", fix="give each once")
-        batch = self._batch(image, question, options, predictor.device)
+        images = self._images(image, regions)
+        batch = self._batch(images.to(predictor.device), question, options)
         output = predictor.ask(batch)
         said = read_output(predictor, batch, output, [options], self.vocabulary)[0]
         top = said.top or _ranked(options, said.choice_scores)
-        attention = None if output.attention is None else self._maps(output.attention[0])
+        attention = None if output.attention is None else self._maps(output.attention[0], images[0])
         return Answer(said.answer, said.confidence, top, attention, self.tokenizer.tokens(question))
 
-    def _maps(self, weights: Tensor) -> np.ndarray:
-        """Attention weights [glimpses, positions] on the grid: [glimpses, rows, columns]."""
-        return weights.float().cpu().numpy().reshape(len(weights), *self.network.image_encoder.grid)
+    def _maps(self, weights: Tensor, seen: Tensor) -> np.ndarray | None:
+        """Attention weights [glimpses, positions] over the picture: [glimpses, rows, columns].
 
-    def _batch(
-        self,
-        image: str | Path | bytes | Image.Image,
-        question: str,
-        choices: list[str],
-        device: torch.device,
-    ) -> Batch:
-        data = self.experiment.data
+        Args:
+            seen: the picture, or its regions, as the network took them.
+        """
+        values, encoder = weights.float().cpu().numpy(), self.experiment.model.image_encoder
+        if isinstance(encoder, Regions):
+            return painted(values, seen[:, encoder.dim :].float().numpy())
+        return values.reshape(len(weights), *self.network.image_encoder.grid)
+
+    def _images(
+        self, image: str | Path | bytes | Image.Image, regions: str | Path | Tensor | None
+    ) -> Tensor:
+        """The one picture as the network takes it: pixels [1, 3, height, width], or regions [1, regions, values]."""
+        data, encoder = self.experiment.data, self.experiment.model.image_encoder
         where = str(image) if isinstance(image, str | Path) else "image"
-        pixels = decode_image(
-            _encoded(image), size=data.image_size, resize=data.resize, where=where
-        )
+        encoded = _encoded(image)
+        if isinstance(encoder, Regions):
+            check_image(encoded, where=where)
+            return _row(self.experiment, encoder, regions)[None]
+        if regions is not None:
+            raise ModelError("this model reads pictures, not regions", where="regions")
+        pixels = decode_image(encoded, size=data.image_size, resize=data.resize, where=where)
+        return torch.from_numpy(pixels).permute(2, 0, 1)[None]
+
+    def _batch(self, images: Tensor, question: str, choices: list[str]) -> Batch:
+        device = images.device
         index = np.zeros(1, dtype=np.int64)
         table = build_choices([choices], self.tokenizer, self.vocabulary)
         nothing = torch.full((1, 1), -1, device=device)
         return Batch(
             index=index,
-            images=torch.from_numpy(pixels).permute(2, 0, 1)[None].to(device),
+            images=images,
             image_of_question=torch.zeros(1, dtype=torch.int64, device=device),
             words=pack(self.tokenizer.encode([question]), index, device),
             text_of_question=torch.zeros(1, dtype=torch.int64, device=device),
@@ -194,6 +217,7 @@ class VQAModel:
         manifest = {
             "format_version": FORMAT_VERSION,
             "data_fingerprint": self.data_fingerprint,
+            "regions_fingerprint": self.regions_fingerprint,
             "transform": {"image_size": list(data.image_size), "resize": data.resize},
             "normaliser": self.vocabulary.normaliser,
             "sha256": {name: _sha256(path / name) for name in _parts(folders.values())},
@@ -224,7 +248,8 @@ def load(path: Path | str) -> VQAModel:
     except (RuntimeError, OSError, safetensors.SafetensorError) as error:
         raise ModelError(f"the weights do not fit ({error})", where=str(path / WEIGHTS)) from error
     network.eval()
-    return VQAModel(network, experiment, tokenizer, vocabulary, str(manifest["data_fingerprint"]))
+    fingerprint, regions = str(manifest["data_fingerprint"]), manifest.get("regions_fingerprint")
+    return VQAModel(network, experiment, tokenizer, vocabulary, fingerprint, regions)
 
 
 def _manifest(path: Path) -> dict[str, Any]:
@@ -302,6 +327,33 @@ def _ranked(choices: list[str], scores: list[float | None]) -> list[tuple[str, f
     probabilities = torch.tensor([score for _, score in sayable]).softmax(0).tolist()
     ranked = zip((choice for choice, _ in sayable), probabilities, strict=True)
     return sorted(ranked, key=lambda pair: -pair[1])
+
+
+def _row(experiment: Experiment, encoder: Regions, regions: str | Path | Tensor | None) -> Tensor:
+    """What a detector found in a picture, [regions, values].
+
+    Raises:
+        ModelError: nothing was given, or of another shape.
+        DataError: the file cannot be used.
+    """
+    if regions is None:
+        raise ModelError(
+            "this model reads regions that a detector found, and no detector is part of this program",
+            where="regions",
+            fix="give them, too: vqa ask RUN IMAGE QUESTION --regions FILE, or ask(…, regions=FILE)",
+        )
+    if isinstance(regions, str | Path):
+        dtype = "bfloat16" if experiment.data.features == "bfloat16" else "float16"
+        form = Form(encoder.count, encoder.dim, encoder.boxes, pad=True, dtype=dtype)
+        return read_one(Path(regions), form)
+    widths = (encoder.channels, encoder.dim + BOX_VALUES)
+    if regions.ndim != 2 or regions.shape[0] != encoder.count or regions.shape[1] not in widths:
+        shape = "×".join(map(str, regions.shape))
+        raise ModelError(
+            f"regions of {shape}, and the model reads {encoder.count}×{encoder.channels}",
+            where="regions",
+        )
+    return regions
 
 
 def _encoded(image: str | Path | bytes | Image.Image) -> bytes:

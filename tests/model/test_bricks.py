@@ -40,6 +40,10 @@ FORMS: dict[str, list[dict[str, Any]]] = {
         {"settings": TINY, "stage": "stage1"},
     ],
     "timm": [{"stage": (1, 0)}],
+    "regions": [
+        {"count": 4, "dim": 5},
+        {"count": 4, "dim": 5, "boxes": True, "normalize": True},
+    ],
     "bag": [{"embedding_dim": 5}, {"embedding_dim": 5, "pooling": "sum", "embedding_dropout": 0.1}],
     "rnn": [{"dim": 5, "embedding_dim": 4}],
     "gru": [{"dim": 5, "embedding_dim": 4, "layers": 2, "bidirectional": True}],
@@ -121,6 +125,8 @@ def case(family: str, member: Any, fields: dict[str, Any], request: pytest.Fixtu
 
 def _image_case(config: Any, get: Callable[[str], Any]) -> Case:
     images = torch.rand(3, 3, *SIZE)
+    if config.name == "regions":  # rows as they are kept, boxes included
+        images = torch.rand(3, config.count, config.dim + 6)
     built = config.build(SIZE)
     assert built.positions == built.grid[0] * built.grid[1]
     shape = (3, built.positions, built.dim)

@@ -1,4 +1,4 @@
-"""vqa ask RUN IMAGE QUESTION [--choice TEXT …] [--attention PNG]"""
+"""vqa ask RUN IMAGE QUESTION [--choice TEXT …] [--regions FILE] [--attention PNG]"""
 
 from __future__ import annotations
 
@@ -26,6 +26,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="TEXT",
         help="a candidate answer; give two or more",
+    )
+    parser.add_argument(
+        "--regions",
+        type=Path,
+        metavar="FILE",
+        help="what a detector found in the picture, for a model that reads regions: a .tsv of one line or an .npz",
     )
     parser.add_argument("--attention", type=Path, metavar="PNG", help="draw where the model looked")
     parser.add_argument("--json", action="store_true", help="print the answer as JSON")
@@ -63,7 +69,8 @@ def ask_here(args: argparse.Namespace) -> tuple[Answer, Sequence[str]]:
     from vqa.export import load
 
     model = load(args.run)
-    answer = model.ask(args.image, args.question, choices=args.choice or None)
+    choices = args.choice or None
+    answer = model.ask(args.image, args.question, choices=choices, regions=args.regions)
     return answer, model.vocabulary.answers
 
 
@@ -77,11 +84,18 @@ def ask_there(args: argparse.Namespace) -> tuple[Answer, Sequence[str]]:
     from vqa.data.image import read_image
     from vqa.data.record import ImageInput
     from vqa.data.text import UNKNOWN
+    from vqa.errors import InputError
     from vqa.export import Answer
     from vqa.jobs.connect import connect
     from vqa.jobs.questions import Question
     from vqa.jobs.remote import RemoteService
 
+    if args.regions is not None:
+        raise InputError(
+            "regions are not sent to a server",
+            where="--regions",
+            fix="ask where the model is: vqa ask MODEL …",
+        )
     service = connect()
     assert isinstance(service, RemoteService)
     question = Question(
@@ -115,7 +129,7 @@ def draw(file: Path, image: Path, question: str, answer: Answer) -> None:
         raise ModelError(
             "this model has no attention to draw",
             where="--attention",
-            fix="train with model.attention=soft",
+            fix="train with model.attention=soft; regions need their boxes, too",
         )
     pixels = decode_image(image.read_bytes())
     lines = [question, f"{answer.answer} ({100 * (answer.confidence or 0):.0f} %)"]

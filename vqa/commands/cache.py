@@ -1,4 +1,4 @@
-"""vqa cache STORE [--verify] [--prune [--older-than DAYS] [--dry-run]]"""
+"""vqa cache STORE [--verify] [--prune [--older-than DAYS] [--regions] [--dry-run]]"""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.description = (
-        "Say what is kept of a store: features of frozen encoders, decoded pictures, tokenised questions. All of "
-        "it can be deleted at any time; whoever needs it makes it again."
+        "Say what is kept of a store: features of frozen encoders, decoded pictures, tokenised questions, regions. "
+        "All of it can be deleted at any time, and whoever needs it makes it again; regions alone have to be "
+        "brought in again by vqa prepare regions."
     )
     add = parser.add_argument
     add("store", type=Path, metavar="STORE", help="a prepared store")
@@ -26,8 +27,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="read all of it; what is damaged is made again when it is needed",
     )
-    add("--prune", action="store_true", help="delete it")
+    add("--prune", action="store_true", help="delete it, all but regions")
     add("--older-than", type=float, metavar="DAYS", help="only what was last written so long ago")
+    add("--regions", action="store_true", help="delete regions, too")
     add("--dry-run", action="store_true", help="say what would be deleted, and delete nothing")
     add("--json", action="store_true", help="print the result as JSON")
 
@@ -38,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     from vqa.data.store import Store
     from vqa.errors import InputError
 
-    for option in ("older_than", "dry_run"):
+    for option in ("older_than", "regions", "dry_run"):
         if getattr(args, option) not in (None, False) and not args.prune:
             name = "--" + option.replace("_", "-")
             raise InputError("says what to prune", where=name, fix="give --prune, too")
@@ -58,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
 def _pruned(args: argparse.Namespace, store: Store) -> list[Cached]:
     from vqa.data.cache.place import prune
 
-    return prune(store, args.older_than or 0.0, dry_run=args.dry_run)
+    return prune(store, args.older_than or 0.0, regions=args.regions, dry_run=args.dry_run)
 
 
 def _columns(fact: dict[str, Any]) -> Iterator[str]:

@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     experiment = load_experiment(args.config, args.overrides)
     _check(experiment)
     store = Store.open(experiment.data.store)
-    rows = _rows(store, args.split)
+    rows = image_rows(store, args.split)
     facts = _made(store, experiment, rows, estimate=args.estimate)
     print(json.dumps(facts, indent=2) if args.json else _text(facts))
     return 0
@@ -60,7 +60,8 @@ def _check(experiment: Experiment) -> None:
         )
 
 
-def _rows(store: Store, splits: list[str]) -> np.ndarray:
+def image_rows(store: Store, splits: list[str]) -> np.ndarray:
+    """The images of some splits, each once, ascending; of all where none is named."""
     import numpy as np
 
     if not splits:

@@ -1,4 +1,4 @@
-"""vqa prepare SOURCE INPUT… --to STORE; vqa prepare features CONFIG"""
+"""vqa prepare SOURCE INPUT… --to STORE; vqa prepare features CONFIG; vqa prepare regions STORE FILE…"""
 
 from __future__ import annotations
 
@@ -53,7 +53,8 @@ SOURCES = {
     "hub": Entry("hub", "any set of the Hugging Face hub, or a folder in its layout, by columns"),
     "table": Entry("table", "your own JSON, JSON Lines, CSV or Parquet files"),
 }
-FEATURES = "features"
+BESIDE = ("features", "regions")
+"""What is prepared beside a store; each has a command of its own."""
 PLAIN_STEP = 50_000
 """Without a terminal, a line of progress stands after every so many records."""
 
@@ -65,7 +66,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.description = "Turn a data set into a store. Sources:\n\n" + listed
     parser.epilog = (
         "vqa prepare SOURCE --help tells the options of a source.\n"
-        "vqa prepare features CONFIG makes the features of an experiment's frozen image encoder."
+        "vqa prepare features CONFIG makes the features of an experiment's frozen image encoder.\n"
+        "vqa prepare regions STORE FILE… brings in the regions that a detector found elsewhere."
     )
     parser.add_argument("source", metavar="SOURCE", help="one of the above")
     parser.add_argument(
@@ -75,8 +77,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prepare; 0 where a store stands."""
-    if args.source == FEATURES:
-        return _features(args.rest)
+    if args.source in BESIDE:
+        return _beside(args.source, args.rest)
     if args.source not in SOURCES:
         raise _unknown(args.source)
     module = import_module(f"vqa.data.sources.{SOURCES[args.source].module}")
@@ -101,17 +103,16 @@ def _published(store: Store, source: str) -> list[Compared]:
     return compare(store, source)
 
 
-def _features(words: list[str]) -> int:
-    from vqa.commands import features
-
-    parser = argparse.ArgumentParser(prog=f"vqa prepare {FEATURES}")
-    features.configure(parser)
+def _beside(name: str, words: list[str]) -> int:
+    module = import_module(f"vqa.commands.{name}")
+    parser = argparse.ArgumentParser(prog=f"vqa prepare {name}")
+    module.configure(parser)
     with _interruptible():
-        return features.run(parser.parse_intermixed_args(words))
+        return int(module.run(parser.parse_intermixed_args(words)))
 
 
 def _unknown(name: str) -> InputError:
-    close = get_close_matches(name, [*SOURCES, FEATURES], n=1)
+    close = get_close_matches(name, [*SOURCES, *BESIDE], n=1)
     fix = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(SOURCES)}"
     return InputError(f"no source {name!r}", where="vqa prepare", fix=fix)
 

@@ -23,7 +23,7 @@ class ImageBank(Protocol):
 
     def fetch(self, index: np.ndarray) -> Tensor:
         """The pictures at `index`, on the device: 0…255, uint8 [images, 3, height, width]; or the grids that a
-        frozen encoder made of them, float16 or bfloat16 [images, positions, channels]."""
+        frozen encoder or a detector made of them, float16 or bfloat16 [images, positions, channels]."""
         ...
 
 

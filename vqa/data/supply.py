@@ -17,6 +17,7 @@ from vqa.data.cache.fill import Maker, fill
 from vqa.data.cache.layout import Layout
 from vqa.data.cache.pictures import decode_pictures, pictures_layout, pictures_maker
 from vqa.data.cache.place import place, shortage, taken
+from vqa.data.cache.regions import open_regions, regions_of
 from vqa.data.cache.rows import DamagedRows, RowFile, find_rows, open_rows
 from vqa.data.cache.rule import DEMANDED, obstacle
 from vqa.data.store import Store
@@ -137,9 +138,11 @@ def make_features(
     """Features where the experiment can have them, made as far as they are missing; else the store's pictures.
 
     Raises:
-        DataError: features are demanded and there is too little room.
+        DataError: features are demanded and there is too little room; or regions are missing.
         VQAError: the disk became full.
     """
+    if regions_of(experiment) is not None:
+        return _regions(store, experiment, device, request.rows)
     setting, reason = experiment.data.features, obstacle(experiment)
     supply = Supply(store, experiment, device, None, "decoded from the store")
     if reason is not None or setting == "off":
@@ -182,7 +185,13 @@ def find_supply(
     device: torch.device,
     rows: np.ndarray,
 ) -> Supply:
-    """Features or pictures that are kept and complete for `rows`; nothing is made."""
+    """Features or pictures that are kept and complete for `rows`; nothing is made.
+
+    Raises:
+        DataError: the experiment reads regions, and some are missing.
+    """
+    if regions_of(experiment) is not None:
+        return _regions(store, experiment, device, rows)
     layouts = []
     if obstacle(experiment) is None and experiment.data.features != "off":
         layouts.append(features_layout(store, experiment, encoder))
@@ -192,6 +201,13 @@ def find_supply(
     file = next((one for one in found if one is not None), None)
     source = "decoded from the store" if file is None else f"from {file.folder}"
     return Supply(store, experiment, device, file, source)
+
+
+def _regions(
+    store: Store, experiment: Experiment, device: torch.device, rows: np.ndarray
+) -> Supply:
+    file = open_regions(store, experiment, rows)
+    return Supply(store, experiment, device, file, f"from {file.folder}")
 
 
 def _not_worth_it(store: Store, layout: Layout, request: Request) -> str | None:

@@ -14,6 +14,8 @@ from vqa.evaluation import look
 from vqa.evaluation.attention_map import overlay
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from vqa.export import Answer, VQAModel
 
 
@@ -50,16 +52,27 @@ class Answered:
 
 
 def answer_question(
-    model: VQAModel, data: bytes, question: str, choices: Sequence[str] = ()
+    model: VQAModel,
+    data: bytes,
+    question: str,
+    choices: Sequence[str] = (),
+    regions: Tensor | None = None,
 ) -> Answered:
     """Put a question about a picture of anybody's to a model.
 
+    Args:
+        model: it is asked.
+        data: the picture, encoded.
+        question: in words.
+        choices: the candidates, where one of several is to be picked.
+        regions: of the picture, where the model reads them.
+
     Raises:
-        ModelError: the question is empty or overlong, a choice stands twice, or the model needs choices.
+        ModelError: the question is empty or overlong, a choice stands twice, or the model needs choices or regions.
         DataError: the picture cannot be read.
     """
     seen = look.picture(data, seen=model)
-    answer = model.ask(data, question, list(choices) or None)
+    answer = model.ask(data, question, list(choices) or None, regions=regions)
     maps = () if answer.attention is None else answer.attention
     said = {text for text, _ in answer.top}
     return Answered(

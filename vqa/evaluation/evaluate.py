@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import distributed
 
+from vqa.data.cache.regions import regions_fingerprint
 from vqa.data.cache.texts import kept_table
 from vqa.data.store import Store
 from vqa.data.supply import find_supply
@@ -34,7 +35,8 @@ def open_exam(
     """The model before every question of `split`, in the store's order.
 
     Raises:
-        DataError: there is no such split, or the model picks among choices and none of its questions has any.
+        DataError: there is no such split, the model picks among choices and none of its questions has any, or the
+            regions that it reads are missing or others than it learnt from.
     """
     rows = store.rows(split)
     table = kept_table(store, rows, model.tokenizer, model.vocabulary)
@@ -43,10 +45,24 @@ def open_exam(
             "the model picks among choices, and this split has none", where=f"{store.path}, {split}"
         )
     encoder, experiment = model.network.image_encoder, model.experiment
+    _check_regions(model, store)
     supply = find_supply(store, experiment, encoder, device, table.image_rows)
     bank = supply.bank(table.image_rows, resident=supply.fits(len(table.image_rows)))
     choices = store.column("choices", rows)
     return Exam(model.predictor(device), table, choices, bank, model.vocabulary, batch_size)
+
+
+def _check_regions(model: VQAModel, store: Store) -> None:
+    """Refuse a store whose regions were exchanged since the model learnt from them."""
+    known = model.regions_fingerprint
+    if known is None or store.fingerprint != model.data_fingerprint:
+        return
+    if regions_fingerprint(store, model.experiment) != known:
+        raise DataError(
+            "these are not the regions that the model learnt from",
+            where=str(store.path),
+            fix="bring in those with vqa prepare regions, or train again",
+        )
 
 
 def predict_split(

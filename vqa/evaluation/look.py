@@ -13,6 +13,8 @@ from vqa.data.image import Resize, check_image, decode_image
 from vqa.evaluation.attention_map import overlay
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from vqa.evaluation.predictions import Prediction
     from vqa.export import Answer, VQAModel
 
@@ -44,14 +46,23 @@ def _resize(seen: VQAModel | None) -> Resize:
     return "stretch" if seen is None else seen.experiment.data.resize
 
 
-def answer_again(model: VQAModel, data: bytes, item: Prediction) -> Answer:
+def answer_again(
+    model: VQAModel, data: bytes, item: Prediction, regions: Tensor | None = None
+) -> Answer:
     """What the model says now, with its attention.
+
+    Args:
+        model: it is asked.
+        data: the picture, encoded.
+        item: the question.
+        regions: of the picture, where the model reads them.
 
     Raises:
         ModelError: it cannot be asked this question.
         DataError: the picture cannot be read.
     """
-    return model.ask(data, item.question, list(dict.fromkeys(item.choices)) or None)
+    choices = list(dict.fromkeys(item.choices)) or None
+    return model.ask(data, item.question, choices, regions=regions)
 
 
 def glimpse(data: bytes, model: VQAModel, weights: NDArray[np.generic]) -> Image.Image:

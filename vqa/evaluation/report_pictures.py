@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from vqa.data.cache.regions import regions_at
 from vqa.data.image import decode_image
 from vqa.errors import VQAError
 from vqa.evaluation.attention_map import overlay
@@ -19,6 +20,8 @@ from vqa.evaluation.predictions import Prediction
 from vqa.evaluation.report_html import Pictures
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from vqa.data.store import Store
     from vqa.export import VQAModel
 
@@ -38,13 +41,16 @@ def report_pictures(model: VQAModel, store: Store, split: str) -> Pictures:
     row_of = dict(zip(store.column("question_id", rows), rows.tolist(), strict=True))
 
     def picture(item: Prediction) -> str:
-        data = store.image_bytes(int(store.image_rows[row_of[item.question_id]]))
-        return data_uri(composed(model, data, item))
+        row = int(store.image_rows[row_of[item.question_id]])
+        regions = regions_at(store, model.experiment, row)
+        return data_uri(composed(model, store.image_bytes(row), item, regions))
 
     return picture
 
 
-def composed(model: VQAModel, data: bytes, item: Prediction) -> Image.Image:
+def composed(
+    model: VQAModel, data: bytes, item: Prediction, regions: Tensor | None = None
+) -> Image.Image:
     """The picture as the network saw it and the attention of up to three glimpses over it, side by
     side in two columns.
 
@@ -57,7 +63,8 @@ def composed(model: VQAModel, data: bytes, item: Prediction) -> Image.Image:
     )
     attention: np.ndarray | None = None
     with contextlib.suppress(VQAError):  # a question that `ask` refuses, such as an empty one
-        attention = model.ask(data, item.question, item.choices or None).attention
+        said = model.ask(data, item.question, item.choices or None, regions=regions)
+        attention = said.attention
     maps = [] if attention is None else list(attention[:MAX_GLIMPSES])
     tiles = [seen, *(overlay(seen, weights) for weights in maps)]
     return _arranged(tiles)

@@ -61,7 +61,8 @@ class GlimpseView(View):
     """Where one glimpse looked.
 
     Attributes:
-        weights: rows of the grid; they sum to 1 where the attention is soft.
+        weights: rows of the grid; they sum to 1 where the attention is soft. Of a model that reads regions the weight
+            that lies on each place of the picture.
         overlay: the same as colour over the picture, as a `data:` address of a PNG; None where none was wanted.
     """
 

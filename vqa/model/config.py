@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field, model_validator
 
-from vqa.model.attention import AnyAttention, CoAttention, NoAttention
+from vqa.model.attention import AnyAttention, CoAttention, FiLM, NoAttention
 from vqa.model.brick import Brick
 from vqa.model.fusion import AnyFusion, ImageAlone, Multiply
 from vqa.model.head import AnyHead, Chooser, Classifier
-from vqa.model.image_encoder import AnyImageEncoder, Small
+from vqa.model.image_encoder import AnyImageEncoder, Regions, Small
 from vqa.model.question_encoder import LSTM, AnyQuestionEncoder, Recurrent
 
 if TYPE_CHECKING:
@@ -67,6 +67,8 @@ class ModelConfig(Brick):
                 " give it its own, such as head={name: chooser, encoder: lstm}"
             )
         self._check_that_all_is_read()
+        if isinstance(self.image_encoder, Regions):
+            self._check_that_no_grid_is_needed()
         return self
 
     def _check_that_all_is_read(self) -> None:
@@ -88,6 +90,18 @@ class ModelConfig(Brick):
                 "attention: co_attention weighs the words itself, and question_encoder.pooling=attention would"
                 " go unread; use pooling=last"
             )
+
+    def _check_that_no_grid_is_needed(self) -> None:
+        """Refuse what asks for neighbours or for places on a grid, of which regions have none."""
+        if isinstance(self.attention, FiLM):
+            raise ValueError(
+                "attention: film convolves over a grid, and image_encoder=regions gives a set; use another attention"
+            )
+        for name in ("coordinates", "octaves"):
+            if getattr(self, name):
+                raise ValueError(
+                    f"{name}: regions stand on no grid; image_encoder.boxes=true puts each one's place behind it"
+                )
 
     @property
     def reads_choices(self) -> bool:

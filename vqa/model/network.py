@@ -60,15 +60,16 @@ class Network(nn.Module):
         """Scores for a batch of questions.
 
         Args:
-            images: the batch's pictures, each once, in 0…1; or their grids, where the image encoder has encoded
-                them before.
+            images: the batch's pictures, each once, in 0…1; or what was kept of them, where the image encoder has
+                encoded them before.
             image_of_question: for every question the place of its picture in `images`.
             words: the word ids of the batch's texts.
             choices: the questions' choices, where the head reads them.
             text_of_question: for every question the place of its text in `words`; None where the texts
                 are the questions. The same text is encoded once, with one dropout mask.
         """
-        grid = images if images.ndim == 3 else self.image_encoder(images)
+        encoder = self.image_encoder
+        grid = encoder.kept(images) if images.ndim == 3 else encoder(images)
         return self.answer(grid, image_of_question, words, choices, text_of_question)
 
     def answer(

@@ -32,6 +32,10 @@ class ImageEncoder(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """[images, 3, height, width] in 0…1 to [images, positions, dim], positions row by row."""
 
+    def kept(self, rows: Tensor) -> Tensor:
+        """What was kept of pictures to [images, positions, dim]; by default that is what `forward` once gave."""
+        return rows
+
 
 class QuestionEncoder(nn.Module):
     """Packed word ids to one vector a text.

@@ -19,6 +19,9 @@ from vqa.server.opened import Opened, OpenStore, Recent
 from vqa.server.tokens import write_private
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
+    from vqa.config import Experiment
     from vqa.data.browse import ExampleIndex
     from vqa.data.store import Manifest
     from vqa.data.thumbnail import Thumbnail
@@ -116,6 +119,14 @@ class Holdings:
             raise JobError("was prepared from text alone", where=name, kind="not-found")
         with self._told(name, "not-found"):
             return opened.picture(image_id)
+
+    def regions(self, name: str, image_id: str, experiment: Experiment) -> Tensor | None:
+        """What a detector found in a picture; None where the experiment reads none."""
+        from vqa.data.cache.regions import regions_at
+
+        opened = self.store(name)
+        with self._told(name, "not-found"):
+            return regions_at(opened.store, experiment, opened.image_row[image_id])
 
     def picture_state(self, name: str, image_id: str) -> str:
         """What changes whenever a picture does: the hash of its file."""

@@ -100,14 +100,20 @@ class Watched:
 
     def answer(self, item: Prediction) -> Answer:
         """What the model says to a question now, with its attention."""
-        from vqa.evaluation.look import answer_again
-
         data, model = self.picture(item.image_id), self.model()
         question = (item.image_id, item.question, tuple(item.choices))
         with self.told():
             return self.opened.answer(
-                self.run_dir, question, partial(answer_again, model, data, item)
+                self.run_dir, question, partial(self._answer_now, model, data, item)
             )
+
+    def _answer_now(self, model: VQAModel, data: bytes, item: Prediction) -> Answer:
+        from vqa.data.cache.regions import regions_at
+        from vqa.evaluation.look import answer_again
+
+        held = self._store()
+        regions = regions_at(held.store, model.experiment, held.image_row[item.image_id])
+        return answer_again(model, data, item, regions)
 
     def words(self, item: Prediction, layer: int | None = None) -> WordStates:
         """What the question encoder held after each word."""

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from vqa.data.cache.regions import regions_at
 from vqa.data.image import decode_image
 from vqa.errors import VQAError
 from vqa.evaluation.attention_map import TILE, overlay
@@ -25,6 +26,8 @@ from vqa.evaluation.predictions import Prediction, read_predictions
 from vqa.tracking.predictions import right_answer
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from vqa.data.store import Store
     from vqa.export import VQAModel
 
@@ -94,9 +97,11 @@ def _write_table(folder: Path, model: VQAModel, store: Store, chosen: Sequence[P
     row_of = dict(zip(store.column("question_id", rows), rows.tolist(), strict=True))
     maps = []
     for number, item in enumerate(chosen):
-        data = store.image_bytes(int(store.image_rows[row_of[item.question_id]]))
+        row = int(store.image_rows[row_of[item.question_id]])
+        data = store.image_bytes(row)
         _picture(data).save(folder / f"{number:03d}-picture.png")
-        maps.append(_save_maps(folder, number, model, data, item))
+        regions = regions_at(store, model.experiment, row)
+        maps.append(_save_maps(folder, number, model, data, item, regions))
     glimpses = max(maps)
     table = {
         "columns": _columns(glimpses),
@@ -128,11 +133,19 @@ def _picture(data: bytes) -> Image.Image:
     return picture
 
 
-def _save_maps(folder: Path, number: int, model: VQAModel, data: bytes, item: Prediction) -> int:
+def _save_maps(
+    folder: Path,
+    number: int,
+    model: VQAModel,
+    data: bytes,
+    item: Prediction,
+    regions: Tensor | None,
+) -> int:
     """Save the attention of each glimpse over the picture as the network saw it; return how many there are."""
     attention = None
     with contextlib.suppress(VQAError):  # a question that `ask` refuses, such as an empty one
-        attention = model.ask(data, item.question, item.choices or None).attention
+        said = model.ask(data, item.question, item.choices or None, regions=regions)
+        attention = said.attention
     if attention is None:
         return 0
     config = model.experiment.data

@@ -211,6 +211,7 @@ class RunLoop(Callback):
             "figures": {name: getattr(module, name) for name in module.FIGURES},
             "random": random_states,
             "data_fingerprint": self.session.materials.store.fingerprint,
+            "regions_fingerprint": self.session.materials.regions,
         }
 
     def _restore(self, trainer: Trainer, state: State) -> None:

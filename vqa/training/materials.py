@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vqa.config import DataConfig, Experiment
+from vqa.data.cache.regions import regions_fingerprint
 from vqa.data.cache.texts import kept_table, learnt_texts
 from vqa.data.store import Store
 from vqa.data.table import QuestionTable
@@ -34,7 +35,11 @@ class QuestionIds:
 
 @dataclass(frozen=True)
 class Materials:
-    """A store through the eyes of one experiment."""
+    """A store through the eyes of one experiment.
+
+    Attributes:
+        regions: fingerprint of the regions that it reads; None where it reads none.
+    """
 
     store: Store
     splits: Splits
@@ -42,6 +47,7 @@ class Materials:
     vocabulary: AnswerVocabulary
     train: QuestionTable
     validation: QuestionTable | None
+    regions: str | None = None
 
     @property
     def question_ids(self) -> QuestionIds:
@@ -81,4 +87,5 @@ def load_materials(experiment: Experiment) -> Materials:
         validation=None
         if validation is None
         else kept_table(store, store.rows(validation), tokenizer, vocabulary),
+        regions=regions_fingerprint(store, experiment),
     )

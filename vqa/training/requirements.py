@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from vqa.config import Experiment
+from vqa.data.cache.regions import check_regions, regions_of
 from vqa.data.cache.rule import check_features
 from vqa.data.store import Store
 from vqa.errors import ConfigError
@@ -92,25 +93,35 @@ def check_data(experiment: Experiment, facts: StoreFacts) -> tuple[Splits, Quest
     """The splits of an experiment and the questions that it learns from.
 
     Raises:
-        DataError: the store has no such split.
+        DataError: the store has no such split, or not the regions that the experiment reads.
         ConfigError: the experiment wants what the data do not have.
     """
     data, store = experiment.data, facts.store
     if experiment.evaluation.protocol != "auto":
         check_protocol(experiment.evaluation.protocol)
-    if store.manifest.text_only and experiment.model.image_encoder.name != "none":
+    blind = experiment.model.image_encoder.name in ("none", "regions")
+    if store.manifest.text_only and not blind:
         raise ConfigError(
             "model.image_encoder: this store was prepared with --text-only and has no pictures",
             where=str(data.store),
-            fix="use model.image_encoder=none",
+            fix="use model.image_encoder=none, or regions",
         )
     check_features(experiment)
     splits = choose_splits(store, experiment)
+    if regions_of(experiment) is not None:
+        check_regions(store, experiment, _images(facts, splits))
     questions = facts.questions(splits.train).share(data.fraction, experiment.seed)
     _check_head(experiment.model, questions, where=f"{data.store}, split {splits.train}")
     processes = experiment.trainer.devices * experiment.trainer.num_nodes
     batches_an_epoch(len(questions), data.batch_size, processes)
     return splits, questions
+
+
+def _images(facts: StoreFacts, splits: Splits) -> np.ndarray:
+    """The pictures of every split that a run reads, each once."""
+    names = filter(None, (splits.train, splits.validation, splits.evaluation))
+    found: np.ndarray = np.unique(np.concatenate([facts.questions(name).image for name in names]))
+    return found
 
 
 def choose_splits(store: Store, experiment: Experiment) -> Splits:

@@ -94,7 +94,12 @@ def _open(experiment: Experiment, run: RunDirectory) -> Session:
     materials = load_materials(experiment)
     network = experiment.model.build(materials.sizes(experiment.data))
     model = VQAModel(
-        network, experiment, materials.tokenizer, materials.vocabulary, materials.store.fingerprint
+        network,
+        experiment,
+        materials.tokenizer,
+        materials.vocabulary,
+        materials.store.fingerprint,
+        materials.regions,
     )
     session = Session(experiment, run, materials, model, Place.here())
     session.check()
@@ -258,5 +263,11 @@ def _trusted_state(session: Session, checkpoints: Checkpoints) -> State | None:
             "the store has changed since this run began",
             where=str(store.path),
             fix="train into another --run directory",
+        )
+    if state is not None and state.get("regions_fingerprint") != session.materials.regions:
+        raise RunError(
+            "the regions have changed since this run began",
+            where=str(store.path),
+            fix="train into another --run directory, or bring in the regions that it began with",
         )
     return state

@@ -71,7 +71,7 @@ def fill(file: RowFile, wanted: np.ndarray, maker: Maker, *, announce: bool = Tr
             file.give_up()
 
 
-def _write(file: RowFile, rows: np.ndarray, values: Tensor) -> None:
+def add_rows(file: RowFile, rows: np.ndarray, values: Tensor) -> None:
     """Add rows; a disk that fails is told of in this program's words.
 
     Raises:
@@ -96,7 +96,7 @@ def _make(file: RowFile, missing: np.ndarray, maker: Maker, progress: Progress) 
     work = (partial(_decoded, maker, chunk, rows) for chunk, rows in _claimed(file, missing))
     with closing(ahead(work, maker.threads)) as pieces:
         for chunk, rows, pictures in pieces:
-            _write(file, rows, maker.finish(pictures))
+            add_rows(file, rows, maker.finish(pictures))
             file.give_up(chunk)
             made += len(rows)
             progress.show()

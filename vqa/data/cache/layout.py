@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 FORMAT_VERSION = 1
 MANIFEST, INDEX = "manifest.json", "index.bin"
-Kind = Literal["features", "pictures"]
+Kind = Literal["features", "pictures", "regions"]
 TYPES = {"float16": 2, "bfloat16": 2, "uint8": 1}
 """Bytes of a value of each type."""
 
@@ -96,12 +96,9 @@ def described(folder: Path) -> str:
     except (OSError, ValueError) as error:
         return f"unreadable ({error})"
     shape = "×".join(map(str, layout.shape))
-    encoder = layout.made_from.get("encoder")
-    source = (
-        " ".join(str(encoder[key]) for key in ("name", "model") if key in encoder)
-        if encoder
-        else ""
-    )
+    encoder, source = layout.made_from.get("encoder"), layout.made_from.get("source", "")
+    if encoder:
+        source = " ".join(str(encoder[key]) for key in ("name", "model") if key in encoder)
     made = np.count_nonzero(index)
     return f"{source + ': ' if source else ''}{made:,} of {layout.rows:,} rows of {shape} {layout.dtype}"
 

@@ -4,9 +4,11 @@ STORE/cache/            beside the tables that they were made from; they go when
 VQA_HOME/cache/<store>/ where the store cannot be written
     features-<id>/      a grid of vectors a picture (rows.py)
     pictures-<id>/      decoded pictures, uint8 (rows.py)
+    regions-<id>/       regions that were brought in from elsewhere (rows.py, regions.py)
     texts-<id>.safetensors, table-<id>.safetensors   words and questions as numbers (texts.py)
 
-A cache can be deleted at any time: whoever needs it makes it again, and who is reading it reads on.
+A cache can be deleted at any time: whoever needs it makes it again, and who is reading it reads on. Regions alone have
+to be brought in again, so they are deleted only where that is asked for.
 """
 
 from __future__ import annotations
@@ -50,7 +52,7 @@ class Cached:
 
     Attributes:
         path: its file or folder.
-        kind: `features`, `pictures`, `texts` or `table`.
+        kind: `features`, `pictures`, `regions`, `texts` or `table`.
         bytes: what it takes of the disk.
         age: days since it was written to.
         about: what it holds, for people.
@@ -93,9 +95,17 @@ def _facts(path: Path) -> list[os.stat_result]:
     )
 
 
-def prune(store: Store, older_than: float = 0.0, *, dry_run: bool = False) -> list[Cached]:
-    """Delete the caches that were last written more than `older_than` days ago; which they were."""
-    old = [one for one in cached(store) if one.age >= older_than]
+def prune(
+    store: Store, older_than: float = 0.0, *, regions: bool = False, dry_run: bool = False
+) -> list[Cached]:
+    """Delete the caches that were last written more than `older_than` days ago; which they were.
+
+    Args:
+        regions: delete those, too, that cannot be made again here.
+    """
+    old = [
+        one for one in cached(store) if one.age >= older_than and (regions or one.kind != "regions")
+    ]
     for one in old if not dry_run else ():
         if one.path.is_dir():
             shutil.rmtree(one.path)

@@ -41,6 +41,8 @@ SMALL_BYTES = 2_000_000
 """Less than that is read by one thread."""
 BLOCK_BYTES = 8_000_000
 """Bytes that one thread reads at a time when a whole file is read."""
+MADE_ANEW = "start again: they are made anew, all others are kept"
+BROUGHT_ANEW = "bring them in again with vqa prepare regions: all others are kept"
 
 
 class DamagedRows(DataError):
@@ -50,12 +52,10 @@ class DamagedRows(DataError):
         rows: which.
     """
 
-    def __init__(self, path: Path, rows: np.ndarray) -> None:
+    def __init__(self, path: Path, rows: np.ndarray, fix: str = MADE_ANEW) -> None:
         self.rows = rows
         super().__init__(
-            f"{len(rows)} rows are damaged (the first is {int(rows[0])})",
-            where=str(path),
-            fix="start again: they are made anew, all others are kept",
+            f"{len(rows)} rows are damaged (the first is {int(rows[0])})", where=str(path), fix=fix
         )
 
 
@@ -128,6 +128,10 @@ class RowFile:
             _write(self._index, memoryview(hashes[start:stop].tobytes()), int(rows[start]) * 8)
         self.index[rows] = hashes
 
+    def holds(self, row: int, value: Tensor) -> bool:
+        """Whether the row has been made, and of these bytes."""
+        return _hash(_bytes(value)) == int(self.index[row])
+
     def read(self, rows: np.ndarray, out: Tensor | None = None) -> Tensor:
         """The rows at `rows`, in their order, into `out` or a new tensor.
 
@@ -188,7 +192,8 @@ class RowFile:
         self._checked[rows[new]] = right
         if not right.all():
             self.forget(rows[new[~right]])
-            raise DamagedRows(self.data_path, rows[new[~right]])
+            fix = BROUGHT_ANEW if self.layout.kind == "regions" else MADE_ANEW
+            raise DamagedRows(self.data_path, rows[new[~right]], fix)
 
     def forget(self, rows: np.ndarray) -> None:
         """Have `rows` made again."""

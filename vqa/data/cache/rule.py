@@ -14,6 +14,8 @@ def obstacle(experiment: Experiment) -> str | None:
     encoder = experiment.model.image_encoder
     if encoder.name == "none":
         return "model.image_encoder=none looks at no picture"
+    if encoder.name == "regions":
+        return "regions are found elsewhere, and brought in by `vqa prepare regions`"
     if not getattr(encoder, "frozen", False):
         return "the image encoder learns, so what it makes of a picture changes at every step"
     if experiment.data.augmentation != Augmentation():
@@ -27,6 +29,9 @@ def check_features(experiment: Experiment) -> None:
     Raises:
         ConfigError: it does; says why.
     """
+    if experiment.model.image_encoder.name == "regions":
+        _check_regions(experiment)
+        return
     reason = obstacle(experiment)
     if experiment.data.features in DEMANDED and reason is not None:
         raise ConfigError(
@@ -34,6 +39,30 @@ def check_features(experiment: Experiment) -> None:
             where="data.features",
             fix="use auto or off, or model.image_encoder.frozen=true without augmentation",
         )
+
+
+def _check_regions(experiment: Experiment) -> None:
+    """Refuse settings that would have to do with pictures, of which none is looked at.
+
+    Raises:
+        ConfigError: there are some.
+    """
+    data = experiment.data
+    for name, asked, only in (
+        (
+            "features",
+            data.features == "off",
+            "auto, float16 or bfloat16: regions are kept features",
+        ),
+        ("augmentation", data.augmentation != Augmentation(), "none: regions cannot be changed"),
+        ("resize", data.resize != "stretch", "stretch: a detector sees the whole picture"),
+    ):
+        if asked:
+            raise ConfigError(
+                "model.image_encoder=regions looks at no picture",
+                where=f"data.{name}",
+                fix=f"use {only}",
+            )
 
 
 def storage(experiment: Experiment) -> str:

@@ -15,6 +15,8 @@ Stride = Annotated[int, Field(ge=1, le=8)]
 Several = Field(min_length=1, max_length=8)
 StageNames = str | Annotated[tuple[str, ...], Several]
 StageNumbers = int | Annotated[tuple[int, ...], Several]
+BOX_VALUES = 6
+"""A region's x1, y1, x2, y2, width and height."""
 
 
 class NoImage(Brick):
@@ -202,8 +204,44 @@ class Timm(Library):
         return TimmBackbone(self, image_size, pretrained=pretrained)
 
 
+class Regions(Brick):
+    """Regions that a detector found, brought in by `vqa prepare regions`: no picture is looked at here.
+
+    They are a set: what needs neighbours (attention=film) or places on a grid (coordinates, octaves) is refused. They
+    learn nothing and count as frozen.
+
+    Paper: Anderson et al. 2018, Bottom-up and top-down attention for image captioning and visual question answering.
+
+    Attributes:
+        source: the name that the features were brought in under.
+        count: regions a picture.
+        dim: values of each region's features.
+        boxes: put each region's x1, y1, x2, y2, width and height, as shares of the picture, behind its features.
+        normalize: scale each region's features to length one.
+    """
+
+    name: Literal["regions"] = "regions"
+    source: str = Field(default="bottom-up", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")
+    count: int = Field(default=36, ge=1, le=1000)
+    dim: Width = 2048
+    boxes: bool = False
+    normalize: bool = False
+
+    @property
+    def channels(self) -> int:
+        """Values of each region in the network."""
+        return self.dim + BOX_VALUES * self.boxes
+
+    def build(self, image_size: tuple[int, int], *, pretrained: bool = True) -> ImageEncoder:
+        """The module; it takes rows as they were brought in."""
+        from vqa.model.image_encoder.regions import RegionFeatures
+
+        del image_size, pretrained
+        return RegionFeatures(self)
+
+
 AnyImageEncoder = Annotated[
-    NoImage | Small | TorchVision | Backbone | Timm,
+    NoImage | Small | TorchVision | Backbone | Timm | Regions,
     Field(discriminator="name"),
     BeforeValidator(from_name),
 ]

@@ -19,6 +19,7 @@ from vqa.server.opened import Opened
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+    from torch import Tensor
 
     from vqa.evaluation.answered import Answered
     from vqa.export import VQAModel
@@ -38,8 +39,9 @@ def ask(request: Request, question: Question, caller: Reader, held: OpenHoldings
     data = _picture(question, held)
     with _turn(request.app.state.opened):
         model = exported_model(question.job, caller, request.app.state.opened)
+        regions = _regions(question, held, model)
         try:
-            made = answer_question(model, data, question.question, question.choices)
+            made = answer_question(model, data, question.question, question.choices, regions)
         except (DataError, ModelError) as error:
             where = "image" if isinstance(error, DataError) else error.where
             raise JobError(error.what, where=where, fix=error.fix) from None
@@ -70,6 +72,13 @@ def _picture(question: Question, held: Holdings) -> bytes:
         return base64.b64decode(question.image or "", validate=True)
     except (binascii.Error, ValueError):
         raise JobError("is no base64", where="image", fix="encode the file's bytes") from None
+
+
+def _regions(question: Question, held: Holdings, model: VQAModel) -> Tensor | None:
+    """Of a picture of a store, where the model reads regions; a picture that comes along has none."""
+    if question.store is None or question.image_id is None:
+        return None
+    return held.regions(question.store, question.image_id, model.experiment)
 
 
 @contextmanager
