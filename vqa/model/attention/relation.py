@@ -21,7 +21,8 @@ LARGEST_PAIRS = 2**22
 class RelationNetwork(Attention):
     """Σᵢⱼ g([vᵢ; vⱼ; q]) over all positions i and j, g a chain of fully connected layers with ReLU.
 
-    Of unordered pairs each is read once, its earlier position first: i ≤ j; a mean divides by their number. The first layer is a sum of a part of each of its inputs, so nothing as wide as all three is made.
+    Of unordered pairs each is read once, its earlier position first: i ≤ j; a mean divides by
+    their number. The first layer is a sum of a part of each of its inputs, so nothing as wide as all three is made.
 
     Raises:
         ModelError: a layer would make more than `LARGEST_PAIRS` values of one question.
@@ -41,8 +42,8 @@ class RelationNetwork(Attention):
         super().__init__()
         positions = grid[0] * grid[1]
         _check(grid, positions**2 if ordered else positions * (positions + 1) // 2, max(hidden))
-        every = torch.ones(positions, positions, dtype=torch.bool)
-        i, j = (every if ordered else every.triu()).nonzero(as_tuple=True)
+        pairs = [(i, j) for i in range(positions) for j in range(0 if ordered else i, positions)]
+        i, j = torch.tensor(pairs).unbind(1)
         self.scale = 1 / len(i) if mean else 1.0
         self.register_buffer("i", i, persistent=False)
         self.register_buffer("j", j, persistent=False)
