@@ -301,4 +301,7 @@ def test_conv_gru_hears_of_a_position_as_far_away_as_there_are_words_after_it() 
         module = ConvGRU(dim=4, hidden=3, kernel=kernel).build(7, (1, 5), 5).double()
         question = READ._replace(states=pack_sequence([torch.randn(words, 5).double()]))
         before, after = (module.maps(g, question, torch.tensor([0]))[0] for g in (grid, changed))
-        assert [bool(m.any()) for m in before != after] == [*[True] * reached, *[False] * (5 - reached)]
+        assert [bool(m.any()) for m in before != after] == [
+            *[True] * reached,
+            *[False] * (5 - reached),
+        ]

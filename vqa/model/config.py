@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field, model_validator
 
-from vqa.model.attention import AnyAttention, CoAttention, NoAttention
+from vqa.model.attention import AnyAttention, CoAttention, ConvGRU, NoAttention
 from vqa.model.brick import Brick
 from vqa.model.fusion import AnyFusion, ImageAlone, Multiply
 from vqa.model.head import AnyHead, Chooser, Classifier
@@ -83,9 +83,10 @@ class ModelConfig(Brick):
                     "fusion: `image` leaves out the question vector that co_attention makes; use another fusion"
                 )
         pooled = isinstance(words, Recurrent) and words.pooling == "attention"
-        if isinstance(attention, CoAttention) and pooled:
+        by_word = isinstance(attention, ConvGRU) and isinstance(self.fusion, ImageAlone)
+        if pooled and (by_word or isinstance(attention, CoAttention)):
             raise ValueError(
-                "attention: co_attention weighs the words itself, and question_encoder.pooling=attention would"
+                f"attention: {attention.name} reads the words itself, and question_encoder.pooling=attention would"
                 " go unread; use pooling=last"
             )
 
