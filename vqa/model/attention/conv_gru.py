@@ -33,7 +33,7 @@ class Cell(nn.Module):
     ) -> Float[Tensor, "batch positions dim"]:
         """The maps after this word."""
         # Positions last: a view in channels-last memory, no copy.
-        around = self.convolve(maps.transpose(1, 2).unflatten(2, self.grid))
+        around = self.convolve(maps.transpose(1, 2).reshape(len(maps), -1, *self.grid))
         held = around.flatten(2).transpose(1, 2)
         new_z, new_r, new_n = self.enter(offered).chunk(3, dim=2)
         held_z, held_r, held_n = held.chunk(3, dim=2)
