@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from torch.nn.utils.rnn import pack_sequence
 from vqa.errors import ModelError
 from vqa.model.attention import (
     CoAttention,
+    ConvGRU,
     FiLM,
     Hard,
     MultiHead,
@@ -38,7 +40,12 @@ LOOKING = [
     CoAttention(hidden=4),
     CoAttention(hidden=4, order="alternating"),
 ]
-JOINING = [NoAttention(), Relation(hidden=(4, 5)), FiLM(blocks=2, dim=4, out=5)]
+JOINING = [
+    NoAttention(),
+    Relation(hidden=(4, 5)),
+    FiLM(blocks=2, dim=4, out=5),
+    ConvGRU(dim=4, hidden=3),
+]
 
 
 def _soft_reference(module: Any, image: Tensor, question: Tensor) -> Tensor:
@@ -252,3 +259,50 @@ def test_film_equals_its_formula(image_of_question: Tensor) -> None:
     torch.testing.assert_close(
         got, torch.stack([_film_reference(module, GRID[i], q) for i, q in pairs])
     )
+
+
+def _conv_gru_reference(m: Any, image: Tensor, words: Tensor, kernel: int) -> Tensor:
+    """One word, one cell and one neighbour at a time; a neighbour outside the grid of 2×3 is zero."""
+    enter, convolve, reach = m.cell.enter, m.cell.convolve, kernel // 2
+    maps = torch.zeros(2, 3, m.dim).double()
+    for word in words:
+        read = m.project_word.weight @ word + m.project_word.bias
+        after = torch.zeros_like(maps)
+        for row, column in product(range(2), range(3)):
+            seen = m.project_image.weight @ image[3 * row + column] + m.project_image.bias
+            x = (enter.weight @ (seen * read) + enter.bias).view(3, -1)
+            around = convolve.bias
+            for down, right in product(range(-reach, reach + 1), repeat=2):
+                if 0 <= row + down < 2 and 0 <= column + right < 3:
+                    weight = convolve.weight[:, :, reach + down, reach + right]
+                    around = around + weight @ maps[row + down, column + right]
+            u = around.view(3, -1)
+            z, r = (x[0] + u[0]).sigmoid(), (x[1] + u[1]).sigmoid()
+            n = (x[2] + r * u[2]).tanh()
+            after[row, column] = (1 - z) * n + z * maps[row, column]
+        maps = after
+    return maps.flatten(0, 1).max(0).values
+
+
+@pytest.mark.parametrize("kernel", [1, 3])
+def test_conv_gru_equals_its_formula(kernel: Any, image_of_question: Tensor) -> None:
+    module = ConvGRU(dim=4, hidden=3, kernel=kernel).build(7, (2, 3), 5).double()
+    got = module(GRID, READ, image_of_question).vector
+    pairs = zip(image_of_question.tolist(), TEXTS, strict=True)
+    expected = [_conv_gru_reference(module, GRID[image], words, kernel) for image, words in pairs]
+    torch.testing.assert_close(got, torch.stack(expected))
+
+
+def test_conv_gru_hears_of_a_position_as_far_away_as_there_are_words_after_it() -> None:
+    """News of one end of a row of cells takes a step for each cell; with a kernel of 1 it never travels."""
+    grid = torch.randn(1, 5, 7, generator=RANDOM).double()
+    changed = grid.clone()
+    changed[:, 0] += 1
+    for kernel, words, reached in ((3, 2, 2), (3, 3, 3), (1, 3, 1)):
+        module = ConvGRU(dim=4, hidden=3, kernel=kernel).build(7, (1, 5), 5).double()
+        question = READ._replace(states=pack_sequence([torch.randn(words, 5).double()]))
+        before, after = (module.maps(g, question, torch.tensor([0]))[0] for g in (grid, changed))
+        assert [bool(m.any()) for m in before != after] == [
+            *[True] * reached,
+            *[False] * (5 - reached),
+        ]

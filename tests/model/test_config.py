@@ -117,6 +117,14 @@ def test_a_whole_model_round_trips() -> None:
             },
             "pooling=last",
         ),
+        (
+            {
+                "question_encoder": {"name": "gru", "pooling": "attention"},
+                "attention": "conv_gru",
+                "fusion": "image",
+            },
+            "conv_gru reads the words itself.*pooling=last",
+        ),
         ({"question_encoder": {"name": "gru", "glimpses": 2}}, "2 glimpses need pooling"),
         ({"question_encoder": {"name": "bag", "freeze_vectors": True}}, "freeze_vectors"),
         (
@@ -143,6 +151,7 @@ def test_a_wrong_model_is_refused_with_the_reason(fields: dict[str, Any], messag
         {"fusion": "image", "attention": "relation"},
         {"fusion": "image", "attention": "film", "coordinates": True},
         {"fusion": "image", "question_encoder": "none"},
+        {"attention": "conv_gru", "question_encoder": {"name": "gru", "pooling": "attention"}},
         {"image_encoder": {"name": "torchvision", "stage": ["layer3", "layer4"]}},
     ],
 )

@@ -48,6 +48,7 @@ TINY: dict[str, dict[str, Any]] = {
     "co_attention": {"hidden": 4},
     "relation": {"hidden": (4, 4)},
     "film": {"blocks": 1, "dim": 4, "out": 4},
+    "conv_gru": {"dim": 4, "hidden": 4},
     "concat": {"hidden": (6,)},
     "concat_mlp": {"hidden": (6,)},
     "multiply": {"dim": 6},
@@ -79,7 +80,7 @@ NAMES = [
     ]
     for union in FAMILIES.values()
 ]
-UNSHOWN = {"none", "relation", "film"}
+UNSHOWN = {"none", "relation", "film", "conv_gru"}
 """Attentions without weights to look at."""
 
 Pair = tuple[tuple[int, str], tuple[int, str]]

@@ -24,6 +24,7 @@ TINY: dict[str, dict[str, Any]] = {
     "block": {"dim": 16, "chunks": 4, "rank": 2},
     "relation": {"hidden": [8, 8]},
     "film": {"blocks": 2, "dim": 8, "out": 8},
+    "conv_gru": {"dim": 8, "hidden": 8},
     "multi_head": {"dim": 8, "heads": 2},
     "hard": {"estimator": "reinforce"},
 }

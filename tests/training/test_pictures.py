@@ -167,7 +167,8 @@ def test_off_is_off_and_nobody_looks_at_what_nobody_reads(
     train(make(features=False, decoded="never"), tmp_path / "off")
     assert "data.features=off" in plan(tmp_path / "off")["source"]
     monkeypatch.setattr(decoding, "decode_image", no_picture)
-    train(make({"image_encoder": "none"}, resident="never"), tmp_path / "blind")
+    blind = make({"image_encoder": "none"}, resident="never", augmentation={"shift": 1})
+    train(blind, tmp_path / "blind")
     assert kinds(store) == []
 
 

@@ -196,6 +196,7 @@ def test_settings_of_pictures_are_refused(
     ("fields", "says"),
     [
         ({"attention": "film"}, "film convolves over a grid"),
+        ({"attention": "conv_gru"}, "conv_gru convolves over a grid"),
         ({"coordinates": True}, "coordinates: regions stand on no grid"),
         ({"octaves": 2}, "octaves: regions stand on no grid"),
     ],

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field, model_validator
 
-from vqa.model.attention import AnyAttention, CoAttention, FiLM, NoAttention
+from vqa.model.attention import AnyAttention, CoAttention, ConvGRU, FiLM, NoAttention
 from vqa.model.brick import Brick
 from vqa.model.fusion import AnyFusion, ImageAlone, Multiply
 from vqa.model.head import AnyHead, Chooser, Classifier
@@ -85,17 +85,20 @@ class ModelConfig(Brick):
                     "fusion: `image` leaves out the question vector that co_attention makes; use another fusion"
                 )
         pooled = isinstance(words, Recurrent) and words.pooling == "attention"
-        if isinstance(attention, CoAttention) and pooled:
+        by_word = isinstance(attention, ConvGRU) and isinstance(self.fusion, ImageAlone)
+        if pooled and (by_word or isinstance(attention, CoAttention)):
             raise ValueError(
-                "attention: co_attention weighs the words itself, and question_encoder.pooling=attention would"
+                f"attention: {attention.name} reads the words itself, and question_encoder.pooling=attention would"
                 " go unread; use pooling=last"
             )
 
     def _check_that_no_grid_is_needed(self) -> None:
         """Refuse what asks for neighbours or for places on a grid, of which regions have none."""
-        if isinstance(self.attention, FiLM):
+        attention = self.attention
+        if isinstance(attention, FiLM) or (isinstance(attention, ConvGRU) and attention.kernel > 1):
             raise ValueError(
-                "attention: film convolves over a grid, and image_encoder=regions gives a set; use another attention"
+                f"attention: {attention.name} convolves over a grid, and image_encoder=regions gives a set; use another"
+                " attention"
             )
         for name in ("coordinates", "octaves"):
             if getattr(self, name):

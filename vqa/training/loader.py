@@ -12,7 +12,7 @@ import torch
 from vqa.config import DataConfig
 from vqa.data.ahead import ahead
 from vqa.data.augment import augment
-from vqa.data.bank import ImageBank, is_resident
+from vqa.data.bank import ImageBank, Unseen, is_resident
 from vqa.data.batches import Batch, Batcher
 from vqa.data.order import Position, Stream
 from vqa.data.table import QuestionTable
@@ -63,7 +63,9 @@ class TrainingBatches:
     def _gather(self, batcher: Batcher, position: Position, index: np.ndarray, whole: int) -> Batch:
         distinct, image_of_question = np.unique(self.table.image[index], return_inverse=True)
         seed = (self.seed, position.epoch, position.index, self.rank)
-        images = augment(self.bank.fetch(distinct), self.config.augmentation, seed)
+        images = self.bank.fetch(distinct)
+        if not isinstance(self.bank, Unseen):
+            images = augment(images, self.config.augmentation, seed)
         return batcher.gather(
             index, images, image_of_question, share=len(index) * self.world / whole
         )

@@ -267,8 +267,37 @@ class FiLM(Brick):
         return FiLMNetwork(image_dim, grid, question_dim, self)
 
 
+class ConvGRU(Brick):
+    """A map over the grid that each word changes in turn, every position hearing of its neighbours; then the maximum.
+
+    It reads the words themselves, so what it has learnt of one holds wherever the word stands: with
+    question_encoder=bag they are word vectors, with a recurrent one its states. fusion=image.
+
+    Paper: Liu et al. 2017, Recurrent multimodal interaction for referring image segmentation (a convolutional LSTM of
+        1×1 over words); Ballas et al. 2016, Delving deeper into convolutional networks (the gated unit).
+
+    Attributes:
+        dim: channels of the map, and width of the vector.
+        hidden: width in which a word meets a position.
+        kernel: side of the convolution that brings the neighbours' news, odd; the paper's is 1.
+        dropout: on what a word makes of a position.
+    """
+
+    name: Literal["conv_gru"] = "conv_gru"
+    dim: Width = 64
+    hidden: Width = 64
+    kernel: Literal[1, 3, 5, 7] = 3
+    dropout: Dropout = 0.0
+
+    def build(self, image_dim: int, grid: tuple[int, int], question_dim: int) -> Attention:
+        """The module for a grid of this many vectors of this size, and words as wide as the question's vector."""
+        from vqa.model.attention.conv_gru import ConvGRUAttention
+
+        return ConvGRUAttention(image_dim, grid, question_dim, self)
+
+
 AnyAttention = Annotated[
-    NoAttention | Soft | Hard | Stacked | MultiHead | CoAttention | Relation | FiLM,
+    NoAttention | Soft | Hard | Stacked | MultiHead | CoAttention | Relation | FiLM | ConvGRU,
     Field(discriminator="name"),
     BeforeValidator(from_name),
 ]
