@@ -8,6 +8,7 @@ import io
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from vqa.ablation.members import find_members
 from vqa.ablation.page import ticks, to_html
 from vqa.ablation.schema import parse_ablation
 from vqa.ablation.study import Options, Study, make_study
-from vqa.ablation.tables import latex, to_latex, to_markdown, to_text
+from vqa.ablation.tables import latex, tables, to_latex, to_markdown, to_text
 from vqa.commands import compare
 from vqa.errors import InputError, ResultError, RunError
 from vqa.jobs.home import Home
@@ -328,6 +329,16 @@ def test_the_heat_map_shows_differences_to_the_reference(study: Study) -> None:
     assert "Difference to concat-none per question type" in page
     shown = study.difference(study.rows[-1], "per_question_type", "colour")
     assert f">{shown:+.1f}<" in page
+
+
+def test_many_types_stand_below_each_other(study: Study) -> None:
+    few = replace(study, rows=study.rows[:1])
+    assert len(few.type_names("per_question_type")) > 1
+    wide, tall = (tables(few, most_types=most)[-1] for most in (10, 1))
+    assert wide.title == tall.title == "per question type"
+    turned = [*zip(*[wide.head, *wide.rows], strict=True)]
+    assert turned == [tall.head, *tall.rows]
+    assert [table.title for table in tables(study, most_types=1)] == ["variants"]
 
 
 def test_latex_says_what_is_there(study: Study, hostile: Study) -> None:

@@ -9,6 +9,8 @@ from vqa.ablation.study import TYPE_KINDS, Row, Study
 from vqa.evaluation.table import columns
 
 MOST_TYPES = 12
+"""More types than this, or more variants, do not stand side by side."""
+MOST_ROWS = 40
 """Data with more types than this show them in CSV, JSON and HTML alone."""
 
 NOTHING = "–"
@@ -50,12 +52,26 @@ def tables(study: Study, most_types: int = MOST_TYPES) -> list[Table]:
     for kind in TYPE_KINDS:
         names = study.type_names(kind)
         if 1 < len(names) <= most_types:
-            rows = [
-                (row.name, *(score(getattr(row, kind).get(name)) for name in names))
-                for row in study.rows
-            ]
-            found.append(Table(kind.replace("_", " "), (kind.replace("_", " "), *names), rows))
+            found.append(_by_variant(study, kind, names))
+        elif most_types < len(names) <= MOST_ROWS and len(study.rows) <= most_types:
+            found.append(_by_type(study, kind, names))
     return found
+
+
+def _by_variant(study: Study, kind: str, names: Sequence[str]) -> Table:
+    """A row a variant, a column a type."""
+    title = kind.replace("_", " ")
+    rows = [
+        (row.name, *(score(getattr(row, kind).get(name)) for name in names)) for row in study.rows
+    ]
+    return Table(title, (title, *names), rows)
+
+
+def _by_type(study: Study, kind: str, names: Sequence[str]) -> Table:
+    """A row a type, a column a variant."""
+    title = kind.replace("_", " ")
+    rows = [(name, *(score(getattr(row, kind).get(name)) for row in study.rows)) for name in names]
+    return Table(title, (title, *(row.name for row in study.rows)), rows)
 
 
 def _figures(row: Row) -> tuple[str, ...]:
