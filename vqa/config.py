@@ -138,9 +138,11 @@ class EarlyStopping(Section):
 
 
 class TrainerConfig(Section):
-    """Lightning's own names, and three of ours.
+    """Lightning's own names, three of ours, and a value of ours.
 
     Attributes:
+        precision: `auto` is bf16-mixed where the device that trains multiplies matrices fast in bfloat16, else 32-true;
+            decided when a run begins, and kept for all of its lives.
         early_stopping: on validation accuracy.
         checkpoint_every_n_steps: also save within an epoch; 0 saves at the end of each epoch alone.
         diagnostics: log gradient norm by time step and forget gates every `log_every_n_steps`.
@@ -149,7 +151,7 @@ class TrainerConfig(Section):
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
     devices: int = Field(default=1, ge=1, le=1024)
     num_nodes: int = Field(default=1, ge=1, le=1024)
-    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    precision: Literal["32-true", "bf16-mixed", "16-mixed", "auto"] = "32-true"
     max_epochs: int = Field(default=10, ge=1, le=100_000)
     max_steps: int = Field(default=-1, ge=-1)
     gradient_clip_val: float | None = Field(default=None, gt=0)
@@ -239,6 +241,11 @@ class Experiment(Section):
     def to_yaml(self) -> str:
         """The resolved experiment as a file that can be run alone."""
         return yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True)
+
+    def with_precision(self, precision: str) -> Experiment:
+        """The same experiment, trained in another precision."""
+        trainer = self.trainer.model_copy(update={"precision": precision})
+        return self.model_copy(update={"trainer": trainer})
 
     def differences(self, other: Experiment) -> list[str]:
         """The key paths that decide a result and differ between two experiments."""

@@ -8,7 +8,8 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
@@ -130,6 +131,23 @@ class RunDirectory:
             )
         self.path.mkdir(parents=True, exist_ok=True)
         write_atomic(self.experiment_file, experiment.to_yaml())
+
+    def precision(self) -> str | None:
+        """What the run began with, by its events; None where it has not begun."""
+        starts = (event for event in self._events() if event.get("event") == "started")
+        return next((str(start["precision"]) for start in starts if "precision" in start), None)
+
+    def _events(self) -> Iterator[dict[str, Any]]:
+        """What can be read of its events, in order."""
+        try:
+            lines = (self.path / "events.jsonl").read_bytes().splitlines()
+        except FileNotFoundError:
+            return
+        for line in lines:
+            with suppress(ValueError):
+                event = json.loads(line)
+                if isinstance(event, dict):
+                    yield event
 
     def event(self, name: str, **details: Any) -> None:
         """Append a state change."""

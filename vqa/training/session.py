@@ -52,6 +52,23 @@ class Place:
         """Whether this process writes the run's files."""
         return self.rank == 0
 
+    def join(self, device: torch.device) -> None:
+        """Meet the other processes of the run."""
+        if self.world == 1 or distributed.is_initialized():
+            return
+        if device.type == "cuda":
+            torch.cuda.set_device(device)
+        distributed.init_process_group(backend_for(device), rank=self.rank, world_size=self.world)
+        atexit.register(distributed.destroy_process_group)
+
+    def least(self, value: int, device: torch.device) -> int:
+        """The smallest value that any process has, so that all decide alike."""
+        if self.world == 1:
+            return value
+        told = torch.tensor(value, dtype=torch.int64, device=device)
+        distributed.all_reduce(told, op=distributed.ReduceOp.MIN)
+        return int(told)
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -69,7 +86,11 @@ class Plan:
 
 @dataclass(frozen=True)
 class Session:
-    """Everything that stays the same while a process trains."""
+    """Everything that stays the same while a process trains.
+
+    Attributes:
+        experiment: as it was submitted, but for a precision that is settled.
+    """
 
     experiment: Experiment
     run: RunDirectory
@@ -136,17 +157,6 @@ class Session:
             world=self.place.world,
         )
 
-    def join_processes(self) -> None:
-        """Meet the other processes of the run, where no trainer has brought them together."""
-        if self.place.world == 1 or distributed.is_initialized():
-            return
-        if self.device.type == "cuda":
-            torch.cuda.set_device(self.device)
-        distributed.init_process_group(
-            backend_for(self.device), rank=self.place.rank, world_size=self.place.world
-        )
-        atexit.register(distributed.destroy_process_group)
-
     def validation(self) -> Validation | None:
         """The questions that choose the best checkpoint."""
         table = self.materials.validation
@@ -198,6 +208,7 @@ def lightning(
     config: TrainerConfig, device: torch.device, callback: Callback, place: Place
 ) -> Trainer:
     """Lightning for one long epoch; journal, validation and checkpoints are the callback's."""
+    assert config.precision != "auto", "settled when the run began"
     cpu = device.type == "cpu"
     strategy: Strategy | str = "auto"
     if place.world > 1:
