@@ -67,6 +67,8 @@ class DataConfig(Section):
         min_word_count: rarer words become the unknown word.
         max_answers: size of the answer vocabulary (the most frequent answers).
         resident: keep pictures or features on the device (`auto`: where they fit; see the memory plan in events.jsonl).
+            Of several processes each keeps all of them (`always`), or those that it owns and whose questions it takes
+            (`shards`); `auto` does the first where it fits, since shares of a batch are then equal, else the second.
         workers: threads that decode or read ahead when they are not resident.
         features: keep what a frozen image encoder makes of the pictures in a file, so that it runs once for all runs
             (`auto`: where that can be done and there is room; `float16`, `bfloat16`: or refuse; `off`: never).
@@ -85,7 +87,7 @@ class DataConfig(Section):
     augmentation: Augmentation = Augmentation()
     min_word_count: int = Field(default=1, ge=1)
     max_answers: int = Field(default=3000, ge=1)
-    resident: Literal["auto", "always", "never"] = "auto"
+    resident: Literal["auto", "always", "shards", "never"] = "auto"
     workers: int = Field(default=1, ge=0, le=256)
     features: Annotated[
         Literal["auto", "off", "float16", "bfloat16"],

@@ -134,11 +134,16 @@ class RunDirectory:
 
     def precision(self) -> str | None:
         """What the run began with, by its events; None where it has not begun."""
-        starts = (event for event in self._events() if event.get("event") == "started")
+        starts = self._events("started")
         return next((str(start["precision"]) for start in starts if "precision" in start), None)
 
-    def _events(self) -> Iterator[dict[str, Any]]:
-        """What can be read of its events, in order."""
+    def shards(self) -> bool | None:
+        """Whether the run began with shards of its training pictures; None where it has not begun."""
+        plans = (plan["splits"][0] for plan in self._events("memory"))
+        return next((split.get("shard") is not None for split in plans), None)
+
+    def _events(self, name: str) -> Iterator[dict[str, Any]]:
+        """The events of that name, as far as they can be read, in order."""
         try:
             lines = (self.path / "events.jsonl").read_bytes().splitlines()
         except FileNotFoundError:
@@ -146,7 +151,7 @@ class RunDirectory:
         for line in lines:
             with suppress(ValueError):
                 event = json.loads(line)
-                if isinstance(event, dict):
+                if isinstance(event, dict) and event.get("event") == name:
                     yield event
 
     def event(self, name: str, **details: Any) -> None:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
 import torch
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from pytorch_lightning import Callback, Trainer
@@ -21,6 +22,7 @@ from torch import distributed
 
 from vqa.config import Experiment, TrainerConfig
 from vqa.data.bank import ImageBank
+from vqa.data.order import owners
 from vqa.errors import ConfigError
 from vqa.export import VQAModel
 from vqa.training.directory import RunDirectory
@@ -137,11 +139,22 @@ class Session:
 
     def bank(self, split: str) -> ImageBank:
         """The pictures of a split, `train` or `validation`."""
-        materials = self.materials
+        materials, pictures = self.materials, self.pictures
         table = {"train": materials.train, "validation": materials.validation}[split]
         assert table is not None
-        resident = self.pictures.plan.resident(split)
-        return self.pictures.supply.bank(table.image_rows, resident=resident)
+        held = self.held(split, self.place.rank) if pictures.plan.sharded(split) else None
+        resident = pictures.plan.resident(split)
+        return pictures.supply.bank(table.image_rows, resident=resident, held=held)
+
+    def held(self, split: str, rank: int) -> np.ndarray:
+        """The images of a split that process `rank` looks at, where each process has its own: of training every so
+        manieth, of validation those of the batches at which it takes its turn."""
+        materials, world = self.materials, self.place.world
+        if split == "train":
+            return np.flatnonzero(owners(len(materials.train.image_rows), world) == rank)
+        assert materials.validation is not None
+        size, predictor = self.experiment.evaluation.batch_size, self.model.predictor(self.device)
+        return predictor.images(materials.validation, size, rank, world)
 
     def batches(self, progress: Progress) -> TrainingBatches:
         """What is left of the training stream."""
@@ -155,6 +168,9 @@ class Session:
             count=self.plan.batches - progress.batches,
             rank=self.place.rank,
             world=self.place.world,
+            owner=owners(len(self.materials.train.image_rows), self.place.world)
+            if self.pictures.plan.sharded("train")
+            else None,
         )
 
     def validation(self) -> Validation | None:
