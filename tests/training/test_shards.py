@@ -90,13 +90,13 @@ def test_two_processes_with_shards_go_on_after_a_kill_as_if_there_had_been_none(
     made = experiment(
         model={**WITHOUT_CHANCE, "head": {"name": "classifier", "dropout": 0.5}},
         data={"group_by_image": True, "batch_size": 8, "resident": "shards"},
-        trainer={"devices": 2, "max_epochs": 12, "accelerator": "cpu"}
+        trainer={"devices": 2, "max_epochs": 4, "accelerator": "cpu"}
         | {"log_every_n_steps": 5, "checkpoint_every_n_steps": 7},
     )
     config, run = tmp_path / "experiment.yaml", tmp_path / "killed"
     config.write_text(made.to_yaml())
     process = command(config, run)
-    wait_for_step(run, 45, process, seconds=300)
+    wait_for_step(run, 20, process, seconds=300)
     process.send_signal(signal.SIGKILL)
     process.communicate(timeout=60)
     assert not (run / "result.json").exists()
