@@ -15,10 +15,12 @@ from tests.training.test_resume import Death, assert_same, die_at
 from vqa.ablation.derive import places_of
 from vqa.ablation.members import read_member, sort_members
 from vqa.config import Experiment
+from vqa.tracking import resend
 from vqa.training import precision, run
 from vqa.training.directory import RunDirectory
 from vqa.training.precision import cpu_is_fast, gpu_is_fast, settled
 from vqa.training.run import train
+from vqa.training.session import Place
 
 Make = Callable[..., Experiment]
 CPU = torch.device("cpu")
@@ -99,6 +101,28 @@ def test_a_run_keeps_what_it_began_with_on_another_machine(
     train(chosen, tmp_path / "chosen")
     assert_same(tmp_path / "chosen", tmp_path / "run")
     assert memory(tmp_path / "chosen") == memory(tmp_path / "run")
+
+
+def test_processes_do_what_all_of_them_can(
+    experiment: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_a_machine(True, monkeypatch)
+    monkeypatch.setattr(Place, "least", lambda _, value, __: min(value, 0))  # another one cannot
+    auto = experiment(
+        trainer={"max_steps": 1, "max_epochs": 1, "accelerator": "cpu", "precision": "auto"},
+        data={"resident": "always"},
+    )
+    assert train(auto, tmp_path / "run").fields["precision"] == "32-true"
+
+
+def test_what_is_sent_to_wandb_again_says_what_auto_became(
+    experiment: Make, tmp_path: Path
+) -> None:
+    auto = experiment(trainer={"precision": "auto"})
+    (tmp_path / "experiment.yaml").write_text(auto.to_yaml())
+    assert resend._experiment(tmp_path) == auto
+    (tmp_path / "result.json").write_text('{"precision": "bf16-mixed"}')
+    assert resend._experiment(tmp_path) == auto.with_precision("bf16-mixed")
 
 
 def memory(path: Path) -> tuple[str, str]:

@@ -60,7 +60,12 @@ class Place:
             return
         if device.type == "cuda":
             torch.cuda.set_device(device)
-        distributed.init_process_group(backend_for(device), rank=self.rank, world_size=self.world)
+        distributed.init_process_group(
+            backend_for(device),
+            rank=self.rank,
+            world_size=self.world,
+            device_id=device if device.type == "cuda" else None,
+        )
         atexit.register(distributed.destroy_process_group)
 
     def least(self, value: int, device: torch.device) -> int:
