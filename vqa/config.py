@@ -66,9 +66,8 @@ class DataConfig(Section):
         augmentation: changes to training pictures that leave the answers true.
         min_word_count: rarer words become the unknown word.
         max_answers: size of the answer vocabulary (the most frequent answers).
-        resident: keep pictures or features on the device (`auto`: where they fit; see the memory plan in events.jsonl).
-            Of several processes each keeps all of them (`always`), or those that it owns and whose questions it takes
-            (`shards`); `auto` does the first where it fits, since shares of a batch are then equal, else the second.
+        resident: keep pictures or features on the device (`auto`: where they fit; see the memory plan in events.jsonl);
+            of several processes each keeps all (`always`), or its own alone and takes their questions (`shards`).
         workers: threads that decode or read ahead when they are not resident.
         features: keep what a frozen image encoder makes of the pictures in a file, so that it runs once for all runs
             (`auto`: where that can be done and there is room; `float16`, `bfloat16`: or refuse; `off`: never).
@@ -143,8 +142,7 @@ class TrainerConfig(Section):
     """Lightning's own names, three of ours, and a value of ours.
 
     Attributes:
-        precision: `auto` is bf16-mixed where the device that trains multiplies matrices fast in bfloat16, else 32-true;
-            decided when a run begins, and kept for all of its lives.
+        precision: `auto` is bf16-mixed on a device that is fast in it, else 32-true; decided when a run begins.
         early_stopping: on validation accuracy.
         checkpoint_every_n_steps: also save within an epoch; 0 saves at the end of each epoch alone.
         diagnostics: log gradient norm by time step and forget gates every `log_every_n_steps`.
@@ -153,7 +151,10 @@ class TrainerConfig(Section):
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
     devices: int = Field(default=1, ge=1, le=1024)
     num_nodes: int = Field(default=1, ge=1, le=1024)
-    precision: Literal["32-true", "bf16-mixed", "16-mixed", "auto"] = "32-true"
+    precision: Annotated[
+        Literal["32-true", "bf16-mixed", "16-mixed", "auto"],
+        BeforeValidator(lambda value: "32-true" if str(value) == "32" else value),
+    ] = "32-true"
     max_epochs: int = Field(default=10, ge=1, le=100_000)
     max_steps: int = Field(default=-1, ge=-1)
     gradient_clip_val: float | None = Field(default=None, gt=0)
@@ -163,13 +164,6 @@ class TrainerConfig(Section):
     early_stopping: EarlyStopping = EarlyStopping()
     checkpoint_every_n_steps: int = Field(default=0, ge=0)
     diagnostics: bool = True
-
-    @model_validator(mode="before")
-    @classmethod
-    def _precision_shorthand(cls, fields: Any) -> Any:
-        if isinstance(fields, Mapping) and str(fields.get("precision")) == "32":
-            return {**fields, "precision": "32-true"}
-        return fields
 
 
 class EvaluationConfig(Section):
