@@ -66,7 +66,8 @@ class DataConfig(Section):
         augmentation: changes to training pictures that leave the answers true.
         min_word_count: rarer words become the unknown word.
         max_answers: size of the answer vocabulary (the most frequent answers).
-        resident: keep pictures or features on the device (`auto`: where they fit; see the memory plan in events.jsonl).
+        resident: keep pictures or features on the device (`auto`: where they fit; see the memory plan in events.jsonl);
+            of several processes each keeps all (`always`), or its own alone and takes their questions (`shards`).
         workers: threads that decode or read ahead when they are not resident.
         features: keep what a frozen image encoder makes of the pictures in a file, so that it runs once for all runs
             (`auto`: where that can be done and there is room; `float16`, `bfloat16`: or refuse; `off`: never).
@@ -86,7 +87,7 @@ class DataConfig(Section):
     augmentation: Augmentation = Augmentation()
     min_word_count: int = Field(default=1, ge=1)
     max_answers: int = Field(default=3000, ge=1)
-    resident: Literal["auto", "always", "never"] = "auto"
+    resident: Literal["auto", "always", "shards", "never"] = "auto"
     workers: int = Field(default=1, ge=0, le=256)
     features: Annotated[
         Literal["auto", "off", "float16", "bfloat16"],
@@ -139,9 +140,10 @@ class EarlyStopping(Section):
 
 
 class TrainerConfig(Section):
-    """Lightning's own names, and three of ours.
+    """Lightning's own names, three of ours, and a value of ours.
 
     Attributes:
+        precision: `auto` is bf16-mixed on a device that is fast in it, else 32-true; decided when a run begins.
         early_stopping: on validation accuracy.
         checkpoint_every_n_steps: also save within an epoch; 0 saves at the end of each epoch alone.
         diagnostics: log gradient norm by time step and forget gates every `log_every_n_steps`.
@@ -150,7 +152,10 @@ class TrainerConfig(Section):
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
     devices: int = Field(default=1, ge=1, le=1024)
     num_nodes: int = Field(default=1, ge=1, le=1024)
-    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    precision: Annotated[
+        Literal["32-true", "bf16-mixed", "16-mixed", "auto"],
+        BeforeValidator(lambda value: "32-true" if str(value) == "32" else value),
+    ] = "32-true"
     max_epochs: int = Field(default=10, ge=1, le=100_000)
     max_steps: int = Field(default=-1, ge=-1)
     gradient_clip_val: float | None = Field(default=None, gt=0)
@@ -160,13 +165,6 @@ class TrainerConfig(Section):
     early_stopping: EarlyStopping = EarlyStopping()
     checkpoint_every_n_steps: int = Field(default=0, ge=0)
     diagnostics: bool = True
-
-    @model_validator(mode="before")
-    @classmethod
-    def _precision_shorthand(cls, fields: Any) -> Any:
-        if isinstance(fields, Mapping) and str(fields.get("precision")) == "32":
-            return {**fields, "precision": "32-true"}
-        return fields
 
 
 class EvaluationConfig(Section):
@@ -240,6 +238,11 @@ class Experiment(Section):
     def to_yaml(self) -> str:
         """The resolved experiment as a file that can be run alone."""
         return yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True)
+
+    def with_precision(self, precision: str) -> Experiment:
+        """The same experiment, trained in another precision."""
+        trainer = self.trainer.model_copy(update={"precision": precision})
+        return self.model_copy(update={"trainer": trainer})
 
     def differences(self, other: Experiment) -> list[str]:
         """The key paths that decide a result and differ between two experiments."""

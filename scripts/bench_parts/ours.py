@@ -17,8 +17,9 @@ from torch import nn
 
 from bench_parts.generated import ANSWERS, WORDS, Questions, Shape
 from vqa.config import Experiment, parse_experiment
-from vqa.data.bank import Resident
+from vqa.data.bank import Resident, Shard
 from vqa.data.batches import Batch, pack
+from vqa.data.order import owners
 from vqa.data.table import QuestionTable
 from vqa.data.text import Texts
 from vqa.export import VQAModel
@@ -38,10 +39,10 @@ from vqa.training.state import Progress
 
 STEPS = 1_000_000
 Done = Callable[[int], bool]
-"""Told of the questions of each step; False ends the training."""
+"""Told of the questions of each step, over all processes; False ends the training."""
 
 
-def experiment(shape: Shape, precision: str, **encoder: Any) -> Experiment:
+def experiment(shape: Shape, precision: str, devices: int = 1, **encoder: Any) -> Experiment:
     """What a person would write for this configuration."""
     model: dict[str, Any] = {
         "image_encoder": {"name": "torchvision", "model": "resnet50", "frozen": True},
@@ -75,6 +76,7 @@ def experiment(shape: Shape, precision: str, **encoder: Any) -> Experiment:
     }
     trainer = {
         "accelerator": "cpu",
+        "devices": devices,
         "precision": precision,
         "max_steps": STEPS,
         "max_epochs": 100_000,
@@ -117,7 +119,7 @@ class Watched(RunLoop):
         self, trainer: Any, pl_module: Any, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
-        if not self.done(len(batch)):
+        if not self.done(batch.whole or len(batch)):
             trainer.should_stop = True
 
     def _save(self, trainer: Any) -> None:
@@ -132,16 +134,19 @@ def session(config: Experiment, questions: Questions, folder: Path) -> Session:
     nothing = cast("Any", None)
     materials = Materials(store, nothing, nothing, nothing, table(questions), None)
     model = VQAModel(network, config, nothing, nothing, store.fingerprint)
-    return Session(config, RunDirectory(folder), materials, model, Place())
+    return Session(config, RunDirectory(folder), materials, model, Place.here())
 
 
-def train(config: Experiment, questions: Questions, values: torch.Tensor, done: Done) -> None:
-    """Until `done` says no."""
+def train(
+    config: Experiment, questions: Questions, values: torch.Tensor, done: Done, shards: bool = False
+) -> None:
+    """Until `done` says no; of several processes this one, which has the features of its own images with `shards`."""
     with tempfile.TemporaryDirectory() as folder, StopSignals() as signals:
         opened = session(config, questions, Path(folder))
+        opened.place.join(opened.device)
         module = TrainingModule(opened.model.network, config, STEPS, opened.plan.batches_an_epoch)
         module.question_ids = [str(i) for i in range(len(questions))]
-        module.batches = batches(config, opened, values)
+        module.batches = batches(config, opened, values, shards)
         loop = Watched(
             opened,
             module,
@@ -158,16 +163,25 @@ def train(config: Experiment, questions: Questions, values: torch.Tensor, done: 
             lightning(config.trainer, opened.device, loop, opened.place).fit(module)
 
 
-def batches(config: Experiment, opened: Session, values: torch.Tensor) -> TrainingBatches:
+def batches(
+    config: Experiment, opened: Session, values: torch.Tensor, shards: bool = False
+) -> TrainingBatches:
     """The training stream over resident features."""
+    images, bank, owner = len(opened.materials.train.image_rows), Resident(values), None
+    place = opened.place
+    if shards:
+        owner = owners(images, place.world)
     return TrainingBatches(
         table=opened.materials.train,
-        bank=Resident(values),
+        bank=bank if owner is None else Shard.of(bank, opened.held("train", place.rank), images),
         config=config.data,
         seed=config.seed,
         device=opened.device,
         start=Progress().position(1),
         count=STEPS,
+        rank=place.rank,
+        world=place.world,
+        owner=owner,
     )
 
 

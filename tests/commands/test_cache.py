@@ -69,6 +69,26 @@ def test_features_are_made_ahead_and_training_takes_them(
     assert "60 pictures, 16×8 float16 each, 15 KB; 0 made in" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(("fast", "dtype"), [(True, "bfloat16"), (False, "float16")])
+def test_features_are_made_in_what_a_precision_of_auto_becomes_here(
+    config: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    fast: bool,
+    dtype: str,
+) -> None:
+    from vqa.config import load_experiment
+    from vqa.training import precision, run
+
+    monkeypatch.setattr(precision, "is_fast", lambda _: fast)
+    monkeypatch.setattr(run, "is_fast", lambda _: fast)
+    auto = "trainer.precision=auto"
+    assert result(capsys, "prepare", "features", config, auto)["dtype"] == dtype
+    monkeypatch.setattr(decoding, "decode_image", pytest.fail)
+    train(load_experiment(config, [auto]), tmp_path / "run")
+
+
 def test_what_cannot_be_made_is_refused(
     config: Path, store: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

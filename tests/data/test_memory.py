@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vqa.data.memory import MemoryPlan, place_splits
+from vqa.data.memory import Held, MemoryPlan, place_splits
 
 IMAGES = {"train": 100, "validation": 20}
 
@@ -51,3 +51,36 @@ def test_a_plan_reads_as_it_is() -> None:
         "validation: 20 pictures, 20 MB, streamed (5 MB are left for it)",
     ]
     assert plan.to_json()["splits"][1]["resident"] is False
+
+
+SHARD = Held(50, "1 of 2")
+
+
+@pytest.mark.parametrize(
+    ("room", "held", "resident", "why"),
+    [
+        (100, 100, True, "fits"),
+        (99, 50, True, "fits, where all of it does not"),
+        (49, 100, False, "49 bytes are left for it"),
+    ],
+)
+def test_a_shard_is_resident_where_all_of_a_split_is_too_much(
+    room: int, held: int, resident: bool, why: str
+) -> None:
+    shards = {"train": (Held(100), SHARD)}
+    [train, _] = place_splits(IMAGES, 1, room, "auto", shards)
+    assert (train.held, train.bytes, train.resident) == (held, held, resident)
+    assert train.shard == (SHARD.shard if held == 50 else None)
+    assert train.why.startswith(why.split()[0])
+
+
+def test_what_was_begun_in_shards_stays_in_shards_even_where_it_is_streamed() -> None:
+    shards = {"train": (SHARD,)}
+    for room, resident in ((1000, True), (10, False)):
+        [train, validation] = place_splits(IMAGES, 1, room, "auto", shards)
+        assert (train.shard, train.resident) == ("1 of 2", resident)
+        assert validation.shard is None
+    [train, _] = place_splits(IMAGES, 1_000_000, 0, "shards", shards)
+    assert train.line() == (
+        "train: 50 of 100 pictures, shard 1 of 2, 50 MB, resident (data.resident=shards)"
+    )

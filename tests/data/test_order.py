@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vqa.data.order import Position, Stream, epoch_order, shares
+from vqa.data.order import Position, Stream, epoch_order, owners, shares
 
 images = st.lists(st.integers(0, 6), min_size=1, max_size=40).map(np.asarray)
 
@@ -55,6 +55,36 @@ def test_processes_share_the_batches_of_one_process(image, world, each, grouped)
         assert np.concatenate([part[k][1] for part in parts]).tolist() == index.tolist()
         assert all(part[k][2] == whole for part in parts)
         assert all(len(part[k][1]) for part in parts)
+
+
+@given(images, st.integers(1, 4), st.integers(1, 4), st.booleans(), st.booleans())
+def test_owners_share_the_batches_of_one_process_too(
+    image, world, each, grouped, by_length
+) -> None:
+    """Each question of a global batch is met once, by the process that has its image."""
+    size, length = world * each, image % 3 if by_length else None
+    alone = Stream(image, size, 0, grouped, length=length)
+    owner = owners(7, world)
+    ranks = [Stream(image, size, 0, grouped, rank, world, length, owner) for rank in range(world)]
+    count = len(ranks[0])
+    parts = [list(rank.batches(Position(), count)) for rank in ranks]
+    for k, (position, index, whole) in enumerate(alone.batches(Position(), count)):
+        own = [part[k] for part in parts]
+        assert sorted(np.concatenate([i for _, i, _ in own])) == sorted(index)
+        assert all((p, n) == (position, whole) for p, _, n in own)
+        assert all((owner[image[i]] == rank).all() for rank, (_, i, _) in enumerate(own))
+
+
+@given(images, st.integers(1, 4), st.integers(0, 9), st.integers(1, 9))
+def test_who_has_no_question_of_a_batch_stands_in_with_its_own(image, world, k, count) -> None:
+    owner = owners(7, world)
+    for rank in range(world):
+        own = np.flatnonzero(owner[image] == rank)
+        stream = Stream(image, 4, 0, False, rank, world, owner=owner)
+        found = stream.stand_in(Position(1, k), count)
+        assert set(found) <= set(own)
+        assert len(set(found)) == len(found) == min(count, len(own))
+        assert found.tolist() == stream.stand_in(Position(1, k), count).tolist()
 
 
 lengths = st.lists(st.integers(1, 4), min_size=1, max_size=60).map(np.asarray)

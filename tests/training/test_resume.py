@@ -148,9 +148,11 @@ def command(config: Path, run: Path) -> subprocess.Popen[bytes]:
     )
 
 
-def wait_for_step(run: Path, step: int, process: subprocess.Popen[bytes]) -> None:
+def wait_for_step(
+    run: Path, step: int, process: subprocess.Popen[bytes], seconds: float = 120
+) -> None:
     """Wait until the journal has a record of `step`."""
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if any(record["step"] >= step for record in read_journal(run / "metrics.jsonl")):
             return

@@ -28,7 +28,7 @@ class Member:
         path: its directory.
         status: as `result.json` says, or the job's state where there is none.
         reason: why it did not succeed.
-        experiment: as in `experiment.yaml`; empty where that cannot be read.
+        experiment: as in `experiment.yaml`, with what a precision of `auto` became; empty where that cannot be read.
         result: the contents of `result.json`; empty where there is none.
         place: by its tags; None for a run of no ablation.
     """
@@ -109,9 +109,19 @@ def read_member(path: Path, experiment: Mapping[str, Any] | None = None) -> Memb
         result = _result(path)
     except RunError as error:
         return Member(path, "unreadable", error.what, known, place=_place(known))
+    known = _settled(known, result)
     status = str(result.get("status", SUCCEEDED)) if result else "unfinished"
     reason = "" if status == SUCCEEDED else str(result.get("error") or "")
     return Member(path, status, reason[:LONGEST_REASON], known, result, _place(known))
+
+
+def _settled(experiment: Mapping[str, Any], result: Mapping[str, Any]) -> dict[str, Any]:
+    """The experiment with what a precision of `auto` became."""
+    trainer = experiment.get("trainer")
+    if not isinstance(trainer, Mapping) or trainer.get("precision") != "auto":
+        return dict(experiment)
+    became = result.get("precision") or "auto"
+    return {**experiment, "trainer": {**trainer, "precision": became}}
 
 
 def _with_state(member: Member, state: str, reason: str) -> Member:
@@ -184,7 +194,7 @@ def sort_members(members: Sequence[Member], places: Sequence[Place]) -> Sorted:
         for member, place in zip(members, places, strict=True)
         if member.status != SUCCEEDED and _key(member) not in kept.get(place.variant, {})
     ]
-    notes = _mixed(kept)
+    notes = [*_mixed(kept), *_precisions(kept)]
     if repeated:
         notes.append(f"{repeated} runs have a later one of the same variant and seed, which counts")
     in_order = sorted(places, key=lambda place: place.baseline is not None)
@@ -217,6 +227,29 @@ def _mixed(kept: Mapping[str, Mapping[int | str, Member]]) -> list[str]:
                 f"the runs of {name} differ in {', '.join(keys[:5])} too, not in their seed only"
             )
     return notes
+
+
+def _precisions(kept: Mapping[str, Mapping[int | str, Member]]) -> list[str]:
+    """That not all runs were trained in one precision, and which were in which."""
+    found: dict[str, list[str]] = {}
+    for name, seeds in kept.items():
+        precisions = {str(_precision(member)) for member in seeds.values() if _precision(member)}
+        for one in sorted(precisions):
+            found.setdefault(one, []).append(name)
+    if len(found) < 2:
+        return []
+    told = "; ".join(f"{one}: {_shortly(names)}" for one, names in sorted(found.items()))
+    return [f"trainer.precision differs ({told})"]
+
+
+def _precision(member: Member) -> str | None:
+    trainer = member.experiment.get("trainer")
+    return trainer.get("precision") if isinstance(trainer, Mapping) else None
+
+
+def _shortly(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more
 
 
 def why(member: Member) -> str:

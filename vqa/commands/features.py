@@ -81,9 +81,12 @@ def _made(
     from vqa.data.cache.fill import fill
     from vqa.data.cache.place import place
     from vqa.data.cache.rows import open_rows
+    from vqa.training.precision import settled
     from vqa.training.session import choose_device, quiet
 
     started = time.monotonic()
+    if experiment.trainer.precision == "auto":
+        experiment = settled(experiment, choose_device(experiment.trainer))
     with quiet():
         seed_everything(experiment.seed, verbose=False)  # weights that are random follow from it
     encoder = experiment.model.image_encoder.build(experiment.data.image_size)

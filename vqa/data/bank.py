@@ -39,6 +39,30 @@ class Resident:
 
 
 @dataclass(frozen=True)
+class Shard:
+    """The resident pictures of a split that one of several processes looks at.
+
+    Attributes:
+        part: those pictures.
+        place: of each image of the split among them; −1 for one that is not here.
+    """
+
+    part: ImageBank
+    place: np.ndarray
+
+    @classmethod
+    def of(cls, part: ImageBank, held: np.ndarray, images: int) -> Shard:
+        """Of a split of so many images, those at `held`."""
+        place = np.full(images, -1)
+        place[held] = np.arange(len(held))
+        return cls(part, place)
+
+    def fetch(self, index: np.ndarray) -> Tensor:
+        """Gather rows of the resident tensor."""
+        return self.part.fetch(self.place[index])
+
+
+@dataclass(frozen=True)
 class Streamed:
     """Reads the rows of each batch from a file.
 
@@ -102,7 +126,7 @@ def _sent(pinned: Tensor, device: torch.device) -> Tensor:
 
 def is_resident(bank: ImageBank) -> bool:
     """Whether nothing is read or decoded for a batch."""
-    return isinstance(bank, Resident | Unseen)
+    return isinstance(bank, Resident | Shard | Unseen)
 
 
 def load(bank: Streamed | Decoded) -> Resident:

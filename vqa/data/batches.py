@@ -26,6 +26,7 @@ class Batch:
         words: the packed tokens of the distinct questions.
         text_of_question: place of each question's text among `words`.
         share: what this process's loss counts for, so that the mean over processes is the mean over questions.
+        whole: questions of the batch over all processes; None outside of training.
     """
 
     index: np.ndarray
@@ -36,6 +37,7 @@ class Batch:
     choices: Choices | None
     targets: Targets
     share: float = 1.0
+    whole: int | None = None
 
     def __len__(self) -> int:
         return len(self.index)
@@ -58,7 +60,12 @@ class Batcher:
     device: torch.device
 
     def gather(
-        self, index: np.ndarray, images: Tensor, image_of_question: np.ndarray, share: float = 1.0
+        self,
+        index: np.ndarray,
+        images: Tensor,
+        image_of_question: np.ndarray,
+        share: float = 1.0,
+        whole: int | None = None,
     ) -> Batch:
         """Join the questions at `index` with pictures that were fetched already."""
         table = self.table
@@ -79,6 +86,7 @@ class Batcher:
             else gather_choices(table.choices, index, self.device),
             targets=targets,
             share=share,
+            whole=whole,
         )
 
     def _tensor(self, array: np.ndarray) -> Tensor:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from vqa.data.cache.place import gigabytes
 
+Resident = Literal["auto", "always", "shards", "never"]
 SHARE = {"cpu": 0.5, "cuda": 0.9}
 """How much of a device's free memory a run takes: on a CPU others live there, too, and the file cache helps them."""
 
@@ -17,15 +18,42 @@ class SplitMemory:
     """The pictures of a split.
 
     Attributes:
-        bytes: what they take where they are resident.
+        images: of the split.
+        held: the most of them that one process looks at.
+        bytes: what those take where they are resident.
         why: what decided it.
+        shard: this process's part, such as `1 of 2`, where processes look at pictures of their own; None where each
+            looks at all.
     """
 
     split: str
     images: int
+    held: int
     bytes: int
     resident: bool
     why: str
+    shard: str | None = None
+
+    def line(self) -> str:
+        """To read."""
+        count = f"{self.images:,} pictures"
+        if self.shard is not None:
+            count = f"{self.held:,} of {count}, shard {self.shard}"
+        where = "resident" if self.resident else "streamed"
+        return f"{self.split}: {count}, {gigabytes(self.bytes)}, {where} ({self.why})"
+
+
+@dataclass(frozen=True)
+class Held:
+    """What a process may hold of a split: all of its pictures, or a shard of them.
+
+    Attributes:
+        images: pictures; the most that any process holds of them.
+        shard: as in `SplitMemory`.
+    """
+
+    images: int
+    shard: str | None = None
 
 
 @dataclass(frozen=True)
@@ -55,6 +83,10 @@ class MemoryPlan:
         """Whether the pictures of a split are to be resident."""
         return any(one.resident for one in self.splits if one.split == split)
 
+    def sharded(self, split: str) -> bool:
+        """Whether each process looks at pictures of its own."""
+        return any(one.shard is not None for one in self.splits if one.split == split)
+
     def lines(self) -> list[str]:
         """The plan, to read."""
         needs = ", ".join(f"{name} {gigabytes(count)}" for name, count in self.needs.items())
@@ -62,11 +94,7 @@ class MemoryPlan:
             f"memory of {self.device}: {gigabytes(self.free)} of {gigabytes(self.total)} free, "
             f"{100 * self.share:.0f} % of that taken at most; {needs}",
             f"pictures: {self.what}, {self.source}",
-            *(
-                f"{one.split}: {one.images:,} pictures, {gigabytes(one.bytes)}, "
-                f"{'resident' if one.resident else 'streamed'} ({one.why})"
-                for one in self.splits
-            ),
+            *(one.line() for one in self.splits),
         ]
 
     def to_json(self) -> dict[str, Any]:
@@ -80,7 +108,8 @@ def place_splits(
     images: Mapping[str, int],
     row_bytes: int,
     room: int,
-    wanted: Literal["auto", "always", "never"],
+    wanted: Resident,
+    shards: Mapping[str, Sequence[Held]] | None = None,
 ) -> tuple[SplitMemory, ...]:
     """Which splits are resident in `room` bytes, those that come first before the others.
 
@@ -89,15 +118,26 @@ def place_splits(
         row_bytes: what one takes.
         room: bytes that are left for pictures.
         wanted: `data.resident`.
+        shards: what a process may hold of a split, the best first, where that is not all of it: the first that fits
+            is taken, and where none does the split is streamed as the first one is.
     """
     placed = []
     for split, count in images.items():
-        size = count * row_bytes
-        fits = size <= room
-        resident = wanted == "always" or (wanted == "auto" and fits)
+        choices = (shards or {}).get(split) or [Held(count)]
+        fitting = next((one for one in choices if one.images * row_bytes <= room), None)
+        demanded = wanted in ("always", "shards")
+        held = choices[0] if fitting is None or wanted != "auto" else fitting
+        resident = demanded or (wanted == "auto" and fitting is not None)
+        size = held.images * row_bytes
         why = f"data.resident={wanted}"
         if wanted == "auto":
-            why = "fits" if fits else f"{gigabytes(max(0, room))} are left for it"
+            why = _why(room, fitting, choices)
         room -= size if resident else 0
-        placed.append(SplitMemory(split, count, size, resident, why))
+        placed.append(SplitMemory(split, count, held.images, size, resident, why, held.shard))
     return tuple(placed)
+
+
+def _why(room: int, fitting: Held | None, choices: Sequence[Held]) -> str:
+    if fitting is None:
+        return f"{gigabytes(max(0, room))} are left for it"
+    return "fits" if fitting is choices[0] else "fits, where all of it does not"

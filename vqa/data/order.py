@@ -61,6 +61,9 @@ class Stream:
     A global batch is a run of the epoch's order; process `rank` of `world` takes its contiguous share, so one
     optimiser step sees the same questions whatever `world` is. The last batch of an epoch may be smaller; where it
     has fewer questions than processes it is left out. With `length`, batches are of questions of one length.
+
+    With `owner`, the process of each image, a process takes the questions whose image is its own: few or many of a
+    batch, now and then none (see `stand_in`).
     """
 
     image: np.ndarray
@@ -70,6 +73,7 @@ class Stream:
     rank: int = 0
     world: int = 1
     length: np.ndarray | None = None
+    owner: np.ndarray | None = None
 
     def __len__(self) -> int:
         """Batches an epoch."""
@@ -90,9 +94,28 @@ class Stream:
             )
             for i in range(index, min(len(self), index + count)):
                 whole = order[i * self.batch_size : (i + 1) * self.batch_size]
-                yield Position(epoch, i), np.array_split(whole, self.world)[self.rank], len(whole)
+                yield Position(epoch, i), self._own(whole), len(whole)
                 count -= 1
             epoch, index = epoch + 1, 0
+
+    def _own(self, whole: np.ndarray) -> np.ndarray:
+        if self.owner is None:
+            return np.array_split(whole, self.world)[self.rank]
+        own: np.ndarray = whole[self.owner[self.image[whole]] == self.rank]
+        return own
+
+    def stand_in(self, position: Position, count: int) -> np.ndarray:
+        """Questions of this process's own for a batch of which it has none: it must take part in the step, and they
+        are to count for nothing. At most `count`, so that statistics over a batch stay what they are."""
+        assert self.owner is not None
+        own = np.flatnonzero(self.owner[self.image] == self.rank)
+        random = np.random.default_rng([self.seed, position.epoch, position.index, self.rank])
+        return random.choice(own, min(count, len(own)), replace=False)
+
+
+def owners(images: int, world: int) -> np.ndarray:
+    """The process that holds each image of a split; int64 [images]."""
+    return np.arange(images) % world
 
 
 def shares(count: int, batch_size: int, rank: int = 0, world: int = 1) -> Iterator[np.ndarray]:

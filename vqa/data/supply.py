@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from vqa.config import Experiment
-from vqa.data.bank import Decoded, ImageBank, Resident, Streamed, Unseen, free_bytes, load
+from vqa.data.bank import Decoded, ImageBank, Resident, Shard, Streamed, Unseen, free_bytes, load
 from vqa.data.cache.features import features_layout, features_maker
 from vqa.data.cache.fill import Maker, fill
 from vqa.data.cache.layout import Layout
@@ -77,14 +77,22 @@ class Supply:
         shape = (count, *self.layout.shape)
         return torch.zeros(shape, dtype=self.layout.torch_dtype, device=self.device)
 
-    def bank(self, rows: np.ndarray, *, resident: bool) -> ImageBank:
+    def bank(
+        self, rows: np.ndarray, *, resident: bool, held: np.ndarray | None = None
+    ) -> ImageBank:
         """The pictures at `rows` of the store's images.
+
+        Args:
+            held: where this process looks at some of them alone, their positions in `rows`: no other is resident.
 
         Raises:
             DamagedRows: rows of the file are, and cannot be made again here.
         """
         if self.unseen:
             return Unseen(self.device)
+        if resident and held is not None:
+            own = self.bank(rows[held], resident=True) if len(held) else Resident(self.blank(0))
+            return Shard.of(own, held, len(rows))
         if self.file is None:
             decode = partial(_decode, self.store, self.experiment)
             decoded = Decoded(decode, rows, self.device)

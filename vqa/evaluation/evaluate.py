@@ -30,9 +30,17 @@ from vqa.export import VQAModel
 
 
 def open_exam(
-    model: VQAModel, store: Store, split: str, *, batch_size: int, device: torch.device
+    model: VQAModel,
+    store: Store,
+    split: str,
+    *,
+    batch_size: int,
+    device: torch.device,
+    rank: int = 0,
+    world: int = 1,
 ) -> Exam:
-    """The model before every question of `split`, in the store's order.
+    """The model before every question of `split`, in the store's order; of several processes, each has the pictures
+    that it looks at alone.
 
     Raises:
         DataError: there is no such split, the model picks among choices and none of its questions has any, or the
@@ -47,9 +55,12 @@ def open_exam(
     encoder, experiment = model.network.image_encoder, model.experiment
     _check_regions(model, store)
     supply = find_supply(store, experiment, encoder, device, table.image_rows)
-    bank = supply.bank(table.image_rows, resident=supply.fits(len(table.image_rows)))
+    predictor = model.predictor(device)
+    held = predictor.images(table, batch_size, rank, world) if world > 1 else None
+    count = len(table.image_rows if held is None else held)
+    bank = supply.bank(table.image_rows, resident=supply.fits(count), held=held)
     choices = store.column("choices", rows)
-    return Exam(model.predictor(device), table, choices, bank, model.vocabulary, batch_size)
+    return Exam(predictor, table, choices, bank, model.vocabulary, batch_size)
 
 
 def _check_regions(model: VQAModel, store: Store) -> None:
@@ -80,7 +91,9 @@ def predict_split(
     Raises:
         DataError: as `open_exam`.
     """
-    exam = open_exam(model, store, split, batch_size=batch_size, device=device)
+    exam = open_exam(
+        model, store, split, batch_size=batch_size, device=device, rank=rank, world=world
+    )
     return predict(exam, store, rank, world)
 
 

@@ -72,20 +72,40 @@ class Predictor:
         questions by their position in the table. A question without choices is not asked where the
         network can do nothing but choose.
         """
-        by_image = np.argsort(table.image, kind="stable")
-        if only is not None:
-            by_image = by_image[np.isin(by_image, only)]
-        by_image = by_image[self.can_ask(table)[by_image]]
         batcher = Batcher(table, self.device)
 
         def gather(index: np.ndarray) -> Batch:
             distinct, image_of_question = np.unique(table.image[index], return_inverse=True)
             return batcher.gather(index, bank.fetch(distinct), image_of_question)
 
-        parts = shares(len(by_image), batch_size, rank, world)
-        work = (partial(gather, by_image[part]) for part in parts)
+        parts = self._parts(table, batch_size, rank, world, only)
+        work = (partial(gather, part) for part in parts)
         for batch in ahead(work, threads=0 if is_resident(bank) else 1):
             yield batch, self.ask(batch)
+
+    def _parts(
+        self,
+        table: QuestionTable,
+        batch_size: int,
+        rank: int,
+        world: int,
+        only: np.ndarray | None = None,
+    ) -> Iterator[np.ndarray]:
+        """The questions of each of this process's batches."""
+        by_image = np.argsort(table.image, kind="stable")
+        if only is not None:
+            by_image = by_image[np.isin(by_image, only)]
+        by_image = by_image[self.can_ask(table)[by_image]]
+        return (by_image[part] for part in shares(len(by_image), batch_size, rank, world))
+
+    def images(
+        self, table: QuestionTable, batch_size: int, rank: int = 0, world: int = 1
+    ) -> np.ndarray:
+        """The images that this process looks at when it asks every question of its own, ascending."""
+        none = np.zeros(0, dtype=np.int64)
+        asked = np.concatenate([none, *self._parts(table, batch_size, rank, world)])
+        found: np.ndarray = np.unique(table.image[asked])
+        return found
 
     def can_ask(self, table: QuestionTable) -> np.ndarray:
         """Whether each question of `table` can be put to the network; bool [questions]."""

@@ -119,7 +119,16 @@ def log_model(run: Any, run_dir: Path, run_id: str, result: Figures) -> None:
 
 
 def _model_facts(run_dir: Path, result: Figures) -> dict[str, Any]:
-    names = ("protocol", "split", "overall", "n", "data_fingerprint", "config_hash", "git_commit")
+    names = (
+        "protocol",
+        "split",
+        "overall",
+        "n",
+        "data_fingerprint",
+        "config_hash",
+        "git_commit",
+        "precision",
+    )
     training = result.get("training") or {}
     facts = {name: result.get(name) for name in names}
     for name in ("best_step", "best_validation_accuracy"):

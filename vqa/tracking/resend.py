@@ -133,8 +133,14 @@ def _make_samples(run_dir: Path, experiment: Experiment) -> Path | None:
 
 
 def _experiment(run_dir: Path) -> Experiment:
+    """As it was submitted, but for a precision of `auto`: what that became stands in the result."""
     file = run_dir / "experiment.yaml"
-    return parse_experiment(read_yaml(file), where=str(file))
+    experiment = parse_experiment(read_yaml(file), where=str(file))
+    try:
+        became = json.loads((run_dir / "result.json").read_text(encoding="utf-8"))["precision"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return experiment
+    return experiment.with_precision(became) if became else experiment
 
 
 def _check_idle(run_dir: Path) -> None:

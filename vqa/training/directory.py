@@ -8,7 +8,8 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
@@ -130,6 +131,28 @@ class RunDirectory:
             )
         self.path.mkdir(parents=True, exist_ok=True)
         write_atomic(self.experiment_file, experiment.to_yaml())
+
+    def precision(self) -> str | None:
+        """What the run began with, by its events; None where it has not begun."""
+        starts = self._events("started")
+        return next((str(start["precision"]) for start in starts if "precision" in start), None)
+
+    def shards(self) -> bool | None:
+        """Whether the run began with shards of its training pictures; None where it has not begun."""
+        plans = (plan["splits"][0] for plan in self._events("memory"))
+        return next((split.get("shard") is not None for split in plans), None)
+
+    def _events(self, name: str) -> Iterator[dict[str, Any]]:
+        """The events of that name, as far as they can be read, in order."""
+        try:
+            lines = (self.path / "events.jsonl").read_bytes().splitlines()
+        except FileNotFoundError:
+            return
+        for line in lines:
+            with suppress(ValueError):
+                event = json.loads(line)
+                if isinstance(event, dict) and event.get("event") == name:
+                    yield event
 
     def event(self, name: str, **details: Any) -> None:
         """Append a state change."""

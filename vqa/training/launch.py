@@ -80,9 +80,21 @@ def start_ranks(
     Raises:
         OSError: a process cannot be started; none is left.
     """
+    ranks: list[Rank] = []
+    try:
+        for variables in variables_of_ranks(devices, nodes):
+            number = int(variables["RANK"])
+            ranks.append(_start(run_dir, number, {**(marks or {}), **variables}))
+    except OSError:
+        kill_all(ranks)
+        raise
+    return ranks
+
+
+def variables_of_ranks(devices: int, nodes: int = 1) -> list[dict[str, str]]:
+    """By which the ranks of this node find each other: those of each, to be added to its environment."""
     node = this_node()
     common = {
-        **(marks or {}),
         "WORLD_SIZE": str(devices * nodes),
         "NODE_RANK": str(node),
         "MASTER_ADDR": os.environ.get("MASTER_ADDR") or "127.0.0.1",
@@ -90,15 +102,10 @@ def start_ranks(
         "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS")
         or str(max(1, (os.cpu_count() or 1) // devices)),
     }
-    ranks: list[Rank] = []
-    try:
-        for local in range(devices):
-            variables = {**common, "LOCAL_RANK": str(local)}
-            ranks.append(_start(run_dir, node * devices + local, variables))
-    except OSError:
-        kill_all(ranks)
-        raise
-    return ranks
+    return [
+        {**common, "RANK": str(node * devices + local), "LOCAL_RANK": str(local)}
+        for local in range(devices)
+    ]
 
 
 def kill_all(ranks: list[Rank]) -> None:
@@ -118,7 +125,7 @@ def _start(run_dir: Path, rank: int, variables: dict[str, str]) -> Rank:
         start = log.tell()
         process = subprocess.Popen(
             [sys.executable, "-m", "vqa.training.rank", str(run_dir)],
-            env=_inherited() | variables | {"RANK": str(rank)},
+            env=_inherited() | variables,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

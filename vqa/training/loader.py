@@ -22,6 +22,9 @@ from vqa.data.table import QuestionTable
 class TrainingBatches:
     """`count` batches from `start`, on the device; to Lightning one long epoch, so that the only state of a run's
     data is its position.
+
+    Attributes:
+        owner: the process that takes the questions of each image; None: any takes any.
     """
 
     table: QuestionTable
@@ -33,6 +36,7 @@ class TrainingBatches:
     count: int
     rank: int = 0
     world: int = 1
+    owner: np.ndarray | None = None
 
     @property
     def stream(self) -> Stream:
@@ -46,6 +50,7 @@ class TrainingBatches:
             self.rank,
             self.world,
             self.table.texts.lengths[self.table.text] if config.group_by_length else None,
+            self.owner,
         )
 
     def __len__(self) -> int:
@@ -56,16 +61,19 @@ class TrainingBatches:
         return ahead(self._work(), threads)
 
     def _work(self) -> Iterator[Callable[[], Batch]]:
-        batcher = Batcher(self.table, self.device)
-        for position, index, whole in self.stream.batches(self.start, self.count):
-            yield partial(self._gather, batcher, position, index, whole)
+        batcher, stream = Batcher(self.table, self.device), self.stream
+        for position, index, whole in stream.batches(self.start, self.count):
+            share = len(index) * self.world / whole
+            if not len(index):
+                index = stream.stand_in(position, whole // self.world)
+            yield partial(self._gather, batcher, position, index, share, whole)
 
-    def _gather(self, batcher: Batcher, position: Position, index: np.ndarray, whole: int) -> Batch:
+    def _gather(
+        self, batcher: Batcher, position: Position, index: np.ndarray, share: float, whole: int
+    ) -> Batch:
         distinct, image_of_question = np.unique(self.table.image[index], return_inverse=True)
         seed = (self.seed, position.epoch, position.index, self.rank)
         images = self.bank.fetch(distinct)
         if not isinstance(self.bank, Unseen):
             images = augment(images, self.config.augmentation, seed)
-        return batcher.gather(
-            index, images, image_of_question, share=len(index) * self.world / whole
-        )
+        return batcher.gather(index, images, image_of_question, share, whole)

@@ -94,10 +94,10 @@ class RunLoop(Callback):
         """Count, record, validate, save and stop, in this order."""
         progress, last = self.progress, batch_idx + 1 == trainer.num_training_batches
         progress.batches += 1
-        progress.questions += round(len(batch) * trainer.world_size / batch.share)
+        progress.questions += _whole(batch)
         if self._is_step(progress.batches) or last:
             progress.steps += 1
-            self.display.step(len(batch))
+            self.display.step(_whole(batch))
             self._after_step(batch)
         self.module.output = None
         epochs, index = divmod(progress.batches, self.module.batches_an_epoch)
@@ -118,7 +118,7 @@ class RunLoop(Callback):
         optimizer = module.optimizers(use_pl_optimizer=False)
         assert isinstance(optimizer, torch.optim.Optimizer)
         figures = {
-            "train/loss": _mean(module.loss_sum, module.batches_seen),
+            "train/loss": self._loss(),
             "train/gradient_norm": _mean(module.gradient_norm, module.steps_seen),
             "train/clipped_share": _mean(module.clipped, module.steps_seen),
             "train/lr": float(optimizer.param_groups[0]["lr"]),
@@ -126,6 +126,14 @@ class RunLoop(Callback):
         self._shown_loss = figures["train/loss"]
         module.reset_figures()
         return figures
+
+    def _loss(self) -> float:
+        """Mean over the questions of all processes since the last record; all of them ask together."""
+        total, world = self.module.loss_sum, self.session.place.world
+        if world > 1:
+            total = torch.as_tensor(total, device=self.session.device) / world
+            distributed.all_reduce(total)
+        return _mean(total, self.module.batches_seen)
 
     def _diagnostics(self, batch: Batch) -> dict[str, float]:
         """Gradient norm by distance from the question's end, and each layer's mean forget gate."""
@@ -150,7 +158,7 @@ class RunLoop(Callback):
     def _after_epoch(self, trainer: Trainer, epoch: int, last: bool) -> None:
         config = self.config
         if self.module.batches_seen:
-            self._shown_loss = _mean(self.module.loss_sum, self.module.batches_seen)
+            self._shown_loss = self._loss()
         shown = {"loss": self._shown_loss}
         if self.validation is not None and (epoch % config.check_val_every_n_epoch == 0 or last):
             accuracy = self.validation.accuracy(
@@ -196,11 +204,13 @@ class RunLoop(Callback):
         self._clock = now
         self.journal.sync()
         self.progress.journal_bytes = self.journal.size
-        random_states = _gather(RandomState.capture().states, trainer.world_size)
+        own = {"random": RandomState.capture().states, "loss_sum": _on_cpu(self.module.loss_sum)}
+        every = _gather(own, trainer.world_size)
         if self.first:
-            self.checkpoints.save(self._state(trainer, random_states), self.progress.steps)
+            self.checkpoints.save(self._state(trainer, every), self.progress.steps)
 
-    def _state(self, trainer: Trainer, random_states: list[dict[str, Any]]) -> State:
+    def _state(self, trainer: Trainer, every: list[dict[str, Any]]) -> State:
+        """Of the whole run; `every` process's own parts among it."""
         module = self.module
         return {
             "network": module.network.state_dict(),
@@ -209,7 +219,8 @@ class RunLoop(Callback):
             "precision": trainer.precision_plugin.state_dict(),
             "progress": self.progress.to_state(),
             "figures": {name: getattr(module, name) for name in module.FIGURES},
-            "random": random_states,
+            "random": [own["random"] for own in every],
+            "loss_sums": [own["loss_sum"] for own in every],
             "data_fingerprint": self.session.materials.store.fingerprint,
             "regions_fingerprint": self.session.materials.regions,
         }
@@ -219,10 +230,23 @@ class RunLoop(Callback):
         trainer.lr_scheduler_configs[0].scheduler.load_state_dict(state["schedule"])
         if state["precision"]:
             trainer.precision_plugin.load_state_dict(state["precision"])
-        for name, value in state["figures"].items():
+        figures = dict(state["figures"])
+        if "loss_sums" in state:  # an older program kept the first process's alone
+            figures["loss_sum"] = state["loss_sums"][trainer.global_rank]
+        for name, value in figures.items():
             moved = value.to(self.module.device) if isinstance(value, Tensor) else value
             setattr(self.module, name, moved)
         RandomState(state["random"][trainer.global_rank]).restore()
+
+
+def _whole(batch: Batch) -> int:
+    """Questions of a training batch over all processes."""
+    assert batch.whole is not None
+    return batch.whole
+
+
+def _on_cpu(value: Tensor | float) -> Tensor | float:
+    return value.cpu() if isinstance(value, Tensor) else value
 
 
 def _mean(total: Tensor | float, count: int) -> float:

@@ -29,7 +29,8 @@ class TrainingModule(LightningModule):
 
     Attributes:
         output: what the network returned for the last batch, for diagnostics.
-        loss_sum, clipped, gradient_norm: running figures since they were last read, on the device.
+        loss_sum, clipped, gradient_norm: running figures since they were last read, on the device; of the loss, this
+            process's share.
     """
 
     FIGURES = ("loss_sum", "clipped", "gradient_norm", "batches_seen", "steps_seen")
@@ -90,7 +91,7 @@ class TrainingModule(LightningModule):
         if self.keep_input_gradients:
             keep_gradient(output.text)
         self.output = output
-        self.loss_sum += loss.answers.detach()
+        self.loss_sum += loss.answers.detach() * batch.share
         self.batches_seen += 1
         return loss.total * batch.share
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from vqa.data.bank import free_bytes, total_bytes
 from vqa.data.batches import Batcher, entering
-from vqa.data.memory import SHARE, MemoryPlan, place_splits
+from vqa.data.memory import SHARE, Held, MemoryPlan, place_splits
 from vqa.data.supply import Request, Supply, keep_pictures, make_features
 from vqa.data.table import QuestionTable
 from vqa.evaluation.predict import Predictor
@@ -72,7 +72,8 @@ def _plan(session: Session, supply: Supply, free: int) -> MemoryPlan:
     tables = {"train": materials.train, "validation": materials.validation}
     needs = _needs(session, supply)
     images = {name: len(table.image_rows) for name, table in tables.items() if table is not None}
-    room = round(share * free) - sum(needs.values())
+    begun = session.run.shards()
+    room = session.place.least(round(share * free) - sum(needs.values()), device)
     return MemoryPlan(
         device=str(device),
         total=total_bytes(device),
@@ -81,8 +82,31 @@ def _plan(session: Session, supply: Supply, free: int) -> MemoryPlan:
         what=supply.what,
         source=supply.source,
         needs=needs,
-        splits=place_splits(images, supply.row_bytes, room, config.data.resident),
+        splits=place_splits(
+            images, supply.row_bytes, room, config.data.resident, _shards(session, images, begun)
+        ),
     )
+
+
+def _shards(
+    session: Session, images: Mapping[str, int], begun: bool | None
+) -> dict[str, tuple[Held, ...]]:
+    """What one of several processes may hold of each split, the best first; the same in all of them.
+
+    How training questions are shared out is settled when a run begins: `begun` tells whether that was in shards.
+    """
+    place, wanted = session.place, session.experiment.data.resident
+    if place.world == 1 or images["train"] < place.world or wanted in ("always", "never"):
+        return {}
+    name = f"{place.rank + 1} of {place.world}"
+    found: dict[str, tuple[Held, ...]] = {}
+    for split, count in images.items():
+        most = max(len(session.held(split, rank)) for rank in range(place.world))
+        choices = (Held(count), Held(most, name))
+        found[split] = choices[1:] if wanted == "shards" else choices
+    if begun is not None:
+        found["train"] = found["train"][-1:] if begun else found["train"][:1]
+    return found
 
 
 def _needs(session: Session, supply: Supply) -> dict[str, int]:

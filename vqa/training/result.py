@@ -59,6 +59,7 @@ def write_result(
     counts: dict[str, int] | None = None,
     fingerprint: str | None = None,
     split: str | None = None,
+    precision: str | None = None,
     error: str | None = None,
 ) -> Result:
     """Write `result.json` after the matching event; the outcome alone, where a parent makes a result of it."""
@@ -66,7 +67,7 @@ def write_result(
     if error is not None:
         fields["error"] = error
     fields |= evaluation or {}
-    fields |= {"split": split, "data_fingerprint": fingerprint}
+    fields |= {"split": split, "data_fingerprint": fingerprint, "precision": precision}
     if progress is not None:
         fields["training"] = {
             "steps": progress.steps,

@@ -28,8 +28,9 @@ from vqa.training.launch import is_rank
 from vqa.training.loop import RunLoop
 from vqa.training.materials import load_materials
 from vqa.training.module import TrainingModule
+from vqa.training.precision import FAST, is_fast, settled
 from vqa.training.result import Result, is_finished, result_of, write_result
-from vqa.training.session import Place, Session, lightning, quiet
+from vqa.training.session import Place, Session, choose_device, lightning, quiet
 from vqa.training.signals import Stopped, StopSignals
 from vqa.training.state import Progress
 from vqa.training.validation import agree
@@ -91,6 +92,7 @@ def _failure(run: RunDirectory, error: Exception) -> VQAError:
 
 def _open(experiment: Experiment, run: RunDirectory) -> Session:
     """Load the data and build the network; whatever is wrong with either shows here."""
+    experiment = _settled(experiment, run)
     materials = load_materials(experiment)
     network = experiment.model.build(materials.sizes(experiment.data))
     model = VQAModel(
@@ -104,6 +106,17 @@ def _open(experiment: Experiment, run: RunDirectory) -> Session:
     session = Session(experiment, run, materials, model, Place.here())
     session.check()
     return session
+
+
+def _settled(experiment: Experiment, run: RunDirectory) -> Experiment:
+    """Meet the other processes, and settle a precision of `auto`: what the run began with, or what all can do."""
+    place, device = Place.here(), choose_device(experiment.trainer)
+    place.join(device)
+    if experiment.trainer.precision != "auto":
+        return experiment
+    begun = run.precision()
+    fast = is_fast(device) if begun is None else begun == FAST
+    return settled(experiment, device, bool(place.least(fast, device)))
 
 
 def _live_or_stop(session: Session, signals: StopSignals) -> str:
@@ -129,7 +142,8 @@ def _live(session: Session, signals: StopSignals, progress: Progress) -> str:
         progress.take(state["progress"])
     if first:
         name, steps = "started" if state is None else "resumed", session.plan.steps
-        run.event(name, step=progress.steps, steps=steps, pid=os.getpid())
+        precision = session.experiment.trainer.precision
+        run.event(name, step=progress.steps, steps=steps, pid=os.getpid(), precision=precision)
     with closing(open_mirrors(session.experiment, run.path, enabled=first)) as mirror:
         status = _fit(session, state, progress, checkpoints, mirror, signals)
         if status == SUCCEEDED:
@@ -152,7 +166,6 @@ def _fit(
     if state is not None:
         network.load_state_dict(state["network"])
     if progress.stopped_early or progress.batches >= plan.batches:
-        session.join_processes()
         return SUCCEEDED
     module = TrainingModule(network, session.experiment, plan.steps, plan.batches_an_epoch)
     module.question_ids = session.materials.question_ids
@@ -244,13 +257,14 @@ def _end(
 ) -> Result:
     return write_result(
         session.run,
-        session.experiment,
+        session.run.experiment(),
         status,
         progress=progress,
         evaluation=evaluation,
         counts=session.counts(),
         fingerprint=session.materials.store.fingerprint,
         split=split,
+        precision=session.experiment.trainer.precision,
         error=error,
     )
 

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
 import torch
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from pytorch_lightning import Callback, Trainer
@@ -21,6 +22,7 @@ from torch import distributed
 
 from vqa.config import Experiment, TrainerConfig
 from vqa.data.bank import ImageBank
+from vqa.data.order import owners
 from vqa.errors import ConfigError
 from vqa.export import VQAModel
 from vqa.training.directory import RunDirectory
@@ -52,6 +54,28 @@ class Place:
         """Whether this process writes the run's files."""
         return self.rank == 0
 
+    def join(self, device: torch.device) -> None:
+        """Meet the other processes of the run."""
+        if self.world == 1 or distributed.is_initialized():
+            return
+        if device.type == "cuda":
+            torch.cuda.set_device(device)
+        distributed.init_process_group(
+            backend_for(device),
+            rank=self.rank,
+            world_size=self.world,
+            device_id=device if device.type == "cuda" else None,
+        )
+        atexit.register(distributed.destroy_process_group)
+
+    def least(self, value: int, device: torch.device) -> int:
+        """The smallest value that any process has, so that all decide alike."""
+        if self.world == 1:
+            return value
+        told = torch.tensor(value, dtype=torch.int64, device=device)
+        distributed.all_reduce(told, op=distributed.ReduceOp.MIN)
+        return int(told)
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -69,7 +93,11 @@ class Plan:
 
 @dataclass(frozen=True)
 class Session:
-    """Everything that stays the same while a process trains."""
+    """Everything that stays the same while a process trains.
+
+    Attributes:
+        experiment: as it was submitted, but for a precision that is settled.
+    """
 
     experiment: Experiment
     run: RunDirectory
@@ -116,11 +144,22 @@ class Session:
 
     def bank(self, split: str) -> ImageBank:
         """The pictures of a split, `train` or `validation`."""
-        materials = self.materials
+        materials, pictures = self.materials, self.pictures
         table = {"train": materials.train, "validation": materials.validation}[split]
         assert table is not None
-        resident = self.pictures.plan.resident(split)
-        return self.pictures.supply.bank(table.image_rows, resident=resident)
+        held = self.held(split, self.place.rank) if pictures.plan.sharded(split) else None
+        resident = pictures.plan.resident(split)
+        return pictures.supply.bank(table.image_rows, resident=resident, held=held)
+
+    def held(self, split: str, rank: int) -> np.ndarray:
+        """The images of a split that process `rank` looks at, where each process has its own: of training every so
+        manieth, of validation those of the batches at which it takes its turn."""
+        materials, world = self.materials, self.place.world
+        if split == "train":
+            return np.flatnonzero(owners(len(materials.train.image_rows), world) == rank)
+        assert materials.validation is not None
+        size, predictor = self.experiment.evaluation.batch_size, self.model.predictor(self.device)
+        return predictor.images(materials.validation, size, rank, world)
 
     def batches(self, progress: Progress) -> TrainingBatches:
         """What is left of the training stream."""
@@ -134,18 +173,10 @@ class Session:
             count=self.plan.batches - progress.batches,
             rank=self.place.rank,
             world=self.place.world,
+            owner=owners(len(self.materials.train.image_rows), self.place.world)
+            if self.pictures.plan.sharded("train")
+            else None,
         )
-
-    def join_processes(self) -> None:
-        """Meet the other processes of the run, where no trainer has brought them together."""
-        if self.place.world == 1 or distributed.is_initialized():
-            return
-        if self.device.type == "cuda":
-            torch.cuda.set_device(self.device)
-        distributed.init_process_group(
-            backend_for(self.device), rank=self.place.rank, world_size=self.place.world
-        )
-        atexit.register(distributed.destroy_process_group)
 
     def validation(self) -> Validation | None:
         """The questions that choose the best checkpoint."""
@@ -198,6 +229,7 @@ def lightning(
     config: TrainerConfig, device: torch.device, callback: Callback, place: Place
 ) -> Trainer:
     """Lightning for one long epoch; journal, validation and checkpoints are the callback's."""
+    assert config.precision != "auto", "settled when the run began"
     cpu = device.type == "cpu"
     strategy: Strategy | str = "auto"
     if place.world > 1:

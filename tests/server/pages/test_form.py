@@ -108,6 +108,14 @@ def test_what_differs_is_written_so_that_it_can_be_read_again() -> None:
     assert parse_experiment(fields) == other
 
 
+def test_a_precision_may_be_left_to_the_machine() -> None:
+    (precision,) = by_path()["trainer.precision"]
+    assert isinstance(precision, Entry)
+    assert (precision.kind, precision.default) == ("choice", '"32-true"')
+    assert "auto" in precision.options
+    assert "decided when a run begins" in precision.help
+
+
 def test_help_comes_from_the_docstrings() -> None:
     (store,) = by_path()["data.store"]
     assert store.help == "a prepared store."
