@@ -34,9 +34,9 @@ def test_a_recipe_can_be_built_and_says_what_it_is(recipe: Recipe) -> None:
     with torch.device("meta"):
         network = experiment.model.build(Sizes(height, width, 1000, 100), pretrained=False)
     assert sum(parameter.numel() for parameter in network.parameters()) > 0
-    assert recipe.published
+    assert any(letter.isdigit() for letter in recipe.published)
     assert recipe.setting
-    assert recipe.status.split()[0] in ("reproduced:", "not")
+    assert recipe.status.split()[0] in ("reproduced:", "run:", "not")
     assert f"configs/recipes/{recipe.name}.yaml" in recipe.file.read_text()
 
 

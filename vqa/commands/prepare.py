@@ -90,17 +90,19 @@ def run(args: argparse.Namespace) -> int:
     _add_common(parser)
     options = parser.parse_args(args.rest)
     started = time.monotonic()
-    store = _prepare(_split(module.from_args(options), options), args.source, options)
-    published = [] if options.split_by_image else _published(store, args.source)
+    source = module.from_args(options)
+    store = _prepare(_split(source, options), args.source, options)
+    version = getattr(source, "version", None)
+    published = [] if options.split_by_image else _published(store, args.source, version)
     _report(store, published, time.monotonic() - started, options.json)
     return 0
 
 
-def _published(store: Store, source: str) -> list[Compared]:
+def _published(store: Store, source: str, version: str | None) -> list[Compared]:
     """The store's numbers beside the published ones; [] where none are known."""
     from vqa.data.published.compare import compare
 
-    return compare(store, source)
+    return compare(store, source, version)
 
 
 def _beside(name: str, words: list[str]) -> int:

@@ -117,8 +117,25 @@ def test_of_two_sets_that_with_the_agreeing_numbers_is_taken(make, rows_of, tmp_
     rows = rows_of([make.row(split="train") for _ in range(4)])
     store = prepare(rows, tmp_path / "store", name="vqa")
     assert {one.data_set for one in compare(store, "vqa")} == {"vqa-v1"}
+    assert {one.data_set for one in compare(store, "vqa", "2")} == {"vqa-v2"}
+    assert {one.data_set for one in compare(store, "vqa", "7")} == {"vqa-v1"}
     assert compare(store, "table") == []
     assert compare(store, "scenes") == []
+
+
+@pytest.mark.parametrize(
+    ("head", "taken"), [('"2.0"', "vqa-v2"), ('"1.0"', "vqa-v1"), ("null", "vqa-v1")]
+)
+def test_a_part_of_vqa_is_told_by_the_version_in_its_head(
+    head: str, taken: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    question = {"question_id": 1, "image_id": 2, "question": "what?"}
+    file = tmp_path / "questions.json"
+    fields = f'"data_subtype": "train2014", "questions": [{json.dumps(question)}]'
+    file.write_text(f'{{"info": {{"version": {head}}}, {fields}}}')
+    words = ["prepare", "vqa", str(file), "--to", str(tmp_path / "store")]
+    assert main([*words, "--text-only"]) == 0
+    assert f"{taken}: train 1 images, 1 questions" in capsys.readouterr().out
 
 
 def test_the_published_easy_vqa_is_as_published(

@@ -57,18 +57,16 @@ class Compared:
         return asdict(self) | {"as_published": self.as_published}
 
 
-def compare(store: Store, source: str) -> list[Compared]:
+def compare(store: Store, source: str, version: str | None = None) -> list[Compared]:
     """The store's numbers beside those of the data set that it most likely is; [] where none is known.
 
-    Of several data sets that a source reads, that counts with whose numbers most splits agree, else
-    the one whose first shared split is nearest in size.
+    Of several data sets that a source reads, that counts whose version the files name, else that with whose numbers
+    most splits agree, else the one whose first shared split is nearest in size.
     """
     counted = _counted(store)
-    found = [
-        compared
-        for one in DATA_SETS
-        if one.source == source and not one.generated and (compared := _beside(one, counted))
-    ]
+    read = [one for one in DATA_SETS if one.source == source and not one.generated]
+    named = [one for one in read if version and one.name.endswith(f"-v{version}")]
+    found = [compared for one in named or read if (compared := _beside(one, counted))]
     return max(found, key=_likeness, default=[])
 
 

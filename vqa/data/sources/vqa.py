@@ -55,6 +55,13 @@ class VQA:
     name: ClassVar[str] = "vqa"
     parts: Sequence[Part]
 
+    @property
+    def version(self) -> str | None:
+        """`1` or `2`, as the head of the first questions file says; None where it does not."""
+        with open_text(self.parts[0].questions) as opened:
+            found = re.search(r'"version"\s*:\s*"?(\d+)', opened.read(1 << 16))
+        return found and found[1]
+
     def rows(self) -> Iterator[Row | BadRow]:
         """Yield every question in the published order, then the annotations that belong to none.
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from vqa.model.brick import Activation, Brick, Dropout, Width, from_name
+from vqa.model.brick import Activation, Brick, Dropout, Width, Widths, from_name, refuse_large
 
 if TYPE_CHECKING:
     from vqa.model.parts import Attention
@@ -218,7 +218,7 @@ class Relation(Brick):
     name: Literal["relation"] = "relation"
     ordered: bool = True
     pool: Literal["sum", "mean"] = "sum"
-    hidden: tuple[Width, ...] = Field(default=(256, 256, 256, 256), min_length=1, max_length=16)
+    hidden: Widths = Field(default=(256, 256, 256, 256), min_length=1, max_length=16)
     dropout: Dropout = 0.0
 
     def build(self, image_dim: int, grid: tuple[int, int], question_dim: int) -> Attention:
@@ -260,6 +260,11 @@ class FiLM(Brick):
     out: Width = 512
     coordinates: bool = True
 
+    @model_validator(mode="after")
+    def _check(self) -> FiLM:
+        refuse_large("a block's convolution", (self.dim, self.dim, 3, 3), "lower dim")
+        return self
+
     def build(self, image_dim: int, grid: tuple[int, int], question_dim: int) -> Attention:
         """The module for a grid of this many vectors of this size."""
         from vqa.model.attention.film import FiLMNetwork
@@ -288,6 +293,12 @@ class ConvGRU(Brick):
     hidden: Width = 64
     kernel: Literal[1, 3, 5, 7] = 3
     dropout: Dropout = 0.0
+
+    @model_validator(mode="after")
+    def _check(self) -> ConvGRU:
+        weights = (3 * self.dim, self.dim, self.kernel, self.kernel)
+        refuse_large("the cell's convolution", weights, "lower dim or kernel")
+        return self
 
     def build(self, image_dim: int, grid: tuple[int, int], question_dim: int) -> Attention:
         """The module for a grid of this many vectors of this size, and words as wide as the question's vector."""

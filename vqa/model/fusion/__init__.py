@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from vqa.model.brick import Activation, Brick, Dropout, Width, from_name
+from vqa.model.brick import Activation, Brick, Dropout, Width, Widths, from_name
 from vqa.model.fusion.bilinear import BLOCK, MCB, MFB, MFH, MLB, MUTAN, Bilinear, Tucker
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class Concat(Brick):
     """
 
     name: Literal["concat"] = "concat"
-    hidden: tuple[Width, ...] = (256,)
+    hidden: Widths = (256,)
     activation: Activation = "relu"
     dropout: Dropout = 0.0
 
@@ -57,7 +57,7 @@ class ConcatMLP(Concat):
     """
 
     name: Literal["concat_mlp"] = "concat_mlp"  # type: ignore[assignment]
-    hidden: Annotated[tuple[Width, ...], Field(min_length=1)] = (500, 500)
+    hidden: Annotated[Widths, Field(min_length=1)] = (500, 500)
 
 
 class Multiply(Brick):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from vqa.model.brick import Activation, Brick, Dropout, Width, from_name
+from vqa.model.brick import Activation, Brick, Dropout, Width, Widths, from_name
 from vqa.model.question_encoder import AnyRecurrent
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ class Classifier(Brick):
     """
 
     name: Literal["classifier"] = "classifier"
-    hidden: tuple[Width, ...] = ()
+    hidden: Widths = ()
     activation: Activation = "relu"
     dropout: Dropout = 0.0
     loss: Literal["cross_entropy", "soft_bce"] = "cross_entropy"

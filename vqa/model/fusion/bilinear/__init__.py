@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from vqa.model.brick import Activation, Brick, Dropout, Width
+from vqa.model.brick import Activation, Brick, Dropout, Width, refuse_large
 
 if TYPE_CHECKING:
     from vqa.model.parts import Fusion
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 Rank = Annotated[int, Field(ge=1, le=4096)]
 """Number of terms in a sum of products."""
 
-LARGEST = 2**26
-"""The most values in one tensor of weights: 256 MiB in float32, and four times that with its gradient and
-Adam's state."""
 WIDEST = 65_536
 """The most values that a vector is expanded to."""
 
@@ -30,17 +27,6 @@ def _refuse_wide(what: str, dim: int, rank: int) -> None:
         raise ValueError(
             f"{what}: {dim:,} × {rank:,} = {dim * rank:,} products a question,"
             f" more than {WIDEST:,}; lower one of them"
-        )
-
-
-def _refuse_large(what: str, shape: tuple[int, ...], fix: str) -> None:
-    values = 1
-    for side in shape:
-        values *= side
-    if values > LARGEST:
-        raise ValueError(
-            f"{what} of {'×'.join(map(str, shape))} has {values:,} values"
-            f" ({values / 2**28:,.1f} GiB), more than {LARGEST:,}; {fix}"
         )
 
 
@@ -93,6 +79,11 @@ class MLB(Brick):
     rank: Width = 1200
     activation: Activation = "tanh"
     dropout: Dropout = 0.0
+
+    @model_validator(mode="after")
+    def _check(self) -> MLB:
+        refuse_large("the last projection", (self.rank, self.dim), "lower rank or dim")
+        return self
 
     def build(self, image_dim: int, question_dim: int) -> Fusion:
         """The module for vectors of these sizes."""
@@ -149,7 +140,7 @@ class Tucker(Brick):
     @model_validator(mode="after")
     def _check(self) -> Tucker:
         shape = (self.image_dim, self.question_dim, self.dim)
-        _refuse_large("a full core", shape, "lower them, or use fusion=mutan")
+        refuse_large("a full core", shape, "lower them, or use fusion=mutan")
         return self
 
     def build(self, image_dim: int, question_dim: int) -> Fusion:
@@ -192,7 +183,7 @@ class MUTAN(Brick):
             )
         _refuse_wide("dim × rank", self.dim, self.rank)
         wider = max(self.image_dim, self.question_dim)
-        _refuse_large("the core's factor", (self.rank, self.dim, wider), "lower rank or a width")
+        refuse_large("the core's factor", (self.rank, self.dim, wider), "lower rank or a width")
         return self
 
     def build(self, image_dim: int, question_dim: int) -> Fusion:
@@ -306,7 +297,7 @@ class BLOCK(Brick):
             )
         _refuse_wide("dim × rank", self.dim, self.rank)
         shape = (self.chunks, size, size, self.rank)
-        _refuse_large("the core's factor", shape, "lower dim or rank, or use more chunks")
+        refuse_large("the core's factor", shape, "lower dim or rank, or use more chunks")
         return self
 
     def build(self, image_dim: int, question_dim: int) -> Fusion:
