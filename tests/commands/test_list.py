@@ -30,7 +30,9 @@ def test_every_member_of_the_unions_is_listed(
     for entry in entries:
         assert entry["summary"].endswith((".", "…", "`"))
         assert "\n" not in entry["summary"]
-        assert set(entry) == {"family", "name", "summary", "paper", "defaults", "parameters"}
+        assert set(entry) == {
+            "family", "name", "summary", "paper", "formula", "defaults", "parameters",
+        }  # fmt: skip
 
 
 def test_no_family_is_left_out() -> None:
@@ -43,9 +45,25 @@ def test_a_fusion_says_sizes_parameters_and_paper(capsys: pytest.CaptureFixture[
     shown = capsys.readouterr()
     lines = shown.out.splitlines()
     assert lines[0].startswith("mutan  3,698,640 parameters  dim 360, image_dim 360")
-    assert lines[2].strip().startswith("Ben-younes et al. 2017")
-    assert len(lines) == 3
+    assert lines[2].strip().startswith("z = Σᵣ")
+    assert lines[3].strip().startswith("Ben-younes et al. 2017")
+    assert len(lines) == 4
     assert "image vectors of 2048, question vectors of 1024" in shown.err
+
+
+@pytest.mark.parametrize(
+    ("what", "word", "name"),
+    [
+        ("encoders", "GloVe", "lstm"),
+        ("attentions", "REINFORCE", "hard"),
+        ("datasets", "medical", "slake"),
+    ],
+)
+def test_what_stands_in_a_setting_is_found(
+    what: str, word: str, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["list", what, "--filter", word]) == 0
+    assert name in capsys.readouterr().out
 
 
 def test_what_needs_a_setting_has_no_count(capsys: pytest.CaptureFixture[str]) -> None:

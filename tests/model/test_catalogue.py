@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
+import torch
 
 from vqa.model.catalogue import UNIONS, explained, members, parameters
 from vqa.model.fusion import Multiply
@@ -42,6 +44,15 @@ def test_a_docstring_is_taken_apart() -> None:
     assert explained(None) == ("", {})
 
 
+VARIANTS: dict[str, list[dict[str, Any]]] = {
+    "soft": [{}, {"glimpses": 2, "batch_norm": True}],
+    "co_attention": [{}, {"order": "alternating"}],
+    "film": [{}, {"coordinates": False, "blocks": 2}],
+    "relation": [{}, {"hidden": (7,), "ordered": False}],
+    "conv_gru": [{}, {"kernel": 1}],
+}
+
+
 @pytest.mark.parametrize("member", MEMBERS)
 def test_every_field_is_explained(member: Any) -> None:
     """In its own docstring or in that of what it shares with others."""
@@ -57,6 +68,23 @@ def test_every_fusion_states_paper_formula_and_parameters(member: Any) -> None:
     stated = {"Paper", "Formula", "Parameters"} & explained(member.__doc__)[1].keys()
     nobodys = member.model_fields["name"].default in {"sum", "image"}
     assert stated == {"Formula", "Parameters"} | ({"Paper"} if not nobodys else set())
+
+
+@pytest.mark.parametrize("member", members("attention")[1:])
+@pytest.mark.parametrize("sizes", [(2048, 1024), (30, 256)])
+def test_every_attention_states_paper_formula_and_parameters(
+    member: Any, sizes: tuple[int, int]
+) -> None:
+    said = explained(member.__doc__)[1]
+    assert said.keys() == {"Paper", "Formula", "Parameters"}
+    for fields in VARIANTS.get(member.model_fields["name"].default, [{}]):
+        config = member(**fields)
+        v, q = sizes
+        names = {**config.model_dump(), "v": v, "q": q, "sum": sum, "pairwise": pairwise}
+        with torch.device("meta"):
+            attention = config.build(v, (2, 3), q)
+        counted = sum(p.numel() for p in attention.parameters())
+        assert counted == eval(said["Parameters"], {"__builtins__": {}}, names)
 
 
 def test_parameters_are_counted_without_allocating() -> None:

@@ -96,6 +96,7 @@ def _plain(entry: Entry) -> dict[str, object]:
         "name": entry.name,
         "summary": entry.summary,
         "paper": entry.paper,
+        "formula": entry.formula,
     }
     if entry.defaults is None:
         return fields
@@ -111,6 +112,8 @@ def _lines(entry: Entry) -> Iterable[str]:
     family = f"({entry.family})" if entry.family.endswith("encoder") else None
     yield "  ".join(part for part in (entry.name, family, count, sizes) if part)
     yield f"    {entry.summary}"
+    if entry.formula:
+        yield f"    {entry.formula}"
     if entry.paper:
         yield f"    {entry.paper}"
 

@@ -58,8 +58,10 @@ class Entry:
         name: as it is written in an experiment.
         summary: one sentence.
         paper: who published it; None where nobody in particular did.
+        formula: what it computes, where that is said in a line.
         defaults: its settings, as they are where none is given.
         parameters: how many numbers it learns at `REFERENCE`; None where that cannot be said without more.
+        explanation: all that its docstring says, its settings among it.
     """
 
     family: str
@@ -68,10 +70,12 @@ class Entry:
     paper: str | None = None
     defaults: Mapping[str, Any] | None = None
     parameters: int | None = None
+    formula: str | None = None
+    explanation: str = ""
 
     def matches(self, text: str) -> bool:
-        """Whether name, summary or paper has `text` in it, whatever the case."""
-        said = " ".join((self.name, self.summary, self.paper or ""))
+        """Whether name, summary, paper or explanation has `text` in it, whatever the case."""
+        said = " ".join((self.name, self.summary, self.paper or "", self.explanation))
         return text.casefold() in said.casefold()
 
 
@@ -98,7 +102,15 @@ def bricks(family: str) -> Iterator[Entry]:
                 for name, field in fields.items()
             },
             parameters(family, member),
+            sections.get("Formula"),
+            _explanation(member),
         )
+
+
+def _explanation(member: type[Brick]) -> str:
+    """Its own docstring and those of what it shares with others."""
+    shared = [base for base in member.__mro__ if issubclass(base, Brick)]
+    return " ".join(" ".join((base.__doc__ or "").split()) for base in shared)
 
 
 def explained(doc: str | None) -> tuple[str, dict[str, str]]:

@@ -161,7 +161,7 @@ DATA_SETS: tuple[DataSet, ...] = (
     ),
     DataSet(
         name="vqa-rad", source="vqa-rad",
-        summary="Questions of clinicians about radiology; closed and open answers.",
+        summary="Medical: questions of clinicians about radiology; closed and open answers.",
         paper="Lau et al. 2018, A dataset of clinically generated visual questions",
         licence="CC0 1.0", page="https://osf.io/89kps/", protocol="exact/1",
         counts=(Count("train", 1_797), Count("test", 451), Count(EVERY, 2_248, 314)),
@@ -170,7 +170,7 @@ DATA_SETS: tuple[DataSet, ...] = (
     ),
     DataSet(
         name="slake", source="slake",
-        summary="Questions about radiology in English and Chinese; the English ones.",
+        summary="Medical: questions about radiology in English and Chinese; the English ones.",
         paper="Liu et al. 2021, SLAKE", licence="CC BY 4.0", page="https://www.med-vqa.com/slake/",
         protocol="exact/1",
         counts=(Count("train", 4_919), Count("val", 1_053), Count("test", 1_061)),

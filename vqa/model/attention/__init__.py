@@ -2,6 +2,8 @@
 
 An attention may also read the question's words and give a question vector (co-attention), or work the question
 into the image vector so thoroughly that nothing need be fused (relation network, FiLM; see fusion=image).
+In the docstrings v is a position's vector and its width, q the question vector and its width; "Parameters" is as in the
+fusions.
 """
 
 from __future__ import annotations
@@ -61,6 +63,8 @@ class Soft(Glimpses):
     """Soft spatial attention: a weighted mean of the grid for each glimpse.
 
     Paper: Xu et al. 2015, Show, attend and tell; Kazemi and Elqursh 2017, Show, ask, attend, and answer.
+    Formula: sᵍₚ = wᵍ · f(A vₚ + B q + b), or wᵍ · (f(A vₚ) ⊙ f(B q + b)); α = softmax over p; Σₚ αᵍₚ vₚ side by side.
+    Parameters: (v + q + 1 + glimpses) * hidden + 2 * v * glimpses * batch_norm.
 
     Attributes:
         glimpses: independent sets of weights; their means stand side by side.
@@ -87,6 +91,8 @@ class Hard(Glimpses):
 
     Paper: Xu et al. 2015, Show, attend and tell (REINFORCE); Jang et al. 2017, Categorical reparameterization
         with Gumbel-softmax.
+    Formula: scores as in soft; one position p ~ softmax(s) for each glimpse, and its vₚ.
+    Parameters: (v + q + 1 + glimpses) * hidden.
 
     Attributes:
         glimpses: independent looks; their vectors stand side by side.
@@ -119,6 +125,8 @@ class Stacked(Brick):
     """Stacked attention: each hop refines the query that the next one uses.
 
     Paper: Yang et al. 2016, Stacked attention networks for image question answering.
+    Formula: gₚ = tanh(A vₚ + a), u₀ = B q + b, uₖ = uₖ₋₁ + Σₚ αₚ gₚ with α = softmax(w · tanh(C gₚ + D uₖ₋₁ + d)).
+    Parameters: (v + 1) * dim + (q + 1) * dim * (q != dim) + hops * (2 * dim + 2) * hidden.
 
     Attributes:
         hops: how many times it looks.
@@ -147,6 +155,8 @@ class MultiHead(Brick):
     """Multi-head scaled dot-product attention: the question asks, the grid's positions answer.
 
     Paper: Vaswani et al. 2017, Attention is all you need.
+    Formula: z = W [α₁ V₁; α₂ V₂; …] + w, each α = softmax(q′ · K / √d) over the positions.
+    Parameters: (v + q + 1) * dim + (v + 1) * dim + (dim + 1) * dim.
 
     Attributes:
         heads: independent looks, each with its own projections.
@@ -179,6 +189,8 @@ class CoAttention(Brick):
     It gives a question vector too, which is fused in place of the question encoder's.
 
     Paper: Lu et al. 2016, Hierarchical question-image co-attention (one of its levels).
+    Formula: C = tanh(Q W Vᵀ), Hᵥ = tanh(V A + Cᵀ Q B), H_q = tanh(Q B + C V A), a = softmax(H w) of each (parallel).
+    Parameters: v * q + (v + q + 2) * hidden if order == 'parallel' else (2 * v + 3 * q + 3) * hidden.
 
     Attributes:
         order: `parallel` compares every word with every position; `alternating` sums up the question, looks at
@@ -207,6 +219,8 @@ class Relation(Brick):
     As published: fusion=image, `coordinates`, and a classifier with hidden layers.
 
     Paper: Santoro et al. 2017, A simple neural network module for relational reasoning (CLEVR's sizes).
+    Formula: z = Σᵢⱼ g([vᵢ; vⱼ; q]).
+    Parameters: (2 * v + q + 1) * hidden[0] + sum((i + 1) * o for i, o in pairwise(hidden)).
 
     Attributes:
         hidden: widths of the layers that read a pair.
@@ -246,6 +260,9 @@ class FiLM(Brick):
     As published: fusion=image and a classifier with one hidden layer of 1024.
 
     Paper: Perez et al. 2018, FiLM: visual reasoning with a general conditioning layer.
+    Formula: x ← x + ReLU((1 + γ) ⊙ BN(conv₃ₓ₃(x)) + β), x = ReLU(conv₁ₓ₁(x)) before; (γ, β) = W q + w.
+    Parameters: (9 * v + 2) * dim + blocks * ((10 * dim + 2 * coordinates + 1) * dim + (q + 1) * 2 * dim)
+        + (dim + 2 * coordinates + 1) * out.
 
     Attributes:
         blocks: residual blocks, each conditioned on the question.
@@ -280,6 +297,8 @@ class ConvGRU(Brick):
 
     Paper: Liu et al. 2017, Recurrent multimodal interaction for referring image segmentation (a convolutional LSTM of
         1×1 over words); Ballas et al. 2016, Delving deeper into convolutional networks (the gated unit).
+    Formula: hₜ = GRU((A vₚ + a) ⊙ (B wₜ + b), conv(hₜ₋₁)) at each p; the maximum over p of the last.
+    Parameters: (v + q + 2) * hidden + (hidden + 1) * 3 * dim + (kernel ** 2 * dim + 1) * 3 * dim.
 
     Attributes:
         dim: channels of the map, and width of the vector.
