@@ -72,6 +72,14 @@ def test_a_file_of_other_pictures_leaves_nothing(store: Store, tmp_path: Path) -
     assert [one for one in cached(store) if one.kind == "regions"] == []
 
 
+def test_a_file_without_a_record_is_said_to_have_none(store: Store, tmp_path: Path) -> None:
+    empty = tmp_path / "empty.tsv"
+    empty.touch()
+    with pytest.raises(DataError, match=r"empty\.tsv: no record in it"):
+        bring(store, write_tsv(tmp_path / "f.tsv", FOUND[:9]), empty)
+    assert kept(store) == 9
+
+
 def test_a_bad_record_ends_it_and_the_same_call_goes_on(store: Store, tmp_path: Path) -> None:
     spoilt = [*FOUND[:60], FOUND[60]._replace(features=FOUND[60].features[:2]), *FOUND[61:]]
     file = write_tsv(tmp_path / "f.tsv", spoilt)

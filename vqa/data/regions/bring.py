@@ -108,8 +108,17 @@ def _opened(folder: Path, layout: Layout, *, overwrite: bool) -> RowFile:
 
 
 def _all(inputs: Sequence[Path], dim: int) -> Iterator[Record]:
+    """The records of all files.
+
+    Raises:
+        DataError: a file has none, or as the kinds of files say.
+    """
     for path in inputs:
-        yield from records(path, dim)
+        record = None
+        for record in records(path, dim):
+            yield record
+        if record is None:
+            raise DataError("no record in it", where=str(path), fix="was it cut off?")
 
 
 def _add(brought: Brought, store: Store, found: Iterator[Record], form: Form) -> None:
