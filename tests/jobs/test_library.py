@@ -19,6 +19,7 @@ NEVER_OPENED = {
     "model.image_encoder.model",  # a library's own word; where it may be a folder, `Library` asks
     "model.image_encoder.stage",
     "model.image_encoder.settings",
+    "model.image_encoder.source",
     "tracking.project",
     "tracking.entity",
     "tracking.group",

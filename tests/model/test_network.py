@@ -37,6 +37,7 @@ TINY: dict[str, dict[str, Any]] = {
         },
         "stage": ["stage1", "stage2"],
     },
+    "regions": {"count": 4, "dim": 5},
     "bag": {"embedding_dim": 4},
     "rnn": {"dim": 4, "embedding_dim": 4},
     "gru": {"dim": 4, "embedding_dim": 4},
@@ -82,14 +83,18 @@ NAMES = [
 ]
 UNSHOWN = {"none", "relation", "film", "conv_gru"}
 """Attentions without weights to look at."""
+CONVOLVING = {"film", "conv_gru"}
+"""Attentions that need a grid."""
 
 Pair = tuple[tuple[int, str], tuple[int, str]]
 
 
 def _fit(names: Sequence[str]) -> bool:
-    """Whether no brick's work goes unread (see ModelConfig)."""
-    _, question, attention, fusion, _ = names
+    """Whether no brick's work goes unread and none lacks a grid (see ModelConfig)."""
+    image, question, attention, fusion, _ = names
     blind = attention == "none" and question != "none"
+    if image == "regions" and attention in CONVOLVING:
+        return False
     return fusion != "image" or not (blind or attention == "co_attention")
 
 
@@ -145,7 +150,7 @@ def _config(names: tuple[str, ...], bert: Path) -> ModelConfig:
         bricks["question_encoder"]["model"] = str(bert)
     if names[1] == "none" and names[4] == "chooser":
         bricks["head"]["encoder"] = {"name": "gru", "dim": 4}
-    soft = names[2] == "soft"
+    soft = names[2] == "soft" and names[0] != "regions"
     return ModelConfig.model_validate({**bricks, "coordinates": soft, "octaves": 2 * soft})
 
 
@@ -162,7 +167,8 @@ def _step(network: Network, batch: tuple[Any, ...], targets: Targets, choices: C
 def test_every_possible_pair_of_bricks_is_among_the_combinations() -> None:
     covered = set().union(*(_pairs(names) for names in COMBINATIONS))
     every = {pair for names in product(*NAMES) for pair in _pairs(names)}
-    assert every - covered == {((2, "co_attention"), (3, "image"))}
+    unfit = {((0, "regions"), (2, name)) for name in CONVOLVING}
+    assert every - covered == {((2, "co_attention"), (3, "image")), *unfit}
     assert len(COMBINATIONS) < 1.3 * len(NAMES[2]) * len(NAMES[3])
 
 
@@ -180,7 +186,8 @@ def test_every_pair_trains_a_step_and_round_trips(
     monkeypatch.setattr(torchvision.models, "get_model", lambda *_, **__: TinyCNN())
     config = _config(names, tiny_bert)
     network = config.build(SIZES)
-    batch = (images, image_of_question, words, choices)
+    seen = torch.rand(3, 4, 5) if names[0] == "regions" else images
+    batch = (seen, image_of_question, words, choices)
     assert _step(network, batch, targets, choices) > 0
     trained = [(n, p) for n, p in network.named_parameters() if p.requires_grad]
     assert [n for n, p in trained if p.grad is None] == []
