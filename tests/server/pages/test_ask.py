@@ -193,9 +193,7 @@ def test_what_is_not_there(finished_site: Site, site: Site, queued: Queued) -> N
     assert "waits: has no model (queued)" in text_of(site, f"/ask?a={job}")
 
 
-@pytest.mark.parametrize(
-    ("scheme", "size"), [("light", "wide"), ("dark", "wide"), ("dark", "phone")]
-)
+@pytest.mark.parametrize(("scheme", "size"), [("light", "wide"), ("dark", "phone")])
 def test_for_everybody(
     finished_site: Site,
     finished_home: Finished,

@@ -164,9 +164,7 @@ def test_what_learns_from_it_is_listed(site: Site, queued: Queued) -> None:
     assert f'href="/jobs/{job}">learner</a>' in text_of(site, "/data/scenes")
 
 
-@pytest.mark.parametrize(
-    ("scheme", "size"), [("light", "wide"), ("dark", "wide"), ("dark", "phone")]
-)
+@pytest.mark.parametrize(("scheme", "size"), [("light", "wide"), ("dark", "phone")])
 def test_for_everybody(
     site: Site,
     odd: str,

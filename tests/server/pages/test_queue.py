@@ -80,9 +80,7 @@ def test_who_may_only_read_sees_no_buttons(connect: Callable[..., object], queue
         assert answer.text.count("Cancel first") == buttons
 
 
-@pytest.mark.parametrize(
-    ("scheme", "size"), [("light", "wide"), ("dark", "wide"), ("dark", "phone")]
-)
+@pytest.mark.parametrize(("scheme", "size"), [("light", "wide"), ("dark", "phone")])
 def test_for_everybody(
     site: Site,
     look: Look,

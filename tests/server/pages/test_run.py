@@ -169,9 +169,7 @@ def test_what_runs_and_people_write_is_shown_as_text(
     check_accessible(page)
 
 
-@pytest.mark.parametrize(
-    ("scheme", "size"), [("light", "wide"), ("dark", "wide"), ("dark", "phone")]
-)
+@pytest.mark.parametrize(("scheme", "size"), [("light", "wide"), ("dark", "phone")])
 def test_for_everybody(
     finished_site: Site,
     finished_home: Finished,
