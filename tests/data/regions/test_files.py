@@ -271,3 +271,16 @@ def test_without_boxes_a_row_has_features_alone() -> None:
     made: Made = FOUND[0]
     row = Form(2, DIM, boxes=False).row(Found(made.features, None, None), "")
     assert np.array_equal(row.numpy(), made.features[:2].astype(np.float16))
+
+
+@pytest.mark.parametrize("field", [6, 8], ids=["a password", "an unknown compression"])
+def test_an_archive_that_zip_cannot_open_is_damaged(field: int, tmp_path: Path) -> None:
+    """Its flags, and its method, stand two bytes further on in the directory than before the member."""
+    file = next(write_npz(tmp_path / "n", FOUND[:1]).glob("*.npz"))
+    content = bytearray(file.read_bytes())
+    value = 1 if field == 6 else 99
+    for start, shift in ((content.find(b"PK\3\4"), 0), (content.find(b"PK\1\2"), 2)):
+        content[start + field + shift] = value
+    file.write_bytes(content)
+    with pytest.raises(DataError, match="no archive of plain arrays"):
+        next(iter(records(file, DIM))).read()

@@ -29,6 +29,11 @@ ENDING = ".npz"
 FEATURES, BOXES = ("x", "features", "feat"), ("bbox", "boxes")
 WIDTH, HEIGHT, COUNT = ("image_w", "width"), ("image_h", "height"), ("num_bbox", "num_boxes")
 
+BROKEN = (
+    *(OSError, ValueError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error),
+    *(NotImplementedError, RuntimeError),  # zipfile's: an unknown compression, a password
+)
+
 
 def npz_records(path: Path, dim: int) -> Iterator[Record]:
     """Every archive of a folder and the folders in it, by name; or the one that `path` is.
@@ -54,7 +59,7 @@ def _found(file: Path, dim: int) -> Found:
                 raise ValueError("one array alone")
             with members:
                 return _read(members, dim, str(file))
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, MemoryError) as error:
+    except BROKEN as error:
         raise DataError(
             f"truncated or no archive of plain arrays ({error})",
             where=str(file),
