@@ -226,12 +226,10 @@ class Relation(Brick):
         hidden: widths of the layers that read a pair.
         dropout: before each layer after the first.
         ordered: read a pair both ways, as published; or once, for half of the work.
-        pool: the readings' `sum`, as published, or their `mean`, which learns at a higher rate.
     """
 
     name: Literal["relation"] = "relation"
     ordered: bool = True
-    pool: Literal["sum", "mean"] = "sum"
     hidden: Widths = Field(default=(256, 256, 256, 256), min_length=1, max_length=16)
     dropout: Dropout = 0.0
 
@@ -244,13 +242,7 @@ class Relation(Brick):
         from vqa.model.attention.relation import RelationNetwork
 
         return RelationNetwork(
-            image_dim,
-            grid,
-            question_dim,
-            self.hidden,
-            self.dropout,
-            ordered=self.ordered,
-            mean=self.pool == "mean",
+            image_dim, grid, question_dim, self.hidden, self.dropout, ordered=self.ordered
         )
 
 

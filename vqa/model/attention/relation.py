@@ -21,12 +21,15 @@ LARGEST_PAIRS = 2**22
 class RelationNetwork(Attention):
     """Σᵢⱼ g([vᵢ; vⱼ; q]) over all positions i and j, g a chain of fully connected layers with ReLU.
 
-    Of unordered pairs each is read once, its earlier position first: i ≤ j; a mean divides by
-    their number. The first layer is a sum of a part of each of its inputs, so nothing as wide as all three is made.
+    Of unordered pairs each is read once, its earlier position first: i ≤ j. The first layer is a sum of a part
+    of each of its inputs, so nothing as wide as all three is made.
 
     Raises:
         ModelError: a layer would make more than `LARGEST_PAIRS` values of one question.
     """
+
+    i: Tensor
+    j: Tensor
 
     def __init__(
         self,
@@ -37,14 +40,12 @@ class RelationNetwork(Attention):
         dropout: float,
         *,
         ordered: bool = True,
-        mean: bool = False,
     ) -> None:
         super().__init__()
         positions = grid[0] * grid[1]
         _check(grid, positions**2 if ordered else positions * (positions + 1) // 2, max(hidden))
         pairs = [(i, j) for i in range(positions) for j in range(0 if ordered else i, positions)]
         i, j = torch.tensor(pairs).unbind(1)
-        self.scale = 1 / len(i) if mean else 1.0
         self.register_buffer("i", i, persistent=False)
         self.register_buffer("j", j, persistent=False)
         self.dim = hidden[-1]
@@ -52,9 +53,6 @@ class RelationNetwork(Attention):
         self.second = nn.Linear(image_dim, hidden[0], bias=False)
         self.question = nn.Linear(question_dim, hidden[0])
         self.layers = fully_connected(hidden, "relu", dropout)
-
-    i: Tensor
-    j: Tensor
 
     @override
     def forward(
@@ -69,7 +67,7 @@ class RelationNetwork(Attention):
         pairs = pairs.index_select(0, image_of_question)
         read = self.layers((pairs + self.question(question.vector)[:, None]).relu())
         exact = torch.promote_types(read.dtype, torch.float32)
-        return Attended(read.sum(dim=1, dtype=exact) * self.scale)
+        return Attended(read.sum(dim=1, dtype=exact))
 
 
 def _check(grid: tuple[int, int], pairs: int, width: int) -> None:
