@@ -121,9 +121,12 @@ class Schedule(Section):
 
 
 class OptimizerConfig(Section):
-    """torch.optim's own names; `momentum` is SGD's, `betas` and `eps` are Adam's and AdamW's."""
+    """torch.optim's own names; `momentum` is SGD's and Muon's, `betas` and `eps` are Adam's and AdamW's.
 
-    name: Literal["adam", "adamw", "sgd"] = "adam"
+    `muon` orthogonalises the steps of hidden matrices (Jordan et al. 2024); all other parameters are AdamW's.
+    """
+
+    name: Literal["adam", "adamw", "muon", "sgd"] = "adam"
     lr: float = Field(default=1e-3, gt=0, le=100)
     weight_decay: float = Field(default=0.0, ge=0)
     betas: tuple[float, float] = (0.9, 0.999)

@@ -394,3 +394,12 @@ def test_questions_that_share_a_text_are_scored_as_if_each_had_its_own(
     apart = network(images, image_of_question, own)
     torch.testing.assert_close(together.scores, apart.scores)
     torch.testing.assert_close(together.attention, apart.attention)
+
+
+def test_matrices_are_those_that_map_vectors() -> None:
+    network = ModelConfig.model_validate({}).build(SIZES)
+    names = {name for name, p in network.named_parameters() if p in network.matrices()}
+    assert names
+    assert not any("embedding" in name or "image_encoder" in name for name in names)
+    last = [name for name, p in network.head.named_parameters() if p.ndim == 2][-1]
+    assert f"head.{last}" not in names

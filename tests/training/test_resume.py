@@ -118,6 +118,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
             "attention": {"name": "hard", "hidden": 8, "estimator": "reinforce"},
             "fusion": {"name": "mcb", "dim": 32},
         },
+        "optimizer": {"name": "muon", "schedule": {"name": "cosine", "warmup_steps": 3}},
         "trainer": {"max_epochs": 3, "log_every_n_steps": 1, "accelerator": "cpu"},
     },
 }

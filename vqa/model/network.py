@@ -126,6 +126,13 @@ class Network(nn.Module):
                 groups.append({"name": name, "lr": part.learning_rate, "params": trained})
         return [group for group in groups if group["params"]]
 
+    def matrices(self) -> set[nn.Parameter]:
+        """The parameters that map vectors to vectors: no word vectors, no kernels, and not the last of the head."""
+        words = {p for m in self.modules() if isinstance(m, nn.Embedding) for p in m.parameters()}
+        found = [p for p in self.parameters() if p.ndim == 2 and p not in words]
+        last = [p for p in self.head.parameters() if p.ndim == 2][-1:]
+        return set(found) - set(last)
+
     def _shared_parameters(self) -> list[nn.Parameter]:
         apart: set[nn.Parameter] = set()
         for part in (self.image_encoder, self.question_encoder):

@@ -126,7 +126,12 @@ class TrainingModule(LightningModule):
         """The optimiser and its schedule, stepped every optimiser step."""
         config = self.experiment.optimizer
         fused = self.experiment.trainer.precision != "16-mixed"
-        optimizer = build_optimizer(self.network.parameter_groups(config.lr), config, fused=fused)
+        optimizer = build_optimizer(
+            self.network.parameter_groups(config.lr),
+            config,
+            matrices=self.network.matrices(),
+            fused=fused,
+        )
         schedule = LambdaLR(
             optimizer, rate(config.schedule, self.total_steps, self._steps_an_epoch)
         )
