@@ -61,6 +61,12 @@ def test_sort_of_clevr(tmp_path):
     assert Store.open(tmp_path / "store").manifest.splits == {"train": 60, "test": 20}
 
 
+def test_sort_of_clevr_in_codes(tmp_path):
+    call("sort-of-clevr", "--train", 3, "--test", 0, "--questions", "codes", "--to", tmp_path / "s")
+    asked = Store.open(tmp_path / "s").examples["question"]
+    assert {len(question.split()) for question in asked} == {2}
+
+
 @pytest.mark.parametrize(
     "words",
     [

@@ -43,6 +43,7 @@ LOOKING = [
 JOINING = [
     NoAttention(),
     Relation(hidden=(4, 5)),
+    Relation(hidden=(4, 5), ordered=False, normalize=True),
     FiLM(blocks=2, dim=4, out=5),
     ConvGRU(dim=4, hidden=3),
 ]
@@ -222,6 +223,20 @@ def test_relation_adds_a_reading_of_every_pair(image_of_question: Tensor, ordere
                     x = (layer.weight @ x + layer.bias).relu()
                 total = total + x
         torch.testing.assert_close(got[place], total)
+
+
+def test_a_normalized_relation_is_the_same_reading_at_one_size() -> None:
+    plain = Relation(hidden=(4, 6, 5)).build(7, (2, 3), 5).double()
+    normal = Relation(hidden=(4, 6, 5), normalize=True).build(7, (2, 3), 5).double()
+    plain.load_state_dict(normal.state_dict())
+    grid, question = torch.randn(2, 6, 7).double(), torch.randn(2, 5).double()
+    words = EncodedText(question)
+    summed = plain(grid, words, torch.arange(2)).vector
+    scaled = normal(grid, words, torch.arange(2)).vector
+    deviation = summed.var(dim=1, keepdim=True, correction=0).add(1e-5).sqrt()
+    torch.testing.assert_close(scaled, (summed - summed.mean(1, keepdim=True)) / deviation)
+    assert not normal.first.weight.eq(0).any()
+    assert normal.question.bias.eq(0).all()
 
 
 def test_too_many_pairs_are_refused_with_the_numbers() -> None:

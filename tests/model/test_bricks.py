@@ -65,7 +65,10 @@ FORMS: dict[str, list[dict[str, Any]]] = {
         {"hidden": 5, "dropout": 0.1},
         {"hidden": 5, "order": "alternating", "dropout": 0.1},
     ],
-    "relation": [{"hidden": (8, 9), "dropout": 0.1}, {"hidden": (8,), "ordered": False}],
+    "relation": [
+        {"hidden": (8, 9), "dropout": 0.1},
+        {"hidden": (8,), "ordered": False, "normalize": True},
+    ],
     "film": [{"blocks": 2, "dim": 8, "out": 9}, {"blocks": 1, "dim": 8, "coordinates": False}],
     "conv_gru": [{"dim": 8, "hidden": 5, "dropout": 0.1}, {"dim": 4, "hidden": 5, "kernel": 1}],
     "concat": [{"hidden": (9, 8)}, {"hidden": ()}],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 from collections import Counter, defaultdict
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -68,6 +69,17 @@ def test_answers_are_what_the_pixels_show() -> None:
             checked[row.example.answer_type] += 1
     assert len(checked) == 6
     assert min(checked.values()) > 200
+
+
+def test_codes_ask_the_same_in_two_words() -> None:
+    coded = [r for r in SortOfClevr({"train": 20}, coded=True).rows() if isinstance(r, Row)]
+    pairs = defaultdict(set)
+    for row, sentence in zip(coded, rows_of(20), strict=True):
+        assert replace(row.example, question=sentence.example.question) == sentence.example
+        assert len(row.example.question.split()) == 2
+        pairs[row.example.question].add(sentence.example.question)
+    assert len(pairs) == 36
+    assert all(len(sentences) == 1 for sentences in pairs.values())
 
 
 def test_ten_questions_of_each_type_about_every_image() -> None:

@@ -21,6 +21,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
             f"--{split}", type=int, metavar="N", help=f"images to {split} on, instead"
         )
+    parser.add_argument(
+        "--questions", choices=("sentences", "codes"), default="sentences",
+        help="codes: two words, the colour and what is asked, as published without language",
+    )  # fmt: skip
 
 
 def from_args(args: argparse.Namespace) -> SortOfClevr:
@@ -35,4 +39,4 @@ def from_args(args: argparse.Namespace) -> SortOfClevr:
     images |= {split: count for split, count in given.items() if count is not None}
     if not any(images.values()):
         raise InputError("no images", where="--images", fix="ask for 1 or more")
-    return SortOfClevr(images, args.seed)
+    return SortOfClevr(images, args.seed, coded=args.questions == "codes")

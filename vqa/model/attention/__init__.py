@@ -226,10 +226,12 @@ class Relation(Brick):
         hidden: widths of the layers that read a pair.
         dropout: before each layer after the first.
         ordered: read a pair both ways, as published; or once, for half of the work.
+        normalize: bring the sum to mean 0 and variance 1, and let the layers begin larger.
     """
 
     name: Literal["relation"] = "relation"
     ordered: bool = True
+    normalize: bool = False
     hidden: Widths = Field(default=(256, 256, 256, 256), min_length=1, max_length=16)
     dropout: Dropout = 0.0
 
@@ -242,7 +244,13 @@ class Relation(Brick):
         from vqa.model.attention.relation import RelationNetwork
 
         return RelationNetwork(
-            image_dim, grid, question_dim, self.hidden, self.dropout, ordered=self.ordered
+            image_dim,
+            grid,
+            question_dim,
+            self.hidden,
+            self.dropout,
+            ordered=self.ordered,
+            normalize=self.normalize,
         )
 
 

@@ -2,7 +2,8 @@
 
 The recipe: 75×75 white pictures with one object of each of six colours, each a square or a circle,
 and ten non-relational and ten relational questions about each. The published questions are binary
-codes; here they are sentences, one for each kind and colour. Sizes and meanings follow the public
+codes; here they are sentences, one for each kind and colour, or codes of two words: the colour and
+what is asked. Sizes and meanings follow the public
 PyTorch re-implementation (kimhc6028/relational-networks): radius 5, centres at least 10 pixels
 apart, questions drawn with replacement, "left" and "top" mean below half of the side, a count
 includes the object itself.
@@ -56,6 +57,7 @@ class SortOfClevr:
     Args:
         images: number of images of each split; published: 9,800 and 200.
         seed: any integer.
+        coded: ask by two words, as near to the published codes as a text can be.
 
     Raises:
         InputError: a number of images below 0.
@@ -63,6 +65,7 @@ class SortOfClevr:
 
     images: Mapping[str, int] = field(default_factory=lambda: {"train": 9800, "test": 200})
     seed: int = 0
+    coded: bool = False
 
     def __post_init__(self) -> None:
         check_sizes(self.images, "sort-of-clevr")
@@ -85,7 +88,7 @@ class SortOfClevr:
             example = Example(
                 question_id=f"{name}-{number:02d}",
                 image_id=name,
-                question=kind.text.format(colour),
+                question=f"{colour} {kind.code}" if self.coded else kind.text.format(colour),
                 answers=[kind.answer(scene, colour)],
                 question_type="non-relational" if kind in NON_RELATIONAL else "relational",
                 answer_type=kind.name,
@@ -154,22 +157,31 @@ def _count(scene: Scene, colour: str) -> str:
 
 
 class Kind(NamedTuple):
-    """A kind of question: its sentence with a gap for the colour, and the true answer."""
+    """A kind of question: its sentence with a gap for the colour, its code, and the true answer."""
 
     name: str
+    code: str
     text: str
     answer: Callable[[Scene, str], str]
 
 
 NON_RELATIONAL = (
-    Kind("shape", "What is the shape of the {} object?", _shape),
-    Kind("left or right", "Is the {} object on the left of the picture?", _left),
-    Kind("top or bottom", "Is the {} object on the top of the picture?", _top),
+    Kind("shape", "shape", "What is the shape of the {} object?", _shape),
+    Kind("left or right", "left", "Is the {} object on the left of the picture?", _left),
+    Kind("top or bottom", "top", "Is the {} object on the top of the picture?", _top),
 )
 RELATIONAL = (
-    Kind("closest shape", "What is the shape of the object closest to the {} object?", _closest),
     Kind(
-        "furthest shape", "What is the shape of the object furthest from the {} object?", _furthest
+        "closest shape",
+        "closest",
+        "What is the shape of the object closest to the {} object?",
+        _closest,
     ),
-    Kind("count", "How many objects have the shape of the {} object?", _count),
+    Kind(
+        "furthest shape",
+        "furthest",
+        "What is the shape of the object furthest from the {} object?",
+        _furthest,
+    ),
+    Kind("count", "count", "How many objects have the shape of the {} object?", _count),
 )
