@@ -290,6 +290,10 @@ def parse_experiment(fields: Mapping[str, Any], where: str = "experiment") -> Ex
         raise ConfigError(explain(error, Experiment), where=where) from None
 
 
+LONGEST_VALUE = 40
+"""Of the given values that a message repeats, in characters."""
+
+
 def explain(error: ValidationError, schema: type[BaseModel]) -> str:
     """What is wrong, one clause a fault, with its key path and the nearest known key."""
     return "; ".join(_explain(error, schema))
@@ -356,12 +360,22 @@ def _explain(error: ValidationError, schema: type[BaseModel]) -> Iterable[str]:
             context = fault["ctx"]
             names = [name.strip(" '") for name in str(context["expected_tags"]).split(",")]
             yield f"{path}: no {context['tag']!r}{did_you_mean(str(context['tag']), names)}"
+        elif fault["type"] == "union_tag_not_found":
+            yield f"{path}: has no name; write {{name: NAME, key: value}}, a space behind each colon"
         elif fault["type"] == "missing":
             yield f"{path}: missing"
         else:
-            message = fault["msg"].removeprefix("Value error, ")
-            message = message[:1].lower() + message[1:]
-            yield f"{path}: {message}" if path else message
+            yield f"{path}: {_said(fault)}" if path else _said(fault)
+
+
+def _said(fault: Mapping[str, Any]) -> str:
+    """Pydantic's words or our own; behind pydantic's the value, where it is short."""
+    message = str(fault["msg"]).replace("a valid tuple", "a list")
+    if fault["type"] == "value_error":
+        message = message.removeprefix("Value error, ")
+    elif len(given := repr(fault["input"])) <= LONGEST_VALUE:
+        message = f"{message}, not {given}"
+    return message[:1].lower() + message[1:]
 
 
 def _locate(loc: tuple[int | str, ...], schema: type[BaseModel]) -> tuple[str, list[str]]:

@@ -23,7 +23,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         )
     parser.add_argument(
         "--questions", choices=("sentences", "codes"), default="sentences",
-        help="codes: two words, the colour and what is asked, as published without language",
+        help="codes: two words, what is asked and the colour, as published without language",
     )  # fmt: skip
 
 

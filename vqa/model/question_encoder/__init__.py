@@ -64,18 +64,21 @@ class WordVectors(Brick):
 
 
 class Bag(WordVectors):
-    """A bag of words: the mean or the sum of the word vectors, whatever their order.
+    """A bag of words: the mean or the sum of the word vectors; or their sum that forgets earlier words by and by.
 
-    Paper: Zhou et al. 2015, Simple baseline for visual question answering.
+    Paper: Zhou et al. 2015, Simple baseline for visual question answering; for `forgetting` Zhang et al. 2015, The
+        fixed-size ordinally-forgetting encoding method (zₜ = α zₜ₋₁ + eₜ).
 
     Attributes:
-        pooling: `mean` or `sum` over the words.
+        pooling: `mean`, `sum` or `forgetting` over the words.
+        keep: α, what a word leaves of those before it, in `forgetting`.
         embedding_dim: width of the word vectors, and of the vector.
         embedding_dropout, vectors, freeze_vectors: see `WordVectors`.
     """
 
     name: Literal["bag"] = "bag"
-    pooling: Literal["mean", "sum"] = "mean"
+    pooling: Literal["mean", "sum", "forgetting"] = "mean"
+    keep: float = Field(default=0.5, gt=0, lt=1)
     embedding_dim: Width = 300
 
     def build(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 from typing_extensions import override
@@ -16,7 +17,7 @@ from vqa.model.types import EncodedText
 
 
 class BagOfWords(QuestionEncoder):
-    """The mean or the sum of a text's word vectors; they are its states, too."""
+    """The mean, the sum or the forgetting sum of a text's word vectors; they are its states, too."""
 
     def __init__(
         self,
@@ -27,7 +28,7 @@ class BagOfWords(QuestionEncoder):
         pretrained: bool = True,
     ) -> None:
         super().__init__()
-        self.dim, self.mean = config.embedding_dim, config.pooling == "mean"
+        self.dim, self.pooling, self.keep = config.embedding_dim, config.pooling, config.keep
         self.dropout = config.embedding_dropout
         self.embedding = word_embedding(config, words, vocabulary, pretrained=pretrained)
 
@@ -38,7 +39,11 @@ class BagOfWords(QuestionEncoder):
         packed = words._replace(data=embedded)
         text = EncodedText(embedded[:0], inputs=packed, states=packed)
         states, present = text.words()
+        count = present.sum(dim=1, keepdim=True)
+        if self.pooling == "forgetting":
+            later = count - 1 - torch.arange(present.shape[1], device=present.device)
+            states = states * (self.keep ** later.clamp(min=0)).to(states.dtype)[..., None]
         vector: Tensor = states.sum(dim=1)  # the padding is zero
-        if self.mean:
-            vector = vector / present.sum(dim=1, keepdim=True).to(vector.dtype)
+        if self.pooling == "mean":
+            vector = vector / count.to(vector.dtype)
         return text._replace(vector=vector)

@@ -2,8 +2,8 @@
 
 The recipe: 75×75 white pictures with one object of each of six colours, each a square or a circle,
 and ten non-relational and ten relational questions about each. The published questions are binary
-codes; here they are sentences, one for each kind and colour, or codes of two words: the colour and
-what is asked. Sizes and meanings follow the public
+codes; here they are sentences, one for each kind and colour, or codes of two words: what is
+asked and the colour. Sizes and meanings follow the public
 PyTorch re-implementation (kimhc6028/relational-networks): radius 5, centres at least 10 pixels
 apart, questions drawn with replacement, "left" and "top" mean below half of the side, a count
 includes the object itself.
@@ -88,7 +88,7 @@ class SortOfClevr:
             example = Example(
                 question_id=f"{name}-{number:02d}",
                 image_id=name,
-                question=f"{colour} {kind.code}" if self.coded else kind.text.format(colour),
+                question=f"{kind.code} {colour}" if self.coded else kind.text.format(colour),
                 answers=[kind.answer(scene, colour)],
                 question_type="non-relational" if kind in NON_RELATIONAL else "relational",
                 answer_type=kind.name,
