@@ -65,7 +65,18 @@ FAULTS = [
         r"data\.batchsize: no such key; did you mean 'batch_size'\?",
     ),
     ({"data": {}}, r"data\.store: missing"),
-    ({"data": {"store": "x", "batch_size": 0}}, r"data\.batch_size: .*greater than or equal to 1"),
+    (
+        {"data": {"store": "x", "batch_size": 0}},
+        r"data\.batch_size: .*greater than or equal to 1, not 0",
+    ),
+    (
+        {"data": {"store": "x"}, "model": {"fusion": {"name:mcb": None, "dim": 8}}},
+        r"model\.fusion: has no name; write \{name: NAME, key: value\}, a space behind each colon",
+    ),
+    (
+        {"data": {"store": "x"}, "model": {"image_encoder": {"name": "small", "strides": 2}}},
+        r"strides: .*a list, not 2",
+    ),
     (
         {"data": {"store": "x"}, "model": {"fusion": "multpily"}},
         r"model\.fusion: no 'multpily'; did you mean 'multiply'\?",

@@ -44,7 +44,11 @@ FORMS: dict[str, list[dict[str, Any]]] = {
         {"count": 4, "dim": 5},
         {"count": 4, "dim": 5, "boxes": True, "normalize": True},
     ],
-    "bag": [{"embedding_dim": 5}, {"embedding_dim": 5, "pooling": "sum", "embedding_dropout": 0.1}],
+    "bag": [
+        {"embedding_dim": 5},
+        {"embedding_dim": 5, "pooling": "sum", "embedding_dropout": 0.1},
+        {"embedding_dim": 5, "pooling": "forgetting"},
+    ],
     "rnn": [{"dim": 5, "embedding_dim": 4}],
     "gru": [{"dim": 5, "embedding_dim": 4, "layers": 2, "bidirectional": True}],
     "lstm": [

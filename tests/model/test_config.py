@@ -95,6 +95,7 @@ def test_a_whole_model_round_trips() -> None:
         ({"fusion": {"name": "multiply", "dim": 0}}, "greater than or equal to 1"),
         ({"fusion": {"name": "multiply", "dropout": 1.0}}, "less than 1"),
         ({"fusion": {"dim": 3}}, "name"),
+        ({"question_encoder": {"name": "bag", "pooling": "forgetting", "keep": 1}}, "less than 1"),
         ({"question_encoder": {"name": "lstm", "layers": 5}}, "less than or equal to 4"),
         ({"question_encoder": {"name": "gru", "forget_bias": 1}}, "forget_bias"),
         ({"question_encoder": {"name": "gru", "freeze_vectors": True}}, "freeze_vectors"),

@@ -313,3 +313,15 @@ def test_transformer_errors(tiny_bert: Path, tmp_path: Path) -> None:
     encoder = _transformer(tiny_bert)
     with pytest.raises(ModelError, match="17 tokens, the model reads at most 16"):
         _vector(encoder, [torch.zeros(17, dtype=torch.long)])
+
+
+@pytest.mark.parametrize("keep", [0.5, 0.9])
+def test_a_forgetting_bag_is_the_recursion_of_its_paper(keep: float) -> None:
+    encoder = Bag(pooling="forgetting", keep=keep, embedding_dim=3).build(9)
+    texts = [torch.tensor(words) for words in ([1, 2], [3, 4, 5, 3], [6])]
+    got = encoder(pack_sequence(texts, enforce_sorted=False)).vector
+    for vector, words in zip(got, texts, strict=True):
+        expected = torch.zeros(3)
+        for word in words:
+            expected = keep * expected + encoder.embedding.weight[word]
+        torch.testing.assert_close(vector, expected)

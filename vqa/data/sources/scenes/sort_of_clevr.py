@@ -2,11 +2,10 @@
 
 The recipe: 75×75 white pictures with one object of each of six colours, each a square or a circle,
 and ten non-relational and ten relational questions about each. The published questions are binary
-codes; here they are sentences, one for each kind and colour, or codes of two words: what is
-asked and the colour. Sizes and meanings follow the public
-PyTorch re-implementation (kimhc6028/relational-networks): radius 5, centres at least 10 pixels
-apart, questions drawn with replacement, "left" and "top" mean below half of the side, a count
-includes the object itself.
+codes; here they are sentences, one for each kind and colour, or codes of two words: what is asked
+and the colour. Sizes and meanings follow the public PyTorch re-implementation
+(kimhc6028/relational-networks): radius 5, centres at least 10 pixels apart, questions drawn with
+replacement, "left" and "top" mean below half of the side, a count includes the object itself.
 """
 
 from __future__ import annotations
