@@ -403,3 +403,18 @@ def test_matrices_are_those_that_map_vectors() -> None:
     assert not any("embedding" in name or "image_encoder" in name for name in names)
     last = [name for name, p in network.head.named_parameters() if p.ndim == 2][-1]
     assert f"head.{last}" not in names
+
+
+def test_he_begins_every_connected_layer_between_the_encoders_and_the_answers() -> None:
+    fields = {"attention": {"name": "soft", "hidden": 512}, "fusion": {"name": "concat"}}
+    torch.manual_seed(0)
+    network = ModelConfig.model_validate(fields | {"initialization": "he"}).build(SIZES)
+    for part in (network.attention, network.fusion, network.head):
+        layers = [m for m in part.modules() if isinstance(m, nn.Linear) and m.in_features > 100]
+        assert layers
+        for layer in layers:
+            assert layer.weight.var().mul(layer.in_features).item() == pytest.approx(2, rel=0.15)
+            assert layer.bias is None or layer.bias.eq(0).all()
+    plain = ModelConfig.model_validate(fields).build(SIZES)
+    last = [m for m in plain.head.modules() if isinstance(m, nn.Linear)][-1]
+    assert last.weight.var().mul(last.in_features).item() == pytest.approx(1 / 3, rel=0.15)

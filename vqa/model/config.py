@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, model_validator
 
@@ -48,6 +48,8 @@ class ModelConfig(Brick):
         head: → scores over the answer vocabulary, or over each question's choices.
         coordinates: put each position's x and y behind its channels.
         octaves: put sines and cosines of each position's x and y behind its channels, of so many frequencies.
+        initialization: how the fully connected layers of attention, fusion and head begin: as torch's, or as He
+            et al. 2015 advise for ReLU, about six times the variance.
     """
 
     image_encoder: AnyImageEncoder = Small()
@@ -57,6 +59,7 @@ class ModelConfig(Brick):
     head: AnyHead = Classifier()
     coordinates: bool = False
     octaves: int = Field(default=0, ge=0, le=16)
+    initialization: Literal["torch", "he"] = "torch"
 
     @model_validator(mode="after")
     def _check(self) -> ModelConfig:
@@ -121,6 +124,7 @@ class ModelConfig(Brick):
         Raises:
             ModelError: a file cannot be used, or the bricks do not fit the sizes.
         """
+        from vqa.model.layers import initialize_he
         from vqa.model.network import Network
 
         image_size = (sizes.image_height, sizes.image_width)
@@ -133,12 +137,16 @@ class ModelConfig(Brick):
         attention = self.attention.build(image_dim, image_encoder.grid, question_encoder.dim)
         fusion = self.fusion.build(attention.dim, question_encoder.dim)
         choice_dim = (choice_encoder or question_encoder).dim
+        head = self.head.build(fusion.dim, sizes.answers, choice_dim)
+        if self.initialization == "he":
+            for part in (attention, fusion, head):
+                part.apply(initialize_he)
         return Network(
             image_encoder,
             question_encoder,
             attention,
             fusion,
-            self.head.build(fusion.dim, sizes.answers, choice_dim),
+            head,
             coordinates=self.coordinates,
             octaves=self.octaves,
             choices_are_read=self.reads_choices,

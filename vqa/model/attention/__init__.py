@@ -226,7 +226,7 @@ class Relation(Brick):
         hidden: widths of the layers that read a pair.
         dropout: before each layer after the first.
         ordered: read a pair both ways, as published; or once, for half of the work.
-        normalize: bring the sum to mean 0 and variance 1, and let the layers begin larger.
+        normalize: bring the sum to mean 0 and variance 1 (with `model.initialization=he`, else it drowns the head).
     """
 
     name: Literal["relation"] = "relation"

@@ -19,18 +19,13 @@ LARGEST_PAIRS = 2**22
 """The most values a layer makes of one question: 16 MiB in float32."""
 
 
-QUESTION_GAIN = 2.0
-"""Large enough that the question decides which units of the first layer read a pair at all."""
-
-
 class RelationNetwork(Attention):
     """Σᵢⱼ g([vᵢ; vⱼ; q]) over all positions i and j, g a chain of fully connected layers with ReLU.
 
     Of unordered pairs each is read once, its earlier position first: i ≤ j. The first layer is a sum of a part
     of each of its inputs, so nothing as wide as all three is made.
 
-    A sum over hundreds of pairs drowns the head unless the layers begin small, and small layers learn slowly.
-    With `normalize` the sum is brought to mean 0 and variance 1, and the layers begin as He et al. 2015 advise.
+    A sum over hundreds of pairs is large; with `normalize` it is brought to mean 0 and variance 1.
 
     Raises:
         ModelError: a layer would make more than `LARGEST_PAIRS` values of one question.
@@ -63,10 +58,6 @@ class RelationNetwork(Attention):
         self.question = nn.Linear(question_dim, hidden[0])
         self.layers = fully_connected(hidden, "relu", dropout)
         self.normalize = normalize
-        if normalize:
-            self.apply(_begin_large)
-            with torch.no_grad():
-                self.question.weight.mul_(QUESTION_GAIN)
 
     @override
     def forward(
@@ -83,14 +74,6 @@ class RelationNetwork(Attention):
         exact = torch.promote_types(read.dtype, torch.float32)
         together = read.sum(dim=1, dtype=exact)
         return Attended(layer_norm(together, (self.dim,)) if self.normalize else together)
-
-
-def _begin_large(module: nn.Module) -> None:
-    """He et al. 2015, Delving deep into rectifiers: variance 2 / inputs."""
-    if isinstance(module, nn.Linear):
-        nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)
 
 
 def _check(grid: tuple[int, int], pairs: int, width: int) -> None:
