@@ -5,17 +5,17 @@ Nothing here imports torch, so that a wrong experiment is refused before anythin
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from vqa.errors import ConfigError
+from vqa.faults import explain
 from vqa.model.brick import from_name
 from vqa.model.config import ModelConfig
 from vqa.tracking.trackers import Loggers
@@ -290,15 +290,6 @@ def parse_experiment(fields: Mapping[str, Any], where: str = "experiment") -> Ex
         raise ConfigError(explain(error, Experiment), where=where) from None
 
 
-LONGEST_VALUE = 40
-"""Of the given values that a message repeats, in characters."""
-
-
-def explain(error: ValidationError, schema: type[BaseModel]) -> str:
-    """What is wrong, one clause a fault, with its key path and the nearest known key."""
-    return "; ".join(_explain(error, schema))
-
-
 def set_value(fields: dict[str, Any], path: str, value: Any, where: str) -> None:
     """Set one key path; a brick written as a name becomes a mapping when a field of it is set.
 
@@ -348,69 +339,3 @@ def parse_override(override: str) -> tuple[str, Any]:
         return path, yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise ConfigError(f"not a YAML value: {text!r}", where=path) from error
-
-
-def _explain(error: ValidationError, schema: type[BaseModel]) -> Iterable[str]:
-    """One sentence a fault, with the key path and, for an unknown key or name, the nearest known one."""
-    for fault in error.errors():
-        path, known = _locate(fault["loc"], schema)
-        if fault["type"] == "extra_forbidden":
-            yield f"{path}: no such key{did_you_mean(str(fault['loc'][-1]), known)}"
-        elif fault["type"] == "union_tag_invalid":
-            context = fault["ctx"]
-            names = [name.strip(" '") for name in str(context["expected_tags"]).split(",")]
-            yield f"{path}: no {context['tag']!r}{did_you_mean(str(context['tag']), names)}"
-        elif fault["type"] == "union_tag_not_found":
-            yield f"{path}: has no name; write {{name: NAME, key: value}}, a space behind each colon"
-        elif fault["type"] == "missing":
-            yield f"{path}: missing"
-        else:
-            yield f"{path}: {_said(fault)}" if path else _said(fault)
-
-
-def _said(fault: Mapping[str, Any]) -> str:
-    """Pydantic's words or our own; behind pydantic's the value, where it is short."""
-    message = str(fault["msg"]).replace("a valid tuple", "a list")
-    if fault["type"] == "value_error":
-        message = message.removeprefix("Value error, ")
-    elif len(given := repr(fault["input"])) <= LONGEST_VALUE:
-        message = f"{message}, not {given}"
-    return message[:1].lower() + message[1:]
-
-
-def _locate(loc: tuple[int | str, ...], schema: type[BaseModel]) -> tuple[str, list[str]]:
-    """The key path as a user writes it (without pydantic's union tags), and the keys known beside its end."""
-    model: Any = schema
-    path: list[str] = []
-    known: list[str] = []
-    for part in loc:
-        members = models_of(model)
-        tagged = [m for m in members if _tag(m) == part]
-        if len(members) > 1 and tagged:
-            model = tagged[0]
-            continue
-        fields = {name: info for m in members for name, info in m.model_fields.items()}
-        known = list(fields)
-        path.append(str(part))
-        model = fields[part].annotation if part in fields else None
-    return ".".join(path), known
-
-
-def models_of(annotation: Any) -> list[type[BaseModel]]:
-    """The configuration classes that an annotation admits."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [model for part in get_args(annotation) for model in models_of(part)]
-
-
-def _tag(model: type[BaseModel]) -> str | None:
-    name = model.model_fields.get("name")
-    return None if name is None else str(name.default)
-
-
-def did_you_mean(word: str, known: Sequence[str]) -> str:
-    """A clause that names the nearest known word, or all of them."""
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    if near:
-        return f"; did you mean {near[0]!r}?"
-    return f"; known: {', '.join(known)}" if known else ""

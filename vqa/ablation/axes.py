@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from vqa.ablation.paths import check_path
-from vqa.config import did_you_mean
 from vqa.errors import ConfigError
+from vqa.faults import did_you_mean
 
 LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,39}")
 FIXED = {

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 
-from vqa.config import Experiment, did_you_mean, models_of
+from vqa.config import Experiment
 from vqa.errors import ConfigError
+from vqa.faults import did_you_mean, models_of
 
 
 def check_path(path: str, where: str) -> None:

@@ -11,8 +11,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, ValidationError, field_validator
 
 from vqa.ablation.paths import check_path
-from vqa.config import Section, explain, parse_override, set_value
+from vqa.config import Section, parse_override, set_value
 from vqa.errors import ConfigError
+from vqa.faults import explain
 from vqa.jobs.record import NAME_PATTERN, EngineName
 from vqa.yaml_file import read_yaml
 

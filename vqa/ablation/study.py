@@ -15,7 +15,6 @@ from vqa.ablation.chance import chance_run
 from vqa.ablation.effects import Effect, Factorial
 from vqa.ablation.members import Member, Sorted, chance_is_wanted, sort_members
 from vqa.ablation.sentences import interaction_sentence, main_sentence, pair_sentence
-from vqa.config import did_you_mean
 from vqa.errors import InputError, ResultError
 from vqa.evaluation.bootstrap import RESAMPLES, Ints, codes
 from vqa.evaluation.comparison import (
@@ -27,6 +26,7 @@ from vqa.evaluation.comparison import (
 )
 from vqa.evaluation.runs import Run, load_run
 from vqa.evaluation.significance import seeded_test
+from vqa.faults import did_you_mean
 
 TYPE_KINDS = ("per_answer_type", "per_question_type")
 

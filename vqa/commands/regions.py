@@ -73,8 +73,8 @@ def _check(args: argparse.Namespace) -> None:
     """
     from pydantic import ValidationError
 
-    from vqa.config import explain
     from vqa.errors import InputError
+    from vqa.faults import explain
     from vqa.model.image_encoder import Regions
 
     try:

@@ -13,7 +13,8 @@ from typing import Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from vqa.config import Experiment, models_of
+from vqa.config import Experiment
+from vqa.faults import models_of
 
 Kind = Literal["choice", "switch", "number", "text"]
 HIDDEN = frozenset({"schema_version", "tracking.group", "tracking.tags"})
