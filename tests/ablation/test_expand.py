@@ -17,6 +17,7 @@ from vqa.ablation.expand import Grid, expand
 from vqa.ablation.schema import load_ablation, parse_ablation
 from vqa.config import load_experiment, parse_experiment
 from vqa.errors import ConfigError
+from vqa.model.config import ModelConfig
 
 AXES = {"model.fusion": ["concat", "multiply", "sum"], "model.attention": ["none", "soft"]}
 ROOT = Path(__file__).resolve().parents[2]
@@ -83,6 +84,14 @@ def test_baselines_are_shared_by_all_fusions_and_attentions() -> None:
     assert image.question_encoder.name == "none"
     assert question.fusion.dim == image.fusion.dim == 64  # the base's
     assert all("beside=chance" in cell.experiment.tracking.tags for cell in made.cells)
+
+
+def test_a_fusion_of_the_picture_alone_leaves_the_question_only_baseline_one_that_reads() -> None:
+    looking = {"attention": {"name": "relation"}, "fusion": "image", "coordinates": True}
+    made = grid(base=BASE | {"model": looking}, axes={"model.head.dropout": [0.0, 0.5]}, seeds=[0])
+    blind = {cell.baseline: cell.experiment.model for cell in made.cells if cell.baseline}
+    assert blind["question-only"].fusion == ModelConfig().fusion
+    assert blind["image-only"].fusion.name == "image"
 
 
 def test_an_axis_that_a_baseline_feels_gives_it_one_for_each_value() -> None:

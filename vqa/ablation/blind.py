@@ -29,7 +29,8 @@ def blinded(
 ) -> dict[str, Any] | None:
     """An experiment's sections with one of its senses taken away; None where that leaves none.
 
-    Attention and fusion, which then have nothing to join, are those of the base, or none.
+    Attention and fusion, which then have nothing to join, are those of the base, or none. A fusion that
+    takes the picture's vector alone gives way to the default: without a picture it would leave nothing to read.
     """
     blind = copy.deepcopy(dict(fields))
     model = blind["model"] = dict(blind.get("model") or {})
@@ -43,6 +44,8 @@ def blinded(
     if kind == "question-only":
         model["image_encoder"] = model["attention"] = "none"
         model.pop("coordinates", None)
+        if _name(model.get("fusion")) == "image":
+            del model["fusion"]
     else:
         model["question_encoder"] = "none"
     return blind
