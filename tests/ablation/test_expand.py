@@ -63,6 +63,14 @@ def test_a_bare_name_keeps_what_the_base_says_of_that_brick() -> None:
     assert made["sum-none"].fusion.dim == 256
 
 
+def test_an_empty_set_is_the_base_as_it_is() -> None:
+    changed = {"label": "deep", "set": {"model.fusion": "sum"}}
+    made = grid(axes={"cells": [{"label": "base", "set": {}}, changed]}, baselines=[], seeds=1)
+    base = parse_experiment(BASE)
+    assert [cell.variant for cell in made.cells] == ["base", "deep"]
+    assert made.cells[0].experiment.model == base.model
+
+
 def test_each_experiment_can_be_run_alone(tmp_path: Path) -> None:
     for cell in grid().cells:
         file = tmp_path / f"{cell.name}.yaml"
@@ -248,7 +256,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         "is changed by the axes",
     ),
     (
-        {"axes": {"x": [{"label": "a", "set": {}}, {"label": "b", "set": {"seed": 1}}]}},
+        {"axes": {"x": [{"label": "a", "set": ["seed"]}, {"label": "b", "set": {"seed": 1}}]}},
         "`set` holds key paths",
     ),
     ({"axes": {"model.fusion": [{"label": "a b", "value": "sum"}, "concat"]}}, "is no label"),

@@ -105,8 +105,12 @@ def _value(name: str, raw: Any, base: Mapping[str, Any], where: str) -> Value:
     changes = {name: raw}
     if _is_labelled(raw, "set"):
         label, changes = raw["label"], raw["set"]
-        if not isinstance(changes, dict) or not changes:
-            raise ConfigError(f"{label}: `set` holds key paths and their values", where=where)
+        if not isinstance(changes, dict):
+            raise ConfigError(
+                f"{label}: `set` holds key paths and their values",
+                where=where,
+                fix="{} stands for the base as it is",
+            )
     elif _is_labelled(raw, "value"):
         label, changes = raw["label"], {name: raw["value"]}
     for path in changes:

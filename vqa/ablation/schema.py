@@ -66,7 +66,7 @@ class Ablation(Section):
         overrides: key path → value, set in the base.
         axes: key path → values. A value is anything that the key takes; a brick's bare name keeps what the
             base says of that brick. `{label, value}` names a value. Under a name that is no key path,
-            `{label, set: {key path: value, …}}` changes several keys at once.
+            `{label, set: {key path: value, …}}` changes several keys at once, `set: {}` none.
         seeds: every cell is trained with each; a number counts from 0.
         exclude: combinations that are left out, as {axis: label, …}.
         baselines: what joins the grid to be compared with.
