@@ -59,7 +59,8 @@ class DataConfig(Section):
             `auto` takes `val`, `valid` or `validation` where the store has one.
         fraction: share of the training images that is used (chosen by seed), for learning curves.
         batch_size: questions an optimiser step, over all processes together.
-        group_by_image: put the questions of an image into one batch, so that each image is encoded once.
+        group_by_image: put the questions of an image into one batch, so that each image is encoded once; a number puts
+            at most so many of them together: batches of more pictures, which some models need to learn well.
         group_by_length: put questions of as many words into one batch: each recurrent step then has all of them.
         image_size: height and width that pictures are brought to, in pixels.
         resize: `stretch`, `fit` (letterbox) or `crop` (centre).
@@ -80,7 +81,7 @@ class DataConfig(Section):
     validation_split: str = "auto"
     fraction: float = Field(default=1.0, gt=0, le=1)
     batch_size: int = Field(default=256, ge=1, le=1_000_000)
-    group_by_image: bool = False
+    group_by_image: bool | Annotated[int, Field(ge=2, le=1_000_000)] = False
     group_by_length: bool = False
     image_size: Annotated[tuple[int, int], BeforeValidator(_pair)] = (64, 64)
     resize: Literal["stretch", "fit", "crop"] = "stretch"

@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 from vqa.data.order import Position, Stream, epoch_order, owners, shares
 
 images = st.lists(st.integers(0, 6), min_size=1, max_size=40).map(np.asarray)
+grouping = st.booleans() | st.integers(2, 5)
 
 
-@given(images, st.integers(0, 5), st.integers(0, 5), st.booleans())
+@given(images, st.integers(0, 5), st.integers(0, 5), grouping)
 def test_an_epoch_meets_every_question_once(image, seed, epoch, grouped) -> None:
     order = epoch_order(image, seed, epoch, grouped=grouped)
     assert sorted(order) == list(range(len(image)))
@@ -23,6 +24,22 @@ def test_grouped_keeps_the_questions_of_an_image_together(image, seed) -> None:
     assert runs == len(set(image.tolist()))
 
 
+@given(images, st.integers(0, 5), st.integers(2, 5))
+def test_a_number_keeps_so_many_questions_of_an_image_together(image, seed, size) -> None:
+    met = image[epoch_order(image, seed, 0, grouped=size)]
+    lengths = np.diff(np.flatnonzero(np.r_[True, met[1:] != met[:-1], True]))
+    assert len(lengths) <= sum(-(-np.bincount(image) // size))
+    for one in set(image.tolist()):  # of an image's groups one alone may be small
+        assert sum(lengths[met[np.cumsum(lengths) - 1] == one] % size > 0) <= 1
+
+
+def test_groups_are_shuffled_and_chosen_anew_in_each_epoch() -> None:
+    image = np.repeat(np.arange(50), 8)
+    first, second = (epoch_order(image, 0, epoch, grouped=4).reshape(-1, 4) for epoch in (0, 1))
+    assert len({frozenset(group) for group in first} & {frozenset(group) for group in second}) < 20
+    assert sum(image[a[0]] == image[b[0]] for a, b in zip(first, first[1:], strict=False)) < 10
+
+
 def test_epochs_and_seeds_differ() -> None:
     image = np.arange(100)
     orders = [
@@ -33,7 +50,7 @@ def test_epochs_and_seeds_differ() -> None:
     assert len({tuple(order) for order in orders}) == 4
 
 
-@given(images, st.integers(1, 12), st.integers(0, 3), st.booleans(), st.integers(1, 60))
+@given(images, st.integers(1, 12), st.integers(0, 3), grouping, st.integers(1, 60))
 def test_a_stream_goes_on_from_any_batch(image, batch_size, seed, grouped, cut) -> None:
     stream = Stream(image, batch_size, seed, grouped)
     total = 3 * len(stream)
@@ -45,7 +62,7 @@ def test_a_stream_goes_on_from_any_batch(image, batch_size, seed, grouped, cut) 
     ]
 
 
-@given(images, st.integers(1, 4), st.integers(1, 4), st.booleans())
+@given(images, st.integers(1, 4), st.integers(1, 4), grouping)
 def test_processes_share_the_batches_of_one_process(image, world, each, grouped) -> None:
     alone = Stream(image, world * each, 0, grouped)
     ranks = [Stream(image, world * each, 0, grouped, rank, world) for rank in range(world)]
@@ -57,7 +74,7 @@ def test_processes_share_the_batches_of_one_process(image, world, each, grouped)
         assert all(len(part[k][1]) for part in parts)
 
 
-@given(images, st.integers(1, 4), st.integers(1, 4), st.booleans(), st.booleans())
+@given(images, st.integers(1, 4), st.integers(1, 4), grouping, st.booleans())
 def test_owners_share_the_batches_of_one_process_too(
     image, world, each, grouped, by_length
 ) -> None:

@@ -21,7 +21,7 @@ def epoch_order(
     seed: int,
     epoch: int,
     *,
-    grouped: bool,
+    grouped: bool | int,
     length: np.ndarray | None = None,
     batch_size: int = 1,
 ) -> np.ndarray:
@@ -29,7 +29,8 @@ def epoch_order(
 
     Args:
         image: the image of every question; int [questions].
-        grouped: shuffle the images and keep the questions of each together (in a shuffled order).
+        grouped: shuffle the images and keep the questions of each together (in a shuffled order); a number keeps
+            so many of them together, chosen anew in each epoch, and shuffles these groups.
         length: words of each question: every run of `batch_size` is to have questions of one length, as far as
             there are enough. Only where two lengths meet a batch has both; the last one, if smaller, has any.
         batch_size: questions a batch; counts with `length` alone.
@@ -40,8 +41,18 @@ def epoch_order(
         return _by_length(order, length, batch_size, random)
     if not grouped:
         return order
-    rank = random.permutation(int(image.max()) + 1)
-    return order[np.argsort(rank[image[order]], kind="stable")]
+    group, groups = _groups(image[order], len(image) if grouped is True else grouped)
+    return order[np.argsort(random.permutation(groups)[group], kind="stable")]
+
+
+def _groups(image: np.ndarray, size: int) -> tuple[np.ndarray, int]:
+    """The group of each question, every one of at most `size` questions of one image, and a bound on their number."""
+    by_image = np.argsort(image, kind="stable")
+    counts = np.bincount(image)
+    nth = np.empty_like(by_image)
+    nth[by_image] = np.arange(len(image)) - np.repeat(np.cumsum(counts) - counts, counts)
+    most = -(-int(counts.max()) // size)
+    return image * most + nth // size, len(counts) * most
 
 
 def _by_length(
@@ -69,7 +80,7 @@ class Stream:
     image: np.ndarray
     batch_size: int
     seed: int
-    grouped: bool
+    grouped: bool | int
     rank: int = 0
     world: int = 1
     length: np.ndarray | None = None
