@@ -71,7 +71,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
             "checkpoint_every_n_steps": 2,
             "log_every_n_steps": 3,
             "accelerator": "cpu",
-        }
+        },
     },
     "accumulated": {
         "trainer": {
