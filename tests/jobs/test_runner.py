@@ -159,6 +159,7 @@ def assert_same(one: Path, other: Path) -> None:
     assert (journal, predictions) == (journal2, predictions2)
 
 
+@pytest.mark.slow
 def test_every_kind_of_death_is_told_and_leaves_no_trace_in_the_result(
     job: Callable[..., Job], experiment: Make, tmp_path: Path
 ) -> None:
