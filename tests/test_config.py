@@ -91,6 +91,7 @@ FAULTS = [
         {"data": {"store": "x", "group_by_image": True, "group_by_length": True}},
         "by image or by length, not by both",
     ),
+    ({"data": {"store": "x", "group_size": 4}}, "group_size: is read with group_by_image=true"),
     (
         {"data": {"store": "x", "batch_size": 7}, "trainer": {"devices": 2}},
         "does not divide among 2 processes",

@@ -59,8 +59,9 @@ class DataConfig(Section):
             `auto` takes `val`, `valid` or `validation` where the store has one.
         fraction: share of the training images that is used (chosen by seed), for learning curves.
         batch_size: questions an optimiser step, over all processes together.
-        group_by_image: put the questions of an image into one batch, so that each image is encoded once; a number puts
-            at most so many of them together: batches of more pictures, which some models need to learn well.
+        group_by_image: put the questions of an image into one batch, so that each image is encoded once.
+        group_size: with `group_by_image`, at most so many questions of an image together, chosen anew in each epoch:
+            batches of more pictures, which some models need to learn well; 0 keeps all.
         group_by_length: put questions of as many words into one batch: each recurrent step then has all of them.
         image_size: height and width that pictures are brought to, in pixels.
         resize: `stretch`, `fit` (letterbox) or `crop` (centre).
@@ -81,7 +82,8 @@ class DataConfig(Section):
     validation_split: str = "auto"
     fraction: float = Field(default=1.0, gt=0, le=1)
     batch_size: int = Field(default=256, ge=1, le=1_000_000)
-    group_by_image: bool | Annotated[int, Field(ge=2, le=1_000_000)] = False
+    group_by_image: bool = False
+    group_size: int = Field(default=0, ge=0, le=1_000_000)
     group_by_length: bool = False
     image_size: Annotated[tuple[int, int], BeforeValidator(_pair)] = (64, 64)
     resize: Literal["stretch", "fit", "crop"] = "stretch"
@@ -103,6 +105,10 @@ class DataConfig(Section):
             raise ValueError("image_size: each side lies between 8 and 4096")
         if self.augmentation.quarter_turns and height != width:
             raise ValueError("augmentation.quarter_turns needs a square image_size")
+        if self.group_size and not self.group_by_image:
+            raise ValueError(
+                "group_size: is read with group_by_image=true alone; set both or neither"
+            )
         if self.group_by_image and self.group_by_length:
             raise ValueError(
                 "group_by_length: a batch is grouped by image or by length, not by both"

@@ -9,14 +9,20 @@ from hypothesis import strategies as st
 from vqa.data.order import Position, Stream, epoch_order, owners, shares
 
 images = st.lists(st.integers(0, 6), min_size=1, max_size=40).map(np.asarray)
-grouping = st.booleans() | st.integers(2, 5)
+grouping = st.sampled_from(
+    [
+        {"grouped": False},
+        {"grouped": True},
+        *({"grouped": True, "group_size": n} for n in (1, 2, 3, 5)),
+    ]
+)
 
 
 @given(images, st.integers(0, 5), st.integers(0, 5), grouping)
 def test_an_epoch_meets_every_question_once(image, seed, epoch, grouped) -> None:
-    order = epoch_order(image, seed, epoch, grouped=grouped)
+    order = epoch_order(image, seed, epoch, **grouped)
     assert sorted(order) == list(range(len(image)))
-    assert (order == epoch_order(image, seed, epoch, grouped=grouped)).all()
+    assert (order == epoch_order(image, seed, epoch, **grouped)).all()
 
 
 @given(images, st.integers(0, 5))
@@ -28,7 +34,7 @@ def test_grouped_keeps_the_questions_of_an_image_together(image, seed) -> None:
 
 @given(images, st.integers(0, 5), st.integers(2, 5))
 def test_a_number_keeps_so_many_questions_of_an_image_together(image, seed, size) -> None:
-    met = image[epoch_order(image, seed, 0, grouped=size)]
+    met = image[epoch_order(image, seed, 0, grouped=True, group_size=size)]
     lengths = np.diff(np.flatnonzero(np.r_[True, met[1:] != met[:-1], True]))
     assert len(lengths) <= sum(-(-np.bincount(image) // size))
     for one in set(image.tolist()):  # of an image's groups one alone may be small
@@ -37,7 +43,9 @@ def test_a_number_keeps_so_many_questions_of_an_image_together(image, seed, size
 
 def test_groups_are_shuffled_and_chosen_anew_in_each_epoch() -> None:
     image = np.repeat(np.arange(50), 8)
-    first, second = (epoch_order(image, 0, epoch, grouped=4).reshape(-1, 4) for epoch in (0, 1))
+    first, second = (
+        epoch_order(image, 0, epoch, grouped=True, group_size=4).reshape(-1, 4) for epoch in (0, 1)
+    )
     assert len({frozenset(group) for group in first} & {frozenset(group) for group in second}) < 20
     assert sum(image[a[0]] == image[b[0]] for a, b in pairwise(first)) < 10
 
@@ -54,7 +62,7 @@ def test_epochs_and_seeds_differ() -> None:
 
 @given(images, st.integers(1, 12), st.integers(0, 3), grouping, st.integers(1, 60))
 def test_a_stream_goes_on_from_any_batch(image, batch_size, seed, grouped, cut) -> None:
-    stream = Stream(image, batch_size, seed, grouped)
+    stream = Stream(image, batch_size, seed, **grouped)
     total = 3 * len(stream)
     cut = cut % total
     whole = list(stream.batches(Position(), total))
@@ -66,8 +74,10 @@ def test_a_stream_goes_on_from_any_batch(image, batch_size, seed, grouped, cut) 
 
 @given(images, st.integers(1, 4), st.integers(1, 4), grouping)
 def test_processes_share_the_batches_of_one_process(image, world, each, grouped) -> None:
-    alone = Stream(image, world * each, 0, grouped)
-    ranks = [Stream(image, world * each, 0, grouped, rank, world) for rank in range(world)]
+    alone = Stream(image, world * each, 0, **grouped)
+    ranks = [
+        Stream(image, world * each, 0, rank=rank, world=world, **grouped) for rank in range(world)
+    ]
     count = len(ranks[0])
     parts = [list(rank.batches(Position(), count)) for rank in ranks]
     for k, (_, index, whole) in enumerate(alone.batches(Position(), count)):
@@ -82,9 +92,10 @@ def test_owners_share_the_batches_of_one_process_too(
 ) -> None:
     """Each question of a global batch is met once, by the process that has its image."""
     size, length = world * each, image % 3 if by_length else None
-    alone = Stream(image, size, 0, grouped, length=length)
+    alone = Stream(image, size, 0, length=length, **grouped)
     owner = owners(7, world)
-    ranks = [Stream(image, size, 0, grouped, rank, world, length, owner) for rank in range(world)]
+    shared = {"length": length, "owner": owner, **grouped}
+    ranks = [Stream(image, size, 0, rank=rank, world=world, **shared) for rank in range(world)]
     count = len(ranks[0])
     parts = [list(rank.batches(Position(), count)) for rank in ranks]
     for k, (position, index, whole) in enumerate(alone.batches(Position(), count)):

@@ -65,7 +65,7 @@ def assert_same(one: Path, other: Path) -> None:
 VARIANTS: dict[str, dict[str, Any]] = {
     "epochs": {},
     "steps": {
-        "data": {"group_by_image": 2},
+        "data": {"group_by_image": True, "group_size": 2},
         "trainer": {
             "max_epochs": 3,
             "checkpoint_every_n_steps": 2,

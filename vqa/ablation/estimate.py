@@ -110,6 +110,7 @@ def _model(experiment: Experiment) -> tuple[Any, ...]:
         model,
         data.batch_size,
         data.group_by_image,
+        data.group_size,
         data.image_size,
         trainer.accelerator,
         trainer.devices,

@@ -21,7 +21,8 @@ def epoch_order(
     seed: int,
     epoch: int,
     *,
-    grouped: bool | int,
+    grouped: bool,
+    group_size: int = 0,
     length: np.ndarray | None = None,
     batch_size: int = 1,
 ) -> np.ndarray:
@@ -29,8 +30,8 @@ def epoch_order(
 
     Args:
         image: the image of every question; int [questions].
-        grouped: shuffle the images and keep the questions of each together (in a shuffled order); a number keeps
-            so many of them together, chosen anew in each epoch, and shuffles these groups.
+        grouped: shuffle the images and keep the questions of each together (in a shuffled order).
+        group_size: with `grouped`, keep at most so many together, chosen anew in each epoch; 0 keeps all.
         length: words of each question: every run of `batch_size` is to have questions of one length, as far as
             there are enough. Only where two lengths meet a batch has both; the last one, if smaller, has any.
         batch_size: questions a batch; counts with `length` alone.
@@ -41,18 +42,19 @@ def epoch_order(
         return _by_length(order, length, batch_size, random)
     if not grouped:
         return order
-    group, groups = _groups(image[order], len(image) if grouped is True else grouped)
+    group, groups = image[order], int(image.max()) + 1
+    if group_size:
+        group, groups = _split(group, group_size)
     return order[np.argsort(random.permutation(groups)[group], kind="stable")]
 
 
-def _groups(image: np.ndarray, size: int) -> tuple[np.ndarray, int]:
-    """The group of each question, every one of at most `size` questions of one image, and a bound on their number."""
-    by_image = np.argsort(image, kind="stable")
-    counts = np.bincount(image)
+def _split(image: np.ndarray, size: int) -> tuple[np.ndarray, int]:
+    """Groups of at most `size` questions of one image, in the order given: each question's, and their number."""
+    by_image, counts = np.argsort(image, kind="stable"), np.bincount(image)
     nth = np.empty_like(by_image)
     nth[by_image] = np.arange(len(image)) - np.repeat(np.cumsum(counts) - counts, counts)
-    most = -(-int(counts.max()) // size)
-    return image * most + nth // size, len(counts) * most
+    groups = -(-counts // size)
+    return (np.cumsum(groups) - groups)[image] + nth // size, int(groups.sum())
 
 
 def _by_length(
@@ -80,11 +82,12 @@ class Stream:
     image: np.ndarray
     batch_size: int
     seed: int
-    grouped: bool | int
+    grouped: bool
     rank: int = 0
     world: int = 1
     length: np.ndarray | None = None
     owner: np.ndarray | None = None
+    group_size: int = 0
 
     def __len__(self) -> int:
         """Batches an epoch."""
@@ -100,6 +103,7 @@ class Stream:
                 self.seed,
                 epoch,
                 grouped=self.grouped,
+                group_size=self.group_size,
                 length=self.length,
                 batch_size=self.batch_size,
             )

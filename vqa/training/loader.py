@@ -51,6 +51,7 @@ class TrainingBatches:
             self.world,
             self.table.texts.lengths[self.table.text] if config.group_by_length else None,
             self.owner,
+            config.group_size,
         )
 
     def __len__(self) -> int:
