@@ -41,12 +41,14 @@ class Augmentation(Section):
         horizontal_flip, vertical_flip: mirror with probability ½.
         quarter_turns: rotate by 0, 90, 180 or 270 degrees (square pictures only).
         shift: move by up to this many pixels each way; the edge is repeated.
+        zoom: enlarge or shrink about the middle by up to this share: 0.1 for factors of 1/1.1 to 1.1.
     """
 
     horizontal_flip: bool = False
     vertical_flip: bool = False
     quarter_turns: bool = False
     shift: int = Field(default=0, ge=0, le=512)
+    zoom: float = Field(default=0.0, ge=0, le=1)
 
 
 class DataConfig(Section):

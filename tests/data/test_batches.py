@@ -112,6 +112,30 @@ def test_augmentation_reaches_exactly_its_group(config: Augmentation, count: int
     assert picture.contiguous().numpy().tobytes() in met
 
 
+def test_a_zoom_keeps_the_middle_and_the_order_of_distances() -> None:
+    """A line at distance d from the middle comes to scale * d from it, the same in both directions."""
+    side = 41
+    pictures = torch.zeros(300, 3, side, side, dtype=torch.uint8)
+    pictures[:, 0, 20, 20], pictures[:, 1, 20, 28], pictures[:, 2, 14, 20] = 1, 1, 1
+    zoomed = augment(pictures, Augmentation(zoom=0.25), (3,))
+    assert zoomed[:, 0, 20, 20].all()
+    right = [picture[1].nonzero()[:, 1].float() - 20 for picture in zoomed]
+    above = [20 - picture[2].nonzero()[:, 0].float() for picture in zoomed]
+    scales = torch.tensor([float(d.mean()) / 8 for d in right if len(d)])
+    assert 1 / 1.25 - 0.07 < scales.min() < 0.9
+    assert 1.17 < scales.max() < 1.25 + 0.07
+    both = [(r.mean(), a.mean()) for r, a in zip(right, above, strict=True) if len(r) and len(a)]
+    assert len(both) > 200
+    assert all(abs(r / 8 - a / 6) < 0.2 for r, a in both)
+
+
+def test_a_picture_without_a_zoom_is_shifted_as_before() -> None:
+    """Line k of the result is line k + shift of the source, the edge repeated; flipped, from the other end."""
+    lines = torch.arange(6, dtype=torch.uint8).expand(400, 3, 6, 6)
+    met = {tuple(p[0, 0].tolist()) for p in augment(lines, Augmentation(shift=1), (0,))}
+    assert met == {(0, 1, 2, 3, 4, 5), (0, 0, 1, 2, 3, 4), (1, 2, 3, 4, 5, 5)}
+
+
 def test_the_same_seed_gives_the_same_pictures_and_each_its_own_draw() -> None:
     config = Augmentation(horizontal_flip=True, shift=2)
     many = PICTURES[:1].expand(50, -1, -1, -1)

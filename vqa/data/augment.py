@@ -1,4 +1,4 @@
-"""Changes to training pictures, on the device, by one gather: mirror, quarter turn, shift."""
+"""Changes to training pictures, on the device, by one gather: mirror, quarter turn, zoom, shift."""
 
 from __future__ import annotations
 
@@ -31,12 +31,10 @@ def augment(
     if config.quarter_turns and not (config.horizontal_flip or config.vertical_flip):
         flip_x, flip_y = _pure_turns(draws[0] < 0.5, draws[3])
     dy, dx = random.integers(-config.shift, config.shift + 1, (2, count))
-    rows = _positions(height, flip_y, dy).to(images.device)
-    columns = _positions(width, flip_x, dx).to(images.device)
-    picture = torch.arange(count, device=images.device)[:, None, None]
-    return images.permute(0, 2, 3, 1)[picture, rows[:, :, None], columns[:, None, :]].permute(
-        0, 3, 1, 2
-    )
+    scale = np.exp(random.uniform(-1, 1, count) * np.log1p(config.zoom))
+    rows = _positions(height, flip_y, dy, scale).to(images.device)
+    columns = _positions(width, flip_x, dx, scale).to(images.device)
+    return _gather(images.permute(0, 2, 3, 1), rows, columns).permute(0, 3, 1, 2)
 
 
 def _pure_turns(transposed: np.ndarray, draw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -45,7 +43,23 @@ def _pure_turns(transposed: np.ndarray, draw: np.ndarray) -> tuple[np.ndarray, n
     return flip_x, np.where(transposed, ~flip_x, flip_x)
 
 
-def _positions(size: int, flip: np.ndarray, shift: np.ndarray) -> Int[Tensor, "images size"]:
+def _positions(
+    size: int, flip: np.ndarray, shift: np.ndarray, scale: np.ndarray
+) -> Int[Tensor, "images size"]:
     """For every picture the source line of each line; lines from beyond the edge repeat it."""
-    lines = np.clip(np.arange(size)[None] + shift[:, None], 0, size - 1)
+    middle = (size - 1) / 2
+    zoomed = np.rint((np.arange(size) - middle) / scale[:, None] + middle).astype(np.int64)
+    lines = np.clip(zoomed + shift[:, None], 0, size - 1)
     return torch.from_numpy(np.where(flip[:, None], size - 1 - lines, lines))
+
+
+def _gather(
+    pictures: UInt8[Tensor, "images height width 3"],
+    rows: Int[Tensor, "images height"],
+    columns: Int[Tensor, "images width"],
+) -> UInt8[Tensor, "images height width 3"]:
+    """Of each picture these rows, of them these columns; whole pixels are copied."""
+    count, height, width, _ = pictures.shape
+    first = torch.arange(count, device=pictures.device)[:, None, None] * height
+    pixels = (first + rows[:, :, None]) * width + columns[:, None, :]
+    return pictures.reshape(-1, 3).index_select(0, pixels.flatten()).view_as(pictures)
