@@ -83,6 +83,7 @@ def test_two_processes_with_shards_learn_and_say_what_one_does(
     assert read_predictions(two / "predictions" / "test.jsonl") == said
 
 
+@pytest.mark.slow
 def test_two_processes_with_shards_go_on_after_a_kill_as_if_there_had_been_none(
     experiment: Make, tmp_path: Path
 ) -> None:
