@@ -25,7 +25,7 @@ from vqa.ablation.members import find_members
 from vqa.ablation.page import ticks, to_html
 from vqa.ablation.schema import parse_ablation
 from vqa.ablation.study import Options, Study, make_study
-from vqa.ablation.tables import latex, tables, to_latex, to_markdown, to_text
+from vqa.ablation.tables import latex, left_out, tables, to_latex, to_markdown, to_text
 from vqa.commands import compare
 from vqa.errors import InputError, ResultError, RunError
 from vqa.jobs.home import Home
@@ -189,6 +189,10 @@ def test_failed_and_missing_members_are_listed_and_left_out(tmp_path: Path) -> N
     text = to_text(study)
     assert "left out, 6 runs:\n" in text
     assert "multiply-soft, seed 1: failed: the loss became NaN" in text
+    alike = [
+        replace(one, reason="cancelled") for one in study.left_out if one.variant == "image-only"
+    ]
+    assert left_out(replace(study, left_out=alike)) == ["image-only, seeds 0, 1, 2: cancelled"]
 
 
 def test_with_nothing_finished_the_reasons_are_said(tmp_path: Path) -> None:

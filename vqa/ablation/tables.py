@@ -115,8 +115,14 @@ def remarks(study: Study) -> list[str]:
 
 
 def left_out(study: Study) -> list[str]:
-    """A line for every run that is not in the figures."""
-    return [f"{one.variant}, seed {one.seed}: {one.reason}" for one in study.left_out]
+    """The runs that are not in the figures, those of a variant with the same reason on one line."""
+    seeds: dict[tuple[str, str], list[str]] = {}
+    for one in study.left_out:
+        seeds.setdefault((one.variant, one.reason), []).append(str(one.seed))
+    return [
+        f"{variant}, seed{'s' * (len(those) > 1)} {', '.join(those)}: {reason}"
+        for (variant, reason), those in seeds.items()
+    ]
 
 
 def heading(study: Study) -> str:
