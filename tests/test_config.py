@@ -91,6 +91,11 @@ FAULTS = [
         {"data": {"store": "x", "group_by_image": True, "group_by_length": True}},
         "by image or by length, not by both",
     ),
+    (
+        {"data": {"store": "x", "image_size": [64, 40], "augmentation": {"shift": 20}}},
+        "augmentation.shift: 20 pixels would move the middle of pictures of 64×40 out of sight",
+    ),
+    ({"data": {"store": "x"}, "optimizer": {"betas": [2, 0.9]}}, "less than 1"),
     ({"data": {"store": "x", "group_size": 4}}, "group_size: is read with group_by_image=true"),
     (
         {"data": {"store": "x", "batch_size": 7}, "trainer": {"devices": 2}},

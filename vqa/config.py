@@ -107,6 +107,11 @@ class DataConfig(Section):
             raise ValueError("image_size: each side lies between 8 and 4096")
         if self.augmentation.quarter_turns and height != width:
             raise ValueError("augmentation.quarter_turns needs a square image_size")
+        if 2 * self.augmentation.shift >= min(height, width):
+            raise ValueError(
+                f"augmentation.shift: {self.augmentation.shift} pixels would move the middle of pictures of"
+                f" {height}×{width} out of sight; choose less than half of a side"
+            )
         if self.group_size and not self.group_by_image:
             raise ValueError(
                 "group_size: is read with group_by_image=true alone; set both or neither"
@@ -129,6 +134,9 @@ class Schedule(Section):
     gamma: float = Field(default=0.1, gt=0, le=1)
 
 
+Momentum = Annotated[float, Field(ge=0, lt=1)]
+
+
 class OptimizerConfig(Section):
     """torch.optim's own names; `momentum` is SGD's and Muon's, `betas` and `eps` are Adam's and AdamW's.
 
@@ -138,9 +146,9 @@ class OptimizerConfig(Section):
     name: Literal["adam", "adamw", "muon", "sgd"] = "adam"
     lr: float = Field(default=1e-3, gt=0, le=100)
     weight_decay: float = Field(default=0.0, ge=0)
-    betas: tuple[float, float] = (0.9, 0.999)
+    betas: tuple[Momentum, Momentum] = (0.9, 0.999)
     eps: float = Field(default=1e-8, gt=0)
-    momentum: float = Field(default=0.9, ge=0, lt=1)
+    momentum: Momentum = 0.9
     schedule: Annotated[Schedule, BeforeValidator(from_name)] = Schedule()
 
 

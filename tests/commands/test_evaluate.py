@@ -18,7 +18,9 @@ from vqa.data.prepare import prepare
 from vqa.data.record import BadRow, Row
 from vqa.data.sources.scenes import Scenes
 from vqa.data.store import Store
+from vqa.errors import ConfigError
 from vqa.evaluation.predictions import read_predictions
+from vqa.training.requirements import StoreFacts, check_data
 from vqa.training.run import train
 
 HEADS: dict[str, dict[str, Any]] = {
@@ -252,6 +254,19 @@ def test_withheld_answers_are_submitted_but_not_scored(
     for option in (["--audit"], ["--baselines"], ["--report", str(tmp_path / "page.html")]):
         assert main([*words, *option]) == 2
         assert "no answers" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("head", HEADS.values(), ids=HEADS)
+def test_withheld_answers_choose_no_checkpoint(withheld: Path, head: dict[str, Any]) -> None:
+    fields = {"store": str(withheld), "validation_split": "test"}
+    made = parse_experiment({"data": fields, "model": {"head": head}})
+    facts = StoreFacts(Store.open(withheld))
+    with pytest.raises(ConfigError, match="no question of split test has an answer"):
+        check_data(made, facts)
+    made = parse_experiment(
+        {"data": {**fields, "validation_split": "none"}, "model": {"head": head}}
+    )
+    assert check_data(made, facts)[0].validation is None
 
 
 def test_bad_words_are_refused(

@@ -97,6 +97,8 @@ def test_no_augmentation_changes_nothing() -> None:
         (Augmentation(vertical_flip=True), 2),
         (Augmentation(horizontal_flip=True, vertical_flip=True), 4),
         (Augmentation(quarter_turns=True), 4),
+        (Augmentation(quarter_turns=True, horizontal_flip=True), 8),
+        (Augmentation(quarter_turns=True, vertical_flip=True), 8),
         (Augmentation(quarter_turns=True, horizontal_flip=True, vertical_flip=True), 8),
         (Augmentation(shift=1), 9),
     ],

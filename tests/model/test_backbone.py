@@ -72,6 +72,13 @@ def test_what_lies_behind_the_stage_is_not_trained() -> None:
     assert not frozen_whole.network.training
 
 
+@pytest.mark.parametrize("kind", ["resnet", "convnext", "convnextv2", "focalnet", "swin"])
+def test_kinds_have_settings_of_their_own(kind: str) -> None:
+    with torch.device("meta"):
+        encoder = Backbone(model=kind).build((64, 64))
+    assert encoder.dim >= 768
+
+
 @pytest.mark.parametrize("kind", ["convnext", "swin", "dinov2"])
 def test_backbones_of_other_kinds(kind: str) -> None:
     settings: dict[str, Any] = {
@@ -92,6 +99,7 @@ def test_backbones_of_other_kinds(kind: str) -> None:
     [
         ({"model": "resnett"}, "cannot load this backbone.*a kind such as resnet"),
         ({"model": "no/such/folder"}, "cannot load this backbone"),
+        ({"model": "timm_backbone"}, "timm_backbone has no stages of its own"),
         ({"stage": "stage9"}, "resnet has no stage 'stage9' — choose of: stem, stage1"),
         ({"stage": ("stage1", "stage9")}, "no stage 'stage9'"),
         ({"settings": {"depth": [1]}}, "no setting 'depth' — did you mean depths"),

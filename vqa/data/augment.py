@@ -26,9 +26,13 @@ def augment(
         config.quarter_turns
     ):  # a transposition and the two flips give all four turns and their mirrors
         images = torch.where(turned[:, None, None, None], images.transpose(2, 3), images)
-    flip_x = draws[1] < 0.5 if config.horizontal_flip else np.zeros(count, dtype=bool)
-    flip_y = draws[2] < 0.5 if config.vertical_flip else np.zeros(count, dtype=bool)
-    if config.quarter_turns and not (config.horizontal_flip or config.vertical_flip):
+    flips = config.horizontal_flip, config.vertical_flip
+    if config.quarter_turns and any(flips):  # turns and one mirror make the other
+        flips = True, True
+    flip_x, flip_y = (
+        draws[axis + 1] < 0.5 if flips[axis] else np.zeros(count, dtype=bool) for axis in (0, 1)
+    )
+    if config.quarter_turns and not any(flips):
         flip_x, flip_y = _pure_turns(draws[0] < 0.5, draws[3])
     dy, dx = random.integers(-config.shift, config.shift + 1, (2, count))
     scale = np.exp(random.uniform(-1, 1, count) * np.log1p(config.zoom))

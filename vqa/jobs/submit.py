@@ -119,7 +119,7 @@ class Checker:
         key = json.dumps([model.model_dump(mode="json"), size, experiment.data.max_answers])
         with self._lock:
             if key not in self._fits:
-                from vqa.jobs.blueprint import check_network
+                from vqa.model.blueprint import check_network
 
                 check_network(model, size, experiment.data.max_answers)
             _remember(self._fits, key, None, KEPT_FITS)

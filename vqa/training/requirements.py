@@ -112,6 +112,8 @@ def check_data(experiment: Experiment, facts: StoreFacts) -> tuple[Splits, Quest
         check_regions(store, experiment, _images(facts, splits))
     questions = facts.questions(splits.train).share(data.fraction, experiment.seed)
     _check_head(experiment.model, questions, where=f"{data.store}, split {splits.train}")
+    if splits.validation is not None:
+        _check_validation(store, splits.validation)
     processes = experiment.trainer.devices * experiment.trainer.num_nodes
     batches_an_epoch(len(questions), data.batch_size, processes)
     return splits, questions
@@ -157,6 +159,19 @@ def batches_an_epoch(questions: int, batch_size: int, processes: int) -> int:
             fix="use fewer devices, or more data",
         )
     return batches
+
+
+def _check_validation(store: Store, split: str) -> None:
+    """Refuse a split that can choose no checkpoint, as a published test split whose truth is withheld."""
+    table, rows = store.examples.data, store.rows(split)
+    answers = pc.list_value_length(table.column("answers")).to_numpy()[rows]
+    labels = table.column("label").to_numpy()[rows]
+    if not ((answers > 0) | (labels >= 0)).any():
+        raise ConfigError(
+            f"data.validation_split: no question of split {split} has an answer, so none can choose a checkpoint",
+            where=str(store.path),
+            fix="name another split, or none",
+        )
 
 
 def _check_head(model: ModelConfig, questions: Questions, where: str) -> None:

@@ -11,10 +11,12 @@ import torch
 from pytorch_lightning import seed_everything
 
 from vqa.config import Experiment
-from vqa.errors import RunError, TrainingError, VQAError
+from vqa.data.bank import free_bytes
+from vqa.errors import ModelError, RunError, TrainingError, VQAError
 from vqa.evaluation.evaluate import gather_predictions, has_truth, predict_split, score
 from vqa.evaluation.predictions import Prediction, write_predictions
 from vqa.export import VQAModel
+from vqa.model.blueprint import check_room
 from vqa.tracking.journal import Journal
 from vqa.tracking.mirrors import open_mirrors
 from vqa.tracking.trackers import check_loggers
@@ -94,7 +96,12 @@ def _open(experiment: Experiment, run: RunDirectory) -> Session:
     """Load the data and build the network; whatever is wrong with either shows here."""
     experiment = _settled(experiment, run)
     materials = load_materials(experiment)
-    network = experiment.model.build(materials.sizes(experiment.data))
+    sizes = materials.sizes(experiment.data)
+    check_room(experiment.model, sizes, free_bytes(torch.device("cpu")))
+    try:
+        network = experiment.model.build(sizes)
+    except (RuntimeError, MemoryError) as error:
+        raise ModelError(f"the network cannot be made ({error})", where="model") from error
     model = VQAModel(
         network,
         experiment,

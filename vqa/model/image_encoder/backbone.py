@@ -30,7 +30,7 @@ class TransformersBackbone(LibraryCNN):
         self, config: Backbone, image_size: tuple[int, int], *, pretrained: bool = True
     ) -> None:
         settings = _settings(config)
-        stages = _stages(config, settings.stage_names)
+        stages = _stages(config, getattr(settings, "stage_names", []))
         # transformers gives the stages in the order of depth, we in the order that was asked for.
         settings.out_features = sorted(set(stages), key=settings.stage_names.index)
         order = [settings.out_features.index(stage) for stage in stages]
@@ -75,7 +75,8 @@ def _settings(config: Backbone) -> Any:
 def _of_a_kind(config: Backbone) -> Any:
     from transformers import AutoConfig
 
-    known = AutoConfig.for_model(config.model).to_dict()
+    default = AutoConfig.for_model(config.model)
+    known = default.to_dict()
     for name in config.settings:
         if name not in known:
             near = difflib.get_close_matches(name, known)
@@ -84,13 +85,18 @@ def _of_a_kind(config: Backbone) -> Any:
                 where=f"{WHERE}.settings",
                 fix=f"did you mean {near[0]}?" if near else f"choose of: {', '.join(known)}",
             )
+    # Some kinds have tuples where their own networks want lists.
+    tuples = {name: getattr(default, name, None) for name in known}
+    lists = {name: list(value) for name, value in tuples.items() if isinstance(value, tuple)}
     try:
-        return AutoConfig.for_model(config.model, **config.settings)
+        return AutoConfig.for_model(config.model, **{**lists, **config.settings})
     except Exception as error:  # each kind has its own checks
         raise _unusable(config.model, error) from error
 
 
 def _stages(config: Backbone, known: list[str]) -> tuple[str, ...]:
+    if not known:
+        raise ModelError(f"{config.model} has no stages of its own", where=f"{WHERE}.model")
     stage = config.stage or known[-1]
     stages = (stage,) if isinstance(stage, str) else stage
     for name in stages:

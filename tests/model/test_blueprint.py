@@ -1,0 +1,68 @@
+"""Whether a network fits is known before it is made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from vqa.errors import ModelError
+from vqa.model.blueprint import check_network, check_room, count_parameters
+from vqa.model.config import ModelConfig, Sizes
+
+SIZES = Sizes(64, 64, 5, 7)
+FLAT = {"name": "none", "pool": "flatten"}
+WIDE = {"attention": FLAT, "fusion": {"name": "concat", "hidden": [65536]}}
+REGNET = {"image_encoder": {"name": "torchvision", "model": "regnet_y_400mf", "weights": "none"}}
+
+
+def made(**fields: Any) -> ModelConfig:
+    return ModelConfig.model_validate(fields)
+
+
+@pytest.mark.parametrize(
+    "fields", [{}, {"fusion": "mcb", "attention": FLAT}, REGNET], ids=["default", "mcb", "regnet"]
+)
+def test_the_count_is_that_of_the_network_and_nothing_is_drawn(fields: dict[str, Any]) -> None:
+    model = made(**fields)
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    count = count_parameters(model, SIZES)
+    assert torch.equal(before, torch.get_rng_state())
+    assert count == sum(p.numel() for p in model.build(SIZES, pretrained=False).parameters()) > 0
+
+
+def test_a_network_that_nothing_holds_is_refused_with_the_numbers() -> None:
+    with pytest.raises(ModelError, match=r"the network would have [\d,]{13,} parameters \(\d+ GiB"):
+        check_network(made(**WIDE), (512, 512), 3000)
+    check_network(made(**WIDE), (64, 64), 3000)
+
+
+def test_a_network_that_this_machine_does_not_hold_is_refused_before_it_is_made() -> None:
+    model = made()
+    count = count_parameters(model, SIZES)
+    check_room(model, SIZES, 4 * count)
+    with pytest.raises(ModelError, match=f"has {count:,} parameters, .* GiB of memory are free"):
+        check_room(model, SIZES, 4 * count - 1)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"question_encoder": {"name": "bag", "vectors": "nowhere.txt"}},
+        {"question_encoder": {"name": "lstm", "vectors": "nowhere.txt"}},
+        {"image_encoder": {"name": "small", "weights": "nowhere.pt"}},
+    ],
+)
+def test_files_that_are_not_there_are_found_before_queueing(fields: dict[str, Any]) -> None:
+    with pytest.raises(ModelError, match=r"nowhere"):
+        check_network(made(**fields), (64, 64), 10)
+
+
+def test_vectors_of_another_width_are_found_before_queueing(tmp_path: Path) -> None:
+    (tmp_path / "v.txt").write_text("red 1 2 3\n")
+    words = {"name": "bag", "vectors": str(tmp_path / "v.txt"), "embedding_dim": 4}
+    with pytest.raises(ModelError, match="3 values"):
+        check_network(made(question_encoder=words), (64, 64), 10)
