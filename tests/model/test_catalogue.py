@@ -30,6 +30,7 @@ def test_a_docstring_is_taken_apart() -> None:
         subtitle.
     Formula: z = v.
     Parameters: (v + 1) * dim.
+    Default sizes: dim 4.
 
     Attributes:
         dim: width.
@@ -40,6 +41,7 @@ def test_a_docstring_is_taken_apart() -> None:
         "Paper": "A and B 2000, Title: a subtitle",
         "Formula": "z = v",
         "Parameters": "(v + 1) * dim",
+        "Default sizes": "dim 4",
     }
     assert explained(None) == ("", {})
 
@@ -66,8 +68,17 @@ def test_every_field_is_explained(member: Any) -> None:
 @pytest.mark.parametrize("member", members("fusion"))
 def test_every_fusion_states_paper_formula_and_parameters(member: Any) -> None:
     stated = {"Paper", "Formula", "Parameters"} & explained(member.__doc__)[1].keys()
-    nobodys = member.model_fields["name"].default in {"sum", "image"}
+    nobodys = "of no paper" in explained(member.__doc__)[0]
+    assert nobodys == (member.model_fields["name"].default in {"sum", "image"})
     assert stated == {"Formula", "Parameters"} | ({"Paper"} if not nobodys else set())
+
+
+@pytest.mark.parametrize("member", [*members("fusion"), *members("attention")])
+def test_the_stated_sizes_are_the_defaults(member: Any) -> None:
+    fields = member.model_construct().model_dump(exclude={"name"})
+    lists = {name: list(v) if isinstance(v, tuple) else v for name, v in fields.items()}
+    sizes = ", ".join(f"{name} {v}" for name, v in lists.items() if type(v) in (int, list))
+    assert explained(member.__doc__)[1].get("Default sizes", "") == sizes
 
 
 @pytest.mark.parametrize("member", members("attention")[1:])
@@ -76,7 +87,7 @@ def test_every_attention_states_paper_formula_and_parameters(
     member: Any, sizes: tuple[int, int]
 ) -> None:
     said = explained(member.__doc__)[1]
-    assert said.keys() == {"Paper", "Formula", "Parameters"}
+    assert said.keys() == {"Paper", "Formula", "Parameters", "Default sizes"}
     for fields in VARIANTS.get(member.model_fields["name"].default, [{}]):
         config = member(**fields)
         v, q = sizes

@@ -114,10 +114,12 @@ def _explanation(member: type[Brick]) -> str:
 
 
 def explained(doc: str | None) -> tuple[str, dict[str, str]]:
-    """A docstring's first sentence, and its sections of one sentence: Paper, Formula, Parameters."""
+    """A docstring's first sentence, and its sections of one sentence: Paper, Formula, Parameters, Default sizes."""
     text = re.sub(r"\n +", lambda gap: "\n" + " " * (len(gap.group()) - 5), doc or "")
     summary = " ".join(text.split("\n\n", 1)[0].split())
-    found = re.findall(r"^(Paper|Formula|Parameters): (.+(?:\n {2,}.+)*)", text, re.MULTILINE)
+    found = re.findall(
+        r"^(Paper|Formula|Parameters|Default sizes): (.+(?:\n {2,}.+)*)", text, re.MULTILINE
+    )
     return summary, {name: " ".join(said.split()).removesuffix(".") for name, said in found}
 
 
