@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from itertools import pairwise
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 import torch
 
+import vqa.model.fusion
 from vqa.model.catalogue import UNIONS, explained, members, parameters
 from vqa.model.fusion import Multiply
 from vqa.model.image_encoder import Small
@@ -69,7 +74,6 @@ def test_every_field_is_explained(member: Any) -> None:
 def test_every_fusion_states_paper_formula_and_parameters(member: Any) -> None:
     stated = {"Paper", "Formula", "Parameters"} & explained(member.__doc__)[1].keys()
     nobodys = "of no paper" in explained(member.__doc__)[0]
-    assert nobodys == (member.model_fields["name"].default in {"sum", "image"})
     assert stated == {"Formula", "Parameters"} | ({"Paper"} if not nobodys else set())
 
 
@@ -103,3 +107,18 @@ def test_parameters_are_counted_without_allocating() -> None:
     built = Small().build((224, 224))
     assert parameters("image_encoder", Small) == sum(p.numel() for p in built.parameters())
     assert parameters("question_encoder", Transformers) is None
+
+
+def test_the_fusion_that_the_read_me_adds_keeps_the_rules(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    told = text.split("## Adding a fusion\n")[1].split("\n## ")[0]
+    module_code, class_code = re.findall(r"```python\n(.+?)```", told, re.DOTALL)
+    module = ModuleType("vqa.model.fusion.gated")
+    exec(module_code, vars(module))
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    names = {**vars(vqa.model.fusion)}
+    exec(class_code, names)
+    test_every_fusion_states_paper_formula_and_parameters(names["Gated"])
+    test_the_stated_sizes_are_the_defaults(names["Gated"])
+    test_every_field_is_explained(names["Gated"])
+    assert parameters("fusion", names["Gated"]) == (2048 + 1024 + 2) * 256
