@@ -12,6 +12,7 @@ from PIL import Image
 import vqa
 from vqa.cli import main
 from vqa.config import Experiment
+from vqa.data.sources.scenes import Scenes, split_by_image
 from vqa.data.store import Store
 from vqa.errors import DataError, ModelError
 from vqa.evaluation.predictions import read_predictions
@@ -257,3 +258,14 @@ def test_a_backbone_of_transformers_travels_with_its_model(
         config.write_text(config.read_text() + " ")
         with pytest.raises(ModelError, match="changed since it was exported"):
             vqa.load(moved)
+
+
+def test_the_read_me_asks_about_what_its_picture_shows() -> None:
+    """The last picture of the generated scenes as they are by default has one square, a green one."""
+    images = split_by_image(10_000)
+    rows = Scenes(images).image_rows("test", images["test"] - 1)
+    answers = {row.example.question: row.example.answers for row in rows}
+    assert answers["Which colour does the square have?"] == ["green"]
+    text = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    asked = '"what colour is the square?" --choice green --choice blue --attention map.png  # green'
+    assert f"vqa ask runs/mul picture.png {asked}" in text

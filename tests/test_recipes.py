@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from vqa.config import load_experiment
 from vqa.model.config import Sizes
 from vqa.recipes import Recipe, recipes
 
+README = Path(__file__).parents[1] / "README.md"
 ROWS = {
     "vqa1": 9,
     "vqa2": 1,
@@ -38,6 +40,25 @@ def test_a_recipe_can_be_built_and_says_what_it_is(recipe: Recipe) -> None:
     assert recipe.setting
     assert recipe.status.split()[0] in ("reproduced:", "run:", "not")
     assert f"configs/recipes/{recipe.name}.yaml" in recipe.file.read_text()
+
+
+def test_the_read_me_has_their_rows() -> None:
+    lines = README.read_text(encoding="utf-8").splitlines()
+    rows = [f"| `{one.name}` {one.title} | {one.published} | {one.status} |" for one in recipes()]
+    assert [line for line in lines if line in rows] == rows
+
+
+def test_sort_of_clevr_has_the_sizes_of_the_paper() -> None:
+    """Santoro et al. 2017, supplementary material: model details of Sort-of-CLEVR."""
+    wide, last = (2000,) * 4, (2000, 1000, 500, 100)
+    found = {one.name: load_experiment(one.file) for one in recipes()}
+    pairs, mlp = found["sort_of_clevr_rn"], found["sort_of_clevr_cnn_mlp"]
+    assert pairs.model.attention.hidden == mlp.model.fusion.hidden == wide
+    for experiment in (pairs, mlp):
+        assert experiment.model.image_encoder.channels == (32, 64, 128, 256)
+        assert experiment.model.head.hidden == last
+        assert (experiment.data.batch_size, experiment.optimizer.lr) == (64, 1e-4)
+        assert not experiment.data.group_by_image
 
 
 def test_they_are_listed(capsys: pytest.CaptureFixture[str]) -> None:

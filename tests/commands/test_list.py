@@ -31,8 +31,11 @@ def test_every_member_of_the_unions_is_listed(
         assert entry["summary"].endswith((".", "…", "`"))
         assert "\n" not in entry["summary"]
         assert set(entry) == {
-            "family", "name", "summary", "paper", "formula", "defaults", "parameters",
+            "family", "name", "summary", "paper", "formula", "defaults", "allowed", "meanings",
+            "parameters", "parameter_formula",
         }  # fmt: skip
+        assert all(entry["allowed"].values())
+        assert all(entry["meanings"].values())
 
 
 def test_no_family_is_left_out() -> None:
@@ -47,7 +50,13 @@ def test_a_fusion_says_sizes_parameters_and_paper(capsys: pytest.CaptureFixture[
     assert lines[0].startswith("mutan  3,698,640 parameters  dim 360, image_dim 360")
     assert lines[2].strip().startswith("z = Σᵣ")
     assert lines[3].strip().startswith("Ben-younes et al. 2017")
-    assert len(lines) == 4
+    assert lines[4].strip().startswith("parameters: (v + 1) * image_dim")
+    assert (
+        "    rank=10 (≥ 1, ≤ 4096): of each slice of the core; no more than the smaller width"
+        in lines
+    )
+    assert "    activation=tanh (relu | tanh | none): of both projections" in lines
+    assert len(lines) == 11
     assert "image vectors of 2048, question vectors of 1024" in shown.err
 
 
@@ -64,6 +73,50 @@ def test_what_stands_in_a_setting_is_found(
 ) -> None:
     assert main(["list", what, "--filter", word]) == 0
     assert name in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("what", "text", "names"),
+    [
+        ("fusions", "closed configuration", []),
+        ("fusions", "Superdiagonal", ["concat_mlp", "block"]),
+        ("attentions", "straight_through", ["hard"]),
+        ("attentions", "alternating", ["co_attention"]),
+        (
+            "encoders",
+            "frozen",
+            ["small", "torchvision", "backbone", "timm", "regions", "transformers"],
+        ),
+        ("datasets", "sort_of_clevr", ["sort-of-clevr"]),
+        ("datasets", "hugging face", ["hub"]),
+        ("recipes", "easy-vqa", ["easy_vqa"]),
+        ("recipes", "clevr-film", ["clevr_film"]),
+    ],
+)
+def test_a_filter_searches_what_each_says_of_itself(
+    what: str, text: str, names: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["list", what, "--filter", text, "--json"]) == 0
+    assert [entry["name"] for entry in json.loads(capsys.readouterr().out)] == names
+
+
+def test_every_kind_of_setting_says_what_it_may_be(capsys: pytest.CaptureFixture[str]) -> None:
+    for what in BRICKS:
+        assert main(["list", what]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    for setting in (
+        "estimator=straight-through (reinforce | straight-through): ",
+        "pool=mean (mean | flatten): ",
+        "normalize=true (true | false): ",
+        "dropout=0.0 (≥ 0, < 1): ",
+        "hidden=[256, 256, 256, 256] (list, each ≥ 1, ≤ 65536): ",
+        "stage=null (text | list, each text | null): ",
+        "model=resnet18 (text): ",
+        "model=… (text, needed): ",
+        "settings={} (a mapping): ",
+        "encoder=shared (shared | gru | lstm | rnn): ",
+    ):
+        assert any(line.strip().startswith(setting) for line in lines), setting
 
 
 def test_what_needs_a_setting_has_no_count(capsys: pytest.CaptureFixture[str]) -> None:

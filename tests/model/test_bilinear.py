@@ -43,7 +43,7 @@ def _built(config: Any) -> Any:
 
 
 def _small(member: Any) -> Any:
-    return member(**SMALL[member.model_fields["name"].default])
+    return member(**SMALL.get(member.model_fields["name"].default, {}))
 
 
 def _with_one(x: Tensor) -> Tensor:

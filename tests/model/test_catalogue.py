@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from itertools import pairwise
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 import torch
 
+import vqa.model.fusion
 from vqa.model.catalogue import UNIONS, explained, members, parameters
 from vqa.model.fusion import Multiply
 from vqa.model.image_encoder import Small
@@ -30,6 +35,7 @@ def test_a_docstring_is_taken_apart() -> None:
         subtitle.
     Formula: z = v.
     Parameters: (v + 1) * dim.
+    Default sizes: dim 4.
 
     Attributes:
         dim: width.
@@ -40,6 +46,7 @@ def test_a_docstring_is_taken_apart() -> None:
         "Paper": "A and B 2000, Title: a subtitle",
         "Formula": "z = v",
         "Parameters": "(v + 1) * dim",
+        "Default sizes": "dim 4",
     }
     assert explained(None) == ("", {})
 
@@ -66,8 +73,16 @@ def test_every_field_is_explained(member: Any) -> None:
 @pytest.mark.parametrize("member", members("fusion"))
 def test_every_fusion_states_paper_formula_and_parameters(member: Any) -> None:
     stated = {"Paper", "Formula", "Parameters"} & explained(member.__doc__)[1].keys()
-    nobodys = member.model_fields["name"].default in {"sum", "image"}
+    nobodys = "of no paper" in explained(member.__doc__)[0]
     assert stated == {"Formula", "Parameters"} | ({"Paper"} if not nobodys else set())
+
+
+@pytest.mark.parametrize("member", [*members("fusion"), *members("attention")])
+def test_the_stated_sizes_are_the_defaults(member: Any) -> None:
+    fields = member.model_construct().model_dump(exclude={"name"})
+    lists = {name: list(v) if isinstance(v, tuple) else v for name, v in fields.items()}
+    sizes = ", ".join(f"{name} {v}" for name, v in lists.items() if type(v) in (int, list))
+    assert explained(member.__doc__)[1].get("Default sizes", "") == sizes
 
 
 @pytest.mark.parametrize("member", members("attention")[1:])
@@ -76,7 +91,7 @@ def test_every_attention_states_paper_formula_and_parameters(
     member: Any, sizes: tuple[int, int]
 ) -> None:
     said = explained(member.__doc__)[1]
-    assert said.keys() == {"Paper", "Formula", "Parameters"}
+    assert said.keys() == {"Paper", "Formula", "Parameters", "Default sizes"}
     for fields in VARIANTS.get(member.model_fields["name"].default, [{}]):
         config = member(**fields)
         v, q = sizes
@@ -92,3 +107,18 @@ def test_parameters_are_counted_without_allocating() -> None:
     built = Small().build((224, 224))
     assert parameters("image_encoder", Small) == sum(p.numel() for p in built.parameters())
     assert parameters("question_encoder", Transformers) is None
+
+
+def test_the_fusion_that_the_read_me_adds_keeps_the_rules(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    told = text.split("## Adding a fusion\n")[1].split("\n## ")[0]
+    module_code, class_code = re.findall(r"```python\n(.+?)```", told, re.DOTALL)
+    module = ModuleType("vqa.model.fusion.gated")
+    exec(module_code, vars(module))
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    names = {**vars(vqa.model.fusion)}
+    exec(class_code, names)
+    test_every_fusion_states_paper_formula_and_parameters(names["Gated"])
+    test_the_stated_sizes_are_the_defaults(names["Gated"])
+    test_every_field_is_explained(names["Gated"])
+    assert parameters("fusion", names["Gated"]) == (2048 + 1024 + 2) * 256

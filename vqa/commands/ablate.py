@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vqa.commands.preparation import preparation_of
+
 if TYPE_CHECKING:
     from vqa.ablation.expand import Grid
     from vqa.ablation.plan import Plan
@@ -60,7 +62,8 @@ def run(args: argparse.Namespace) -> int:
     plan.check_budget()
     if args.dry_run:
         return 0
-    submitted = submit(plan, service, args.engine)
+    with preparation_of(args.ablation):
+        submitted = submit(plan, service, args.engine)
     again = retry(plan, service) if args.retry_failed else []
     _say(
         f"{grid.ablation.group}: {len(submitted)} submitted, {len(again)} submitted again, {_standing(plan)}"

@@ -8,6 +8,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vqa.commands.preparation import preparation_of
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -40,7 +42,8 @@ def run(args: argparse.Namespace) -> int:
 
     experiment = load_experiment(args.config, args.overrides)
     _check(experiment)
-    store = Store.open(experiment.data.store)
+    with preparation_of(args.config):
+        store = Store.open(experiment.data.store)
     rows = image_rows(store, args.split)
     facts = _made(store, experiment, rows, estimate=args.estimate)
     print(json.dumps(facts, indent=2) if args.json else _text(facts))

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from vqa.commands.filter import mentioning, say_nothing_matches
+
 if TYPE_CHECKING:
     from vqa.model.catalogue import Entry
 
@@ -28,7 +30,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument("what", choices=(*FAMILIES, DATA_SETS, RECIPES), help="what to list")
     parser.add_argument(
-        "--filter", default="", metavar="TEXT", help="only those that mention it, in any case"
+        "--filter",
+        default="",
+        metavar="TEXT",
+        help="only those that mention it: plain text, in any case, - and _ being equal",
     )
     parser.add_argument("--json", action="store_true", help="print the list as JSON")
 
@@ -43,13 +48,13 @@ def run(args: argparse.Namespace) -> int:
         from vqa.commands.list_recipes import list_recipes
 
         return list_recipes(args.filter, args.json)
-    entries = [entry for entry in _entries(args.what) if entry.matches(args.filter)]
+    entries = mentioning(_entries(args.what), args.filter)
     if args.json:
         print(json.dumps([_plain(entry) for entry in entries], ensure_ascii=False, indent=2))
     elif entries:
         print("\n\n".join("\n".join(_lines(entry)) for entry in entries))
     if not entries:
-        print(f"vqa: none of the {args.what} mentions {args.filter!r}", file=sys.stderr)
+        say_nothing_matches(args.what, args.filter)
     elif args.what not in WITHOUT_PARAMETERS:
         from vqa.model.catalogue import REFERENCE
 
@@ -98,17 +103,23 @@ def _plain(entry: Entry) -> dict[str, object]:
         "paper": entry.paper,
         "formula": entry.formula,
     }
-    if entry.defaults is None:
+    if entry.settings is None:
         return fields
-    return {**fields, "defaults": entry.defaults, "parameters": entry.parameters}
+    return {
+        **fields,
+        "defaults": {one.name: one.default for one in entry.settings},
+        "allowed": {one.name: one.allowed for one in entry.settings},
+        "meanings": {one.name: one.meaning for one in entry.settings},
+        "parameters": entry.parameters,
+        "parameter_formula": entry.counted,
+    }
 
 
 def _lines(entry: Entry) -> Iterable[str]:
-    """Name, parameters and default sizes; what it is; who published it."""
+    """Name, parameters and default sizes; what it is; who published it; what can be set."""
     count = None if entry.parameters is None else f"{entry.parameters:,} parameters"
-    sizes = ", ".join(
-        f"{name} {value}" for name, value in (entry.defaults or {}).items() if _is_size(value)
-    )
+    settings = entry.settings or ()
+    sizes = ", ".join(f"{one.name} {one.default}" for one in settings if _is_size(one.default))
     family = f"({entry.family})" if entry.family.endswith("encoder") else None
     yield "  ".join(part for part in (entry.name, family, count, sizes) if part)
     yield f"    {entry.summary}"
@@ -116,6 +127,9 @@ def _lines(entry: Entry) -> Iterable[str]:
         yield f"    {entry.formula}"
     if entry.paper:
         yield f"    {entry.paper}"
+    if entry.counted:
+        yield f"    parameters: {entry.counted}"
+    yield from (f"    {one}" for one in settings)
 
 
 def _is_size(value: object) -> bool:

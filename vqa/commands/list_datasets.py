@@ -3,27 +3,41 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from vqa.commands.filter import mentioning, say_nothing_matches
+
 if TYPE_CHECKING:
     from vqa.data.published.facts import Count, DataSet
+
+ANY_DATA = ("hub", "table")
 
 
 def list_data_sets(text: str, as_json: bool) -> int:
     """Print the data sets that mention `text`."""
     from vqa.data.published.sets import DATA_SETS
 
-    found = [one for one in DATA_SETS if one.matches(text)]
+    found = mentioning((*DATA_SETS, *_sources()), text)
     if as_json:
         print(json.dumps([_plain(one) for one in found], ensure_ascii=False, indent=2))
     elif found:
         print("\n\n".join("\n".join(_lines(one)) for one in found))
     if not found:
-        print(f"vqa: none of the datasets mentions {text!r}", file=sys.stderr)
+        say_nothing_matches("datasets", text)
     return 0
+
+
+def _sources() -> Iterator[DataSet]:
+    """Sources that read any data, as entries of their own."""
+    from vqa.commands.prepare import SOURCES
+    from vqa.data.published.facts import DataSet
+
+    for name in ANY_DATA:
+        help_page = f"vqa prepare {name} --help"
+        said = f"{SOURCES[name].help}."
+        yield DataSet(name, name, said, "", "that of the data", help_page, "any protocol")
 
 
 def _plain(one: DataSet) -> dict[str, Any]:

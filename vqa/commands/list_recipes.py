@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING
+
+from vqa.commands.filter import mentioning, say_nothing_matches
 
 if TYPE_CHECKING:
     from vqa.recipes import Recipe
@@ -16,14 +17,14 @@ def list_recipes(text: str, as_json: bool) -> int:
     """Print those that mention a text; 0."""
     from vqa.recipes import recipes
 
-    found = [recipe for recipe in recipes() if recipe.matches(text)]
+    found = mentioning(recipes(), text)
     if as_json:
         shown = [{"name": one.name, **asdict(one), "file": str(one.file)} for one in found]
         print(json.dumps(shown, ensure_ascii=False, indent=2))
     elif found:
         print("\n\n".join("\n".join(_lines(one)) for one in found))
     if not found:
-        print(f"vqa: none of the recipes mentions {text!r}", file=sys.stderr)
+        say_nothing_matches("recipes", text)
     return 0
 
 

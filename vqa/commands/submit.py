@@ -9,6 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vqa.commands.preparation import preparation_of
+
 if TYPE_CHECKING:
     from vqa.jobs.service import Service
     from vqa.jobs.views import JobView, SubmitRequest
@@ -45,7 +47,8 @@ def run(args: argparse.Namespace) -> int:
     from vqa.jobs.connect import connect
 
     service = connect()
-    job = service.submit(asked)
+    with preparation_of(args.config):
+        job = service.submit(asked)
     if not args.json:
         print(job.id, flush=True)
         hint(job)

@@ -7,6 +7,8 @@ import json
 import sys
 from pathlib import Path
 
+from vqa.commands.preparation import preparation_of
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
@@ -36,7 +38,8 @@ def run(args: argparse.Namespace) -> int:
 
     directory = RunDirectory(args.run)
     finished = directory.experiment_file.exists() and is_finished(directory)
-    result = train(experiment, args.run)
+    with preparation_of(args.config):
+        result = train(experiment, args.run)
     if finished:
         print(f"vqa: {args.run} had finished before; nothing was trained", file=sys.stderr)
     if args.json:

@@ -16,6 +16,7 @@ from vqa.model.fusion import AnyFusion
 from vqa.model.head import AnyHead
 from vqa.model.image_encoder import AnyImageEncoder
 from vqa.model.question_encoder import AnyQuestionEncoder
+from vqa.model.settings import Setting, settings
 
 UNIONS: Mapping[str, Any] = {
     "image_encoder": AnyImageEncoder,
@@ -59,23 +60,26 @@ class Entry:
         summary: one sentence.
         paper: who published it; None where nobody in particular did.
         formula: what it computes, where that is said in a line.
-        defaults: its settings, as they are where none is given.
+        settings: what can be set of it; None where that is not a question.
         parameters: how many numbers it learns at `REFERENCE`; None where that cannot be said without more.
-        explanation: all that its docstring says, its settings among it.
+        counted: `parameters`, as a formula of its settings.
+        explanation: all that its own docstring says.
     """
 
     family: str
     name: str
     summary: str
     paper: str | None = None
-    defaults: Mapping[str, Any] | None = None
+    settings: tuple[Setting, ...] | None = None
     parameters: int | None = None
     formula: str | None = None
+    counted: str | None = None
     explanation: str = ""
 
     def matches(self, text: str) -> bool:
-        """Whether name, summary, paper or explanation has `text` in it, whatever the case."""
-        said = " ".join((self.name, self.summary, self.paper or "", self.explanation))
+        """Whether name, summary, paper, explanation or a setting has `text` in it, whatever the case."""
+        own = (self.name, self.summary, self.paper or "", self.explanation)
+        said = " ".join((*own, *map(str, self.settings or ())))
         return text.casefold() in said.casefold()
 
 
@@ -89,35 +93,26 @@ def bricks(family: str) -> Iterator[Entry]:
     """Every brick of a family, in the order of its union."""
     for member in members(family):
         summary, sections = explained(member.__doc__)
-        fields = {name: field for name, field in member.model_fields.items() if name != "name"}
         yield Entry(
             family,
             str(member.model_fields["name"].default),
             summary,
             sections.get("Paper"),
-            {
-                name: None
-                if field.is_required()
-                else _plain(field.get_default(call_default_factory=True))
-                for name, field in fields.items()
-            },
+            settings(member),
             parameters(family, member),
             sections.get("Formula"),
-            _explanation(member),
+            sections.get("Parameters"),
+            " ".join((member.__doc__ or "").split()),
         )
 
 
-def _explanation(member: type[Brick]) -> str:
-    """Its own docstring and those of what it shares with others."""
-    shared = [base for base in member.__mro__ if issubclass(base, Brick)]
-    return " ".join(" ".join((base.__doc__ or "").split()) for base in shared)
-
-
 def explained(doc: str | None) -> tuple[str, dict[str, str]]:
-    """A docstring's first sentence, and its sections of one sentence: Paper, Formula, Parameters."""
+    """A docstring's first sentence, and its sections of one sentence: Paper, Formula, Parameters, Default sizes."""
     text = re.sub(r"\n +", lambda gap: "\n" + " " * (len(gap.group()) - 5), doc or "")
     summary = " ".join(text.split("\n\n", 1)[0].split())
-    found = re.findall(r"^(Paper|Formula|Parameters): (.+(?:\n {2,}.+)*)", text, re.MULTILINE)
+    found = re.findall(
+        r"^(Paper|Formula|Parameters|Default sizes): (.+(?:\n {2,}.+)*)", text, re.MULTILINE
+    )
     return summary, {name: " ".join(said.split()).removesuffix(".") for name, said in found}
 
 
@@ -134,7 +129,3 @@ def parameters(family: str, member: type[Brick]) -> int | None:
     except (ValidationError, ModelError):
         return None
     return sum(int(parameter.numel()) for parameter in module.parameters())
-
-
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value

@@ -152,7 +152,11 @@ def test_the_published_easy_vqa_is_as_published(
 def test_datasets_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list", "datasets", "--json"]) == 0
     entries = json.loads(capsys.readouterr().out)
-    assert [entry["name"] for entry in entries] == [one.name for one in DATA_SETS]
+    assert [entry["name"] for entry in entries] == [
+        *(one.name for one in DATA_SETS),
+        "hub",
+        "table",
+    ]
     assert all(entry["licence"] and entry["protocol"] for entry in entries)
     assert main(["list", "datasets", "--filter", "RADIOLOGY"]) == 0
     shown = capsys.readouterr().out

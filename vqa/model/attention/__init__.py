@@ -65,6 +65,7 @@ class Soft(Glimpses):
     Paper: Xu et al. 2015, Show, attend and tell; Kazemi and Elqursh 2017, Show, ask, attend, and answer.
     Formula: sᵍₚ = wᵍ · f(A vₚ + B q + b), or wᵍ · (f(A vₚ) ⊙ f(B q + b)); α = softmax over p; Σₚ αᵍₚ vₚ side by side.
     Parameters: (v + q + 1 + glimpses) * hidden + 2 * v * glimpses * batch_norm.
+    Default sizes: glimpses 1, hidden 256.
 
     Attributes:
         glimpses: independent sets of weights; their means stand side by side.
@@ -93,6 +94,7 @@ class Hard(Glimpses):
         with Gumbel-softmax.
     Formula: scores as in soft; one position p ~ softmax(s) for each glimpse, and its vₚ.
     Parameters: (v + q + 1 + glimpses) * hidden.
+    Default sizes: glimpses 1, hidden 256.
 
     Attributes:
         glimpses: independent looks; their vectors stand side by side.
@@ -127,6 +129,7 @@ class Stacked(Brick):
     Paper: Yang et al. 2016, Stacked attention networks for image question answering.
     Formula: gₚ = tanh(A vₚ + a), u₀ = B q + b, uₖ = uₖ₋₁ + Σₚ αₚ gₚ with α = softmax(w · tanh(C gₚ + D uₖ₋₁ + d)).
     Parameters: (v + 1) * dim + (q + 1) * dim * (q != dim) + hops * (2 * dim + 2) * hidden.
+    Default sizes: hops 2, dim 256, hidden 256.
 
     Attributes:
         hops: how many times it looks.
@@ -157,6 +160,7 @@ class MultiHead(Brick):
     Paper: Vaswani et al. 2017, Attention is all you need.
     Formula: z = W [α₁ V₁; α₂ V₂; …] + w, each α = softmax(q′ · K / √d) over the positions.
     Parameters: (v + q + 1) * dim + (v + 1) * dim + (dim + 1) * dim.
+    Default sizes: heads 8, dim 512.
 
     Attributes:
         heads: independent looks, each with its own projections.
@@ -189,8 +193,11 @@ class CoAttention(Brick):
     It gives a question vector too, which is fused in place of the question encoder's.
 
     Paper: Lu et al. 2016, Hierarchical question-image co-attention (one of its levels).
-    Formula: C = tanh(Q W Vᵀ), Hᵥ = tanh(V A + Cᵀ Q B), H_q = tanh(Q B + C V A), a = softmax(H w) of each (parallel).
+    Formula: C = tanh(Q W Vᵀ), Hᵥ = tanh(V A + Cᵀ Q B), H_q = tanh(Q B + C V A), a = softmax(H w) of each (parallel);
+        q₀ = att(Q), v′ = att(V; q₀), q′ = att(Q; v′) with att(X; g) = Σ a x, a = softmax(tanh(X A + g B) w),
+        each time its own A, B and w, and at first no g B (alternating).
     Parameters: v * q + (v + q + 2) * hidden if order == 'parallel' else (2 * v + 3 * q + 3) * hidden.
+    Default sizes: hidden 512.
 
     Attributes:
         order: `parallel` compares every word with every position; `alternating` sums up the question, looks at
@@ -221,6 +228,7 @@ class Relation(Brick):
     Paper: Santoro et al. 2017, A simple neural network module for relational reasoning (CLEVR's sizes).
     Formula: z = Σᵢⱼ g([vᵢ; vⱼ; q]).
     Parameters: (2 * v + q + 1) * hidden[0] + sum((i + 1) * o for i, o in pairwise(hidden)).
+    Default sizes: hidden [256, 256, 256, 256].
 
     Attributes:
         hidden: widths of the layers that read a pair.
@@ -263,6 +271,7 @@ class FiLM(Brick):
     Formula: x ← x + ReLU((1 + γ) ⊙ BN(conv₃ₓ₃(x)) + β), x = ReLU(conv₁ₓ₁(x)) before; (γ, β) = W q + w.
     Parameters: (9 * v + 2) * dim + blocks * ((10 * dim + 2 * coordinates + 1) * dim + (q + 1) * 2 * dim)
         + (dim + 2 * coordinates + 1) * out.
+    Default sizes: blocks 4, dim 128, out 512.
 
     Attributes:
         blocks: residual blocks, each conditioned on the question.
@@ -299,6 +308,7 @@ class ConvGRU(Brick):
         1×1 over words); Ballas et al. 2016, Delving deeper into convolutional networks (the gated unit).
     Formula: hₜ = GRU((A vₚ + a) ⊙ (B wₜ + b), conv(hₜ₋₁)) at each p; the maximum over p of the last.
     Parameters: (v + q + 2) * hidden + (hidden + 1) * 3 * dim + (kernel ** 2 * dim + 1) * 3 * dim.
+    Default sizes: dim 64, hidden 64, kernel 3.
 
     Attributes:
         dim: channels of the map, and width of the vector.

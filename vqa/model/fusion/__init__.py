@@ -23,6 +23,7 @@ class Concat(Brick):
     Paper: Zhou et al. 2015, Simple baseline for visual question answering.
     Formula: z = f(W [v; q] + b), once for each layer.
     Parameters: sum((i + 1) * o for i, o in pairwise((v + q, *hidden))).
+    Default sizes: hidden [256].
 
     Attributes:
         hidden: widths of the layers; none leaves the plain concatenation.
@@ -49,6 +50,7 @@ class ConcatMLP(Concat):
     Paper: Ben-younes et al. 2019, BLOCK: bilinear superdiagonal fusion (the baseline of its comparison).
     Formula: z = f(W₂ f(W₁ [v; q] + b₁) + b₂).
     Parameters: sum((i + 1) * o for i, o in pairwise((v + q, *hidden))).
+    Default sizes: hidden [500, 500].
 
     Attributes:
         hidden: widths of the layers.
@@ -66,6 +68,7 @@ class Multiply(Brick):
     Paper: Antol et al. 2015, VQA: visual question answering ("deeper LSTM Q + norm I").
     Formula: z = f(A v + a) ⊙ f(B q + b).
     Parameters: (v + q + 2) * dim.
+    Default sizes: dim 256.
 
     Attributes:
         dim: width of the product.
@@ -86,10 +89,11 @@ class Multiply(Brick):
 
 
 class Sum(Brick):
-    """Both vectors projected to one width, then added.
+    """Both vectors projected to one width, then added: a baseline of no paper.
 
     Formula: z = f(A v + a) + f(B q + b).
     Parameters: (v + q + 2) * dim.
+    Default sizes: dim 256.
 
     Attributes:
         dim: width of the sum.
@@ -115,6 +119,7 @@ class GatedTanh(Brick):
     Paper: Teney et al. 2018, Tips and tricks for visual question answering; Anderson et al. 2018 (BUTD).
     Formula: z = g(v) ⊙ g(q) with g(x) = tanh(A x + a) ⊙ σ(B x + b), of each vector its own.
     Parameters: 2 * (v + q + 2) * dim.
+    Default sizes: dim 512.
 
     Attributes:
         dim: width of both layers.
@@ -133,7 +138,7 @@ class GatedTanh(Brick):
 
 
 class ImageAlone(Brick):
-    """The image vector as it is: for an attention that has worked the question in, such as `relation` or `film`.
+    """The image vector as it is, of no paper: for an attention that has worked the question in (`relation`, `film`).
 
     Formula: z = v.
     Parameters: 0.

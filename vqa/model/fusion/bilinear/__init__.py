@@ -36,6 +36,7 @@ class Bilinear(Brick):
     Paper: Pirsiavash et al. 2009, Bilinear classifiers for visual recognition.
     Formula: zₖ = Σᵣ (a₍ₖᵣ₎ · v + a′₍ₖᵣ₎) (b₍ₖᵣ₎ · q + b′₍ₖᵣ₎).
     Parameters: rank * dim * (v + q + 2).
+    Default sizes: dim 256, rank 5.
 
     Attributes:
         dim: width of the output.
@@ -66,6 +67,7 @@ class MLB(Brick):
     Paper: Kim et al. 2017, Hadamard product for low-rank bilinear pooling.
     Formula: z = P (f(A v + a) ⊙ f(B q + b)) + p.
     Parameters: (v + q + 2) * rank + (rank + 1) * dim.
+    Default sizes: dim 1200, rank 1200.
 
     Attributes:
         dim: width of the output; in the paper it is the answers' scores.
@@ -97,8 +99,9 @@ class MCB(Brick):
 
     Paper: Fukui et al. 2016, Multimodal compact bilinear pooling.
     Formula: z = ψ(v) ∗ ψ(q), circular convolution of count sketches ψ(x)ₖ = Σ₍ᵢ : h(i) = k₎ s(i) xᵢ, then
-        normalised: the signed square root, and length one.
+        normalised: the signed square root, then length one, each with 1e-6 added under its root.
     Parameters: 0.
+    Default sizes: dim 16000.
 
     Attributes:
         dim: width of the sketch.
@@ -122,6 +125,7 @@ class Tucker(Brick):
     Paper: Ben-younes et al. 2017, MUTAN (its form without a rank); Tucker 1966.
     Formula: z = T ×₁ f(A v + a) ×₂ f(B q + b): zₖ = Σᵢⱼ T₍ᵢⱼₖ₎ ṽᵢ q̃ⱼ.
     Parameters: (v + 1) * image_dim + (q + 1) * question_dim + image_dim * question_dim * dim.
+    Default sizes: dim 160, image_dim 160, question_dim 160.
 
     Attributes:
         dim: width of the output.
@@ -156,6 +160,7 @@ class MUTAN(Brick):
     Paper: Ben-younes et al. 2017, MUTAN: multimodal Tucker fusion for visual question answering.
     Formula: z = Σᵣ (Mᵣ ṽ) ⊙ (Nᵣ q̃) with ṽ = f(A v + a), q̃ = f(B q + b).
     Parameters: (v + 1) * image_dim + (q + 1) * question_dim + rank * dim * (image_dim + question_dim).
+    Default sizes: dim 360, image_dim 360, question_dim 360, rank 10.
 
     Attributes:
         dim: width of the output.
@@ -197,8 +202,10 @@ class MFB(Brick):
     """Multimodal factorised bilinear pooling: low-rank slices, normalised.
 
     Paper: Yu et al. 2017, Multi-modal factorized bilinear pooling with co-attention learning.
-    Formula: z = n(SumPool((A v + a) ⊙ (B q + b), factor)); n is the signed square root, then length one.
+    Formula: z = n(SumPool((A v + a) ⊙ (B q + b), factor)); n is the signed square root, then length one, each
+        with 1e-6 added under its root.
     Parameters: factor * dim * (v + q + 2).
+    Default sizes: dim 1000, factor 5.
 
     Attributes:
         dim: width of the output.
@@ -227,8 +234,10 @@ class MFH(Brick):
     """Multimodal factorised high-order pooling: MFBs in a cascade, side by side.
 
     Paper: Yu et al. 2018, Beyond bilinear: generalized multimodal factorized high-order pooling.
-    Formula: z = [n(SumPool(e₁, factor)); n(SumPool(e₂, factor)); …] with eᵢ = eᵢ₋₁ ⊙ (Aᵢ v + aᵢ) ⊙ (Bᵢ q + bᵢ), e₀ = 1.
+    Formula: z = [n(SumPool(e₁, factor)); n(SumPool(e₂, factor)); …] with eᵢ = eᵢ₋₁ ⊙ (Aᵢ v + aᵢ) ⊙ (Bᵢ q + bᵢ), e₀ = 1;
+        n as in mfb, with 1e-6 added under both roots.
     Parameters: orders * factor * dim * (v + q + 2).
+    Default sizes: dim 1000, factor 5, orders 2.
 
     Attributes:
         dim: width of each order's output.
@@ -263,8 +272,9 @@ class BLOCK(Brick):
 
     Paper: Ben-younes et al. 2019, BLOCK: bilinear superdiagonal fusion (sizes of the authors' program).
     Formula: z = [n(z₁); n(z₂); …] with z_c = Σᵣ (M₍cᵣ₎ ṽ_c) ⊙ (N₍cᵣ₎ q̃_c), ṽ = A v + a, q̃ = B q + b; n is
-        the signed square root, then length one.
+        the signed square root, then length one, each with 1e-6 added under its root.
     Parameters: (v + q + 2) * dim + 2 * rank * dim * dim // chunks.
+    Default sizes: dim 1600, chunks 20, rank 15.
 
     Attributes:
         dim: width of both projections and of the output.
