@@ -104,6 +104,21 @@ def test_a_folder_without_the_files_says_what_was_looked_for(name: str, tmp_path
     assert str(tmp_path / "empty") in str(caught.value)
 
 
+@pytest.mark.parametrize("name", [*TINY, "vqa", "visual7w"])
+@pytest.mark.parametrize("options", [(), ("--text-only",), ("--images", "none")])
+def test_what_is_missing_is_said_before_anything_about_pictures(
+    name: str, options: tuple[str, ...], tmp_path: Path
+) -> None:
+    names = {"gqa": "val_balanced_questions.json", "daquar": "qa.37.raw.train.txt",
+             "vqa-cp": "vqacp_v2_train_questions.json"}  # fmt: skip
+    given = tmp_path / "nowhere" / names.get(name, "")
+    if name in ("shapes", "nlvr"):
+        options = ()
+    with pytest.raises(DataError, match=r"no such (file|folder)") as caught:
+        rows_of([name, str(given)], *options)
+    assert str(caught.value).startswith(f"{given}: ")
+
+
 def json_files(folder: Path) -> list[Path]:
     return sorted(folder.rglob("*.json"))
 

@@ -311,7 +311,9 @@ def test_truncated_and_missing_files_are_named(tmp_path):
         (["--questions", "q", "--images", "x", "--split", "a", "b"], "more --split"),
     ],
 )
-def test_options_that_do_not_fit_together(arguments, message):
+def test_options_that_do_not_fit_together(arguments, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "q").touch()
     with pytest.raises(InputError, match=message):
         source(*arguments)
 

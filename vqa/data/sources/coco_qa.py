@@ -18,8 +18,8 @@ from typing import ClassVar
 from vqa.data.record import BadRow, Example, ImageInput, Row
 from vqa.data.sources.files import Unusable
 from vqa.data.sources.folder import PictureFolder, number_of
+from vqa.data.sources.folders import nothing_here
 from vqa.data.sources.given import add_images, images_given, parallel_lines
-from vqa.errors import DataError
 
 FILES = ("questions.txt", "answers.txt", "img_ids.txt", "types.txt")
 TYPES = ("object", "number", "colour", "location")
@@ -48,10 +48,10 @@ class CocoQA:
         """
         splits = [split for split in COCO if (self.folder / split).is_dir()]
         if not splits:
-            raise DataError(
+            raise nothing_here(
+                self.folder,
                 "neither train nor test here",
-                where=str(self.folder),
-                fix="give the folder of the unpacked cocoqa-2015-05-17.zip",
+                "give the folder of the unpacked cocoqa-2015-05-17.zip",
             )
         for split in splits:
             yield from self._split(split)

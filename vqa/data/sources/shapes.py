@@ -22,6 +22,7 @@ from PIL import Image
 
 from vqa.data.record import BadRow, Example, ImageInput, Row
 from vqa.data.sources.files import all_lines
+from vqa.data.sources.folders import nothing_here
 from vqa.data.sources.given import parallel_lines
 from vqa.errors import DataError
 
@@ -54,10 +55,10 @@ class Shapes:
         sets = {"train": f"train.{self.size}", "val": "val", "test": "test"}
         here = {s: stem for s, stem in sets.items() if _file(self.folder, stem).is_file()}
         if not here:
-            raise DataError(
+            raise nothing_here(
+                self.folder,
                 f"no train.{self.size}.input.npy here",
-                where=str(self.folder),
-                fix="give the folder of the .input.npy files; --size names the training set",
+                "give the folder of the .input.npy files; --size names the training set",
             )
         for split, stem in here.items():
             yield from _set_rows(self.folder, split, stem)

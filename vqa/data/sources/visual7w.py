@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 from vqa.data.record import BadRow, Example, ImageInput, Row
 from vqa.data.sources.files import Unusable, kind_of, mapping, read_json, scalar, text, texts
 from vqa.data.sources.folder import PictureFolder, number_of
+from vqa.data.sources.given import check_there
 from vqa.data.sources.layouts import is_pointing, looks_like
 from vqa.errors import DataError, InputError
 
@@ -138,11 +139,13 @@ def from_args(args: argparse.Namespace) -> Visual7W:
 
     Raises:
         InputError: the options do not fit together.
+        DataError: a file is not there.
     """
     where = "vqa prepare visual7w"
     if args.type != "telling":
         what = _POINTING if args.type == "pointing" else f"no task {args.type!r}"
         raise InputError(what, where=where, fix="use --type telling")
+    check_there(args.inputs)
     if args.images is None and not getattr(args, "text_only", False):
         raise InputError(
             "no --images", where=where, fix="give the folder of v7w_<id>.jpg, or --text-only"

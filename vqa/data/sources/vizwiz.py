@@ -19,9 +19,9 @@ from typing import Any, ClassVar
 from vqa.data.record import BadRow, Example, ImageInput, Row
 from vqa.data.sources.files import Unusable, kind_of, mapping, read_json, text
 from vqa.data.sources.folder import PictureFolder
+from vqa.data.sources.folders import nothing_here
 from vqa.data.sources.given import add_images, images_given
 from vqa.data.sources.layouts import another_layout
-from vqa.errors import DataError
 
 SPLITS = ("train", "val", "test")
 
@@ -52,10 +52,10 @@ class VizWiz:
         files = {split: self.folder / f"{split}.json" for split in SPLITS}
         here = {split: file for split, file in files.items() if file.is_file()}
         if not here:
-            raise DataError(
+            raise nothing_here(
+                self.folder,
                 "neither train.json, val.json nor test.json here",
-                where=str(self.folder),
-                fix="give the unpacked folder Annotations",
+                "give the unpacked folder Annotations",
             )
         for split, file in here.items():
             folder = None if self.images is None else PictureFolder(self.images, (split,))

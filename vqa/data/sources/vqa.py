@@ -24,6 +24,7 @@ from typing import Any, ClassVar
 from vqa.data.record import BadRow, ImageInput, Row
 from vqa.data.sources.files import Unusable, kind_of, open_text, read_json
 from vqa.data.sources.folder import PictureFolder, number_of
+from vqa.data.sources.given import check_there
 from vqa.data.sources.layouts import looks_like
 from vqa.data.sources.vqa_records import annotations_of, example_of, shrink_answer
 from vqa.errors import DataError, InputError
@@ -200,6 +201,7 @@ def from_args(args: argparse.Namespace) -> VQA:
 
     Raises:
         InputError: the options do not fit together.
+        DataError: a file is not there.
     """
     questions, annotations = _told_apart(args)
     count = len(questions)
@@ -210,6 +212,7 @@ def from_args(args: argparse.Namespace) -> VQA:
     for option, given in (("annotations", annotations), ("split", args.split)):
         if len(given) > count:
             raise InputError(f"more --{option} than --questions", where="vqa prepare vqa")
+    check_there([*questions, *annotations])
     if not args.images and not getattr(args, "text_only", False):
         raise InputError(
             "no --images",

@@ -134,6 +134,6 @@ def _part(questions: Path) -> Part:
             fix="give vqacp_v<1 or 2>_<train or test>_questions.json",
         )
     annotations = questions.with_name(questions.name.replace("_questions", "_annotations"))
-    if not annotations.is_file():
+    if questions.is_file() and not annotations.is_file():
         raise DataError("no such file", where=str(annotations), fix="it belongs to the questions")
     return Part(name[1], questions, annotations)
