@@ -28,6 +28,8 @@ _KINDS = (
     Kind("dev/dev.json", "NLVR", "nlvr"),
     Kind("test1.json", "NLVR2 (a sentence about two photographs)"),
     Kind("questions/CLEVR_*_questions.json", "CLEVR", "clevr"),
+    Kind("CLEVR-Humans-*.json", "CLEVR-Humans (questions of people, without programs)"),
+    Kind("superCLEVR_*.json", "Super-CLEVR (vehicles)"),
     Kind("*_balanced_questions.json", "GQA", "gqa"),
     Kind("*_sceneGraphs.json", "GQA's scene graphs (the objects, not the questions)"),
     Kind("train/img_ids.txt", "COCO-QA", "coco-qa"),
