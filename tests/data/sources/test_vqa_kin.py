@@ -20,6 +20,7 @@ from tests.data.sources.tiny import (
     vqa_cp,
     vqa_pair,
 )  # fmt: skip
+from vqa.cli import main
 from vqa.data.record import BadRow
 from vqa.errors import DataError, InputError
 
@@ -84,6 +85,22 @@ def test_textvqa_says_its_split_in_every_record(tmp_path: Path) -> None:
     assert rows[-1].example.answers == []
     assert rows[4].image.path == tmp_path / "pictures" / "train_images" / "val0.jpg"
     assert rows[-1].image.path == tmp_path / "pictures" / "test_images" / "test1.jpg"
+
+
+@pytest.mark.parametrize(
+    ("version", "kin"),
+    [("0.5.1", None), (None, None), ("0.5", "TextVQA 0.5 ("), ("1.0", "TextVQA 1.0 (")],
+)
+def test_another_version_of_textvqa_is_named(
+    version: str | None, kin: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    head = {} if version is None else {"dataset_version": version}
+    file = dump(tmp_path / "x.json", {**head, "data": [textvqa_record(0, "val")]})
+    words = ["textvqa", str(file), "--text-only", "--to", str(tmp_path / "store")]
+    assert main(["prepare", *words]) == 0
+    told = capsys.readouterr().out
+    assert (f"these files look like {kin}" in told) == (kin is not None)
+    assert ("textvqa: val" in told) == (kin is None)
 
 
 @pytest.mark.parametrize("fields", [{"set_name": 1}, {"answers": "a"}, {"image_id": 3}])

@@ -21,6 +21,7 @@ from vqa.data.sources.files import Unusable, mapping, read_json, scalar, text, t
 from vqa.data.sources.folder import PictureFolder
 from vqa.data.sources.given import add_images, images_given
 from vqa.data.sources.layouts import another_layout
+from vqa.data.sources.versions import textvqa_kin
 
 FOLDERS = ("train_images", "test_images")
 
@@ -38,6 +39,11 @@ class TextVQA:
     name: ClassVar[str] = "textvqa"
     files: tuple[Path, ...]
     images: Path | None = None
+
+    @property
+    def resembles(self) -> str | None:
+        """What the files look like, where they are of another version."""
+        return next(filter(None, map(textvqa_kin, self.files)), None)
 
     def rows(self) -> Iterator[Row | BadRow]:
         """Yield every question, file by file.

@@ -9,6 +9,7 @@ from pathlib import Path
 from vqa.data.sources.files import damaged, open_text
 
 LOOKED_AT = 1 << 16
+TEXTVQA = "0.5.1"
 
 
 def head(file: Path) -> str:
@@ -32,3 +33,11 @@ def clevr_kin(file: Path) -> str | None:
     if '"answer"' in start and '"program"' not in start:
         return "CLEVR-Humans (questions of people, without programs)"
     return None
+
+
+def textvqa_kin(file: Path) -> str | None:
+    """What a TextVQA file of another version than the published numbers looks like."""
+    found = re.search(r'"dataset_version"\s*:\s*"?([^",}\s]+)', head(file))
+    if found is None or found[1] == TEXTVQA:
+        return None
+    return f"TextVQA {found[1]} (the published numbers are of {TEXTVQA})"
