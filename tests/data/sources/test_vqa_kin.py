@@ -12,6 +12,7 @@ from tests.data.sources.tiny import (
     dump,
     good,
     rows_of,
+    source_of,
     tdiuc,
     textvqa,
     textvqa_record,
@@ -22,6 +23,7 @@ from tests.data.sources.tiny import (
 )  # fmt: skip
 from vqa.cli import main
 from vqa.data.record import BadRow
+from vqa.data.sources.vizwiz import VizWiz
 from vqa.errors import DataError, InputError
 
 
@@ -133,6 +135,22 @@ def test_a_bad_record_of_vizwiz_is_reported(fields: dict[str, Any], tmp_path: Pa
     bad = rows_of(["vizwiz", str(tmp_path), "--text-only"])[1]
     assert isinstance(bad, BadRow)
     assert bad.where == f"{file}, record 1"
+
+
+@pytest.mark.parametrize(
+    ("picture", "kin"),
+    [
+        ("VizWiz_val_00000000.jpg", None),
+        ("VizWiz_val_000000000000.jpg", "VizWiz of 2018 ("),
+        ("photo-1.png", "VizWiz with other names of pictures (photo-1.png)"),
+    ],
+)
+def test_another_version_of_vizwiz_is_named(picture: str, kin: str | None, tmp_path: Path) -> None:
+    dump(tmp_path / "val.json", [vizwiz_record(0, "val", image=picture)])
+    source = source_of(["vizwiz", str(tmp_path), "--text-only"])
+    assert isinstance(source, VizWiz)
+    assert (source.resembles or "").startswith(kin or "")
+    assert (source.resembles is None) == (kin is None)
 
 
 def test_captions_of_vizwiz_are_no_questions(tmp_path: Path) -> None:

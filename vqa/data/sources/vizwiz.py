@@ -22,6 +22,7 @@ from vqa.data.sources.folder import PictureFolder
 from vqa.data.sources.folders import nothing_here
 from vqa.data.sources.given import add_images, images_given
 from vqa.data.sources.layouts import another_layout
+from vqa.data.sources.versions import vizwiz_kin
 
 SPLITS = ("train", "val", "test")
 
@@ -42,6 +43,12 @@ class VizWiz:
     name: ClassVar[str] = "vizwiz"
     folder: Path
     images: Path | None = None
+
+    @property
+    def resembles(self) -> str | None:
+        """What the first file looks like whose pictures are not named as published."""
+        files = (self.folder / f"{split}.json" for split in SPLITS)
+        return next(filter(None, map(vizwiz_kin, filter(Path.is_file, files))), None)
 
     def rows(self) -> Iterator[Row | BadRow]:
         """Yield every question, split by split.
