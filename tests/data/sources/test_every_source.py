@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.data.sources.tiny import TINY, good, rows_of, source_of
+from tests.data.sources.tiny import TINY, dump, good, rows_of, source_of, vqa_pair
 from vqa.cli import main
 from vqa.data.prepare import prepare
 from vqa.data.record import BadRow, Row
@@ -117,6 +117,30 @@ def test_what_is_missing_is_said_before_anything_about_pictures(
     with pytest.raises(DataError, match=r"no such (file|folder)") as caught:
         rows_of([name, str(given)], *options)
     assert str(caught.value).startswith(f"{given}: ")
+
+
+EMPTY: dict[str, tuple[str, Any]] = {
+    "clevr": ("CLEVR_val_questions.json", {"questions": []}),
+    "gqa": ("val_balanced_questions.json", {}),
+    "vqa": ("q.json", {"data_subtype": "val2014", "questions": []}),
+    "vqa-cp": ("vqacp_v2_test_questions.json", []),
+    "vqa-rad": ("VQA_RAD Dataset Public.json", []),
+    "textvqa": ("TextVQA_0.5.1_val.json", {"data": []}),
+    "visual7w": ("dataset_v7w_telling.json", {"images": []}),
+    "slake": ("train.json", []),
+    "vizwiz": ("train.json", []),
+    "easy-vqa": ("train/questions.json", []),
+}
+
+
+@pytest.mark.parametrize("name", EMPTY)
+def test_an_empty_file_is_named(name: str, tmp_path: Path) -> None:
+    file = dump(tmp_path / EMPTY[name][0], EMPTY[name][1])
+    dump(tmp_path / "vqacp_v2_test_annotations.json", [vqa_pair(1, 2)[1]])
+    given = tmp_path if name in ("slake", "vizwiz", "easy-vqa") else file
+    with pytest.raises(DataError, match=r"no record in it — get the file again") as caught:
+        rows_of([name, str(given), "--text-only"])
+    assert str(caught.value).startswith(f"{file}: ")
 
 
 def json_files(folder: Path) -> list[Path]:

@@ -25,7 +25,7 @@ from vqa.data.record import BadRow, Example, ImageInput, Row
 from vqa.data.sources.files import Unusable, kind_of, mapping, read_json, scalar, text, whole
 from vqa.data.sources.folders import nothing_here
 from vqa.data.sources.given import add_images, images_given
-from vqa.data.sources.layouts import another_layout
+from vqa.data.sources.layouts import another_layout, check_some
 from vqa.data.sources.versions import clevr_kin
 
 Types = Literal["function", "family"]
@@ -134,6 +134,7 @@ def _read(file: Path) -> list[Any]:
         raise another_layout(
             file, "a CLEVR questions file", content, "CLEVR_<split>_questions.json"
         )
+    check_some(file, questions)
     return questions
 
 

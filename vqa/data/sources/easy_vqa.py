@@ -15,7 +15,7 @@ from typing import Any
 from vqa.data.record import BadRow, Example, ImageInput, Row
 from vqa.data.sources.files import Unusable, kind_of, read_json
 from vqa.data.sources.folders import nothing_here
-from vqa.errors import DataError
+from vqa.data.sources.layouts import another_layout, check_some
 
 SHAPES = {"circle", "rectangle", "triangle"}
 
@@ -46,7 +46,8 @@ class EasyVQA:
             file = self.folder / split / "questions.json"
             content = read_json(file)
             if not isinstance(content, list):
-                raise DataError("a list of questions was expected", where=str(file))
+                raise another_layout(file, "a list of questions", content, "train/questions.json")
+            check_some(file, content)
             for index, record in enumerate(content):
                 yield self._row(record, split, index, f"{file}, record {index}")
 

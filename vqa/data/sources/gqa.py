@@ -23,7 +23,7 @@ from vqa.data.sources.files import Unusable, kind_of, mapping, read_json, scalar
 from vqa.data.sources.folder import PictureFolder
 from vqa.data.sources.folders import nothing_here
 from vqa.data.sources.given import add_images, images_given
-from vqa.data.sources.layouts import another_layout
+from vqa.data.sources.layouts import another_layout, check_some
 from vqa.errors import DataError, InputError
 
 SPLITS = ("train", "val", "testdev", "test", "challenge", "submission")
@@ -108,6 +108,7 @@ def _read(file: Path) -> dict[str, Any]:
         raise another_layout(
             file, "a GQA questions file", content, "<split>_balanced_questions.json"
         )
+    check_some(file, content)
     return dict(content)
 
 

@@ -98,7 +98,11 @@ def _pictures(file: Path, count: int) -> NDArray[np.uint8]:
     try:
         found: NDArray[Any] = np.lib.format.open_memmap(file, mode="r")
     except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"no readable array ({error})", where=str(file)) from error
+        raise DataError(
+            f"no readable array, or a truncated one ({error})",
+            where=str(file),
+            fix="get the file again",
+        ) from error
     shape, kind = found.shape, found.dtype
     if len(shape) != 4 or shape[-1] != 3 or kind != np.uint8:
         raise DataError(
@@ -107,9 +111,15 @@ def _pictures(file: Path, count: int) -> NDArray[np.uint8]:
             fix="is it the .input.npy of SHAPES? Features of a network are no pictures",
         )
     if shape[0] != count:
-        raise DataError(f"{shape[0]:,} pictures for {count:,} questions", where=str(file))
+        raise DataError(
+            f"{shape[0]:,} pictures for {count:,} questions",
+            where=str(file),
+            fix="get the files of this set again, all of one version",
+        )
     if shape[1] * shape[2] > MOST_PIXELS or 0 in shape[1:3]:
-        raise DataError(f"pictures of {shape[1]}×{shape[2]}", where=str(file))
+        raise DataError(
+            f"pictures of {shape[1]}×{shape[2]}", where=str(file), fix="get the file again"
+        )
     return found
 
 

@@ -20,7 +20,7 @@ from vqa.data.record import BadRow, Example, Row
 from vqa.data.sources.files import Unusable, mapping, read_json, scalar, text
 from vqa.data.sources.folders import nothing_here
 from vqa.data.sources.given import add_images, images_given, picture_in
-from vqa.data.sources.layouts import another_layout
+from vqa.data.sources.layouts import another_layout, check_some
 
 FILES = (
     ("train", "train.json"),
@@ -89,6 +89,7 @@ def _read(file: Path) -> list[Any]:
         isinstance(first, dict) and (not first or first.keys() >= {"img_name", "q_lang"})
     ):
         raise another_layout(file, "a SLAKE file", content, "train.json, validate.json, test.json")
+    check_some(file, content)
     return content
 
 

@@ -21,7 +21,7 @@ from vqa.data.sources.files import Unusable, kind_of, mapping, read_json, text
 from vqa.data.sources.folder import PictureFolder
 from vqa.data.sources.folders import nothing_here
 from vqa.data.sources.given import add_images, images_given
-from vqa.data.sources.layouts import another_layout
+from vqa.data.sources.layouts import another_layout, check_some
 from vqa.data.sources.versions import vizwiz_kin
 
 SPLITS = ("train", "val", "test")
@@ -111,6 +111,7 @@ def _read(file: Path) -> list[Any]:
         isinstance(first, dict) and (not first or first.keys() >= {"image", "question"})
     ):
         raise another_layout(file, "a VizWiz file", content, "train.json, val.json, test.json")
+    check_some(file, content)
     return content
 
 

@@ -25,7 +25,7 @@ from vqa.data.record import BadRow, ImageInput, Row
 from vqa.data.sources.files import Unusable, kind_of, open_text, read_json
 from vqa.data.sources.folder import PictureFolder, number_of
 from vqa.data.sources.given import check_there
-from vqa.data.sources.layouts import looks_like
+from vqa.data.sources.layouts import check_some, looks_like
 from vqa.data.sources.versions import check_pair, vqa_kin
 from vqa.data.sources.vqa_records import (
     Annotations,
@@ -168,6 +168,7 @@ def _read(file: Path, key: str) -> dict[str, Any]:
             where=str(file),
             fix=f"--{key} takes an object with a list `{key}`",
         )
+    check_some(file, entries)
     return dict(content)
 
 
