@@ -291,8 +291,8 @@ def test_words_found_in_a_file_of_vectors_are_told(
     )
     events = map(json.loads, (tmp_path / "run" / "events.jsonl").read_text().splitlines())
     (told,) = [event for event in events if event["event"] == "vectors"]
-    assert (told["path"], told["found"]) == (str(file), 2)
-    line = f"vqa: found 2 of {told['words']} words in {file}\n"
+    assert (told["file"], told["found"]) == ("glove.txt", 2)
+    line = f"vqa: found 2 of {told['words']} words in glove.txt\n"
     assert capsys.readouterr().err.count(line) == 1
 
 

@@ -7,7 +7,7 @@ import torch
 from vqa.errors import ModelError
 from vqa.model.config import ModelConfig, Sizes
 from vqa.model.image_encoder import TorchVision
-from vqa.model.question_encoder import Recurrent
+from vqa.model.question_encoder import WordVectors
 
 WORDS = 2
 """Any number of words fits a recurrent encoder; another kind brings its own."""
@@ -41,7 +41,7 @@ def _check_files(model: ModelConfig) -> None:
 
         check_weights(model.image_encoder)
     for encoder in (model.question_encoder, getattr(model.head, "encoder", None)):
-        if isinstance(encoder, Recurrent) and encoder.vectors is not None:
+        if isinstance(encoder, WordVectors) and encoder.vectors is not None:
             from vqa.model.question_encoder.vectors import check_width
 
             check_width(encoder.vectors, encoder.embedding_dim)

@@ -197,7 +197,7 @@ class Session:
         for part in self.model.network.modules():
             if isinstance(part, WordEmbedding) and part.coverage is not None:
                 told = part.coverage
-                self.run.event("vectors", path=str(told.path), found=told.found, words=told.words)
+                self.run.event("vectors", file=told.path.name, found=told.found, words=told.words)
                 print(f"vqa: {told.line()}", file=sys.stderr)
 
     def counts(self) -> dict[str, int]:

@@ -36,7 +36,7 @@ class Coverage:
 
     def line(self) -> str:
         """In words."""
-        return f"found {self.found:,} of {self.words:,} words in {self.path}"
+        return f"found {self.found:,} of {self.words:,} words in {self.path.name}"
 
 
 def is_word(text: str) -> bool:
