@@ -46,11 +46,11 @@ class CocoQA:
         Raises:
             DataError: no split is here, or the files of one do not belong together.
         """
-        splits = [split for split in COCO if (self.folder / split).is_dir()]
+        splits = [s for s in COCO if any((self.folder / s / name).is_file() for name in FILES)]
         if not splits:
             raise nothing_here(
                 self.folder,
-                "neither train nor test here",
+                "no train/questions.txt here",
                 "give the folder of the unpacked cocoqa-2015-05-17.zip",
             )
         for split in splits:
