@@ -168,6 +168,8 @@ def _prepare(source: Source, name: str, options: argparse.Namespace) -> Store:
     except UnusableRecords as error:
         if options.json:
             print(json.dumps(error.to_json(), ensure_ascii=False, indent=2))
+        if (kin := getattr(source, "resembles", None)) is not None:
+            print(f"vqa: these files look like {kin}", file=sys.stderr)
         raise
 
 

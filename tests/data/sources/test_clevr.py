@@ -80,6 +80,16 @@ def test_kin_are_stored_and_said_to_be_so(
     assert kin is said is None or (kin or "") in said
 
 
+def test_kin_whose_pictures_lie_elsewhere_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = clevr_question("new", 0, image_filename="superCLEVR_new_000000.png")
+    file = dump(tmp_path / "x.json", {"questions": [record]})
+    words = ["clevr", str(file), "--images", str(tmp_path), "--to", str(tmp_path / "store")]
+    assert main(["prepare", *words]) == 2
+    assert "vqa: these files look like Super-CLEVR" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("name", "kin"),
     [
