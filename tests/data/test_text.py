@@ -81,3 +81,25 @@ def test_pieces_are_as_they_were_written_and_marked_where_unknown() -> None:
         (">?", False),
     ]
     assert tokenizer.pieces("  ") == []
+
+
+@pytest.mark.parametrize("kind", ["Bert", "GPT2", "T5"])
+def test_a_model_without_tokenizer_files_is_refused(kind: str, tmp_path: Path) -> None:
+    """Of its configuration alone `transformers` makes a tokenizer that knows no word."""
+    import transformers
+
+    getattr(transformers, f"{kind}Config")().save_pretrained(tmp_path)
+    with pytest.raises(ModelError, match=r"no tokenizer files here.*tokenizer\.json") as caught:
+        QuestionTokenizer.pretrained(str(tmp_path))
+    assert str(caught.value).startswith(f"{tmp_path}: ")
+
+
+def test_a_models_own_tokenizer_is_read(tmp_path: Path) -> None:
+    from transformers import BertConfig, BertTokenizerFast
+
+    BertConfig().save_pretrained(tmp_path)
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "red"]
+    (tmp_path / "vocab.txt").write_text("\n".join(words))
+    BertTokenizerFast(vocab=str(tmp_path / "vocab.txt")).save_pretrained(tmp_path)
+    tokens = QuestionTokenizer.pretrained(str(tmp_path)).tokens("Red blue")
+    assert tokens == ["[CLS]", "red", "[UNK]", "[SEP]"]

@@ -195,6 +195,9 @@ def test_vectors_and_weights_are_names_of_files_there(check: Check, home: Home) 
     assert found.experiment["model"]["head"]["encoder"]["vectors"] == str(
         home.weights / "glove.txt"
     )
+    bag = {"name": "bag", "embedding_dim": 8, "vectors": "narrow.txt"}
+    with pytest.raises(JobError, match="has 2 values, not 8"):
+        check(experiment={"model": {"question_encoder": bag}})
     with pytest.raises(JobError, match="has 2 values, not 8") as caught:
         check(experiment=vectors("narrow.txt"))
     assert str(home.path) not in str(caught.value)

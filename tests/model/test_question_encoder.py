@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_sequence, pad_packed_sequenc
 from vqa.errors import ModelError
 from vqa.model.parts import QuestionEncoder
 from vqa.model.question_encoder import GRU, LSTM, RNN, Bag, Transformers
+from vqa.model.question_encoder.vectors import check_width
 from vqa.model.types import EncodedText
 
 WORDS = 12
@@ -172,13 +174,57 @@ def test_without_reading_the_file_a_state_dict_restores_the_vectors(tmp_path: Pa
         ("a 1 2 3\nred 1 nan 3\n", r"line 2: a value is no finite number"),
         ("hello\n", r"line 1: has 0 values"),
         ("a 1 2 3\nRED 1 2 3\n", "none of the vocabulary's words"),
-        ("", "none of the vocabulary's words"),
+        ("", "has no vector"),
+        ("0 3\n", "has no vector"),
+        ("3 3\na 1 2 3\nred 1 2 3\n", r"glove\.txt: has 2 vectors, its first line says 3.*again"),
+        ("1 3\na 1 2 3\nred 1 2 3\n", r"has 2 vectors, its first line says 1"),
+        ("2 4\na 1 2 3\nred 1 2 3\n", r"line 2: has 3 values, the file's first line says 4"),
+        ("2 2\na 1 2 3\nred 1 2 3\n", r"line 2: has 3 values, the file's first line says 2"),
+        ("a\t1\t2\t3\nred\t1\t2\t3\n", r"line 1: .*separated by tabs.*tr '"),
+        ("2\t3\na\t1\t2\t3\nred\t1\t2\t3\n", r"line 2: .*separated by tabs"),
     ],
 )
 def test_wrong_vector_files_are_refused(tmp_path: Path, text: str, message: str) -> None:
     file = _glove(tmp_path / "glove.txt", text)
     with pytest.raises(ModelError, match=message):
         LSTM(vectors=file, embedding_dim=3).build(len(VOCABULARY), VOCABULARY)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (gzip.compress(b"red 1 2 3\n"), r"glove\.txt: is packed.*unpack it"),
+        (b"PK\x03\x04 and so on", r"is packed.*unpack it"),
+        (b"2 3\nred \x00\x00\x80?\x00\x00\x80?\x00\x00\x80?", r"is a binary file.*\.vec"),
+        (b"\xba\x16O/\x0c\x00\x00\x00", r"is a binary file"),
+    ],
+)
+def test_vector_files_that_are_no_text_are_refused(
+    tmp_path: Path, content: bytes, message: str
+) -> None:
+    file = tmp_path / "glove.txt"
+    file.write_bytes(content)
+    with pytest.raises(ModelError, match=message):
+        LSTM(vectors=file, embedding_dim=3).build(len(VOCABULARY), VOCABULARY)
+    with pytest.raises(ModelError, match=message):
+        check_width(file, 3)
+
+
+@pytest.mark.parametrize("vocabulary", [("[PAD]", "red", "?"), ("[PAD]", "red", "2")])
+def test_signs_and_numbers_alone_are_none_of_the_words(
+    tmp_path: Path, vocabulary: tuple[str, ...]
+) -> None:
+    file = _glove(tmp_path / "glove.txt", "rot 1 2 3\n? 1 2 3\n2 1 2 3\n[PAD] 1 2 3\n")
+    with pytest.raises(ModelError, match="none of the vocabulary's words"):
+        LSTM(vectors=file, embedding_dim=3).build(3, vocabulary)
+
+
+def test_how_many_words_were_found_is_told(tmp_path: Path) -> None:
+    file = _glove(tmp_path / "glove.txt", "red 1 2 3\nred 4 5 6\nthe 1 2 3\nblue 1 2 3\n? 1 2 3\n")
+    vocabulary = ("[PAD]", "[UNK]", "red", "is", "the", "?", "3")
+    encoder = Bag(vectors=file, embedding_dim=3).build(len(vocabulary), vocabulary)
+    assert encoder.embedding.coverage.line() == "found 2 of 3 words in glove.txt"
+    assert Bag(embedding_dim=3).build(len(vocabulary)).embedding.coverage is None
 
 
 def test_a_missing_vector_file_and_a_missing_vocabulary(tmp_path: Path) -> None:

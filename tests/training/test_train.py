@@ -280,6 +280,22 @@ def test_bad_input_begins_nothing(
     assert not (tmp_path / "run").exists()
 
 
+def test_words_found_in_a_file_of_vectors_are_told(
+    experiment: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "glove.txt"
+    file.write_text("what 1 2 3 4\nzebra 1 2 3 4\nis 1 2 3 4\n")
+    encoder = {"name": "bag", "embedding_dim": 4, "vectors": str(file)}
+    train(
+        experiment(model={"question_encoder": encoder}, trainer={"max_epochs": 1}), tmp_path / "run"
+    )
+    events = map(json.loads, (tmp_path / "run" / "events.jsonl").read_text().splitlines())
+    (told,) = [event for event in events if event["event"] == "vectors"]
+    assert (told["file"], told["found"]) == ("glove.txt", 2)
+    line = f"vqa: found 2 of {told['words']} words in glove.txt\n"
+    assert capsys.readouterr().err.count(line) == 1
+
+
 def test_a_protocol_that_does_not_exist_is_refused_before_training(
     experiment: Make, tmp_path: Path
 ) -> None:

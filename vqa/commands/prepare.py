@@ -92,17 +92,17 @@ def run(args: argparse.Namespace) -> int:
     started = time.monotonic()
     source = module.from_args(options)
     store = _prepare(_split(source, options), args.source, options)
-    version = getattr(source, "version", None)
-    published = [] if options.split_by_image else _published(store, args.source, version)
-    _report(store, published, time.monotonic() - started, options.json)
+    kin = getattr(source, "resembles", None)
+    published = [] if options.split_by_image or kin else _published(store, args.source, source)
+    _report(store, published, kin, time.monotonic() - started, options.json)
     return 0
 
 
-def _published(store: Store, source: str, version: str | None) -> list[Compared]:
+def _published(store: Store, name: str, source: Source) -> list[Compared]:
     """The store's numbers beside the published ones; [] where none are known."""
     from vqa.data.published.compare import compare
 
-    return compare(store, source, version)
+    return compare(store, name, getattr(source, "version", None))
 
 
 def _beside(name: str, words: list[str]) -> int:
@@ -168,6 +168,8 @@ def _prepare(source: Source, name: str, options: argparse.Namespace) -> Store:
     except UnusableRecords as error:
         if options.json:
             print(json.dumps(error.to_json(), ensure_ascii=False, indent=2))
+        if (kin := getattr(source, "resembles", None)) is not None:
+            print(f"vqa: these files look like {kin}", file=sys.stderr)
         raise
 
 
@@ -207,8 +209,12 @@ class _Progress:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
 
-def _report(store: Store, published: Sequence[Compared], seconds: float, as_json: bool) -> None:
-    facts = summary(store, seconds) | {"published": [one.to_json() for one in published]}
+def _report(
+    store: Store, published: Sequence[Compared], kin: str | None, seconds: float, as_json: bool
+) -> None:
+    """Say what was made; `kin` is what the files look like that are not the published set itself."""
+    compared = {"published": [one.to_json() for one in published], "looks_like": kin}
+    facts = summary(store, seconds) | compared
     if as_json:
         print(json.dumps(facts, ensure_ascii=False, indent=2))
         return
@@ -224,6 +230,10 @@ def _report(store: Store, published: Sequence[Compared], seconds: float, as_json
             print(f"  {record['where']}: {record['reason']}")
     for one in published:
         print(one.line())
+    if kin is not None:
+        print(
+            f"{store.manifest.source}: these files look like {kin}; not compared with its numbers"
+        )
     print(f"fingerprint {store.fingerprint}")
     print(f"{store.path}: prepared in {seconds:.1f} s")
 

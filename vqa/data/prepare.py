@@ -133,7 +133,7 @@ class _Tally:
         """Raises `DataError` where too much is bad or nothing is good."""
         self._tell()
         if not self._read:
-            raise DataError("no record at all")
+            raise DataError("no record at all", fix="check that the files given are not empty")
         bad = len(self._bad)
         if bad == self._read:
             raise UnusableRecords(self._bad, "no usable record")

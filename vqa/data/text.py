@@ -68,19 +68,26 @@ class QuestionTokenizer:
         """The fast tokenizer of a `transformers` text encoder, by local path or name.
 
         Raises:
-            ModelError: it is not there, or has no fast tokenizer.
+            ModelError: it is not there, has no fast tokenizer, or one that knows no word.
         """
         from transformers import AutoTokenizer
 
         try:
             tokenizer = AutoTokenizer.from_pretrained(name_or_path, use_fast=True)
-            return cls(tokenizer.backend_tokenizer, min(MAX_WORDS, tokenizer.model_max_length))
+            found = cls(tokenizer.backend_tokenizer, min(MAX_WORDS, tokenizer.model_max_length))
         except (OSError, ValueError, AttributeError) as error:
             raise ModelError(
                 f"no fast tokenizer ({type(error).__name__})",
                 where=name_or_path,
                 fix="give the folder of a downloaded transformers model",
             ) from error
+        if not _knows_words(found._tokenizer):
+            raise ModelError(
+                "no tokenizer files here: the tokenizer knows special tokens and no word",
+                where=name_or_path,
+                fix="put the model's tokenizer.json, or its vocabulary (vocab.txt, …), into the folder",
+            )
+        return found
 
     @classmethod
     def load(cls, path: Path) -> QuestionTokenizer:
@@ -136,6 +143,16 @@ class QuestionTokenizer:
         np.cumsum([len(row) for row in rows], out=offsets[1:])
         ids = np.fromiter((i for row in rows for i in row), dtype=np.int32, count=int(offsets[-1]))
         return Texts(ids, offsets)
+
+
+def _knows_words(tokenizer: Tokenizer) -> bool:
+    """Whether there is a token with a letter or digit beside the special ones.
+
+    `transformers` makes an empty tokenizer of a folder that has none.
+    """
+    added = tokenizer.get_added_tokens_decoder().values()
+    special = {token.content for token in added if token.special}
+    return any(map(str.isalnum, "".join(tokenizer.get_vocab().keys() - special)))
 
 
 @dataclass(frozen=True)

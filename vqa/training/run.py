@@ -151,6 +151,7 @@ def _live(session: Session, signals: StopSignals, progress: Progress) -> str:
         name, steps = "started" if state is None else "resumed", session.plan.steps
         precision = session.experiment.trainer.precision
         run.event(name, step=progress.steps, steps=steps, pid=os.getpid(), precision=precision)
+        session.tell_coverage()
     with closing(open_mirrors(session.experiment, run.path, enabled=first)) as mirror:
         status = _fit(session, state, progress, checkpoints, mirror, signals)
         if status == SUCCEEDED:

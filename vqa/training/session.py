@@ -25,6 +25,7 @@ from vqa.data.bank import ImageBank
 from vqa.data.order import owners
 from vqa.errors import ConfigError
 from vqa.export import VQAModel
+from vqa.model.question_encoder.embedding import WordEmbedding
 from vqa.training.directory import RunDirectory
 from vqa.training.launch import is_rank
 from vqa.training.loader import TrainingBatches
@@ -190,6 +191,14 @@ class Session:
         if self.place.first:
             self.run.event("warning", message=message)
             print(f"vqa: {message}", file=sys.stderr)
+
+    def tell_coverage(self) -> None:
+        """Say how many words came from each file of word vectors, and note it in the run's events."""
+        for part in self.model.network.modules():
+            if isinstance(part, WordEmbedding) and part.coverage is not None:
+                told = part.coverage
+                self.run.event("vectors", file=told.path.name, found=told.found, words=told.words)
+                print(f"vqa: {told.line()}", file=sys.stderr)
 
     def counts(self) -> dict[str, int]:
         """Sizes that stand in `result.json`."""

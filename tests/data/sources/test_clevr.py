@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.data.sources.tiny import PROGRAM, clevr, clevr_question, dump, good, rows_of
+from vqa.cli import main
 from vqa.data.record import BadRow
 from vqa.errors import DataError
 
@@ -51,6 +53,55 @@ def test_a_question_of_a_person_has_no_program(tmp_path: Path) -> None:
         "split", "image_filename", "question", "answer")}  # fmt: skip
     (row,) = good(questions(tmp_path, record))
     assert (row.example.question_id, row.example.question_type) == ("val/0", "")
+
+
+HUMANS = ("split", "image_filename", "question", "answer")
+
+
+@pytest.mark.parametrize(
+    ("record", "kin"),
+    [
+        ({key: clevr_question("val", 3)[key] for key in HUMANS}, "CLEVR-Humans"),
+        (clevr_question("new", 0, image_filename="superCLEVR_new_000000.png"), "Super-CLEVR"),
+        (clevr_question("val", 0), None),
+        (clevr_question("test", 0), None),
+    ],
+)
+def test_kin_are_stored_and_said_to_be_so(
+    record: dict[str, Any], kin: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["prepare", *questions(tmp_path, record), "--to", str(tmp_path / "store")]
+    assert main(words) == 0
+    told = capsys.readouterr().out
+    assert (f"clevr: these files look like {kin} (" in told) == (kin is not None)
+    assert ("another version or another file" in told) == (kin is None)
+    assert main([*words, "--overwrite", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)["looks_like"]
+    assert kin is said is None or (kin or "") in said
+
+
+def test_kin_whose_pictures_lie_elsewhere_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = clevr_question("new", 0, image_filename="superCLEVR_new_000000.png")
+    file = dump(tmp_path / "x.json", {"questions": [record]})
+    words = ["clevr", str(file), "--images", str(tmp_path), "--to", str(tmp_path / "store")]
+    assert main(["prepare", *words]) == 2
+    assert "vqa: these files look like Super-CLEVR" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "kin"),
+    [
+        ("CLEVR-Humans-train.json", "CLEVR-Humans"),
+        ("superCLEVR_questions_30k.json", "Super-CLEVR"),
+        ("val_balanced_questions.json", "GQA"),
+    ],
+)
+def test_another_folder_is_named(name: str, kin: str, tmp_path: Path) -> None:
+    dump(tmp_path / name, {"questions": []})
+    with pytest.raises(DataError, match=f"it looks like {kin}"):
+        rows_of(["clevr", str(tmp_path), "--text-only"])
 
 
 def test_splits_come_in_their_order_with_those_of_cogent(tmp_path: Path) -> None:

@@ -6,9 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.data.sources.tiny import coco_qa, good, rows_of
+from tests.data.sources.tiny import coco_qa, dump, good, rows_of
 from vqa.data.record import BadRow
 from vqa.errors import DataError
+
+
+def test_a_folder_of_another_set_is_named(tmp_path: Path) -> None:
+    dump(tmp_path / "train" / "questions.json", [["What is it?", "circle", 0]])
+    with pytest.raises(DataError, match="it looks like easy-VQA"):
+        rows_of(["coco-qa", str(tmp_path), "--text-only"])
 
 
 def test_lines_of_a_number_belong_together(tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ def test_a_missing_picture_is_reported(folder, tmp_path):
     [
         (b'[["what?", "red"', "truncated or not JSON"),
         (b"", "truncated or not JSON"),
-        (b'{"questions": []}', "a list of questions was expected"),
+        (b'{"questions": []}', "not a list of questions; it looks like"),
         (b"\xff\xfe[\x00", "damaged file"),
         (b"[" * 100_000, "damaged file"),
         (b"\x1f\x8b\x08\x00broken", "damaged file"),
@@ -90,8 +90,15 @@ def test_a_byte_order_mark_is_read_over(folder):
 
 
 def test_a_missing_folder_is_a_clear_error(tmp_path):
-    with pytest.raises(DataError, match="no such file"):
+    with pytest.raises(DataError, match="no such folder"):
         list(EasyVQA(tmp_path / "nowhere").rows())
+
+
+def test_the_folder_of_puzzle_vqa_is_named(tmp_path, png):
+    (tmp_path / "images" / "venn").mkdir(parents=True)
+    (tmp_path / "images" / "venn" / "venn_0000.png").write_bytes(png())
+    with pytest.raises(DataError, match=r"looks like PuzzleVQA — vqa prepare puzzle-vqa"):
+        list(EasyVQA(tmp_path).rows())
 
 
 @pytest.mark.skipif(not PUBLISHED.exists(), reason="the published easy-VQA is not here")

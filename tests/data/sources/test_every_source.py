@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.data.sources.tiny import TINY, good, rows_of, source_of
+from tests.data.sources.tiny import TINY, dump, good, rows_of, source_of, vqa_pair
 from vqa.cli import main
 from vqa.data.prepare import prepare
 from vqa.data.record import BadRow, Row
@@ -102,6 +102,45 @@ def test_a_folder_without_the_files_says_what_was_looked_for(name: str, tmp_path
     with pytest.raises(DataError) as caught:
         rows_of([name, str(given)], *options)
     assert str(tmp_path / "empty") in str(caught.value)
+
+
+@pytest.mark.parametrize("name", [*TINY, "vqa", "visual7w"])
+@pytest.mark.parametrize("options", [(), ("--text-only",), ("--images", "none")])
+def test_what_is_missing_is_said_before_anything_about_pictures(
+    name: str, options: tuple[str, ...], tmp_path: Path
+) -> None:
+    names = {"gqa": "val_balanced_questions.json", "daquar": "qa.37.raw.train.txt",
+             "vqa-cp": "vqacp_v2_train_questions.json"}  # fmt: skip
+    given = tmp_path / "nowhere" / names.get(name, "")
+    if name in ("shapes", "nlvr"):
+        options = ()
+    with pytest.raises(DataError, match=r"no such (file|folder)") as caught:
+        rows_of([name, str(given)], *options)
+    assert str(caught.value).startswith(f"{given}: ")
+
+
+EMPTY: dict[str, tuple[str, Any]] = {
+    "clevr": ("CLEVR_val_questions.json", {"questions": []}),
+    "gqa": ("val_balanced_questions.json", {}),
+    "vqa": ("q.json", {"data_subtype": "val2014", "questions": []}),
+    "vqa-cp": ("vqacp_v2_test_questions.json", []),
+    "vqa-rad": ("VQA_RAD Dataset Public.json", []),
+    "textvqa": ("TextVQA_0.5.1_val.json", {"data": []}),
+    "visual7w": ("dataset_v7w_telling.json", {"images": []}),
+    "slake": ("train.json", []),
+    "vizwiz": ("train.json", []),
+    "easy-vqa": ("train/questions.json", []),
+}
+
+
+@pytest.mark.parametrize("name", EMPTY)
+def test_an_empty_file_is_named(name: str, tmp_path: Path) -> None:
+    file = dump(tmp_path / EMPTY[name][0], EMPTY[name][1])
+    dump(tmp_path / "vqacp_v2_test_annotations.json", [vqa_pair(1, 2)[1]])
+    given = tmp_path if name in ("slake", "vizwiz", "easy-vqa") else file
+    with pytest.raises(DataError, match=r"no record in it — get the file again") as caught:
+        rows_of([name, str(given), "--text-only"])
+    assert str(caught.value).startswith(f"{file}: ")
 
 
 def json_files(folder: Path) -> list[Path]:

@@ -45,6 +45,30 @@ def test_a_split_is_named_where_the_file_does_not_say(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("train_all_questions/train_all_questions_0.json", (), r"but all questions \(.*use --all"),
+        ("train_all_questions.json", (), r"but all questions .*use --all"),
+        ("val_balanced_questions.json", ("--all",), r"but balanced questions .*leave out --all"),
+        ("train_sceneGraphs.json", (), r"looks like GQA's scene graphs"),
+        ("other.json", (), r"no <split>_balanced_questions\.json here — give the folder"),
+    ],
+)
+def test_a_folder_of_other_files_says_what_there_is(
+    name: str, options: tuple[str, ...], message: str, tmp_path: Path
+) -> None:
+    dump(tmp_path / name, {"1": gqa_question(0)})
+    with pytest.raises(DataError, match=message):
+        rows_of(["gqa", str(tmp_path)], *options)
+
+
+def test_a_file_of_scene_graphs_is_named(tmp_path: Path) -> None:
+    file = dump(tmp_path / "val_sceneGraphs.json", {"1": {"objects": {}, "width": 3}})
+    with pytest.raises(DataError, match="looks like GQA scene graphs"):
+        rows_of(["gqa", str(file), "--text-only"])
+
+
+@pytest.mark.parametrize(
     ("fields", "reason"),
     [
         ({"imageId": None}, "'imageId'"),

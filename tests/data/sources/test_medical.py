@@ -44,6 +44,7 @@ def test_slake_has_two_languages(tmp_path: Path) -> None:
 
 
 RAD_BAD = [({"image_name": 3}, "'image_name'"), ({"phrase_type": None}, "'phrase_type'"),
+           ({"phrase_type": "valid_para"}, "'phrase_type': 'valid_para' is none of freeform, para"),
            ({"answer": []}, "'answer'"), ({"answer_type": 1}, "'answer_type'"), ({"qid": None}, "'qid'")]  # fmt: skip
 SLAKE_BAD = [({"img_name": 3}, "'img_name'"), ({"q_lang": None}, "'q_lang'"),
              ({"answer": {}}, "'answer'"), ({"answer_type": 1}, "'answer_type'")]  # fmt: skip

@@ -53,7 +53,26 @@ def test_a_bad_line_is_reported_once(fields: dict[str, Any], reason: str, tmp_pa
     assert len(rows) == 7
 
 
-def test_nlvr2_is_named(tmp_path: Path) -> None:
-    line = {"identifier": "dev-850-0-0", "sentence": "Two dogs.", "label": "True", "left_url": "x"}
-    with pytest.raises(DataError, match="this is NLVR2"):
-        rows_of(write(tmp_path, line))
+NLVR2 = {"identifier": "dev-850-0-0", "sentence": "Two dogs.", "label": "True"}
+URLS = {"left_url": "x", "right_url": "y"}
+
+
+@pytest.mark.parametrize("more", [{}, URLS, {**URLS, "directory": 92}])
+def test_nlvr2_is_named(more: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"dev\.json: this is NLVR2"):
+        rows_of(write(tmp_path, NLVR2 | more))
+
+
+@pytest.mark.parametrize("name", ["train.json", "dev.json", "test1.json"])
+def test_the_folder_of_nlvr2_is_named(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(json.dumps(NLVR2 | URLS) + "\n")
+    with pytest.raises(DataError, match=r"this is NLVR2.*the folder `nlvr`") as caught:
+        rows_of(["nlvr", str(tmp_path)])
+    assert str(caught.value).startswith(f"{tmp_path}: ")
+
+
+@pytest.mark.parametrize("content", ["", "{", "[1]"])
+def test_a_folder_of_something_else_is_not_nlvr2(content: str, tmp_path: Path) -> None:
+    (tmp_path / "train.json").write_text(content)
+    with pytest.raises(DataError, match=r"no <split>/<split>\.json here"):
+        rows_of(["nlvr", str(tmp_path)])

@@ -85,6 +85,18 @@ def test_a_picture_outside_the_folder_is_refused(folder, tmp_path, png):
 def test_a_folder_without_puzzles_is_a_clear_error(tmp_path):
     with pytest.raises(DataError, match=r"no <kind>\.json file"):
         list(PuzzleVQA(tmp_path).rows())
+    with pytest.raises(DataError, match="no such folder"):
+        list(PuzzleVQA(tmp_path / "nowhere").rows())
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match="this is a file"):
+        list(PuzzleVQA(tmp_path / "file").rows())
+
+
+def test_the_folder_of_easy_vqa_is_named(tmp_path):
+    (tmp_path / "train").mkdir()
+    (tmp_path / "train" / "questions.json").write_text("[]")
+    with pytest.raises(DataError, match=r"looks like easy-VQA — vqa prepare easy-vqa"):
+        list(PuzzleVQA(tmp_path).rows())
 
 
 @pytest.mark.skipif(not PUBLISHED.exists(), reason="the published PuzzleVQA is not here")

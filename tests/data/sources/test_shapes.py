@@ -74,6 +74,14 @@ def test_an_array_that_claims_more_than_its_file_holds_is_refused(tmp_path: Path
         rows_of(words)
 
 
+def test_a_truncated_array_is_to_be_fetched_again(tmp_path: Path) -> None:
+    words = shapes(tmp_path)
+    file = tmp_path / "val.input.npy"
+    file.write_bytes(file.read_bytes()[:-100])
+    with pytest.raises(DataError, match=r"val\.input\.npy: .*truncated.*get the file again"):
+        rows_of(words)
+
+
 def test_an_answer_that_is_none_is_reported(tmp_path: Path) -> None:
     words = shapes(tmp_path)
     (tmp_path / "val.output").write_text("true\nmaybe\nfalse\n")

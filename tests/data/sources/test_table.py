@@ -432,6 +432,7 @@ DAMAGED = {
     "gone.json": (None, "no such file"),
     "empty.json": (b"", "empty"),
     "empty.csv": (b"\n\n", "empty"),
+    "none.json": (b"[]", "no record in it"),
     "cut.json": (b'[{"question": "Wh', "truncated or not JSON"),
     "text.json": (b'"hello"', "no list of records"),
     "numbers.json": (b"{}", "no list of records"),

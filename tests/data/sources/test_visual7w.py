@@ -178,7 +178,9 @@ def test_another_layout_is_named(tmp_path, content, name):
     assert str(file) in str(caught.value)
 
 
-def test_options_that_do_not_fit_together():
+def test_options_that_do_not_fit_together(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "x.json").touch()
     with pytest.raises(InputError, match="no --images"):
         source("x.json")
     with pytest.raises(InputError, match="no task 'drawing'"):

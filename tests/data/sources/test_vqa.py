@@ -129,6 +129,57 @@ def test_a_split_can_be_named_by_hand(tmp_path):
         read("--questions", file, "--text-only")
 
 
+HEAD = {"info": {"version": "2.0"}, "data_type": "mscoco", "data_subtype": "val2014"}
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ({"info": {"version": "1.0"}}, "version 1, but 2 in"),
+        ({"data_subtype": "train2014"}, "data_subtype train, but val in"),
+        ({"data_type": "abstract_v002"}, "data_type abstract_v002, but mscoco in"),
+        ({"data_subtype": "valid", "info": {"version": 2}}, None),
+        ({"info": [], "data_subtype": None}, None),
+    ],
+)
+def test_annotations_of_another_version_or_split_are_refused(tmp_path, said, message):
+    asked = write(tmp_path / "q.json", {**HEAD, "questions": [question()]})
+    file = write(tmp_path / "a.json", {**HEAD, **said, "annotations": [annotation()]})
+    words = ("--questions", asked, "--annotations", file, "--text-only")
+    if message is not None:
+        with pytest.raises(DataError, match=rf"a\.json: {message} .*q\.json .*one version"):
+            read(*words)
+        words = (*words, "--split", "mine")
+    assert isinstance(read(*words)[0], Row)
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({}, False),
+        ({"answers": [{"answer": "a", "answer_id": k} for k in range(5)]}, True),
+        ({"answers": [{"answer": "a", "raw_answer": "an a"}] * 10}, True),
+    ],
+)
+def test_ok_vqa_is_named(tmp_path, capsys, fields, named):
+    asked = questions_file(tmp_path, [question()])
+    said = annotations_file(tmp_path, [annotation() | fields])
+    store = str(tmp_path / "store")
+    words = ["vqa", "--questions", str(asked), "--annotations", str(said), "--text-only"]
+    assert main(["prepare", *words, "--to", store]) == 0
+    told = capsys.readouterr().out
+    assert ("these files look like OK-VQA" in told) == named
+    assert ("another version or another file" in told) == (not named)
+
+
+def test_ok_vqa_says_so_itself(tmp_path):
+    info = {"info": {"description": "This is Question/Answer data for OK-VQA"}}
+    asked = questions_file(tmp_path, [question()])
+    said = write(tmp_path / "b.json", {**info, "annotations": [annotation()]})
+    words = ("--questions", asked, "--annotations", said, "--text-only")
+    assert "OK-VQA" in (source(*words).resembles or "")
+
+
 def test_several_splits_gzipped_and_told_apart_by_content(tmp_path):
     train = questions_file(tmp_path, [question(1)], name="a.json.gz")
     val = questions_file(tmp_path, [question(2)], "val2014", name="b.json")
@@ -311,7 +362,9 @@ def test_truncated_and_missing_files_are_named(tmp_path):
         (["--questions", "q", "--images", "x", "--split", "a", "b"], "more --split"),
     ],
 )
-def test_options_that_do_not_fit_together(arguments, message):
+def test_options_that_do_not_fit_together(arguments, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "q").touch()
     with pytest.raises(InputError, match=message):
         source(*arguments)
 

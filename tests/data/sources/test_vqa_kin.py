@@ -12,6 +12,7 @@ from tests.data.sources.tiny import (
     dump,
     good,
     rows_of,
+    source_of,
     tdiuc,
     textvqa,
     textvqa_record,
@@ -20,7 +21,9 @@ from tests.data.sources.tiny import (
     vqa_cp,
     vqa_pair,
 )  # fmt: skip
+from vqa.cli import main
 from vqa.data.record import BadRow
+from vqa.data.sources.vizwiz import VizWiz
 from vqa.errors import DataError, InputError
 
 
@@ -86,6 +89,22 @@ def test_textvqa_says_its_split_in_every_record(tmp_path: Path) -> None:
     assert rows[-1].image.path == tmp_path / "pictures" / "test_images" / "test1.jpg"
 
 
+@pytest.mark.parametrize(
+    ("version", "kin"),
+    [("0.5.1", None), (None, None), ("0.5", "TextVQA 0.5 ("), ("1.0", "TextVQA 1.0 (")],
+)
+def test_another_version_of_textvqa_is_named(
+    version: str | None, kin: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    head = {} if version is None else {"dataset_version": version}
+    file = dump(tmp_path / "x.json", {**head, "data": [textvqa_record(0, "val")]})
+    words = ["textvqa", str(file), "--text-only", "--to", str(tmp_path / "store")]
+    assert main(["prepare", *words]) == 0
+    told = capsys.readouterr().out
+    assert (f"these files look like {kin}" in told) == (kin is not None)
+    assert ("textvqa: val" in told) == (kin is None)
+
+
 @pytest.mark.parametrize("fields", [{"set_name": 1}, {"answers": "a"}, {"image_id": 3}])
 def test_a_bad_record_of_textvqa_is_reported(fields: dict[str, Any], tmp_path: Path) -> None:
     records = [textvqa_record(0, "val"), textvqa_record(1, "val", **fields)]
@@ -116,6 +135,22 @@ def test_a_bad_record_of_vizwiz_is_reported(fields: dict[str, Any], tmp_path: Pa
     bad = rows_of(["vizwiz", str(tmp_path), "--text-only"])[1]
     assert isinstance(bad, BadRow)
     assert bad.where == f"{file}, record 1"
+
+
+@pytest.mark.parametrize(
+    ("picture", "kin"),
+    [
+        ("VizWiz_val_00000000.jpg", None),
+        ("VizWiz_val_000000000000.jpg", "VizWiz of 2018 ("),
+        ("photo-1.png", "VizWiz with other names of pictures (photo-1.png)"),
+    ],
+)
+def test_another_version_of_vizwiz_is_named(picture: str, kin: str | None, tmp_path: Path) -> None:
+    dump(tmp_path / "val.json", [vizwiz_record(0, "val", image=picture)])
+    source = source_of(["vizwiz", str(tmp_path), "--text-only"])
+    assert isinstance(source, VizWiz)
+    assert (source.resembles or "").startswith(kin or "")
+    assert (source.resembles is None) == (kin is None)
 
 
 def test_captions_of_vizwiz_are_no_questions(tmp_path: Path) -> None:

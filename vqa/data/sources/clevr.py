@@ -23,9 +23,10 @@ from typing import Any, ClassVar, Literal
 
 from vqa.data.record import BadRow, Example, ImageInput, Row
 from vqa.data.sources.files import Unusable, kind_of, mapping, read_json, scalar, text, whole
+from vqa.data.sources.folders import nothing_here
 from vqa.data.sources.given import add_images, images_given
-from vqa.data.sources.layouts import another_layout
-from vqa.errors import DataError
+from vqa.data.sources.layouts import another_layout, check_some
+from vqa.data.sources.versions import clevr_kin
 
 Types = Literal["function", "family"]
 SPLITS = ("train", "trainA", "val", "valA", "valB", "test", "testA", "testB")
@@ -58,6 +59,11 @@ class Clevr:
     files: tuple[Path, ...]
     images: Path | None = None
     types: Types = "function"
+
+    @property
+    def resembles(self) -> str | None:
+        """What the files look like that are not CLEVR's own."""
+        return next(filter(None, map(clevr_kin, self.files)), None)
 
     def rows(self) -> Iterator[Row | BadRow]:
         """Yield every question, file by file.
@@ -128,6 +134,7 @@ def _read(file: Path) -> list[Any]:
         raise another_layout(
             file, "a CLEVR questions file", content, "CLEVR_<split>_questions.json"
         )
+    check_some(file, questions)
     return questions
 
 
@@ -165,9 +172,9 @@ def _question_files(path: Path) -> list[Path]:
     names = [f"CLEVR_{split}_questions.json" for split in SPLITS]
     found = [path / "questions" / name for name in names if (path / "questions" / name).exists()]
     if not found:
-        raise DataError(
+        raise nothing_here(
+            path,
             "no questions/CLEVR_<split>_questions.json here",
-            where=str(path),
-            fix="give the unpacked CLEVR_v1.0, or the questions files",
+            "give the unpacked CLEVR_v1.0, or the questions files",
         )
     return found

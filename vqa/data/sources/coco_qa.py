@@ -18,8 +18,8 @@ from typing import ClassVar
 from vqa.data.record import BadRow, Example, ImageInput, Row
 from vqa.data.sources.files import Unusable
 from vqa.data.sources.folder import PictureFolder, number_of
+from vqa.data.sources.folders import nothing_here
 from vqa.data.sources.given import add_images, images_given, parallel_lines
-from vqa.errors import DataError
 
 FILES = ("questions.txt", "answers.txt", "img_ids.txt", "types.txt")
 TYPES = ("object", "number", "colour", "location")
@@ -46,12 +46,12 @@ class CocoQA:
         Raises:
             DataError: no split is here, or the files of one do not belong together.
         """
-        splits = [split for split in COCO if (self.folder / split).is_dir()]
+        splits = [s for s in COCO if any((self.folder / s / name).is_file() for name in FILES)]
         if not splits:
-            raise DataError(
-                "neither train nor test here",
-                where=str(self.folder),
-                fix="give the folder of the unpacked cocoqa-2015-05-17.zip",
+            raise nothing_here(
+                self.folder,
+                "no train/questions.txt here",
+                "give the folder of the unpacked cocoqa-2015-05-17.zip",
             )
         for split in splits:
             yield from self._split(split)

@@ -14,7 +14,8 @@ from typing import Any
 
 from vqa.data.record import BadRow, Example, ImageInput, Row
 from vqa.data.sources.files import Unusable, kind_of, read_json
-from vqa.errors import DataError
+from vqa.data.sources.folders import nothing_here
+from vqa.data.sources.layouts import another_layout, check_some
 
 SHAPES = {"circle", "rectangle", "triangle"}
 
@@ -32,12 +33,21 @@ class EasyVQA:
     splits: tuple[str, ...] = ("train", "test")
 
     def rows(self) -> Iterator[Row | BadRow]:
-        """Yield every question, split by split."""
+        """Yield every question, split by split.
+
+        Raises:
+            DataError: no split is here, or a file is unreadable or of another layout.
+        """
+        if not any((self.folder / split / "questions.json").is_file() for split in self.splits):
+            raise nothing_here(
+                self.folder, "no train/questions.json here", "give the folder of easy-VQA's data"
+            )
         for split in self.splits:
             file = self.folder / split / "questions.json"
             content = read_json(file)
             if not isinstance(content, list):
-                raise DataError("a list of questions was expected", where=str(file))
+                raise another_layout(file, "a list of questions", content, "train/questions.json")
+            check_some(file, content)
             for index, record in enumerate(content):
                 yield self._row(record, split, index, f"{file}, record {index}")
 

@@ -55,7 +55,7 @@ def read_json(path: Path, object_hook: Callable[[dict[str, Any]], Any] | None = 
             fix="get the file again",
         ) from error
     except (OSError, EOFError, zlib.error, ValueError, RecursionError) as error:
-        raise _damaged(path, error) from error
+        raise damaged(path, error) from error
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -70,7 +70,7 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
                 if line.strip():
                     yield number, line
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        raise _damaged(path, error) from error
+        raise damaged(path, error) from error
 
 
 def all_lines(path: Path) -> list[str]:
@@ -83,10 +83,11 @@ def all_lines(path: Path) -> list[str]:
         with open_text(path) as file:
             return [line.strip() for line in file.read().rstrip().splitlines()]
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        raise _damaged(path, error) from error
+        raise damaged(path, error) from error
 
 
-def _damaged(path: Path, error: Exception) -> DataError:
+def damaged(path: Path, error: Exception) -> DataError:
+    """The error about a file that breaks off or is not what it claims."""
     return DataError(f"damaged file ({error})", where=str(path), fix="get the file again")
 
 

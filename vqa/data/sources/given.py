@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from vqa.data.record import ImageInput
@@ -25,8 +25,10 @@ def images_given(args: argparse.Namespace, source: str, default: Path | None = N
         default: where pictures lie in the published folder.
 
     Raises:
+        DataError: what was given to be read is not there.
         InputError: pictures are wanted and no folder of them is there.
     """
+    check_there(getattr(args, "inputs", None) or [args.folder])
     if getattr(args, "text_only", False):
         return None
     images: Path | None = args.images or default
@@ -37,6 +39,23 @@ def images_given(args: argparse.Namespace, source: str, default: Path | None = N
             fix="give the folder of the pictures with --images, or --text-only",
         )
     return images
+
+
+def check_there(inputs: Iterable[str | Path]) -> None:
+    """Refuse files and folders that are not there, before anything is said of pictures.
+
+    Args:
+        inputs: as they were given; some may be SPLIT=FILE.
+
+    Raises:
+        DataError: the first that is not there.
+    """
+    for given in inputs:
+        path = Path(given)
+        if not path.exists():
+            path = Path(str(given).rpartition("=")[2])
+        if not path.exists():
+            raise DataError("no such file or folder", where=str(path), fix="check the path")
 
 
 def picture_in(root: Path | None, name: str) -> ImageInput:

@@ -21,12 +21,14 @@ from typing import Any, ClassVar
 from vqa.data.record import BadRow, Example, ImageInput, Row
 from vqa.data.sources.files import Unusable, kind_of, mapping, read_json, scalar, text
 from vqa.data.sources.folder import PictureFolder
+from vqa.data.sources.folders import nothing_here
 from vqa.data.sources.given import add_images, images_given
-from vqa.data.sources.layouts import another_layout
+from vqa.data.sources.layouts import another_layout, check_some
 from vqa.errors import DataError, InputError
 
 SPLITS = ("train", "val", "testdev", "test", "challenge", "submission")
 _NAME = re.compile(rf"({'|'.join(SPLITS)})_(?:balanced|all)_questions(?:_\d+)?\.json(?:\.gz)?")
+_SCENE_GRAPHS = re.compile(r".*sceneGraphs\.json(?:\.gz)?", re.IGNORECASE)
 _KEPT = ("question", "imageId", "answer", "types")
 
 
@@ -106,6 +108,7 @@ def _read(file: Path) -> dict[str, Any]:
         raise another_layout(
             file, "a GQA questions file", content, "<split>_balanced_questions.json"
         )
+    check_some(file, content)
     return dict(content)
 
 
@@ -145,6 +148,12 @@ def _files(given: str, kind: str) -> list[tuple[str, Path]]:
     if equals and not path.exists():
         return [(split, Path(rest))]
     name = _NAME.fullmatch(path.name)
+    if _SCENE_GRAPHS.fullmatch(path.name):
+        raise DataError(
+            "not a GQA questions file; it looks like GQA scene graphs (the objects, not the questions)",
+            where=given,
+            fix="give <split>_balanced_questions.json",
+        )
     if name is None:
         raise InputError(
             "the file's name does not say which split it is",
@@ -155,15 +164,28 @@ def _files(given: str, kind: str) -> list[tuple[str, Path]]:
 
 
 def _in_folder(folder: Path, kind: str) -> list[tuple[str, Path]]:
+    """The questions files of a folder, balanced or all.
+
+    Raises:
+        DataError: there is none; the message says what there is.
+    """
+    found = _found_in(folder, kind)
+    if found:
+        return found
+    what = f"no <split>_{kind}_questions.json here"
+    other, fix = ("all", "use --all") if kind == "balanced" else ("balanced", "leave out --all")
+    if there := _found_in(folder, other):
+        told = f"{what}, but {other} questions ({there[0][1].relative_to(folder)})"
+        raise DataError(told, where=str(folder), fix=fix)
+    raise nothing_here(
+        folder, what, "give the folder of the unpacked questions1.2.zip, or the questions files"
+    )
+
+
+def _found_in(folder: Path, kind: str) -> list[tuple[str, Path]]:
     found = []
     for split in SPLITS:
         stem = f"{split}_{kind}_questions"
         files = [folder / f"{stem}.json", *sorted((folder / stem).glob(f"{stem}_*.json"))]
         found += [(split, file) for file in files if file.is_file()]
-    if not found:
-        raise DataError(
-            f"no <split>_{kind}_questions.json here",
-            where=str(folder),
-            fix="give the folder of the unpacked questions1.2.zip, or the questions files",
-        )
     return found

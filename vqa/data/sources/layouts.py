@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,20 @@ def another_layout(file: Path, wanted: str, content: Any, fix: str) -> DataError
     return DataError(
         f"not {wanted}; it looks like {looks_like(content)}", where=str(file), fix=f"give {fix}"
     )
+
+
+def check_some(file: Path, entries: Sized) -> None:
+    """Refuse a file of the right layout that holds nothing.
+
+    Raises:
+        DataError: there is no entry.
+    """
+    if not entries:
+        raise DataError(
+            "no record in it",
+            where=str(file),
+            fix="get the file again, or leave it out",
+        )
 
 
 def looks_like(content: Any) -> str:

@@ -15,17 +15,22 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar
 
 from vqa.data.record import BadRow, Example, ImageInput, Row
 from vqa.data.sources.files import Unusable, as_text, mapping, read_lines, scalar, text
+from vqa.data.sources.folders import nothing_here
 from vqa.errors import DataError
 
 SPLITS = ("train", "dev", "test")
 ORDERS = 6
 _IDENTIFIER = re.compile(r"\d{1,9}-\d")
 _DIRECTORY = re.compile(r"\d{1,9}")
+NLVR2_FILES = ("train.json", "dev.json", "test1.json", "test2.json")
+_PHOTOGRAPHS = re.compile(r'"(?:left|right)_url"\s*:')
+_FIX = "give the folder `nlvr` of the data set's repository"
 
 
 @dataclass(frozen=True)
@@ -55,19 +60,22 @@ class NLVR:
         files = {split: self.folder / split / f"{split}.json" for split in SPLITS}
         here = {split: file for split, file in files.items() if file.is_file()}
         if not here:
-            raise DataError(
-                "no <split>/<split>.json here",
-                where=str(self.folder),
-                fix="give the folder `nlvr` of the data set's repository",
-            )
+            raise self._nothing_here()
         for split, file in here.items():
             for number, line in read_lines(file):
                 yield from self._line(line, split, f"{file}, line {number}", file)
 
+    def _nothing_here(self) -> DataError:
+        files = (file for file in map(self.folder.joinpath, NLVR2_FILES) if file.is_file())
+        lines = (line for file in files for _, line in islice(read_lines(file), 1))
+        if any(map(_PHOTOGRAPHS.search, lines)):
+            return _is_nlvr2(self.folder)
+        return nothing_here(self.folder, "no <split>/<split>.json here", _FIX)
+
     def _line(self, line: str, split: str, where: str, file: Path) -> Iterator[Row | BadRow]:
         try:
             record = mapping(json.loads(line))
-            if "directory" not in record and str(record.get("identifier", "")).count("-") == 3:
+            if _is_of_nlvr2(record):
                 raise _is_nlvr2(file)
             yield from self._rows(record, split, where)
         except (json.JSONDecodeError, RecursionError) as error:
@@ -130,11 +138,16 @@ def _is_block(thing: Any) -> bool:
     )
 
 
-def _is_nlvr2(file: Path) -> DataError:
+def _is_of_nlvr2(record: Mapping[str, Any]) -> bool:
+    named = "directory" not in record and str(record.get("identifier", "")).count("-") == 3
+    return named or not record.keys().isdisjoint({"left_url", "right_url"})
+
+
+def _is_nlvr2(place: Path) -> DataError:
     return DataError(
         "this is NLVR2 (a sentence about two photographs), not NLVR",
-        where=str(file),
-        fix="give the folder `nlvr` of the data set's repository",
+        where=str(place),
+        fix=_FIX,
     )
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from vqa.data.record import BadRow, Example, ImageInput, Row
 from vqa.data.sources.files import Unusable, mapping, read_lines, scalar, text, texts
-from vqa.errors import DataError
+from vqa.data.sources.folders import nothing_here
 
 TRAIN_PUZZLES = 80
 
@@ -32,10 +32,16 @@ class PuzzleVQA:
     folder: Path
 
     def rows(self) -> Iterator[Row | BadRow]:
-        """Yield every puzzle, kind by kind in alphabetical order."""
+        """Yield every puzzle, kind by kind in alphabetical order.
+
+        Raises:
+            DataError: no kind is here, or a file is unreadable.
+        """
         files = sorted(self.folder.glob("*.json"))
         if not files:
-            raise DataError("no <kind>.json file here", where=str(self.folder))
+            raise nothing_here(
+                self.folder, "no <kind>.json file here", "give the folder `data` of PuzzleVQA"
+            )
         for file in files:
             for number, line in read_lines(file):
                 yield self._row(line, file.stem, f"{file}, line {number}")

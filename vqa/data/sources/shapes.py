@@ -22,6 +22,7 @@ from PIL import Image
 
 from vqa.data.record import BadRow, Example, ImageInput, Row
 from vqa.data.sources.files import all_lines
+from vqa.data.sources.folders import nothing_here
 from vqa.data.sources.given import parallel_lines
 from vqa.errors import DataError
 
@@ -54,10 +55,10 @@ class Shapes:
         sets = {"train": f"train.{self.size}", "val": "val", "test": "test"}
         here = {s: stem for s, stem in sets.items() if _file(self.folder, stem).is_file()}
         if not here:
-            raise DataError(
+            raise nothing_here(
+                self.folder,
                 f"no train.{self.size}.input.npy here",
-                where=str(self.folder),
-                fix="give the folder of the .input.npy files; --size names the training set",
+                "give the folder of the .input.npy files; --size names the training set",
             )
         for split, stem in here.items():
             yield from _set_rows(self.folder, split, stem)
@@ -97,7 +98,11 @@ def _pictures(file: Path, count: int) -> NDArray[np.uint8]:
     try:
         found: NDArray[Any] = np.lib.format.open_memmap(file, mode="r")
     except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"no readable array ({error})", where=str(file)) from error
+        raise DataError(
+            f"no readable array, or a truncated one ({error})",
+            where=str(file),
+            fix="get the file again",
+        ) from error
     shape, kind = found.shape, found.dtype
     if len(shape) != 4 or shape[-1] != 3 or kind != np.uint8:
         raise DataError(
@@ -106,9 +111,15 @@ def _pictures(file: Path, count: int) -> NDArray[np.uint8]:
             fix="is it the .input.npy of SHAPES? Features of a network are no pictures",
         )
     if shape[0] != count:
-        raise DataError(f"{shape[0]:,} pictures for {count:,} questions", where=str(file))
+        raise DataError(
+            f"{shape[0]:,} pictures for {count:,} questions",
+            where=str(file),
+            fix="get the files of this set again, all of one version",
+        )
     if shape[1] * shape[2] > MOST_PIXELS or 0 in shape[1:3]:
-        raise DataError(f"pictures of {shape[1]}×{shape[2]}", where=str(file))
+        raise DataError(
+            f"pictures of {shape[1]}×{shape[2]}", where=str(file), fix="get the file again"
+        )
     return found
 
 

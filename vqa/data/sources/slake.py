@@ -18,9 +18,9 @@ from typing import Any, ClassVar
 
 from vqa.data.record import BadRow, Example, Row
 from vqa.data.sources.files import Unusable, mapping, read_json, scalar, text
+from vqa.data.sources.folders import nothing_here
 from vqa.data.sources.given import add_images, images_given, picture_in
-from vqa.data.sources.layouts import another_layout
-from vqa.errors import DataError
+from vqa.data.sources.layouts import another_layout, check_some
 
 FILES = (
     ("train", "train.json"),
@@ -53,10 +53,10 @@ class Slake:
         """
         files = [(s, self.folder / name) for s, name in FILES if (self.folder / name).is_file()]
         if not files:
-            raise DataError(
+            raise nothing_here(
+                self.folder,
                 "neither train.json, validate.json nor test.json here",
-                where=str(self.folder),
-                fix="give the unpacked folder of SLAKE",
+                "give the unpacked folder of SLAKE",
             )
         for split, file in files:
             for index, record in enumerate(_read(file)):
@@ -89,6 +89,7 @@ def _read(file: Path) -> list[Any]:
         isinstance(first, dict) and (not first or first.keys() >= {"img_name", "q_lang"})
     ):
         raise another_layout(file, "a SLAKE file", content, "train.json, validate.json, test.json")
+    check_some(file, content)
     return content
 
 

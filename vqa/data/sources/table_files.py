@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from vqa.data.sources.files import kind_of, open_text, read_json, read_lines
-from vqa.data.sources.layouts import looks_like
+from vqa.data.sources.layouts import check_some, looks_like
 from vqa.errors import DataError
 
 LOOKED_AT = 100
@@ -104,7 +104,11 @@ class JsonFile:
 
     @cached_property
     def _list(self) -> list[Any]:
-        content = read_json(self.path)
+        found = self._found(read_json(self.path))
+        check_some(self.path, found)
+        return found
+
+    def _found(self, content: Any) -> list[Any]:
         if isinstance(content, list) and self.key is None:
             return content
         lists = _lists(content)
@@ -227,7 +231,7 @@ def _first_lines(path: Path) -> list[str]:
     """
     head = [line for _, line in islice(read_lines(path), 2)]
     if not head:
-        raise DataError("empty file", where=str(path))
+        raise DataError("empty file", where=str(path), fix="get the file again, or leave it out")
     return head
 
 

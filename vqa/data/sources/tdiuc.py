@@ -12,9 +12,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from vqa.data.sources.folders import nothing_here
 from vqa.data.sources.given import add_images, images_given
 from vqa.data.sources.vqa import VQA, Part
-from vqa.errors import DataError
 
 SPLITS = ("train", "val")
 
@@ -42,10 +42,10 @@ def from_args(args: argparse.Namespace) -> VQA:
         if (questions := _questions(args.folder, split)).is_file()
     ]
     if not parts:
-        raise DataError(
+        raise nothing_here(
+            args.folder,
             f"no {_questions(args.folder, 'train').relative_to(args.folder)} here",
-            where=str(args.folder),
-            fix="give the unpacked folder of TDIUC.zip",
+            "give the unpacked folder of TDIUC.zip",
         )
     return VQA(parts)
 

@@ -20,7 +20,8 @@ from vqa.data.record import BadRow, Example, ImageInput, Row
 from vqa.data.sources.files import Unusable, mapping, read_json, scalar, text, texts
 from vqa.data.sources.folder import PictureFolder
 from vqa.data.sources.given import add_images, images_given
-from vqa.data.sources.layouts import another_layout
+from vqa.data.sources.layouts import another_layout, check_some
+from vqa.data.sources.versions import textvqa_kin
 
 FOLDERS = ("train_images", "test_images")
 
@@ -38,6 +39,11 @@ class TextVQA:
     name: ClassVar[str] = "textvqa"
     files: tuple[Path, ...]
     images: Path | None = None
+
+    @property
+    def resembles(self) -> str | None:
+        """What the files look like, where they are of another version."""
+        return next(filter(None, map(textvqa_kin, self.files)), None)
 
     def rows(self) -> Iterator[Row | BadRow]:
         """Yield every question, file by file.
@@ -76,6 +82,7 @@ def _read(file: Path) -> list[Any]:
         isinstance(first, dict) and (not first or first.keys() >= {"set_name", "image_id"})
     ):
         raise another_layout(file, "a TextVQA file", content, "TextVQA_0.5.1_<split>.json")
+    check_some(file, data)
     return data
 
 

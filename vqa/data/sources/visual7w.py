@@ -18,7 +18,8 @@ from typing import Any, ClassVar
 from vqa.data.record import BadRow, Example, ImageInput, Row
 from vqa.data.sources.files import Unusable, kind_of, mapping, read_json, scalar, text, texts
 from vqa.data.sources.folder import PictureFolder, number_of
-from vqa.data.sources.layouts import is_pointing, looks_like
+from vqa.data.sources.given import check_there
+from vqa.data.sources.layouts import check_some, is_pointing, looks_like
 from vqa.errors import DataError, InputError
 
 _POINTING = "Visual7W pointing answers with boxes in the picture, not in words"
@@ -69,7 +70,9 @@ def place_right(answer: str, wrong: list[str], question_id: str) -> tuple[list[s
 def _read(file: Path) -> list[Any]:
     content = read_json(file)
     images = content.get("images") if isinstance(content, dict) else None
-    first = images[0] if isinstance(images, list) and images else {}
+    if isinstance(images, list):
+        check_some(file, images)
+    first = images[0] if isinstance(images, list) else {}
     if not isinstance(images, list) or not isinstance(first, dict) or "qa_pairs" not in first:
         raise DataError(
             f"not a Visual7W file; it looks like {looks_like(content)}",
@@ -138,11 +141,13 @@ def from_args(args: argparse.Namespace) -> Visual7W:
 
     Raises:
         InputError: the options do not fit together.
+        DataError: a file is not there.
     """
     where = "vqa prepare visual7w"
     if args.type != "telling":
         what = _POINTING if args.type == "pointing" else f"no task {args.type!r}"
         raise InputError(what, where=where, fix="use --type telling")
+    check_there(args.inputs)
     if args.images is None and not getattr(args, "text_only", False):
         raise InputError(
             "no --images", where=where, fix="give the folder of v7w_<id>.jpg, or --text-only"

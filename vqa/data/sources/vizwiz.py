@@ -19,9 +19,10 @@ from typing import Any, ClassVar
 from vqa.data.record import BadRow, Example, ImageInput, Row
 from vqa.data.sources.files import Unusable, kind_of, mapping, read_json, text
 from vqa.data.sources.folder import PictureFolder
+from vqa.data.sources.folders import nothing_here
 from vqa.data.sources.given import add_images, images_given
-from vqa.data.sources.layouts import another_layout
-from vqa.errors import DataError
+from vqa.data.sources.layouts import another_layout, check_some
+from vqa.data.sources.versions import vizwiz_kin
 
 SPLITS = ("train", "val", "test")
 
@@ -43,6 +44,12 @@ class VizWiz:
     folder: Path
     images: Path | None = None
 
+    @property
+    def resembles(self) -> str | None:
+        """What the first file looks like whose pictures are not named as published."""
+        files = (self.folder / f"{split}.json" for split in SPLITS)
+        return next(filter(None, map(vizwiz_kin, filter(Path.is_file, files))), None)
+
     def rows(self) -> Iterator[Row | BadRow]:
         """Yield every question, split by split.
 
@@ -52,10 +59,10 @@ class VizWiz:
         files = {split: self.folder / f"{split}.json" for split in SPLITS}
         here = {split: file for split, file in files.items() if file.is_file()}
         if not here:
-            raise DataError(
+            raise nothing_here(
+                self.folder,
                 "neither train.json, val.json nor test.json here",
-                where=str(self.folder),
-                fix="give the unpacked folder Annotations",
+                "give the unpacked folder Annotations",
             )
         for split, file in here.items():
             folder = None if self.images is None else PictureFolder(self.images, (split,))
@@ -104,6 +111,7 @@ def _read(file: Path) -> list[Any]:
         isinstance(first, dict) and (not first or first.keys() >= {"image", "question"})
     ):
         raise another_layout(file, "a VizWiz file", content, "train.json, val.json, test.json")
+    check_some(file, content)
     return content
 
 

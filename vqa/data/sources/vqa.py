@@ -24,11 +24,17 @@ from typing import Any, ClassVar
 from vqa.data.record import BadRow, ImageInput, Row
 from vqa.data.sources.files import Unusable, kind_of, open_text, read_json
 from vqa.data.sources.folder import PictureFolder, number_of
-from vqa.data.sources.layouts import looks_like
-from vqa.data.sources.vqa_records import annotations_of, example_of, shrink_answer
+from vqa.data.sources.given import check_there
+from vqa.data.sources.layouts import check_some, looks_like
+from vqa.data.sources.versions import check_pair, vqa_kin
+from vqa.data.sources.vqa_records import (
+    Annotations,
+    annotations_of,
+    example_of,
+    shrink_answer,
+    split_name,
+)
 from vqa.errors import DataError, InputError
-
-_SPLITS = {"valid": "val", "validation": "val"}
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,12 @@ class VQA:
         with open_text(self.parts[0].questions) as opened:
             found = re.search(r'"version"\s*:\s*"?(\d+)', opened.read(1 << 16))
         return found and found[1]
+
+    @property
+    def resembles(self) -> str | None:
+        """What the annotations look like that are not VQA's own."""
+        files = (part.annotations for part in self.parts if part.annotations is not None)
+        return next(filter(None, map(vqa_kin, files)), None)
 
     def rows(self) -> Iterator[Row | BadRow]:
         """Yield every question in the published order, then the annotations that belong to none.
@@ -98,16 +110,6 @@ class _Pictures:
         return self.folder.find(f"{self.prefix}{number:012d}{self.suffix}", number)
 
 
-def split_name(subtype: str) -> str:
-    """The split that a `data_subtype` names.
-
-    >>> [split_name(name) for name in ("train2014", "valid", "test-dev2015")]
-    ['train', 'val', 'test-dev']
-    """
-    name = re.sub(r"\d{4}$", "", subtype)
-    return _SPLITS.get(name, name)
-
-
 def _part_rows(part: Part, seen: set[str]) -> Iterator[Row | BadRow]:
     content = _read(part.questions, "questions")
     subtype = _header(content, "data_subtype", part.questions)
@@ -121,9 +123,7 @@ def _part_rows(part: Part, seen: set[str]) -> Iterator[Row | BadRow]:
         )
     pictures = _Pictures.of(part, data_type, subtype)
     annotations = (
-        None
-        if part.annotations is None
-        else annotations_of(part.annotations, _read(part.annotations, "annotations")["annotations"])
+        None if part.annotations is None else _annotations(part, part.annotations, content)
     )
     for index, record in enumerate(content["questions"]):
         where = f"{part.questions}, record {index}"
@@ -135,6 +135,14 @@ def _part_rows(part: Part, seen: set[str]) -> Iterator[Row | BadRow]:
             yield Row(example, pictures.find(example.image_id), where)
     if annotations is not None:
         yield from annotations.left_over()
+
+
+def _annotations(part: Part, file: Path, asked: Mapping[str, Any]) -> Annotations:
+    """The annotations of a part; where its split is named by hand, the heads of its files are not relied on."""
+    said = _read(file, "annotations")
+    if part.split is None:
+        check_pair(part.questions, asked, file, said)
+    return annotations_of(file, said["annotations"])
 
 
 def _header(content: Mapping[str, Any], key: str, file: Path) -> str:
@@ -160,6 +168,7 @@ def _read(file: Path, key: str) -> dict[str, Any]:
             where=str(file),
             fix=f"--{key} takes an object with a list `{key}`",
         )
+    check_some(file, entries)
     return dict(content)
 
 
@@ -200,6 +209,7 @@ def from_args(args: argparse.Namespace) -> VQA:
 
     Raises:
         InputError: the options do not fit together.
+        DataError: a file is not there.
     """
     questions, annotations = _told_apart(args)
     count = len(questions)
@@ -210,6 +220,7 @@ def from_args(args: argparse.Namespace) -> VQA:
     for option, given in (("annotations", annotations), ("split", args.split)):
         if len(given) > count:
             raise InputError(f"more --{option} than --questions", where="vqa prepare vqa")
+    check_there([*questions, *annotations])
     if not args.images and not getattr(args, "text_only", False):
         raise InputError(
             "no --images",

@@ -22,7 +22,7 @@ from vqa.data.record import BadRow, ImageInput, Row
 from vqa.data.sources.files import Unusable, mapping, read_json, text
 from vqa.data.sources.folder import PictureFolder, number_of
 from vqa.data.sources.given import add_images, images_given
-from vqa.data.sources.layouts import another_layout
+from vqa.data.sources.layouts import another_layout, check_some
 from vqa.data.sources.vqa_records import annotations_of, example_of, shrink_answer
 from vqa.errors import DataError, InputError
 
@@ -99,6 +99,7 @@ def _read(file: Path, what: str) -> list[Any]:
         isinstance(first, dict) and (not first or first.keys() >= {"question_id", key})
     ):
         raise another_layout(file, f"a VQA-CP {what} file", content, f"vqacp_v2_train_{what}.json")
+    check_some(file, content)
     return content
 
 
@@ -134,6 +135,6 @@ def _part(questions: Path) -> Part:
             fix="give vqacp_v<1 or 2>_<train or test>_questions.json",
         )
     annotations = questions.with_name(questions.name.replace("_questions", "_annotations"))
-    if not annotations.is_file():
+    if questions.is_file() and not annotations.is_file():
         raise DataError("no such file", where=str(annotations), fix="it belongs to the questions")
     return Part(name[1], questions, annotations)

@@ -20,9 +20,11 @@ from typing import Any, ClassVar
 from vqa.data.record import BadRow, Example, Row
 from vqa.data.sources.files import Unusable, mapping, read_json, scalar, text
 from vqa.data.sources.given import add_images, images_given, picture_in
-from vqa.data.sources.layouts import another_layout
+from vqa.data.sources.layouts import another_layout, check_some
 
 TEST = "test_"
+PHRASES = ("freeform", "para", "test_freeform", "test_para")
+"""The published ones; an unknown one would hide which split its question belongs to."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,8 @@ class VQARad:
 
     def _row(self, record: Mapping[str, Any], where: str) -> Row:
         picture, phrase = text(record, "image_name"), text(record, "phrase_type").strip()
+        if phrase not in PHRASES:
+            raise Unusable(f"key 'phrase_type': {phrase[:40]!r} is none of {', '.join(PHRASES)}")
         kind = text(record, "question_type").strip() if "question_type" in record else ""
         example = Example(
             question_id=scalar(record, "qid"),
@@ -79,6 +83,7 @@ def _read(file: Path) -> list[Any]:
         isinstance(first, dict) and (not first or first.keys() >= {"image_name", "phrase_type"})
     ):
         raise another_layout(file, "a VQA-RAD file", content, "VQA_RAD Dataset Public.json")
+    check_some(file, content)
     return content
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any, NamedTuple
 from vqa.data.record import NO_LABEL, BadRow, Example
 from vqa.data.sources.files import Unusable, kind_of, mapping, text, texts
 
+_SPLITS = {"valid": "val", "validation": "val"}
 _ANSWER_KEYS = frozenset({"answer", "answer_id", "answer_confidence", "raw_answer"})
 
 
@@ -140,6 +142,16 @@ def _answers(record: Mapping[str, Any]) -> tuple[str, ...]:
         if not isinstance(answer, str):
             raise Unusable(f"key 'answers', entry {position}: no text under 'answer'")
     return tuple(answers)
+
+
+def split_name(subtype: str) -> str:
+    """The split that a `data_subtype` names.
+
+    >>> [split_name(name) for name in ("train2014", "valid", "test-dev2015")]
+    ['train', 'val', 'test-dev']
+    """
+    name = re.sub(r"\d{4}$", "", subtype)
+    return _SPLITS.get(name, name)
 
 
 def identifier(record: Mapping[str, Any], key: str) -> str:
