@@ -71,7 +71,10 @@ def _files(one: DataSet, no_images: bool) -> tuple[Remote, ...]:
 def _about(one: DataSet, files: tuple[Remote, ...], folder: Path) -> str:
     """What comes, from where, under which licence, and whom to cite."""
     known = sum(file.size or 0 for file in files)
-    more = " and more" if any(file.size is None for file in files) else ""
+    if any(file.size is None for file in files):
+        amount = f"{size(known)} and more" if known else "of unknown size"
+    else:
+        amount = size(known)
     count = "1 file" if len(files) == 1 else f"{len(files)} files"
     return "\n".join(
         (
@@ -79,7 +82,7 @@ def _about(one: DataSet, files: tuple[Remote, ...], folder: Path) -> str:
             f"licence: {one.licence}",
             f"cite: {one.paper}",
             f"page: {one.page}",
-            f"{count}, {size(known)}{more}, to {folder}",
+            f"{count}, {amount}, to {folder}",
         )
     )
 

@@ -70,8 +70,9 @@ def download(
         InputError: too little room, another download into the folder, or a damaged lock file.
         DownloadError: a file cannot be fetched or is not what it should be.
     """
+    made = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
-    with _alone(folder), client() as http:
+    with _alone(folder, made), client() as http:
         lock = _read_lock(folder)
         missing = [one for one in files if again or not (folder / one.name).exists()]
         check_room(_to_come(missing, folder, http), folder)
@@ -167,20 +168,26 @@ def _put(part: Part, target: Path) -> None:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Keep a second download out of the folder.
+def _alone(folder: Path, made: bool) -> Iterator[None]:
+    """Keep a second download out of the folder, and leave none that was made for nothing.
 
     Raises:
         InputError: one is at work there.
     """
-    with (folder / ".vqa-download.lock").open("w") as file:
+    lock = folder / ".vqa-download.lock"
+    with lock.open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise InputError(
                 "another vqa download works here", where=str(folder), fix="wait, or choose --to"
             ) from error
-        yield
+        try:
+            yield
+        finally:
+            if made and list(folder.iterdir()) == [lock]:
+                lock.unlink()
+                folder.rmdir()
 
 
 def _read_lock(folder: Path) -> dict[str, dict[str, Any]]:
