@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from vqa.errors import ModelError
-from vqa.model.blueprint import check_network, check_room, count_parameters
+from vqa.model.blueprint import blueprint, check_network
 from vqa.model.config import ModelConfig, Sizes
 
 SIZES = Sizes(64, 64, 5, 7)
@@ -25,27 +25,22 @@ def made(**fields: Any) -> ModelConfig:
 @pytest.mark.parametrize(
     "fields", [{}, {"fusion": "mcb", "attention": FLAT}, REGNET], ids=["default", "mcb", "regnet"]
 )
-def test_the_count_is_that_of_the_network_and_nothing_is_drawn(fields: dict[str, Any]) -> None:
+def test_its_parameters_are_those_of_the_network_and_nothing_is_drawn(
+    fields: dict[str, Any],
+) -> None:
     model = made(**fields)
     torch.manual_seed(3)
     before = torch.get_rng_state()
-    count = count_parameters(model, SIZES)
+    drawn = blueprint(model, SIZES)
     assert torch.equal(before, torch.get_rng_state())
-    assert count == sum(p.numel() for p in model.build(SIZES, pretrained=False).parameters()) > 0
+    built = model.build(SIZES, pretrained=False)
+    assert [p.shape for p in drawn.parameters()] == [p.shape for p in built.parameters()] != []
 
 
 def test_a_network_that_nothing_holds_is_refused_with_the_numbers() -> None:
     with pytest.raises(ModelError, match=r"the network would have [\d,]{13,} parameters \(\d+ GiB"):
         check_network(made(**WIDE), (512, 512), 3000)
     check_network(made(**WIDE), (64, 64), 3000)
-
-
-def test_a_network_that_this_machine_does_not_hold_is_refused_before_it_is_made() -> None:
-    model = made()
-    count = count_parameters(model, SIZES)
-    check_room(model, SIZES, 4 * count)
-    with pytest.raises(ModelError, match=f"has {count:,} parameters, .* GiB of memory are free"):
-        check_room(model, SIZES, 4 * count - 1)
 
 
 @pytest.mark.parametrize(

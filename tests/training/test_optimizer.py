@@ -102,6 +102,26 @@ def test_a_restored_state_goes_on_as_if_never_stopped() -> None:
         torch.testing.assert_close(mine, theirs, rtol=0, atol=0)
 
 
+def test_the_state_of_every_parameter_is_that_of_its_part() -> None:
+    model = network()
+    optimizer = built(model)
+    gradients(model, 0)
+    optimizer.step()
+    kept = {parameter: set(state) for parameter, state in optimizer.state.items()}
+    for parameter in model.parameters():
+        adam = {"step", "exp_avg", "exp_avg_sq"}
+        assert kept[parameter] == ({"momentum_buffer"} if parameter in hidden(model) else adam)
+    before = copy.deepcopy(optimizer.state_dict())
+    for parameter, state in optimizer.state.items():  # as Lightning does to move it to a device
+        optimizer.state[parameter] = dict(state)
+    for mine, theirs in zip(optimizer.state_dict()["parts"], before["parts"], strict=True):
+        assert {place: set(state) for place, state in mine["state"].items()} == {
+            place: set(state) for place, state in theirs["state"].items()
+        }
+    with pytest.raises(KeyError):
+        optimizer.state[nn.Parameter(torch.zeros(1))]
+
+
 def test_without_matrices_it_is_adamw() -> None:
     model = nn.Sequential(nn.Linear(6, 3))
     config = OptimizerConfig(name="muon")

@@ -11,6 +11,7 @@ from vqa.model.config import ModelConfig, Sizes
 from vqa.model.image_encoder import Small, TorchVision
 from vqa.model.network import Network
 from vqa.model.question_encoder import WordVectors
+from vqa.model.weights import check_weight_file
 
 WORDS = 2
 """Any number of words fits a recurrent encoder; another kind brings its own."""
@@ -28,7 +29,8 @@ def check_network(model: ModelConfig, image_size: tuple[int, int], answers: int)
         ModelError: the bricks do not fit, they are too large together, or there are no such weights.
     """
     _check_files(model)
-    count = count_parameters(model, Sizes(*image_size, WORDS, answers))
+    network = blueprint(model, Sizes(*image_size, WORDS, answers))
+    count = sum(parameter.numel() for parameter in network.parameters())
     if count > LARGEST:
         raise ModelError(
             f"the network would have {count:,} parameters ({count * BYTES / 2**30:,.0f} GiB while it trains),"
@@ -38,31 +40,15 @@ def check_network(model: ModelConfig, image_size: tuple[int, int], answers: int)
         )
 
 
-def check_room(model: ModelConfig, sizes: Sizes, free: int) -> None:
-    """Refuse a network whose weights cannot be made in `free` bytes of memory.
-
-    Raises:
-        ModelError: they cannot; or the bricks do not fit.
-    """
-    count = count_parameters(model, sizes)
-    if 4 * count > free:
-        raise ModelError(
-            f"the network has {count:,} parameters, {count / 2**28:,.1f} GiB in float32,"
-            f" and {free / 2**30:,.1f} GiB of memory are free",
-            where="model",
-            fix=FIX,
-        )
-
-
-def count_parameters(model: ModelConfig, sizes: Sizes) -> int:
-    """The parameters of a network for data of these sizes.
+def blueprint(model: ModelConfig, sizes: Sizes) -> Network:
+    """A network for data of these sizes; its parameters have shapes and, but for some kinds, no values.
 
     Raises:
         ModelError: the bricks do not fit.
     """
     try:
         with torch.random.fork_rng(devices=()):
-            network = _without_memory(model, sizes)
+            return _without_memory(model, sizes)
     except (RuntimeError, ValueError, ArithmeticError) as error:  # torch's own words for sizes
         reason = str(error).strip().splitlines()
         raise ModelError(
@@ -71,7 +57,6 @@ def count_parameters(model: ModelConfig, sizes: Sizes) -> int:
             where="model",
             fix="change data.image_size or the bricks",
         ) from error
-    return sum(parameter.numel() for parameter in network.parameters())
 
 
 def _without_memory(model: ModelConfig, sizes: Sizes) -> Network:
@@ -89,12 +74,8 @@ def _check_files(model: ModelConfig) -> None:
         from vqa.model.image_encoder.torchvision import check_weights
 
         check_weights(encoder)
-    if (
-        isinstance(encoder, Small)
-        and encoder.weights != "none"
-        and not Path(encoder.weights).is_file()
-    ):
-        raise ModelError("no such weight file", where=encoder.weights)
+    if isinstance(encoder, Small) and encoder.weights != "none":
+        check_weight_file(Path(encoder.weights))
     for reader in (model.question_encoder, getattr(model.head, "encoder", None)):
         if isinstance(reader, WordVectors) and reader.vectors is not None:
             from vqa.model.question_encoder.vectors import check_width

@@ -14,6 +14,16 @@ from vqa.errors import ModelError
 SHOWN = 3
 
 
+def check_weight_file(path: Path) -> None:
+    """Refuse a file that is not there; it is not read.
+
+    Raises:
+        ModelError: it is not.
+    """
+    if not path.is_file():
+        raise ModelError("no such weight file", where=str(path))
+
+
 def read_state_dict(path: Path) -> dict[str, Tensor]:
     """The state dict in a `.safetensors` file, or in one of torch's (read with weights only).
 
@@ -22,8 +32,7 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     Raises:
         ModelError: the file is missing, corrupt, or something else than a state dict.
     """
-    if not path.is_file():
-        raise ModelError("no such weight file", where=str(path))
+    check_weight_file(path)
     try:
         content = _reader(path)(path)
     except Exception as error:  # what a corrupt file raises is not specified

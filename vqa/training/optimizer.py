@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections import ChainMap
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, MutableMapping
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW, Muon, Optimizer
 from typing_extensions import override
 
@@ -93,7 +93,7 @@ class MuonWithAdam(Optimizer):
     def _share(self) -> None:
         """Schedules and clipping see the groups of both parts, and the parts see what they change."""
         self.param_groups = [group for part in self.parts for group in part.param_groups]
-        self.state = ChainMap(*(part.state for part in self.parts))  # type: ignore[assignment]
+        self.state = _States(*(part.state for part in self.parts))  # type: ignore[assignment]
 
     @override
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
@@ -117,6 +117,24 @@ class MuonWithAdam(Optimizer):
         for part, state in zip(self.parts, state_dict["parts"], strict=True):
             part.load_state_dict(state)
         self._share()
+
+
+class _States(ChainMap[Tensor, Any]):
+    """What several optimisers keep, each of its own parameters; each of these dicts would make what it is asked for."""
+
+    @override
+    def __getitem__(self, key: Tensor) -> Any:
+        return self._of(key)[key]
+
+    @override
+    def __setitem__(self, key: Tensor, value: Any) -> None:
+        self._of(key)[key] = value
+
+    def _of(self, key: Tensor) -> MutableMapping[Tensor, Any]:
+        for part in self.maps:
+            if key in part:
+                return part
+        raise KeyError(key)
 
 
 def _those(

@@ -18,13 +18,13 @@ from vqa.data.memory import SHARE, Held, MemoryPlan, place_splits
 from vqa.data.supply import Request, Supply, keep_pictures, make_features
 from vqa.data.table import QuestionTable
 from vqa.evaluation.predict import Predictor
+from vqa.training.room import learning_bytes
 
 if TYPE_CHECKING:
     from vqa.training.session import Session
 
 PROBED = 4
 """Questions by which the memory of a batch is estimated."""
-ADAM_STATES, SGD_STATES = 2, 1
 
 
 @dataclass(frozen=True)
@@ -112,14 +112,10 @@ def _shards(
 def _needs(session: Session, supply: Supply) -> dict[str, int]:
     """Everything on the device but the pictures, in bytes."""
     materials, network, config = session.materials, session.model.network, session.experiment
-    trained = sum(p.nbytes for p in network.parameters() if p.requires_grad)
-    states = SGD_STATES if config.optimizer.name == "sgd" else ADAM_STATES
     batch = config.data.batch_size // session.place.world
     predictor = session.model.predictor(session.device)
     needs = {
-        "model": sum(t.nbytes for t in (*network.parameters(), *network.buffers())),
-        "gradients": trained,
-        "optimizer": states * trained,
+        **learning_bytes(network, config.optimizer),
         "activations": activation_bytes(predictor, materials.train, supply, batch),
     }
     if session.device.type == "cpu":

@@ -10,13 +10,13 @@ from typing import Any
 import torch
 from pytorch_lightning import seed_everything
 
-from vqa.config import Experiment
+from vqa.config import Experiment, TrainerConfig
 from vqa.data.bank import free_bytes
 from vqa.errors import ModelError, RunError, TrainingError, VQAError
 from vqa.evaluation.evaluate import gather_predictions, has_truth, predict_split, score
 from vqa.evaluation.predictions import Prediction, write_predictions
 from vqa.export import VQAModel
-from vqa.model.blueprint import check_room
+from vqa.model.blueprint import blueprint
 from vqa.tracking.journal import Journal
 from vqa.tracking.mirrors import open_mirrors
 from vqa.tracking.trackers import check_loggers
@@ -32,6 +32,7 @@ from vqa.training.materials import load_materials
 from vqa.training.module import TrainingModule
 from vqa.training.precision import FAST, is_fast, settled
 from vqa.training.result import Result, is_finished, result_of, write_result
+from vqa.training.room import check_room
 from vqa.training.session import Place, Session, choose_device, lightning, quiet
 from vqa.training.signals import Stopped, StopSignals
 from vqa.training.state import Progress
@@ -97,7 +98,7 @@ def _open(experiment: Experiment, run: RunDirectory) -> Session:
     experiment = _settled(experiment, run)
     materials = load_materials(experiment)
     sizes = materials.sizes(experiment.data)
-    check_room(experiment.model, sizes, free_bytes(torch.device("cpu")))
+    check_room(blueprint(experiment.model, sizes), experiment.optimizer, _free(experiment.trainer))
     try:
         network = experiment.model.build(sizes)
     except (RuntimeError, MemoryError) as error:
@@ -113,6 +114,12 @@ def _open(experiment: Experiment, run: RunDirectory) -> Session:
     session = Session(experiment, run, materials, model, Place.here())
     session.check()
     return session
+
+
+def _free(config: TrainerConfig) -> int:
+    """Memory for one process of the run, in bytes; those on a CPU share the machine's."""
+    device = choose_device(config)
+    return free_bytes(device) // (config.devices if device.type == "cpu" else 1)
 
 
 def _settled(experiment: Experiment, run: RunDirectory) -> Experiment:

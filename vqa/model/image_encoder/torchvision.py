@@ -15,7 +15,7 @@ from typing_extensions import override
 from vqa.errors import ModelError
 from vqa.model.image_encoder import TorchVision
 from vqa.model.image_encoder.library import LibraryCNN
-from vqa.model.weights import load_what_is_needed, read_state_dict
+from vqa.model.weights import check_weight_file, load_what_is_needed, read_state_dict
 
 # The last grid before pooling, by the beginning of the model's name; all others end in `features`.
 LAST_GRID = {
@@ -136,8 +136,8 @@ def check_weights(config: TorchVision) -> None:
         return
     if not _is_file(path):
         _published(config)
-    elif not path.is_file():
-        raise ModelError("no such weight file", where=str(path))
+    else:
+        check_weight_file(path)
 
 
 def _is_file(path: Path) -> bool:
