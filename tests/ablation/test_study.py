@@ -225,6 +225,23 @@ def test_runs_of_one_variant_that_differ_in_more_are_named(tmp_path: Path) -> No
     )
 
 
+def test_effects_of_a_single_axis_are_told_where_they_say_more_than_the_comparisons(
+    tmp_path: Path,
+) -> None:
+    folder = make_folder(
+        tmp_path,
+        lambda labels: 0.8 if labels["model.fusion"] == "multiply" else 0.5,
+        axes={"model.fusion": AXES["model.fusion"]},
+    )
+    study = study_of(folder)
+    [claim] = [one for one in study.claims if "multiply" in one]
+    assert claim.startswith("multiply beats concat")
+    assert len(study.main_effects) == 1
+    assert study.effect_claims == []
+    blind = study_of(folder, replace(QUICK, baseline="question-only"))
+    assert blind.effect_claims[0].startswith("model.fusion: multiply beats concat")
+
+
 def test_a_folder_of_runs_without_tags_is_ordered_by_what_differs(
     tmp_path: Path, experiment: Callable[..., Any]
 ) -> None:
@@ -251,8 +268,6 @@ def test_a_folder_of_runs_without_tags_is_ordered_by_what_differs(
 def test_without_choices_chance_is_the_majority_of_the_store(
     tmp_path: Path, experiment: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dataclasses import replace
-
     from tests.ablation.runs import predictions
     from vqa.data.store import Store
     from vqa.evaluation.predictions import write_predictions

@@ -110,10 +110,16 @@ class Study:
         return [pair_sentence(pair, named[pair.a], named[pair.b]) for pair in self.pairs]
 
     @property
+    def effects_to_tell(self) -> list[Effect]:
+        """The main effects; none where a single axis makes them the comparisons once more."""
+        one_axis = [labels[:1] for labels in self.axes.values()] == [[self.reference]]
+        return [] if one_axis else self.main_effects
+
+    @property
     def effect_claims(self) -> list[str]:
         """A sentence for each effect of an axis and each interaction of two."""
         return [
-            *(main_sentence(effect) for effect in self.main_effects),
+            *(main_sentence(effect) for effect in self.effects_to_tell),
             *(interaction_sentence(effect) for effect in self.interactions),
         ]
 

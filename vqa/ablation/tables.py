@@ -106,7 +106,7 @@ def remarks(study: Study) -> list[str]:
         else []
     )
     for kind, effects in (
-        ("main effects", study.main_effects),
+        ("main effects", study.effects_to_tell),
         ("interactions", study.interactions),
     ):
         if len(effects) > 1:
