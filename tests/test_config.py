@@ -82,6 +82,14 @@ FAULTS = [
         r"model\.fusion: no 'multpily'; did you mean 'multiply'\?",
     ),
     (
+        {"data": {"store": "x"}, "model": {"fusion": "film"}},
+        r"model\.fusion: no 'film'; it is one of model\.attention",
+    ),
+    (
+        {"data": {"store": "x"}, "model": {"question_encoder": {"name": "timm"}}},
+        r"model\.question_encoder: no 'timm'; it is one of model\.image_encoder",
+    ),
+    (
         {"data": {"store": "x"}, "model": {"fusion": {"name": "multiply", "dimm": 3}}},
         r"model\.fusion\.dimm: no such key; did you mean 'dim'\?",
     ),

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 LONGEST_VALUE = 40
 """Of the given values that a message repeats, in characters."""
@@ -24,9 +25,9 @@ def _explain(error: ValidationError, schema: type[BaseModel]) -> Iterable[str]:
         if fault["type"] == "extra_forbidden":
             yield f"{path}: no such key{did_you_mean(str(fault['loc'][-1]), known)}"
         elif fault["type"] == "union_tag_invalid":
-            context = fault["ctx"]
-            names = [name.strip(" '") for name in str(context["expected_tags"]).split(",")]
-            yield f"{path}: no {context['tag']!r}{did_you_mean(str(context['tag']), names)}"
+            names = [name.strip(" '") for name in str(fault["ctx"]["expected_tags"]).split(",")]
+            tag = str(fault["ctx"]["tag"])
+            yield f"{path}: no {tag!r}{_beside(tag, path, schema) or did_you_mean(tag, names)}"
         elif fault["type"] == "union_tag_not_found":
             yield f"{path}: has no name; write {{name: NAME, key: value}}, a space behind each colon"
         elif fault["type"] == "missing":
@@ -56,11 +57,29 @@ def _locate(loc: tuple[int | str, ...], schema: type[BaseModel]) -> tuple[str, l
         if len(members) > 1 and tagged:
             model = tagged[0]
             continue
-        fields = {name: info for m in members for name, info in m.model_fields.items()}
+        fields = _fields(model)
         known = list(fields)
         path.append(str(part))
         model = fields[part].annotation if part in fields else None
     return ".".join(path), known
+
+
+def _beside(tag: str, path: str, schema: type[BaseModel]) -> str:
+    """A clause that names the key beside that of `path` which knows `tag`; empty where none does."""
+    *parents, own = path.split(".")
+    fields = _fields(schema)
+    for part in parents:
+        fields = _fields(fields[part].annotation) if part in fields else {}
+    known = (
+        name
+        for name, info in fields.items()
+        if name != own and tag in map(_tag, models_of(info.annotation))
+    )
+    return next((f"; it is one of {'.'.join((*parents, name))}" for name in known), "")
+
+
+def _fields(annotation: Any) -> dict[str, FieldInfo]:
+    return {n: i for model in models_of(annotation) for n, i in model.model_fields.items()}
 
 
 def models_of(annotation: Any) -> list[type[BaseModel]]:

@@ -301,7 +301,8 @@ def test_published_sizes_give_the_published_counts() -> None:
         (MUTAN, {"dim": 6000, "image_dim": 9000}, r"10×6000×9000 has 540,000,000 values"),
         (Tucker, {"dim": 1000, "image_dim": 1000, "question_dim": 1000}, r"1,000,000,000 .*3\.7 GiB.*mutan"),
         (MFB, {"dim": 30_000}, r"30,000 × 5 = 150,000 products"),
-        (MFH, {"dim": 30_000}, r"30,000 × 5 = 150,000 products"),
+        (MFH, {"dim": 30_000}, r"30,000 × 10 = 300,000 products"),
+        (MFH, {"dim": 13_000, "orders": 8}, r"orders.*13,000 × 40 = 520,000 products"),
         (Bilinear, {"dim": 30_000}, r"30,000 × 5 = 150,000 products"),
     ],
 )  # fmt: skip

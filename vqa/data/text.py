@@ -13,6 +13,7 @@ import numpy as np
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
 from vqa.errors import ModelError
+from vqa.hub import is_reachable, why_not
 
 PADDING, UNKNOWN = "[PAD]", "[UNK]"
 TEN_ANSWERS = 10
@@ -73,11 +74,13 @@ class QuestionTokenizer:
         from transformers import AutoTokenizer
 
         try:
-            tokenizer = AutoTokenizer.from_pretrained(name_or_path, use_fast=True)
+            tokenizer = AutoTokenizer.from_pretrained(
+                name_or_path, use_fast=True, local_files_only=not is_reachable()
+            )
             found = cls(tokenizer.backend_tokenizer, min(MAX_WORDS, tokenizer.model_max_length))
         except (OSError, ValueError, AttributeError) as error:
             raise ModelError(
-                f"no fast tokenizer ({type(error).__name__})",
+                f"no fast tokenizer ({why_not(name_or_path, error)})",
                 where=name_or_path,
                 fix="give the folder of a downloaded transformers model",
             ) from error

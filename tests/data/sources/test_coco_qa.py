@@ -44,6 +44,7 @@ def test_files_of_different_lengths_do_not_belong_together(tmp_path: Path) -> No
         ("img_ids", "../9", "image's number"),
         ("img_ids", "9" * 40, "image's number"),
         ("answers", "", "no answer"),
+        ("answers", "what is on the desk ?", "questions.txt and answers.txt exchanged"),
     ],
 )
 def test_a_bad_line_is_reported(name: str, line: str, reason: str, tmp_path: Path) -> None:

@@ -179,6 +179,12 @@ def test_what_is_not_there_is_bad_input_and_no_network_is_not(tmp_path: Path) ->
     assert "HF_ENDPOINT" in str(caught.value)
 
 
+def test_a_file_is_for_the_source_table(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"question": "is it?", "answer": "yes"}\n')
+    with pytest.raises(InputError, match="this is a file — read it with: vqa prepare table "):
+        source_of(["hub", str(tmp_path / "a.jsonl")])
+
+
 def test_a_damaged_file_is_named(tmp_path: Path, png: Any) -> None:
     name = folder(tmp_path / "set", png, train=[0, 1])
     source = source_of(["hub", name])

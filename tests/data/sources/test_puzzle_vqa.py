@@ -59,6 +59,8 @@ def test_the_first_eighty_train(folder):
         (record(answer="7"), "the right answer '7' is not among the options"),
         (record(options="4 8 1 9"), "key 'options': a list was expected, not text"),
         (record(options=[[1], 2]), "key 'options': text or a number was expected, not a list"),
+        (record(options=[float("nan"), 2]), "key 'options': nan is no number"),
+        (record(options=[float("-inf"), 2]), "key 'options': -inf is no number"),
         (record(question=None), "key 'question': text was expected, not null"),
         (record(image="images/venn.png"), "no puzzle number"),
         ({"image": "images/venn/venn_0000.png"}, "key 'answer' is missing"),

@@ -49,6 +49,17 @@ def test_vqa_cp_mixes_the_pictures_of_two_splits(tmp_path: Path) -> None:
     assert [row.example.split for row in rows] == ["train"] * 4 + ["test"] * 4
 
 
+def test_vqa_cp_does_not_mix_its_versions(tmp_path: Path) -> None:
+    words = vqa_cp(tmp_path)
+    for part in ("questions", "annotations"):
+        file = tmp_path / f"vqacp_v2_test_{part}.json"
+        file.rename(tmp_path / f"vqacp_v1_test_{part}.json")
+    mixed = [word.replace("v2_test", "v1_test") for word in words]
+    told = r"vqacp_v1_test_questions.json: a file of VQA-CP v1, and .*v2_train.* is of v2"
+    with pytest.raises(InputError, match=told):
+        rows_of(mixed)
+
+
 def test_vqa_cp_reads_annotations_beside_the_questions(tmp_path: Path) -> None:
     words = vqa_cp(tmp_path)
     (tmp_path / "vqacp_v2_test_annotations.json").unlink()

@@ -78,6 +78,11 @@ def _example(
         raise Unusable(f"the type is {kind[:40]!r}, 0 to 3 was expected")
     if not answer:
         raise Unusable("no answer")
+    if len(answer.split()) > 1:
+        raise Unusable(
+            f"the answer is {answer[:40]!r}, and COCO-QA's are single words:"
+            " are questions.txt and answers.txt exchanged?"
+        )
     example = Example(
         question_id=f"{split}/{number - 1}",
         image_id=str(image_number),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import math
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -152,6 +153,8 @@ def as_text(value: Any, key: str) -> str:
         return str(value).lower()
     if not isinstance(value, str | int | float):
         raise Unusable(f"key {key!r}: text or a number was expected, not {kind_of(value)}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise Unusable(f"key {key!r}: {value} is no number")
     return str(value)
 
 

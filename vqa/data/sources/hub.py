@@ -22,6 +22,7 @@ from vqa.data.sources.table_answers import LABELS, AnswerReader
 from vqa.data.sources.table_columns import SYNONYMS, parse_map, suggestion
 from vqa.data.sources.table_files import LOOKED_AT, Record
 from vqa.errors import DataError, DownloadError, InputError
+from vqa.hub import is_elsewhere, is_reachable
 
 if TYPE_CHECKING:
     from datasets import IterableDataset
@@ -78,7 +79,7 @@ class HubSplit:
         except (pa.ArrowException, ValueError, UnicodeDecodeError) as error:
             raise DataError(f"damaged ({error})", where=str(self.path)) from error
         except OSError as error:
-            raise _unreachable(str(self.path), error) from error
+            raise _unreachable(str(self.path), _first_line(error)) from error
 
     @cached_property
     def _classes(self) -> Mapping[str, Sequence[str]]:
@@ -144,6 +145,12 @@ def _load(name: str, config: str | None, revision: str | None) -> Mapping[str, I
     from datasets import load_dataset
     from datasets.exceptions import DatasetNotFoundError
 
+    if Path(name).is_file():
+        raise InputError(
+            "this is a file", where=name, fix=f"read it with: vqa prepare table {name} --to STORE"
+        )
+    if is_elsewhere(name) and not is_reachable():
+        raise _unreachable(name, "its address has no host, or it is switched off")
     try:
         found: Mapping[str, IterableDataset] = load_dataset(
             name, config, revision=revision, streaming=True
@@ -155,7 +162,7 @@ def _load(name: str, config: str | None, revision: str | None) -> Mapping[str, I
             fix="write owner/name as on the hub, or a folder; private and gated sets need HF_TOKEN",
         ) from error
     except OSError as error:
-        raise _unreachable(name, error) from error
+        raise _unreachable(name, _first_line(error)) from error
     except (ValueError, RuntimeError, TypeError) as error:
         raise InputError(
             f"cannot be opened ({_first_line(error)})",
@@ -165,9 +172,9 @@ def _load(name: str, config: str | None, revision: str | None) -> Mapping[str, I
     return found
 
 
-def _unreachable(name: str, error: Exception) -> DownloadError:
+def _unreachable(name: str, reason: str) -> DownloadError:
     return DownloadError(
-        f"the hub cannot be reached ({_first_line(error)})",
+        f"the hub cannot be reached ({reason})",
         where=name,
         fix="check the network (HF_HUB_OFFLINE, HF_ENDPOINT), or give a folder with a copy of the set",
     )

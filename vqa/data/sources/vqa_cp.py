@@ -27,7 +27,7 @@ from vqa.data.sources.vqa_records import annotations_of, example_of, shrink_answ
 from vqa.errors import DataError, InputError
 
 COCO_SPLITS = ("train2014", "val2014")
-_NAME = re.compile(r"vqacp_v[12]_(train|test)_questions\.json(?:\.gz)?")
+_NAME = re.compile(r"vqacp_v(?P<version>[12])_(?P<split>train|test)_questions\.json(?:\.gz)?")
 
 
 @dataclass(frozen=True)
@@ -122,11 +122,19 @@ def from_args(args: argparse.Namespace) -> VQACP:
         InputError: a file of another name, or no pictures.
         DataError: no annotations beside a file.
     """
-    parts = tuple(_part(file) for file in args.inputs)
+    names = [_named(file) for file in args.inputs]
+    other = next((i for i, name in enumerate(names) if name["version"] != names[0]["version"]), 0)
+    if other:
+        raise InputError(
+            f"a file of VQA-CP v{names[other]['version']}, and {args.inputs[0]} is of v{names[0]['version']}",
+            where=str(args.inputs[other]),
+            fix="prepare each version as a store of its own: they share pictures and questions",
+        )
+    parts = tuple(_part(*pair) for pair in zip(args.inputs, names, strict=True))
     return VQACP(parts, images_given(args, "vqa-cp"))
 
 
-def _part(questions: Path) -> Part:
+def _named(questions: Path) -> re.Match[str]:
     name = _NAME.fullmatch(questions.name)
     if name is None:
         raise InputError(
@@ -134,7 +142,11 @@ def _part(questions: Path) -> Part:
             where=str(questions),
             fix="give vqacp_v<1 or 2>_<train or test>_questions.json",
         )
+    return name
+
+
+def _part(questions: Path, name: re.Match[str]) -> Part:
     annotations = questions.with_name(questions.name.replace("_questions", "_annotations"))
     if questions.is_file() and not annotations.is_file():
         raise DataError("no such file", where=str(annotations), fix="it belongs to the questions")
-    return Part(name[1], questions, annotations)
+    return Part(name["split"], questions, annotations)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from vqa.errors import ModelError
+from vqa.hub import is_reachable, why_not
 from vqa.model.image_encoder import Backbone
 from vqa.model.image_encoder.grid import IMAGENET_MEAN, IMAGENET_STD
 from vqa.model.image_encoder.library import LibraryCNN
@@ -60,7 +61,9 @@ def _settings(config: Backbone) -> Any:
             where=f"{WHERE}.settings",
         )
     try:
-        settings: Any = AutoConfig.from_pretrained(config.model)
+        settings: Any = AutoConfig.from_pretrained(
+            config.model, local_files_only=not is_reachable()
+        )
     except Exception as error:  # network, disk, format: not specified
         raise _unusable(config.model, error) from error
     if settings.model_type not in KINDS:
@@ -118,7 +121,7 @@ def _network(config: Backbone, settings: Any, pretrained: bool) -> nn.Module:
         if pretrained and config.model not in KINDS:
             # AutoBackbone itself would ask the hub first, even for a folder.
             network: nn.Module = CLASSES[type(settings)].from_pretrained(
-                config.model, config=settings
+                config.model, config=settings, local_files_only=not is_reachable()
             )
         else:
             network = AutoBackbone.from_config(settings)
@@ -128,9 +131,8 @@ def _network(config: Backbone, settings: Any, pretrained: bool) -> nn.Module:
 
 
 def _unusable(model: str, error: Exception) -> ModelError:
-    reason = str(error).strip().splitlines()
     return ModelError(
-        f"cannot load this backbone ({reason[0] if reason else type(error).__name__})",
+        f"cannot load this backbone ({why_not(model, error)})",
         where=f"{WHERE}.model={model}",
         fix="give a kind such as resnet, or a local folder with config.json and model.safetensors",
     )

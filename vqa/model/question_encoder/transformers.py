@@ -11,6 +11,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 from typing_extensions import override
 
 from vqa.errors import ModelError
+from vqa.hub import is_reachable, why_not
 from vqa.model.parts import QuestionEncoder
 from vqa.model.question_encoder import Transformers
 from vqa.model.types import EncodedText
@@ -76,15 +77,16 @@ class TransformersEncoder(QuestionEncoder):
 def _load(model: str, pretrained: bool) -> nn.Module:
     from transformers import AutoConfig, AutoModel
 
+    local = not is_reachable()
     try:
         if pretrained:
-            network: nn.Module = AutoModel.from_pretrained(model)
+            network: nn.Module = AutoModel.from_pretrained(model, local_files_only=local)
         else:
-            network = AutoModel.from_config(AutoConfig.from_pretrained(model))
+            settings = AutoConfig.from_pretrained(model, local_files_only=local)
+            network = AutoModel.from_config(settings)
     except Exception as error:  # network, disk, format: not specified
-        reason = str(error).strip().splitlines()
         raise ModelError(
-            f"cannot load this text encoder ({reason[0] if reason else type(error).__name__})",
+            f"cannot load this text encoder ({why_not(model, error)})",
             where=f"model.question_encoder.model={model}",
             fix="give a local folder with config.json and model.safetensors",
         ) from error

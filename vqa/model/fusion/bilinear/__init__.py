@@ -254,7 +254,7 @@ class MFH(Brick):
 
     @model_validator(mode="after")
     def _check(self) -> MFH:
-        _refuse_wide("dim × factor", self.dim, self.factor)
+        _refuse_wide("dim × (factor · orders)", self.dim, self.factor * self.orders)
         return self
 
     def build(self, image_dim: int, question_dim: int) -> Fusion:
