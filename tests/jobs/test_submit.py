@@ -225,6 +225,18 @@ def test_weight_files_are_names_and_text_encoders_folders_there(check: Check, ho
             check(experiment={"model": {"question_encoder": encoder}})
 
 
+def test_a_network_that_this_machine_does_not_hold_is_refused_here_alone(check: Check) -> None:
+    wide = {
+        "attention": {"name": "none", "pool": "flatten"},
+        "fusion": {"name": "concat", "hidden": [65536]},
+        "head": {"name": "classifier", "hidden": [4096]},
+    }
+    told = r"parameters and take \d+ GiB while it trains, more than the 4 there are"
+    with pytest.raises(JobError, match=told):
+        check(experiment={"model": wide})
+    assert check(experiment={"model": wide}, engine="slurm")
+
+
 def test_a_store_that_was_prepared_anew_is_looked_at_anew(check: Check, home: Home) -> None:
     assert check()
     manifest = home.stores / "scenes" / "store.json"

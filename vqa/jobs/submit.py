@@ -61,8 +61,8 @@ class Checker:
             JobError: the experiment, its data, its network or what it asks for cannot be used (`invalid`).
         """
         try:
-            experiment = self._experiment(request, paths_allowed, where)
             engine = request.engine or self.home.settings.engine
+            experiment = self._experiment(request, engine, paths_allowed, where)
             resources = self._resources(request, experiment, engine)
         except InputError as error:
             raise self._refusal(error, where, paths_allowed) from error
@@ -82,16 +82,19 @@ class Checker:
     def warm(self) -> None:
         """Load what the first check would wait for: torch, the store's library, the list of GPUs."""
         _ = self.capacity
-        self._check_network(Experiment.model_validate({"data": {"store": "none"}}))
+        none = Experiment.model_validate({"data": {"store": "none"}})
+        self._check_network(none, self.home.settings.engine)
         import vqa.training.requirements  # noqa: F401
 
-    def _experiment(self, request: SubmitRequest, paths_allowed: bool, where: str) -> Experiment:
+    def _experiment(
+        self, request: SubmitRequest, engine: EngineName, paths_allowed: bool, where: str
+    ) -> Experiment:
         asked = parse_experiment(request.experiment, where=where)
         fields = self.library.resolve(asked.to_dict(), paths_allowed=paths_allowed)
         experiment = parse_experiment(fields, where=where)
         check_loggers(experiment.tracking.loggers)
         self._check_data(experiment)
-        self._check_network(experiment)
+        self._check_network(experiment, engine)
         return experiment
 
     def _check_data(self, experiment: Experiment) -> None:
@@ -113,15 +116,17 @@ class Checker:
             _remember(self._facts, key, facts, KEPT_STORES)
         return facts
 
-    def _check_network(self, experiment: Experiment) -> None:
+    def _check_network(self, experiment: Experiment, engine: EngineName) -> None:
         """Build the network without memory; tracing one is nothing that two threads can do at once."""
+        from vqa.model.blueprint import LARGEST, check_network
+
         size, model = experiment.data.image_size, experiment.model
-        key = json.dumps([model.model_dump(mode="json"), size, experiment.data.max_answers])
+        known = engine == "local" and not self.capacity.gpus  # a GPU's memory is not
+        memory = self.capacity.memory_mb << 20 if known else LARGEST
+        key = json.dumps([model.model_dump(mode="json"), size, experiment.data.max_answers, memory])
         with self._lock:
             if key not in self._fits:
-                from vqa.model.blueprint import check_network
-
-                check_network(model, size, experiment.data.max_answers)
+                check_network(model, size, experiment.data.max_answers, memory)
             _remember(self._fits, key, None, KEPT_FITS)
 
     def _resources(
