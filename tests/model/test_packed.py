@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_sequence
 
-from vqa.model.question_encoder import GRU, LSTM, RNN
+from vqa.model.question_encoder import GRU, LSTM, RNN, recurrent
 from vqa.model.question_encoder.packed import run_packed
 
 Run = Callable[[nn.RNNBase, PackedSequence], tuple[PackedSequence, Tensor]]
@@ -92,6 +92,26 @@ def test_bfloat16_strays_no_further_than_torch_does(kind: Any) -> None:
         size = right.abs().mean()
         error, allowed = ((x.double() - right).abs().mean() / size for x in (mine, yours))
         assert error < max(0.02, 1.5 * allowed)
+
+
+@every_layer
+@both_directions
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_torchs_kernels_compute_in_the_type_of_autocast(
+    kind: Any, bidirectional: bool, dtype: torch.dtype
+) -> None:
+    layer = kind(5, 7, bidirectional=bidirectional)
+    inputs = _inputs(LENGTHS, 5, torch.float32)
+    right = _everything(run_torch, layer, inputs)
+
+    def run(layer: nn.RNNBase, inputs: PackedSequence) -> tuple[PackedSequence, Tensor]:
+        with torch.autocast("cpu", dtype):
+            states, final = recurrent.run_torch(layer, inputs)
+        assert states.data.dtype == final.dtype == dtype
+        return states._replace(data=states.data.float()), final.float()
+
+    for mine, yours in zip(_everything(run, layer, inputs), right, strict=True):
+        assert (mine - yours).norm() <= 0.02 * yours.norm()
 
 
 @every_layer

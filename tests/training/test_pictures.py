@@ -18,7 +18,7 @@ from vqa.cli import main
 from vqa.config import Experiment
 from vqa.data.cache import pictures as decoding
 from vqa.data.cache import place
-from vqa.data.cache.layout import read_manifest
+from vqa.data.cache.layout import INDEX, read_manifest
 from vqa.data.cache.place import cached
 from vqa.data.cache.rows import ROWS
 from vqa.data.store import Store
@@ -213,6 +213,32 @@ def damage(store: Path) -> None:
         byte = file.read(1)
         file.seek(-1, os.SEEK_CUR)
         file.write(bytes([byte[0] ^ 0xFF]))
+
+
+@pytest.mark.parametrize("harm", ["missing", "damaged"])
+def test_features_that_others_keep_and_nobody_can_mend_are_made_at_home(
+    harm: str, make: Make, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VQA_HOME", str(tmp_path / "home"))
+    train(make(), tmp_path / "good")
+    [theirs] = (store / "cache").glob("features-*")
+    if harm == "damaged":
+        damage(store)
+    else:
+        with (theirs / INDEX).open("r+b") as file:
+            file.write(bytes(80))
+    before = {file.name: file.read_bytes() for file in theirs.iterdir()}
+    monkeypatch.setattr(
+        os, "access", lambda path, _: store not in (Path(path), *Path(path).parents)
+    )
+    train(make(), tmp_path / "one")
+    assert before == {file.name: file.read_bytes() for file in theirs.iterdir()}
+    [ours] = (tmp_path / "home" / "cache").glob("*/features-*")
+    made = (ours / ROWS).stat().st_mtime_ns
+    train(make(), tmp_path / "two")
+    assert (ours / ROWS).stat().st_mtime_ns == made
+    for name in ("one", "two"):
+        assert_same(tmp_path / "good", tmp_path / name)
 
 
 def test_damaged_features_are_made_again(make: Make, store: Path, tmp_path: Path) -> None:

@@ -79,12 +79,13 @@ def _verified(one: Cached) -> dict[str, Any]:
     import numpy as np
 
     from vqa.data.cache.layout import read_manifest
-    from vqa.data.cache.rows import open_rows
+    from vqa.data.cache.rows import RowFile
 
     if not one.path.is_dir():
         return {}
     try:
-        file, _ = open_rows(one.path, read_manifest(one.path))
+        file = RowFile(one.path, read_manifest(one.path), writable=False)
     except (OSError, ValueError):
         return {}  # `about` says so
+    file.refresh()
     return {"damaged": len(file.verify(np.flatnonzero(file.index)))}

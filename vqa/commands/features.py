@@ -82,8 +82,9 @@ def _made(
 
     from vqa.data.cache.features import features_layout, features_maker
     from vqa.data.cache.fill import fill
-    from vqa.data.cache.place import place
+    from vqa.data.cache.place import workplace
     from vqa.data.cache.rows import open_rows
+    from vqa.data.supply import find_kept
     from vqa.training.precision import settled
     from vqa.training.session import choose_device, quiet
 
@@ -94,9 +95,10 @@ def _made(
         seed_everything(experiment.seed, verbose=False)  # weights that are random follow from it
     encoder = experiment.model.image_encoder.build(experiment.data.image_size)
     layout = features_layout(store, experiment, encoder)
-    folder = place(store, layout.name)
-    if estimate:
-        return _facts(layout, folder, rows, None, started)
+    kept = find_kept(store, layout, rows)
+    folder = workplace(store, layout.name) if kept is None else kept.folder
+    if estimate or kept is not None:
+        return _facts(layout, folder, rows, kept, started) | ({} if estimate else {"made": 0})
     file, troubles = open_rows(folder, layout)
     for trouble in troubles:
         _say(trouble)

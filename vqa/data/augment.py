@@ -21,7 +21,7 @@ def augment(
     random = np.random.default_rng(seed)
     count, _, height, width = images.shape
     draws = random.random((4, count))
-    turned = torch.from_numpy(draws[0] < 0.5).to(images.device)
+    turned = torch.from_numpy(draws[0] < 0.5).to(images.device, non_blocking=True)
     if (
         config.quarter_turns
     ):  # a transposition and the two flips give all four turns and their mirrors
@@ -36,8 +36,8 @@ def augment(
         flip_x, flip_y = _pure_turns(draws[0] < 0.5, draws[3])
     dy, dx = random.integers(-config.shift, config.shift + 1, (2, count))
     scale = np.exp(random.uniform(-1, 1, count) * np.log1p(config.zoom))
-    rows = _positions(height, flip_y, dy, scale).to(images.device)
-    columns = _positions(width, flip_x, dx, scale).to(images.device)
+    rows = _positions(height, flip_y, dy, scale).to(images.device, non_blocking=True)
+    columns = _positions(width, flip_x, dx, scale).to(images.device, non_blocking=True)
     return _gather(images.permute(0, 2, 3, 1), rows, columns).permute(0, 3, 1, 2)
 
 

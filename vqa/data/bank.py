@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -35,7 +36,8 @@ class Resident:
 
     def fetch(self, index: np.ndarray) -> Tensor:
         """Gather rows of the resident tensor."""
-        return self.values.index_select(0, torch.from_numpy(index).to(self.values.device))
+        place = torch.from_numpy(index).to(self.values.device, non_blocking=True)
+        return self.values.index_select(0, place)
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,12 @@ class Streamed:
         shape = (len(index), *layout.shape)
         out = torch.empty(shape, dtype=layout.torch_dtype, pin_memory=gpu)
         self.file.read(self.rows[index], out)
-        return _sent(out, self.device) if gpu else out
+        return _sent(out, self._stream) if gpu else out
+
+    @cached_property
+    def _stream(self) -> torch.cuda.Stream:
+        """One for all batches: the allocator keeps the blocks of each stream apart."""
+        return torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
 
 
 @dataclass(frozen=True)
@@ -112,14 +119,12 @@ class Unseen:
         return torch.ones((), device=self.device).expand(len(index), 1, 1)
 
 
-def _sent(pinned: Tensor, device: torch.device) -> Tensor:
+def _sent(pinned: Tensor, stream: torch.cuda.Stream) -> Tensor:
     """A copy on a GPU, made beside what it computes meanwhile; this thread waits for it."""
-    stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
     with torch.cuda.stream(stream):
-        sent = pinned.to(device, non_blocking=True)
-    sent.record_stream(
-        torch.cuda.default_stream(device)
-    )  # its memory is free once that has used it
+        sent = pinned.to(stream.device, non_blocking=True)
+    # Its memory is free once the default stream has used it.
+    sent.record_stream(torch.cuda.default_stream(stream.device))
     stream.synchronize()
     return sent
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -16,7 +18,7 @@ from vqa.data.cache.features import features_layout, features_maker
 from vqa.data.cache.fill import Maker, fill
 from vqa.data.cache.layout import Layout
 from vqa.data.cache.pictures import decode_pictures, pictures_layout, pictures_maker
-from vqa.data.cache.place import place, shortage, taken
+from vqa.data.cache.place import folders, shortage, taken, workplace
 from vqa.data.cache.regions import open_regions, regions_of
 from vqa.data.cache.rows import DamagedRows, RowFile, find_rows, open_rows
 from vqa.data.cache.rule import DEMANDED, obstacle
@@ -34,7 +36,8 @@ class Supply:
     Attributes:
         file: features or pictures that are kept; None decodes the store's own.
         source: where they come from, for people.
-        again: makes what is missing of `file`; None where nothing is to be made.
+        again: makes what is missing of `file`, or a file elsewhere where that folder cannot be mended; None where
+            nothing is to be made.
     """
 
     store: Store
@@ -42,7 +45,7 @@ class Supply:
     device: torch.device
     file: RowFile | None
     source: str
-    again: Callable[[], RowFile] | None = None
+    again: Callable[[Path], RowFile] | None = None
 
     @property
     def unseen(self) -> bool:
@@ -106,10 +109,9 @@ class Supply:
         except DamagedRows:
             if self.again is None:
                 raise
-            bank.file.verify(
-                bank.rows
-            )  # all of the damaged ones are forgotten, not the first alone
-            return load(replace(bank, file=self.again()))
+            # All of the damaged ones are forgotten, not the first alone.
+            bank.file.verify(bank.rows)
+            return load(replace(bank, file=self.again(bank.file.folder)))
 
     def fits(self, count: int) -> bool:
         """Whether so many pictures are to be resident, where nothing else is to be placed."""
@@ -171,7 +173,7 @@ def keep_pictures(supply: Supply, request: Request, *, streamed: bool) -> Supply
         return supply
     layout = pictures_layout(store, supply.experiment.data)
     if setting == "auto":
-        found = find_rows(place(store, layout.name), layout, request.rows)
+        found = find_kept(store, layout, request.rows)
         if found is None and not streamed:
             return supply
         reason = _not_worth_it(store, layout, request)
@@ -181,8 +183,8 @@ def keep_pictures(supply: Supply, request: Request, *, streamed: bool) -> Supply
     return _with_file(supply, partial(_filled, store, layout, maker, request))
 
 
-def _with_file(supply: Supply, make: Callable[[], RowFile]) -> Supply:
-    file = make()
+def _with_file(supply: Supply, make: Callable[[Path | None], RowFile]) -> Supply:
+    file = make(None)
     return replace(supply, file=file, source=f"from {file.folder}", again=make)
 
 
@@ -205,10 +207,19 @@ def find_supply(
         layouts.append(features_layout(store, experiment, encoder))
     if experiment.model.image_encoder.name != "none" and experiment.data.decoded != "never":
         layouts.append(pictures_layout(store, experiment.data))
-    found = (find_rows(place(store, layout.name), layout, rows) for layout in layouts)
+    found = (find_kept(store, layout, rows) for layout in layouts)
     file = next((one for one in found if one is not None), None)
     source = "decoded from the store" if file is None else f"from {file.folder}"
     return Supply(store, experiment, device, file, source)
+
+
+def find_kept(
+    store: Store, layout: Layout, rows: np.ndarray, lost: Path | None = None
+) -> RowFile | None:
+    """A file with all of `rows`, beside the store or at home; not the one at `lost`. Nothing is written."""
+    standing = (folder / layout.name for folder in folders(store))
+    found = (find_rows(folder, layout, rows) for folder in standing if folder != lost)
+    return next((one for one in found if one is not None), None)
 
 
 def _regions(
@@ -220,10 +231,9 @@ def _regions(
 
 def _not_worth_it(store: Store, layout: Layout, request: Request) -> str | None:
     """Why a file is not made unless it is demanded."""
-    folder = place(store, layout.name)
-    found = find_rows(folder, layout, request.rows)
-    if found is not None:
+    if find_kept(store, layout, request.rows) is not None:
         return None
+    folder = workplace(store, layout.name)
     if request.looks < len(request.rows):
         return (
             f"the run looks at {request.looks:,} pictures and {len(request.rows):,} would be made"
@@ -231,12 +241,15 @@ def _not_worth_it(store: Store, layout: Layout, request: Request) -> str | None:
     return shortage(folder, len(request.rows) * layout.row_bytes - taken(folder))
 
 
-def _filled(store: Store, layout: Layout, maker: Maker, request: Request) -> RowFile:
-    """The file with every row of the request."""
-    found = find_rows(place(store, layout.name), layout, request.rows)
+def _filled(
+    store: Store, layout: Layout, maker: Maker, request: Request, damaged: Path | None
+) -> RowFile:
+    """The file with every row of the request; the folder that was damaged is one only where it could be mended."""
+    lost = damaged if damaged is not None and not os.access(damaged, os.W_OK) else None
+    found = find_kept(store, layout, request.rows, lost)
     if found is not None:
         return found
-    file, troubles = open_rows(place(store, layout.name), layout)
+    file, troubles = open_rows(workplace(store, layout.name), layout)
     for trouble in troubles:
         request.tell(trouble)
     fill(file, request.rows, maker, announce=request.announce)

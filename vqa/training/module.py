@@ -116,9 +116,11 @@ class TrainingModule(LightningModule):
         """Clip by the norm of all gradients together, and count how often that bites."""
         limit = self.experiment.trainer.gradient_clip_val
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
-        norm = nn.utils.clip_grad_norm_(parameters, limit if limit is not None else float("inf"))
-        self.gradient_norm += norm.detach()
-        self.clipped += (norm > limit).float() if limit is not None else 0.0
+        norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+        self.gradient_norm += norm
+        if limit is not None:
+            nn.utils.clip_grads_with_norm_(parameters, limit, norm)
+            self.clipped += (norm > limit).float()
         self.steps_seen += 1
 
     @override

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -15,8 +16,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vqa.data.cache import rows
 from vqa.data.cache.layout import INDEX, MANIFEST, Layout, described
 from vqa.data.cache.rows import ROWS, DamagedRows, find_rows, open_rows
+from vqa.errors import VQAError
 
 COUNT = 150
 LAYOUT = Layout("features", COUNT, (3, 5), "bfloat16", {"store": "a", "encoder": {"name": "small"}})
@@ -37,12 +40,12 @@ def full(tmp_path: Path) -> Path:
 
 
 @given(st.lists(st.integers(0, COUNT - 1), max_size=40))
-def test_any_rows_in_any_order(tmp_path_factory: pytest.TempPathFactory, rows: list[int]) -> None:
+def test_any_rows_in_any_order(tmp_path_factory: pytest.TempPathFactory, some: list[int]) -> None:
     folder = tmp_path_factory.getbasetemp() / "any"
     file, _ = open_rows(folder, LAYOUT)
     if len(file.missing(ALL)):
         file.write(ALL, values())
-    assert torch.equal(file.read(np.asarray(rows, dtype=np.int64)), values()[rows])
+    assert torch.equal(file.read(np.asarray(some, dtype=np.int64)), values()[some])
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "uint8"])
@@ -54,6 +57,18 @@ def test_every_type_comes_back_as_it_was(tmp_path: Path, dtype: str) -> None:
     out = torch.empty_like(given_values)
     find_rows(tmp_path / "f", layout, ALL).read_all(ALL, out)  # type: ignore[union-attr]
     assert torch.equal(out, given_values)
+
+
+def test_a_disk_that_is_full_from_the_first_is_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(folder: Path, layout: Layout) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(rows, "write_manifest", full)
+    with pytest.raises(VQAError, match=r"f: the disk became full — free some space") as caught:
+        open_rows(tmp_path / "f", LAYOUT)
+    assert caught.value.__context__ is None
 
 
 def test_rows_count_once_they_are_written(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 import time
@@ -16,9 +15,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from vqa.data.ahead import ahead
-from vqa.data.cache.place import check_room, gigabytes
+from vqa.data.cache.place import check_room, failure, gigabytes
 from vqa.data.cache.rows import CHUNK, RowFile
-from vqa.errors import VQAError
 
 WAIT_SECONDS = 0.2
 LINES = 10
@@ -81,13 +79,8 @@ def add_rows(file: RowFile, rows: np.ndarray, values: Tensor) -> None:
         file.write(rows, values)
         return
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        reason = "the disk became full" if full else error.strerror or str(error)
-    raise VQAError(  # outside of the handler: it is not the run's disk that is full
-        reason,
-        where=str(file.folder),
-        fix="free some space and start again: it goes on from there",
-    )
+        told = failure(file.folder, error)
+    raise told  # outside of the handler: it is not the run's disk that is full
 
 
 def _make(file: RowFile, missing: np.ndarray, maker: Maker, progress: Progress) -> int:

@@ -13,6 +13,7 @@ to be brought in again, so they are deleted only where that is asked for.
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import time
@@ -23,7 +24,7 @@ from typing import Any
 
 from vqa.data.cache.layout import described
 from vqa.data.store import Store
-from vqa.errors import DataError
+from vqa.errors import DataError, VQAError
 
 FOLDER = "cache"
 DAY = 86_400
@@ -44,6 +45,14 @@ def place(store: Store, name: str) -> Path:
         return home / name
     writable = beside if beside.exists() else store.path
     return (beside if (beside / name).exists() or os.access(writable, os.W_OK) else home) / name
+
+
+def workplace(store: Store, name: str) -> Path:
+    """Where rows can be added to the cache `name`: at home, where one stands beside a store that cannot be written."""
+    standing = place(store, name)
+    if not standing.exists() or os.access(standing, os.W_OK):
+        return standing
+    return folders(store)[1] / name
 
 
 @dataclass(frozen=True)
@@ -122,6 +131,16 @@ def _sweep(store: Store) -> None:
         for path in folder.glob(".*-*"):
             if path.is_file() and time.time() - path.stat().st_mtime > DAY:
                 path.unlink(missing_ok=True)
+
+
+def failure(folder: Path, error: OSError) -> VQAError:
+    """A disk that fails, in this program's words."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return VQAError(
+        "the disk became full" if full else error.strerror or str(error),
+        where=str(folder),
+        fix="free some space and start again: it goes on from there",
+    )
 
 
 def shortage(folder: Path, needed: int) -> str | None:

@@ -30,6 +30,7 @@ import xxhash
 from torch import Tensor
 
 from vqa.data.cache.layout import INDEX, MANIFEST, Layout, fault_of, write_manifest
+from vqa.data.cache.place import failure
 from vqa.errors import DataError
 
 ROWS, LOCK = "rows.bin", "lock"
@@ -214,8 +215,16 @@ def open_rows(folder: Path, layout: Layout) -> tuple[RowFile, list[str]]:
         The file, and what was wrong with one that stood there: such rows are made again.
 
     Raises:
-        OSError: it cannot be written.
+        VQAError: it cannot be written.
     """
+    try:
+        return _opened(folder, layout)
+    except OSError as error:
+        told = failure(folder, error)
+    raise told  # outside of the handler: it is not the run's disk that is full
+
+
+def _opened(folder: Path, layout: Layout) -> tuple[RowFile, list[str]]:
     troubles = []
     folder.parent.mkdir(parents=True, exist_ok=True)
     with (folder.parent / ".lock").open("a") as lock:  # one process at a time looks for damage

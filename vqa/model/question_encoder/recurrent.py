@@ -6,8 +6,9 @@ implementation computes with them.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -24,6 +25,11 @@ from vqa.model.question_encoder.packed import run_packed
 from vqa.model.types import EncodedText
 
 CELLS: dict[str, Callable[..., nn.RNNBase]] = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
+FUNCTIONS: dict[type[nn.RNNBase], Callable[..., Any]] = {
+    nn.RNN: torch.rnn_tanh,
+    nn.GRU: torch.gru,
+    nn.LSTM: torch.lstm,
+}
 
 
 class LayerRun(NamedTuple):
@@ -89,9 +95,35 @@ class RecurrentEncoder(QuestionEncoder):
         own = self.implementation == "packed"
         if own or (self.implementation == "auto" and inputs.data.device.type == "cpu"):
             return run_packed(layer, inputs)
+        return run_torch(layer, inputs)
+
+
+def run_torch(
+    layer: nn.RNNBase, inputs: PackedSequence
+) -> tuple[PackedSequence, Float[Tensor, "batch dim"]]:
+    """What `layer(inputs)` gives, by torch's own kernels: states, and final states in the batch's order.
+
+    Under autocast in autocast's type. torch itself takes float16 for cuDNN there, whatever that type is, and without
+    a scaled loss most gradients of word vectors are too small for it.
+    """
+    kind = inputs.data.device.type
+    if not torch.is_autocast_enabled(kind):
         states, last = layer(inputs)
         hidden = last[0] if isinstance(last, tuple) else last  # [directions, batch, dim]
         return states, hidden.transpose(0, 1).flatten(1)
+    dtype, lstm = torch.get_autocast_dtype(kind), isinstance(layer, nn.LSTM)
+    with torch.autocast(kind, enabled=False), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="RNN module weights are not part of single")
+        data, weights = inputs.data.to(dtype), [weight.to(dtype) for weight in layer.parameters()]
+        shape = (2 if layer.bidirectional else 1, int(inputs.batch_sizes[0]), layer.hidden_size)
+        zero = data.new_zeros(shape)
+        output, hidden, *_ = FUNCTIONS[type(layer)](
+            data, inputs.batch_sizes, (zero, zero) if lstm else zero, weights,
+            True, 1, 0.0, layer.training, layer.bidirectional,
+        )  # fmt: skip
+    if inputs.unsorted_indices is not None:
+        hidden = hidden.index_select(1, inputs.unsorted_indices)
+    return _with_data(inputs, output), hidden.transpose(0, 1).flatten(1)
 
 
 class WordAttention(nn.Module):
