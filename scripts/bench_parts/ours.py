@@ -145,7 +145,7 @@ def train(
         opened = session(config, questions, Path(folder))
         opened.place.join(opened.device)
         module = TrainingModule(opened.model.network, config, STEPS, opened.plan.batches_an_epoch)
-        module.question_ids = [str(i) for i in range(len(questions))]
+        module.watch.question_ids = [str(i) for i in range(len(questions))]
         module.batches = batches(config, opened, values, shards)
         loop = Watched(
             opened,

@@ -15,6 +15,7 @@ from vqa.errors import ConfigError, DataError, InputError, NonFiniteLossError, R
 from vqa.evaluation.predictions import read_predictions
 from vqa.tracking.journal import read_journal
 from vqa.training.directory import RunDirectory, RunLock
+from vqa.training.finite import FiniteWatch, Seen
 from vqa.training.module import TrainingModule
 from vqa.training.run import train
 
@@ -163,11 +164,19 @@ def test_streamed_training_equals_resident_training(experiment: Make, tmp_path: 
     assert all(torch.equal(tensor, two[name]) for name, tensor in one.items())
 
 
+@pytest.mark.parametrize("device", ["cpu", "gpu"])
 def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_good_checkpoint(
-    experiment: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scenes_store: Path
+    device: str,
+    experiment: Make,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    scenes_store: Path,
 ) -> None:
     original = TrainingModule.training_step
     made = experiment()
+
+    def see_on_a_gpu(self: FiniteWatch, loss: torch.Tensor, index: Any, step: int) -> None:
+        self._seen.append(Seen(step, index, loss.detach()))
 
     def poisoned(self: TrainingModule, batch: Any, batch_idx: int) -> torch.Tensor:
         if batch_idx == 7:
@@ -176,6 +185,8 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_good_checkpoi
 
     with monkeypatch.context() as patch:
         patch.setattr(TrainingModule, "training_step", poisoned)
+        if device == "gpu":  # where losses are looked at late
+            patch.setattr(FiniteWatch, "see", see_on_a_gpu)
         with pytest.raises(NonFiniteLossError) as caught:
             train(made, tmp_path / "run")
     message = str(caught.value)

@@ -108,6 +108,7 @@ class RunLoop(Callback):
     def _after_step(self, batch: Batch) -> None:
         config, steps = self.config, self.progress.steps
         if steps % config.log_every_n_steps == 0:
+            self.module.watch.look()
             self._log(self._figures() | self._diagnostics(batch) | self._speed())
         if config.checkpoint_every_n_steps and steps % config.checkpoint_every_n_steps == 0:
             self._save_is_due = True
@@ -157,6 +158,7 @@ class RunLoop(Callback):
 
     def _after_epoch(self, trainer: Trainer, epoch: int, last: bool) -> None:
         config = self.config
+        self.module.watch.look()
         if self.module.batches_seen:
             self._shown_loss = self._loss()
         shown = {"loss": self._shown_loss}
@@ -181,6 +183,7 @@ class RunLoop(Callback):
             return
         stop = self._stop_is_agreed()
         if self._save_is_due or stop or last:
+            self.module.watch.look()
             self._save(trainer)
             self._save_is_due = False
         if stop or self.progress.stopped_early:

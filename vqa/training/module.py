@@ -13,15 +13,12 @@ from typing_extensions import override
 
 from vqa.config import Experiment
 from vqa.data.batches import Batch, entering
-from vqa.errors import NonFiniteLossError
 from vqa.model.network import Network
 from vqa.model.question_encoder.diagnostics import keep_gradient
 from vqa.model.types import Output
+from vqa.training.finite import FiniteWatch
 from vqa.training.loader import TrainingBatches
-from vqa.training.materials import QuestionIds
 from vqa.training.optimizer import build_optimizer, rate
-
-QUESTIONS_NAMED = 20
 
 
 class TrainingModule(LightningModule):
@@ -29,6 +26,7 @@ class TrainingModule(LightningModule):
 
     Attributes:
         output: what the network returned for the last batch, for diagnostics.
+        watch: looks whether losses are finite.
         loss_sum, clipped, gradient_norm: running figures since they were last read, on the device; of the loss, this
             process's share.
     """
@@ -43,7 +41,7 @@ class TrainingModule(LightningModule):
         self.total_steps, self.batches_an_epoch = total_steps, batches_an_epoch
         self.batches: TrainingBatches | None = None
         self.output: Output | None = None
-        self.question_ids: QuestionIds | None = None
+        self.watch = FiniteWatch()
         self.keep_input_gradients = False
         self.reset_figures()
 
@@ -76,7 +74,7 @@ class TrainingModule(LightningModule):
         """The mean loss over the batch's questions.
 
         Raises:
-            NonFiniteLossError: it is NaN or infinite.
+            NonFiniteLossError: it is NaN or infinite; on a GPU the loop asks later.
         """
         output = self.network(
             entering(batch.images),
@@ -86,25 +84,13 @@ class TrainingModule(LightningModule):
             batch.text_of_question,
         )
         loss = self.network.loss(output, batch.targets, batch.choices)
-        if not torch.isfinite(loss.total):
-            self._refuse(loss.total, batch)
+        self.watch.see(loss.total, batch.index, self.global_step)
         if self.keep_input_gradients:
             keep_gradient(output.text)
         self.output = output
         self.loss_sum += loss.answers.detach() * batch.share
         self.batches_seen += 1
         return loss.total * batch.share
-
-    def _refuse(self, loss: Tensor, batch: Batch) -> None:
-        assert self.question_ids is not None
-        named = [self.question_ids[int(i)] for i in batch.index[:QUESTIONS_NAMED]]
-        more = len(batch) - len(named)
-        ids = ", ".join(named) + (f" and {more} more" if more > 0 else "")
-        raise NonFiniteLossError(
-            f"the loss is {loss.item()} (questions {ids})",
-            where=f"step {self.trainer.global_step}",
-            fix="the last good checkpoint is kept; lower optimizer.lr or set trainer.gradient_clip_val",
-        )
 
     @override
     def configure_gradient_clipping(

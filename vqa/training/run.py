@@ -183,7 +183,7 @@ def _fit(
     if progress.stopped_early or progress.batches >= plan.batches:
         return SUCCEEDED
     module = TrainingModule(network, session.experiment, plan.steps, plan.batches_an_epoch)
-    module.question_ids = session.materials.question_ids
+    module.watch.question_ids = session.materials.question_ids
     module.batches = session.batches(progress)
     torch.manual_seed(session.experiment.seed + session.place.rank)
     with (
