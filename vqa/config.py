@@ -61,7 +61,8 @@ class DataConfig(Section):
             `auto` takes `val`, `valid` or `validation` where the store has one.
         fraction: share of the training images that is used (chosen by seed), for learning curves.
         batch_size: questions an optimiser step, over all processes together.
-        group_by_image: put the questions of an image into one batch, so that each image is encoded once.
+        group_by_image: put the questions of an image into one batch, so that each image is encoded once: more questions
+            a second, but one look at each picture an epoch, so that an encoder that learns wants more epochs.
         group_size: with `group_by_image`, at most so many questions of an image together, chosen anew in each epoch:
             batches of more pictures, which some models need to learn well; 0 keeps all.
         group_by_length: put questions of as many words into one batch: each recurrent step then has all of them.
