@@ -83,7 +83,11 @@ FAULTS = [
     ),
     (
         {"data": {"store": "x"}, "model": {"fusion": "film"}},
-        r"model\.fusion: no 'film'; it is one of model\.attention",
+        r"model\.fusion: no 'film'; it is one of model\.attention; known: concat, ",
+    ),
+    (
+        {"data": {"store": "x"}, "model": {"fusion": "none"}},
+        r"model\.fusion: no 'none'; it is one of model\.image_encoder, .*model\.attention; ",
     ),
     (
         {"data": {"store": "x"}, "model": {"question_encoder": {"name": "timm"}}},

@@ -18,6 +18,9 @@ from vqa.model.question_encoder import Transformers
 PROXIES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
 
 
+_resolve = socket.getaddrinfo
+
+
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """A resolver that knows no host, online and without a proxy; the hosts that it was asked for."""
@@ -46,6 +49,16 @@ def test_it_is_asked_where_its_address_has_a_host(
     assert not is_reachable()
 
 
+@pytest.mark.parametrize("endpoint", ["https://[abc", "https://a..b"])
+def test_an_endpoint_that_is_no_address_is_left_to_the_client(
+    endpoint: str, asked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(constants, "ENDPOINT", endpoint)
+    monkeypatch.setattr(socket, "getaddrinfo", _resolve)
+    assert is_reachable()
+    assert asked == []
+
+
 def test_behind_a_proxy_it_is_asked(asked: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
     assert is_reachable()
@@ -66,6 +79,7 @@ def test_no_network_is_said_in_one_clause(asked: list[str]) -> None:
     assert why_not("owner/name", OSError("many\nlines")) == told
     assert why_not("/no/such", OSError("no config.json\nmore")) == "no config.json"
     assert why_not("/no/such", OSError()) == "OSError"
+    assert why_not("owner/name", ValueError("an unknown kind")) == "an unknown kind"
     with pytest.raises(ModelError, match=f"no fast tokenizer \\({told}"):
         QuestionTokenizer.pretrained("owner/name")
     with pytest.raises(ModelError, match=f"cannot load this text encoder \\({told}"):

@@ -27,7 +27,7 @@ def _explain(error: ValidationError, schema: type[BaseModel]) -> Iterable[str]:
         elif fault["type"] == "union_tag_invalid":
             names = [name.strip(" '") for name in str(fault["ctx"]["expected_tags"]).split(",")]
             tag = str(fault["ctx"]["tag"])
-            yield f"{path}: no {tag!r}{_beside(tag, path, schema) or did_you_mean(tag, names)}"
+            yield f"{path}: no {tag!r}{_beside(tag, path, schema)}{did_you_mean(tag, names)}"
         elif fault["type"] == "union_tag_not_found":
             yield f"{path}: has no name; write {{name: NAME, key: value}}, a space behind each colon"
         elif fault["type"] == "missing":
@@ -65,17 +65,17 @@ def _locate(loc: tuple[int | str, ...], schema: type[BaseModel]) -> tuple[str, l
 
 
 def _beside(tag: str, path: str, schema: type[BaseModel]) -> str:
-    """A clause that names the key beside that of `path` which knows `tag`; empty where none does."""
+    """A clause that names the keys beside that of `path` which know `tag`; empty where none does."""
     *parents, own = path.split(".")
     fields = _fields(schema)
     for part in parents:
         fields = _fields(fields[part].annotation) if part in fields else {}
-    known = (
-        name
+    known = [
+        ".".join((*parents, name))
         for name, info in fields.items()
         if name != own and tag in map(_tag, models_of(info.annotation))
-    )
-    return next((f"; it is one of {'.'.join((*parents, name))}" for name in known), "")
+    ]
+    return f"; it is one of {', '.join(known)}" if known else ""
 
 
 def _fields(annotation: Any) -> dict[str, FieldInfo]:

@@ -17,12 +17,14 @@ def is_reachable() -> bool:
 
     if constants.HF_HUB_OFFLINE:
         return False
-    if getproxies().keys() & {"https", "all"}:
+    if getproxies().keys() & {"https", "http", "all"}:
         return True
     try:
         socket.getaddrinfo(urlsplit(constants.ENDPOINT).hostname, None)
     except OSError:
         return False
+    except ValueError:
+        return True  # no address at all: the client says so
     return True
 
 
@@ -31,9 +33,14 @@ def is_elsewhere(name: str) -> bool:
     return NAME.fullmatch(name) is not None and not Path(name).exists()
 
 
+def is_local(name: str) -> bool:
+    """Whether `name` is to be looked for on this machine alone."""
+    return not is_elsewhere(name) or not is_reachable()
+
+
 def why_not(model: str, error: Exception) -> str:
     """Why a model could not be had, in one clause."""
-    if is_elsewhere(model) and not is_reachable():
+    if isinstance(error, OSError) and is_elsewhere(model) and not is_reachable():
         return "there is no such folder, and the hub cannot be reached"
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__

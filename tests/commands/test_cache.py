@@ -131,6 +131,10 @@ def test_what_is_kept_is_listed_verified_and_deleted(
     config: Path, store: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     made = result(capsys, "prepare", "features", config)
+    again = result(capsys, "prepare", "features", config, "--estimate")
+    assert (again["complete"], again["made"], again["path"]) == (True, 0, made["path"])
+    assert main(["prepare", "features", str(config), "--estimate"]) == 0
+    assert "0 made" in capsys.readouterr().out
     [listed] = result(capsys, "cache", store)
     assert listed["path"] == made["path"]
     assert (listed["kind"], listed["bytes"] > 0) == ("features", True)
@@ -144,6 +148,11 @@ def test_what_is_kept_is_listed_verified_and_deleted(
     assert result(capsys, "cache", store, "--verify")[0]["damaged"] == 1
     assert result(capsys, "cache", store, "--verify")[0]["damaged"] == 0
     assert "59 of 60 rows" in result(capsys, "cache", store)[0]["about"]
+    (Path(made["path"]) / ROWS).rename(Path(made["path"]) / "gone")
+    assert "No such file" in result(capsys, "cache", store, "--verify")[0]["fault"]
+    assert main(["cache", str(store), "--verify"]) == 0
+    assert "cannot be read: " in capsys.readouterr().out
+    (Path(made["path"]) / "gone").rename(Path(made["path"]) / ROWS)
     assert main(["cache", str(store), "--older-than", "1"]) == 2
     assert result(capsys, "cache", store, "--prune", "--older-than", "1") == []
     assert len(result(capsys, "cache", store, "--prune", "--dry-run")) == 1

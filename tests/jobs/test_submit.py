@@ -231,9 +231,10 @@ def test_a_network_that_this_machine_does_not_hold_is_refused_here_alone(check: 
         "fusion": {"name": "concat", "hidden": [65536]},
         "head": {"name": "classifier", "hidden": [4096]},
     }
-    told = r"parameters and take \d+ GiB while it trains, more than the 4 there are"
+    told = r"parameters and takes [\d.]+ GiB while it learns .*, and there are 4\.00 GiB for it"
     with pytest.raises(JobError, match=told):
         check(experiment={"model": wide})
+    assert check(experiment={"model": wide, "optimizer": {"name": "sgd", "momentum": 0.0}})
     assert check(experiment={"model": wide}, engine="slurm")
 
 

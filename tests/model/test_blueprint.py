@@ -38,22 +38,10 @@ def test_its_parameters_are_those_of_the_network_and_nothing_is_drawn(
 
 
 def test_a_network_that_nothing_holds_is_refused_with_the_numbers() -> None:
-    told = r"the network would have [\d,]{13,} parameters and take \d+ GiB .* than the 32 there are"
+    told = r"the network would have [\d,]{13,} parameters, more than 2,147,483,648"
     with pytest.raises(ModelError, match=told):
         check_network(made(**WIDE), (512, 512), 3000)
     check_network(made(**WIDE), (64, 64), 3000)
-    with pytest.raises(ModelError, match=r"take 5 GiB .* than the 2 there are"):
-        check_network(made(**WIDE), (64, 64), 3000, memory=2 * 2**30)
-
-
-def test_what_is_not_trained_counts_once() -> None:
-    frozen = made(
-        image_encoder={"name": "torchvision", "model": "vgg16", "weights": "none", "frozen": True}
-    )
-    check_network(frozen, (64, 64), 10, memory=2**28)
-    tuned = made(image_encoder={"name": "torchvision", "model": "vgg16", "weights": "none"})
-    with pytest.raises(ModelError, match="while it trains"):
-        check_network(tuned, (64, 64), 10, memory=2**27)
 
 
 @pytest.mark.parametrize(

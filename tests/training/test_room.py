@@ -68,5 +68,5 @@ def test_a_network_that_the_machine_does_not_hold_is_refused_with_the_numbers() 
     needed = sum(learning_bytes(network, config).values())
     assert needed > 16 * count
     check_room(network, config, needed)
-    with pytest.raises(ModelError, match=rf"{count:,} parameters and takes .* GiB are free"):
+    with pytest.raises(ModelError, match=rf"{count:,} parameters and takes .* GiB for it"):
         check_room(network, config, needed - 1)

@@ -70,6 +70,8 @@ def _columns(fact: dict[str, Any]) -> Iterator[str]:
     yield fact["path"]
     if fact["about"]:
         yield fact["about"]
+    if "fault" in fact:
+        yield f"cannot be read: {fact['fault']}"
     if "damaged" in fact:
         yield f"{fact['damaged']:,} damaged"
 
@@ -85,7 +87,7 @@ def _verified(one: Cached) -> dict[str, Any]:
         return {}
     try:
         file = RowFile(one.path, read_manifest(one.path), writable=False)
-    except (OSError, ValueError):
-        return {}  # `about` says so
+    except (OSError, ValueError) as error:
+        return {"fault": str(error)}
     file.refresh()
     return {"damaged": len(file.verify(np.flatnonzero(file.index)))}

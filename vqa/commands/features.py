@@ -97,8 +97,10 @@ def _made(
     layout = features_layout(store, experiment, encoder)
     kept = find_kept(store, layout, rows)
     folder = workplace(store, layout.name) if kept is None else kept.folder
-    if estimate or kept is not None:
-        return _facts(layout, folder, rows, kept, started) | ({} if estimate else {"made": 0})
+    if kept is not None:
+        return _facts(layout, folder, rows, kept, started) | {"made": 0}
+    if estimate:
+        return _facts(layout, folder, rows, None, started)
     file, troubles = open_rows(folder, layout)
     for trouble in troubles:
         _say(trouble)

@@ -216,8 +216,11 @@ def find_supply(
 def find_kept(
     store: Store, layout: Layout, rows: np.ndarray, lost: Path | None = None
 ) -> RowFile | None:
-    """A file with all of `rows`, beside the store or at home; not the one at `lost`. Nothing is written."""
-    standing = (folder / layout.name for folder in folders(store))
+    """A file with all of `rows`, beside the store or at home; not the one at `lost`. Nothing is written.
+
+    Where there are both, the one beside the store lacked rows, or had damaged ones, that could not be mended.
+    """
+    standing = (folder / layout.name for folder in reversed(folders(store)))
     found = (find_rows(folder, layout, rows) for folder in standing if folder != lost)
     return next((one for one in found if one is not None), None)
 

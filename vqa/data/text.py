@@ -13,7 +13,7 @@ import numpy as np
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
 from vqa.errors import ModelError
-from vqa.hub import is_reachable, why_not
+from vqa.hub import is_local, why_not
 
 PADDING, UNKNOWN = "[PAD]", "[UNK]"
 TEN_ANSWERS = 10
@@ -75,7 +75,7 @@ class QuestionTokenizer:
 
         try:
             tokenizer = AutoTokenizer.from_pretrained(
-                name_or_path, use_fast=True, local_files_only=not is_reachable()
+                name_or_path, use_fast=True, local_files_only=is_local(name_or_path)
             )
             found = cls(tokenizer.backend_tokenizer, min(MAX_WORDS, tokenizer.model_max_length))
         except (OSError, ValueError, AttributeError) as error:

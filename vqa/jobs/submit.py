@@ -118,15 +118,18 @@ class Checker:
 
     def _check_network(self, experiment: Experiment, engine: EngineName) -> None:
         """Build the network without memory; tracing one is nothing that two threads can do at once."""
-        from vqa.model.blueprint import LARGEST, check_network
+        from vqa.model.blueprint import check_network
+        from vqa.training.room import check_room
 
-        size, model = experiment.data.image_size, experiment.model
-        known = engine == "local" and not self.capacity.gpus  # a GPU's memory is not
-        memory = self.capacity.memory_mb << 20 if known else LARGEST
-        key = json.dumps([model.model_dump(mode="json"), size, experiment.data.max_answers, memory])
+        size, answers = experiment.data.image_size, experiment.data.max_answers
+        here = engine == "local" and not self.capacity.gpus  # a GPU's memory is not known
+        parts = (experiment.model, experiment.optimizer)
+        key = json.dumps([*(part.model_dump(mode="json") for part in parts), size, answers, here])
         with self._lock:
             if key not in self._fits:
-                check_network(model, size, experiment.data.max_answers, memory)
+                network = check_network(experiment.model, size, answers)
+                if here:
+                    check_room(network, experiment.optimizer, self.capacity.memory_mb << 20)
             _remember(self._fits, key, None, KEPT_FITS)
 
     def _resources(

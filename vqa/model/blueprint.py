@@ -15,35 +15,27 @@ from vqa.model.weights import check_weight_file
 
 WORDS = 2
 """Any number of words fits a recurrent encoder; another kind brings its own."""
-LARGEST = 2**35
-"""The most bytes that a network which anybody may submit takes while it trains: two billion parameters."""
-COPIES = 4
-"""Of a parameter that is trained: itself, its gradient and Adam's two moments."""
+LARGEST = 2**31
+"""The most parameters of a network that anybody may submit: 32 GiB while Adam trains it."""
 FIX = "choose smaller bricks, model.attention.pool=mean, or smaller pictures"
 
 
-def check_network(
-    model: ModelConfig, image_size: tuple[int, int], answers: int, memory: int = LARGEST
-) -> None:
-    """Build a network for data of these sizes and drop it.
-
-    Args:
-        memory: bytes of what it is to be trained on.
+def check_network(model: ModelConfig, image_size: tuple[int, int], answers: int) -> Network:
+    """The blueprint of a network for data of these sizes.
 
     Raises:
         ModelError: the bricks do not fit, they are too large together, or there are no such weights.
     """
     _check_files(model)
     network = blueprint(model, Sizes(*image_size, WORDS, answers))
-    needed = sum(p.nbytes * (COPIES if p.requires_grad else 1) for p in network.parameters())
-    if needed > min(memory, LARGEST):
-        count = sum(parameter.numel() for parameter in network.parameters())
+    count = sum(parameter.numel() for parameter in network.parameters())
+    if count > LARGEST:
         raise ModelError(
-            f"the network would have {count:,} parameters and take {needed / 2**30:,.0f} GiB while it trains,"
-            f" more than the {min(memory, LARGEST) / 2**30:,.0f} there are",
+            f"the network would have {count:,} parameters, more than {LARGEST:,}",
             where="model",
             fix=FIX,
         )
+    return network
 
 
 def blueprint(model: ModelConfig, sizes: Sizes) -> Network:

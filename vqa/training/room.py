@@ -24,7 +24,7 @@ def learning_bytes(network: Network, config: OptimizerConfig) -> dict[str, int]:
 
 
 def check_room(network: Network, config: OptimizerConfig, free: int) -> None:
-    """Refuse a network that `free` bytes do not hold while it learns; a blueprint will do.
+    """Refuse a network that so many free bytes do not hold while it learns; a blueprint will do.
 
     Raises:
         ModelError: they do not.
@@ -33,10 +33,10 @@ def check_room(network: Network, config: OptimizerConfig, free: int) -> None:
     if sum(needs.values()) <= free:
         return
     count = sum(parameter.numel() for parameter in network.parameters())
-    parts = ", ".join(f"{name} {size / 2**30:,.1f}" for name, size in needs.items())
+    parts = ", ".join(f"{name} {size / 2**30:,.2f}" for name, size in needs.items())
     raise ModelError(
-        f"the network has {count:,} parameters and takes {sum(needs.values()) / 2**30:,.1f} GiB"
-        f" while it learns ({parts}), and {free / 2**30:,.1f} GiB are free",
+        f"the network has {count:,} parameters and takes {sum(needs.values()) / 2**30:,.2f} GiB"
+        f" while it learns ({parts}), and there are {free / 2**30:,.2f} GiB for it",
         where="model",
         fix=FIX,
     )

@@ -98,7 +98,9 @@ def _open(experiment: Experiment, run: RunDirectory) -> Session:
     experiment = _settled(experiment, run)
     materials = load_materials(experiment)
     sizes = materials.sizes(experiment.data)
-    check_room(blueprint(experiment.model, sizes), experiment.optimizer, _free(experiment.trainer))
+    if Place.here().first:  # the others' networks take of what is free meanwhile
+        network = blueprint(experiment.model, sizes)
+        check_room(network, experiment.optimizer, _free(experiment.trainer))
     try:
         network = experiment.model.build(sizes)
     except (RuntimeError, MemoryError) as error:

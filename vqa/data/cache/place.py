@@ -50,9 +50,8 @@ def place(store: Store, name: str) -> Path:
 def workplace(store: Store, name: str) -> Path:
     """Where rows can be added to the cache `name`: at home, where one stands beside a store that cannot be written."""
     standing = place(store, name)
-    if not standing.exists() or os.access(standing, os.W_OK):
-        return standing
-    return folders(store)[1] / name
+    files = (standing, *standing.iterdir()) if standing.is_dir() else ()
+    return standing if all(os.access(file, os.W_OK) for file in files) else folders(store)[1] / name
 
 
 @dataclass(frozen=True)
@@ -135,12 +134,11 @@ def _sweep(store: Store) -> None:
 
 def failure(folder: Path, error: OSError) -> VQAError:
     """A disk that fails, in this program's words."""
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-    return VQAError(
-        "the disk became full" if full else error.strerror or str(error),
-        where=str(folder),
-        fix="free some space and start again: it goes on from there",
-    )
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        fix = "free some space and start again: it goes on from there"
+        return VQAError("the disk became full", where=str(folder), fix=fix)
+    fix = "see to it that its files can be written, or delete it"
+    return VQAError(error.strerror or str(error), where=str(folder), fix=fix)
 
 
 def shortage(folder: Path, needed: int) -> str | None:

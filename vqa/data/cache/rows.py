@@ -43,6 +43,7 @@ SMALL_BYTES = 2_000_000
 BLOCK_BYTES = 8_000_000
 """Bytes that one thread reads at a time when a whole file is read."""
 MADE_ANEW = "start again: they are made anew, all others are kept"
+OTHERS = "it cannot be written from here: have its owner delete it, or train with data.resident=always once"
 BROUGHT_ANEW = "bring them in again with vqa prepare regions: all others are kept"
 
 
@@ -192,20 +193,23 @@ class RowFile:
         right = hashes == self.index[rows[new]]
         self._checked[rows[new]] = right
         if not right.all():
-            self.forget(rows[new[~right]])
+            kept = self.forget(rows[new[~right]])
             fix = BROUGHT_ANEW if self.layout.kind == "regions" else MADE_ANEW
+            fix = fix if kept else OTHERS
             raise DamagedRows(self.data_path, rows[new[~right]], fix)
 
-    def forget(self, rows: np.ndarray) -> None:
-        """Have `rows` made again."""
+    def forget(self, rows: np.ndarray) -> bool:
+        """Have `rows` made again; false where that cannot be written down."""
         self.index[rows] = 0
-        if os.access(self.folder / INDEX, os.W_OK):
-            descriptor = os.open(self.folder / INDEX, os.O_WRONLY)
-            try:
-                for row in rows:
-                    _write(descriptor, memoryview(bytes(8)), int(row) * 8)
-            finally:
-                os.close(descriptor)
+        if not os.access(self.folder / INDEX, os.W_OK):
+            return False
+        descriptor = os.open(self.folder / INDEX, os.O_WRONLY)
+        try:
+            for row in rows:
+                _write(descriptor, memoryview(bytes(8)), int(row) * 8)
+        finally:
+            os.close(descriptor)
+        return True
 
 
 def open_rows(folder: Path, layout: Layout) -> tuple[RowFile, list[str]]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -22,7 +23,7 @@ from vqa.data.sources.table_answers import LABELS, AnswerReader
 from vqa.data.sources.table_columns import SYNONYMS, parse_map, suggestion
 from vqa.data.sources.table_files import LOOKED_AT, Record
 from vqa.errors import DataError, DownloadError, InputError
-from vqa.hub import is_elsewhere, is_reachable
+from vqa.hub import is_local
 
 if TYPE_CHECKING:
     from datasets import IterableDataset
@@ -149,12 +150,11 @@ def _load(name: str, config: str | None, revision: str | None) -> Mapping[str, I
         raise InputError(
             "this is a file", where=name, fix=f"read it with: vqa prepare table {name} --to STORE"
         )
-    if is_elsewhere(name) and not is_reachable():
-        raise _unreachable(name, "its address has no host, or it is switched off")
     try:
-        found: Mapping[str, IterableDataset] = load_dataset(
-            name, config, revision=revision, streaming=True
-        )
+        with _offline() if is_local(name) else nullcontext():
+            found: Mapping[str, IterableDataset] = load_dataset(
+                name, config, revision=revision, streaming=True
+            )
     except (DatasetNotFoundError, FileNotFoundError) as error:
         raise InputError(
             f"no data set here ({_first_line(error)})",
@@ -170,6 +170,23 @@ def _load(name: str, config: str | None, revision: str | None) -> Mapping[str, I
             fix="name a subset with --config; sets that need code of their own are not loaded",
         ) from error
     return found
+
+
+@contextmanager
+def _offline() -> Iterator[None]:
+    """Have `datasets` look into its cache and at folders alone, as HF_HUB_OFFLINE has it."""
+    import datasets
+    from huggingface_hub import constants
+
+    places: tuple[Any, ...] = (datasets.config, constants)
+    before = [place.HF_HUB_OFFLINE for place in places]
+    for place in places:
+        place.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        for place, value in zip(places, before, strict=True):
+            place.HF_HUB_OFFLINE = value
 
 
 def _unreachable(name: str, reason: str) -> DownloadError:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from vqa.errors import ModelError
-from vqa.hub import is_reachable, why_not
+from vqa.hub import is_local, why_not
 from vqa.model.image_encoder import Backbone
 from vqa.model.image_encoder.grid import IMAGENET_MEAN, IMAGENET_STD
 from vqa.model.image_encoder.library import LibraryCNN
@@ -62,7 +62,7 @@ def _settings(config: Backbone) -> Any:
         )
     try:
         settings: Any = AutoConfig.from_pretrained(
-            config.model, local_files_only=not is_reachable()
+            config.model, local_files_only=is_local(config.model)
         )
     except Exception as error:  # network, disk, format: not specified
         raise _unusable(config.model, error) from error
@@ -121,7 +121,7 @@ def _network(config: Backbone, settings: Any, pretrained: bool) -> nn.Module:
         if pretrained and config.model not in KINDS:
             # AutoBackbone itself would ask the hub first, even for a folder.
             network: nn.Module = CLASSES[type(settings)].from_pretrained(
-                config.model, config=settings, local_files_only=not is_reachable()
+                config.model, config=settings, local_files_only=is_local(config.model)
             )
         else:
             network = AutoBackbone.from_config(settings)

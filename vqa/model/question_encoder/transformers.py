@@ -11,7 +11,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 from typing_extensions import override
 
 from vqa.errors import ModelError
-from vqa.hub import is_reachable, why_not
+from vqa.hub import is_local, why_not
 from vqa.model.parts import QuestionEncoder
 from vqa.model.question_encoder import Transformers
 from vqa.model.types import EncodedText
@@ -77,7 +77,7 @@ class TransformersEncoder(QuestionEncoder):
 def _load(model: str, pretrained: bool) -> nn.Module:
     from transformers import AutoConfig, AutoModel
 
-    local = not is_reachable()
+    local = is_local(model)
     try:
         if pretrained:
             network: nn.Module = AutoModel.from_pretrained(model, local_files_only=local)
