@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -248,11 +247,11 @@ def _filled(
     store: Store, layout: Layout, maker: Maker, request: Request, damaged: Path | None
 ) -> RowFile:
     """The file with every row of the request; the folder that was damaged is one only where it could be mended."""
-    lost = damaged if damaged is not None and not os.access(damaged, os.W_OK) else None
-    found = find_kept(store, layout, request.rows, lost)
+    folder = workplace(store, layout.name)
+    found = find_kept(store, layout, request.rows, None if damaged == folder else damaged)
     if found is not None:
         return found
-    file, troubles = open_rows(workplace(store, layout.name), layout)
+    file, troubles = open_rows(folder, layout)
     for trouble in troubles:
         request.tell(trouble)
     fill(file, request.rows, maker, announce=request.announce)

@@ -80,7 +80,7 @@ class HubSplit:
         except (pa.ArrowException, ValueError, UnicodeDecodeError) as error:
             raise DataError(f"damaged ({error})", where=str(self.path)) from error
         except OSError as error:
-            raise _unreachable(str(self.path), _first_line(error)) from error
+            raise _unreachable(str(self.path), error) from error
 
     @cached_property
     def _classes(self) -> Mapping[str, Sequence[str]]:
@@ -162,7 +162,7 @@ def _load(name: str, config: str | None, revision: str | None) -> Mapping[str, I
             fix="write owner/name as on the hub, or a folder; private and gated sets need HF_TOKEN",
         ) from error
     except OSError as error:
-        raise _unreachable(name, _first_line(error)) from error
+        raise _unreachable(name, error) from error
     except (ValueError, RuntimeError, TypeError) as error:
         raise InputError(
             f"cannot be opened ({_first_line(error)})",
@@ -189,9 +189,9 @@ def _offline() -> Iterator[None]:
             place.HF_HUB_OFFLINE = value
 
 
-def _unreachable(name: str, reason: str) -> DownloadError:
+def _unreachable(name: str, error: Exception) -> DownloadError:
     return DownloadError(
-        f"the hub cannot be reached ({reason})",
+        f"the hub cannot be reached ({_first_line(error)})",
         where=name,
         fix="check the network (HF_HUB_OFFLINE, HF_ENDPOINT), or give a folder with a copy of the set",
     )
