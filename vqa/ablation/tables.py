@@ -53,8 +53,10 @@ def tables(study: Study, most_types: int = MOST_TYPES) -> list[Table]:
         names = study.type_names(kind)
         if 1 < len(names) <= most_types:
             found.append(_by_variant(study, kind, names))
-        elif most_types < len(names) <= MOST_ROWS and len(study.rows) <= most_types:
-            found.append(_by_type(study, kind, names))
+        elif most_types < len(names) <= MOST_ROWS:
+            starts = range(0, len(study.rows), most_types)
+            parts = (study.rows[start : start + most_types] for start in starts)
+            found += [_by_type(part, kind, names) for part in parts]
     return found
 
 
@@ -67,11 +69,11 @@ def _by_variant(study: Study, kind: str, names: Sequence[str]) -> Table:
     return Table(title, (title, *names), rows)
 
 
-def _by_type(study: Study, kind: str, names: Sequence[str]) -> Table:
+def _by_type(variants: Sequence[Row], kind: str, names: Sequence[str]) -> Table:
     """A row a type, a column a variant."""
     title = kind.replace("_", " ")
-    rows = [(name, *(score(getattr(row, kind).get(name)) for row in study.rows)) for name in names]
-    return Table(title, (title, *(row.name for row in study.rows)), rows)
+    rows = [(name, *(score(getattr(row, kind).get(name)) for row in variants)) for name in names]
+    return Table(title, (title, *(row.name for row in variants)), rows)
 
 
 def _figures(row: Row) -> tuple[str, ...]:
