@@ -107,7 +107,7 @@ def run_torch(
     a scaled loss most gradients of word vectors are too small for it.
     """
     kind = inputs.data.device.type
-    if not torch.is_autocast_enabled(kind):
+    if not (torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)):
         states, last = layer(inputs)
         hidden = last[0] if isinstance(last, tuple) else last  # [directions, batch, dim]
         return states, hidden.transpose(0, 1).flatten(1)
