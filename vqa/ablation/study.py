@@ -85,6 +85,7 @@ class Study:
         title: group, folder, or how many runs.
         reference: the variant that the others are tested against.
         axes: axis → its labels, the first one the reference's.
+        main_effects: none where a single axis makes them the comparisons once more.
     """
 
     title: str
@@ -110,16 +111,10 @@ class Study:
         return [pair_sentence(pair, named[pair.a], named[pair.b]) for pair in self.pairs]
 
     @property
-    def effects_to_tell(self) -> list[Effect]:
-        """The main effects; none where a single axis makes them the comparisons once more."""
-        one_axis = [labels[:1] for labels in self.axes.values()] == [[self.reference]]
-        return [] if one_axis else self.main_effects
-
-    @property
     def effect_claims(self) -> list[str]:
         """A sentence for each effect of an axis and each interaction of two."""
         return [
-            *(main_sentence(effect) for effect in self.effects_to_tell),
+            *(main_sentence(effect) for effect in self.main_effects),
             *(interaction_sentence(effect) for effect in self.interactions),
         ]
 
@@ -226,13 +221,14 @@ def make_study(
     images = codes(item.image_id for item in everything[0].runs[0].predictions)
     rows = [_row(one, loaded, found.places.get(one.name), images, options) for one in everything]
     axes, factorial = _factorial(loaded.variants, found.places, reference, images, options)
+    compared = len(axes) == 1 and reference in in_grid
     return Study(
         title=title,
         comparison=comparison,
         rows=rows,
         reference=reference,
         axes=axes,
-        main_effects=factorial.main_effects() if factorial else [],
+        main_effects=factorial.main_effects() if factorial and not compared else [],
         interactions=factorial.interactions() if factorial else [],
         left_out=loaded.left_out,
         notes=[*notes, *note, *_unlike_seeds(loaded.variants), *comparison.notes],

@@ -108,7 +108,7 @@ def remarks(study: Study) -> list[str]:
         else []
     )
     for kind, effects in (
-        ("main effects", study.effects_to_tell),
+        ("main effects", study.main_effects),
         ("interactions", study.interactions),
     ):
         if len(effects) > 1:
