@@ -83,8 +83,7 @@ def _made(
     from vqa.data.cache.features import features_layout, features_maker
     from vqa.data.cache.fill import fill
     from vqa.data.cache.place import workplace
-    from vqa.data.cache.rows import open_rows
-    from vqa.data.supply import find_kept
+    from vqa.data.cache.rows import find_kept, open_rows
     from vqa.training.precision import settled
     from vqa.training.session import choose_device, quiet
 
@@ -96,9 +95,9 @@ def _made(
     encoder = experiment.model.image_encoder.build(experiment.data.image_size)
     layout = features_layout(store, experiment, encoder)
     kept = find_kept(store, layout, rows)
-    folder = workplace(store, layout.name) if kept is None else kept.folder
     if kept is not None:
-        return _facts(layout, folder, rows, kept, started) | {"made": 0}
+        return _facts(layout, kept.folder, rows, kept, started) | {"made": 0}
+    folder = workplace(store, layout.name)
     if estimate:
         return _facts(layout, folder, rows, None, started)
     file, troubles = open_rows(folder, layout)

@@ -17,9 +17,9 @@ from vqa.data.cache.features import features_layout, features_maker
 from vqa.data.cache.fill import Maker, fill
 from vqa.data.cache.layout import Layout
 from vqa.data.cache.pictures import decode_pictures, pictures_layout, pictures_maker
-from vqa.data.cache.place import folders, shortage, taken, workplace
+from vqa.data.cache.place import shortage, taken, workplace
 from vqa.data.cache.regions import open_regions, regions_of
-from vqa.data.cache.rows import DamagedRows, RowFile, find_rows, open_rows
+from vqa.data.cache.rows import DamagedRows, RowFile, find_kept, open_rows
 from vqa.data.cache.rule import DEMANDED, obstacle
 from vqa.data.store import Store
 from vqa.model.parts import ImageEncoder
@@ -210,18 +210,6 @@ def find_supply(
     file = next((one for one in found if one is not None), None)
     source = "decoded from the store" if file is None else f"from {file.folder}"
     return Supply(store, experiment, device, file, source)
-
-
-def find_kept(
-    store: Store, layout: Layout, rows: np.ndarray, lost: Path | None = None
-) -> RowFile | None:
-    """A file with all of `rows`, beside the store or at home; not the one at `lost`. Nothing is written.
-
-    Where there are both, the one beside the store lacked rows, or had damaged ones, that could not be mended.
-    """
-    standing = (folder / layout.name for folder in reversed(folders(store)))
-    found = (find_rows(folder, layout, rows) for folder in standing if folder != lost)
-    return next((one for one in found if one is not None), None)
 
 
 def _regions(

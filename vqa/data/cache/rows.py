@@ -30,7 +30,8 @@ import xxhash
 from torch import Tensor
 
 from vqa.data.cache.layout import INDEX, MANIFEST, Layout, fault_of, write_manifest
-from vqa.data.cache.place import failure
+from vqa.data.cache.place import failure, folders
+from vqa.data.store import Store
 from vqa.errors import DataError
 
 ROWS, LOCK = "rows.bin", "lock"
@@ -193,10 +194,11 @@ class RowFile:
         right = hashes == self.index[rows[new]]
         self._checked[rows[new]] = right
         if not right.all():
-            kept = self.forget(rows[new[~right]])
-            fix = BROUGHT_ANEW if self.layout.kind == "regions" else MADE_ANEW
-            fix = fix if kept else OTHERS
-            raise DamagedRows(self.data_path, rows[new[~right]], fix)
+            damaged = rows[new[~right]]
+            fix = MADE_ANEW if self.forget(damaged) else OTHERS
+            if self.layout.kind == "regions":
+                fix = BROUGHT_ANEW
+            raise DamagedRows(self.data_path, damaged, fix)
 
     def forget(self, rows: np.ndarray) -> bool:
         """Have `rows` made again; false where that cannot be written down."""
@@ -257,6 +259,18 @@ def find_rows(folder: Path, layout: Layout, rows: np.ndarray) -> RowFile | None:
         return None
     file.refresh()
     return None if len(file.missing(rows)) else file
+
+
+def find_kept(
+    store: Store, layout: Layout, rows: np.ndarray, lost: Path | None = None
+) -> RowFile | None:
+    """As `find_rows`, at home or beside the store; not the file at `lost`.
+
+    Where there are both, the one beside the store lacked rows, or had damaged ones, that could not be mended.
+    """
+    standing = (folder / layout.name for folder in reversed(folders(store)))
+    found = (find_rows(folder, layout, rows) for folder in standing if folder != lost)
+    return next((one for one in found if one is not None), None)
 
 
 def _mend(folder: Path, layout: Layout) -> list[str]:
