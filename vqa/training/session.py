@@ -281,6 +281,8 @@ def quiet() -> Iterator[None]:
             warnings.filterwarnings("ignore", module="pytorch_lightning")
             warnings.filterwarnings("ignore", message="The `srun` command is available")
             warnings.filterwarnings("ignore", message=".*eval mode at the start of training.*")
+            # Under autocast cuDNN gets weights that were made for the step.
+            warnings.filterwarnings("ignore", message="RNN module weights are not part of single")
             yield
     finally:
         logger.setLevel(level)

@@ -6,7 +6,6 @@ implementation computes with them.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -112,8 +111,7 @@ def run_torch(
         hidden = last[0] if isinstance(last, tuple) else last  # [directions, batch, dim]
         return states, hidden.transpose(0, 1).flatten(1)
     dtype, lstm = torch.get_autocast_dtype(kind), isinstance(layer, nn.LSTM)
-    with torch.autocast(kind, enabled=False), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="RNN module weights are not part of single")
+    with torch.autocast(kind, enabled=False):
         data, weights = inputs.data.to(dtype), [weight.to(dtype) for weight in layer.parameters()]
         shape = (2 if layer.bidirectional else 1, int(inputs.batch_sizes[0]), layer.hidden_size)
         zero = data.new_zeros(shape)
