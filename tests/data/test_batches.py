@@ -12,7 +12,7 @@ from torch.nn.utils.rnn import pad_packed_sequence
 from vqa.config import Augmentation
 from vqa.data.ahead import ahead
 from vqa.data.augment import augment
-from vqa.data.batches import gather_choices, pack
+from vqa.data.batches import Batcher, gather_choices, pack, send, send_together
 from vqa.data.store import Store
 from vqa.data.table import build_choices, build_table
 from vqa.data.text import AnswerVocabulary, QuestionTokenizer, Texts
@@ -70,6 +70,53 @@ def test_a_table_says_what_the_store_says(scenes_store: Path) -> None:
         assert table.weight[i].tolist()[: len(said)] == [1.0] * len(said)
         assert store.images[int(table.image_rows[table.image[i]])]["image_id"] == example.image_id
         assert table.label[i] == example.label
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([np.int64, np.int32, np.float32, np.bool_]),
+            st.sampled_from([(0,), (1,), (7,), (3, 5), (0, 4)]),
+        ),
+        max_size=6,
+    )
+)
+def test_arrays_that_travel_together_arrive_as_they_were(kinds) -> None:
+    random = np.random.default_rng(0)
+    arrays = [random.integers(0, 99, shape).astype(dtype) for dtype, shape in kinds]
+    alone, together = send(arrays, CPU), send_together(arrays, CPU)
+    assert len(together) == len(arrays)
+    for one, other in zip(alone, together, strict=True):
+        assert one.dtype == other.dtype and one.shape == other.shape
+        assert torch.equal(one, other)
+    transposed = np.arange(6).reshape(2, 3).T
+    assert torch.equal(send_together([transposed], CPU)[0], torch.from_numpy(transposed))
+
+
+def test_a_batch_on_another_device_is_the_same_but_for_the_device(scenes_store: Path) -> None:
+    store = Store.open(scenes_store)
+    rows = store.rows("val")
+    tokenizer = QuestionTokenizer.build(store.column("question", rows))
+    vocabulary = AnswerVocabulary.build(store.column("answers", rows), 1000)
+    table, index = build_table(store, rows, tokenizer, vocabulary), np.arange(8)
+    here, there = (
+        Batcher(table, torch.device(kind)).gather(index, torch.zeros(8), index)
+        for kind in ("cpu", "meta")
+    )
+    assert here.choices is not None and there.choices is not None
+    pairs = [
+        *zip(here.targets, there.targets, strict=True),
+        *zip(here.choices[1:], there.choices[1:], strict=True),
+        (here.image_of_question, there.image_of_question),
+        (here.text_of_question, there.text_of_question),
+    ]
+    for words in ((here.words, there.words), (here.choices.words, there.choices.words)):
+        one, other = words
+        assert torch.equal(one.batch_sizes, other.batch_sizes)  # wanted on the CPU by torch
+        pairs += [(one.data, other.data), (one.sorted_indices, other.sorted_indices)]
+    for one, other in pairs:
+        assert other.device.type == "meta"
+        assert (one.shape, one.dtype) == (other.shape, other.dtype)
 
 
 @pytest.mark.parametrize("threads", [0, 1, 3])

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, islice
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -13,6 +16,9 @@ from torch.nn.utils.rnn import PackedSequence
 from vqa.data.table import ChoiceTable, QuestionTable
 from vqa.data.text import Texts
 from vqa.model.types import Choices, Targets
+
+ALIGNMENT = 16
+"""Bytes at whose multiples each array of a parcel begins."""
 
 
 @dataclass(frozen=True)
@@ -69,60 +75,124 @@ class Batcher:
     ) -> Batch:
         """Join the questions at `index` with pictures that were fetched already."""
         table = self.table
-        targets = Targets(
-            self._tensor(table.answer_id[index].astype(np.int64)),
-            self._tensor(table.weight[index]),
-            self._tensor(table.label[index].astype(np.int64)),
-        )
         distinct, text = np.unique(table.text[index], return_inverse=True)
+        targets = (
+            table.answer_id[index].astype(np.int64),
+            table.weight[index],
+            table.label[index].astype(np.int64),
+        )
+        words = _Words.of(table.texts, distinct)
+        choices = None if table.choices is None else _Choices.of(table.choices, index)
+        arrays = (*targets, image_of_question, text, *words.arrays)
+        sent = iter(send((*arrays, *(() if choices is None else choices.arrays)), self.device))
         return Batch(
             index=index,
             images=images,
-            image_of_question=self._tensor(image_of_question),
-            words=pack(table.texts, distinct, self.device),
-            text_of_question=self._tensor(text),
-            choices=None
-            if table.choices is None
-            else gather_choices(table.choices, index, self.device),
-            targets=targets,
+            targets=Targets(*islice(sent, 3)),
+            image_of_question=next(sent),
+            text_of_question=next(sent),
+            words=words.packed(sent),
+            choices=None if choices is None else choices.placed(sent),
             share=share,
             whole=whole,
         )
 
-    def _tensor(self, array: np.ndarray) -> Tensor:
-        return torch.from_numpy(array).to(self.device, non_blocking=True)
+
+class _Words(NamedTuple):
+    """Texts that are to be packed: time-major, longest first, no padding anywhere.
+
+    Attributes:
+        arrays: the ids, the order in which the texts stand, and its inverse.
+        batch_sizes: texts that have a word at each step.
+    """
+
+    arrays: tuple[np.ndarray, np.ndarray, np.ndarray]
+    batch_sizes: np.ndarray
+
+    @classmethod
+    def of(cls, texts: Texts, index: np.ndarray) -> _Words:
+        """The texts at `index`."""
+        starts = texts.offsets[index]
+        lengths = texts.offsets[index + 1] - starts  # of these alone: there may be half a million
+        order = np.argsort(-lengths, kind="stable")
+        starts, lengths = starts[order], lengths[order]
+        step = np.arange(lengths[0] if len(lengths) else 0)[:, None]
+        present = step < lengths
+        ids = texts.ids[(starts + step)[present]].astype(np.int64)
+        inverse = np.empty_like(order)
+        inverse[order] = np.arange(len(order))
+        return cls((ids, order, inverse), present.sum(1))
+
+    def packed(self, sent: Iterator[Tensor]) -> PackedSequence:
+        """With what has become of the arrays."""
+        ids, order, inverse = islice(sent, 3)
+        return PackedSequence(ids, torch.from_numpy(self.batch_sizes), order, inverse)
+
+
+class _Choices(NamedTuple):
+    """Choices of some questions, each distinct text once.
+
+    Attributes:
+        words: the texts.
+        own: of every choice its text, its question and its answer id.
+    """
+
+    words: _Words
+    own: tuple[np.ndarray, np.ndarray, np.ndarray]
+
+    @classmethod
+    def of(cls, table: ChoiceTable, index: np.ndarray) -> _Choices | None:
+        """The choices of the questions at `index`; None where there are none."""
+        counts = table.offsets[index + 1] - table.offsets[index]
+        if not counts.sum():
+            return None
+        question = np.repeat(np.arange(len(index)), counts)
+        within = np.arange(len(question)) - np.repeat(np.cumsum(counts) - counts, counts)
+        flat = np.repeat(table.offsets[index], counts) + within
+        distinct, text = np.unique(table.text[flat], return_inverse=True)
+        return cls(_Words.of(table.texts, distinct), (text, question, table.answer_id[flat]))
+
+    @property
+    def arrays(self) -> tuple[np.ndarray, ...]:
+        """All that is sent."""
+        return (*self.words.arrays, *self.own)
+
+    def placed(self, sent: Iterator[Tensor]) -> Choices:
+        """With what has become of the arrays."""
+        return Choices(self.words.packed(sent), *islice(sent, 3))
 
 
 def pack(texts: Texts, index: np.ndarray, device: torch.device) -> PackedSequence:
     """The texts at `index` as one packed sequence: time-major, longest first, no padding anywhere."""
-    starts = texts.offsets[index]
-    lengths = texts.offsets[index + 1] - starts  # of these alone: there may be half a million
-    order = np.argsort(-lengths, kind="stable")
-    starts, lengths = starts[order], lengths[order]
-    step = np.arange(lengths[0] if len(lengths) else 0)[:, None]
-    present = step < lengths
-    ids = texts.ids[(starts + step)[present]].astype(np.int64)
-    inverse = np.empty_like(order)
-    inverse[order] = np.arange(len(order))
-    return PackedSequence(
-        torch.from_numpy(ids).to(device, non_blocking=True),
-        torch.from_numpy(present.sum(1)),
-        torch.from_numpy(order).to(device, non_blocking=True),
-        torch.from_numpy(inverse).to(device, non_blocking=True),
-    )
+    words = _Words.of(texts, index)
+    return words.packed(iter(send(words.arrays, device)))
 
 
 def gather_choices(table: ChoiceTable, index: np.ndarray, device: torch.device) -> Choices | None:
     """The choices of the questions at `index`, each distinct text encoded once; None where there are none."""
-    counts = table.offsets[index + 1] - table.offsets[index]
-    if not counts.sum():
-        return None
-    question = np.repeat(np.arange(len(index)), counts)
-    within = np.arange(len(question)) - np.repeat(np.cumsum(counts) - counts, counts)
-    flat = np.repeat(table.offsets[index], counts) + within
-    distinct, text = np.unique(table.text[flat], return_inverse=True)
-    place = (
-        torch.from_numpy(a).to(device, non_blocking=True)
-        for a in (text, question, table.answer_id[flat])
-    )
-    return Choices(pack(table.texts, distinct, device), *place)
+    choices = _Choices.of(table, index)
+    return None if choices is None else choices.placed(iter(send(choices.arrays, device)))
+
+
+def send(arrays: Sequence[np.ndarray], device: torch.device) -> list[Tensor]:
+    """Arrays on a device, in their order."""
+    if device.type == "cpu":
+        return [torch.from_numpy(array) for array in arrays]
+    return send_together(arrays, device)
+
+
+def send_together(arrays: Sequence[np.ndarray], device: torch.device) -> list[Tensor]:
+    """Arrays on a device by one copy, which takes a GPU as long as that of a single small one."""
+    sizes = [-(-array.nbytes // ALIGNMENT) * ALIGNMENT for array in arrays]
+    starts = [*accumulate(sizes, initial=0)]
+    parcel = torch.empty(starts[-1], dtype=torch.uint8, pin_memory=device.type == "cuda")
+    content = parcel.numpy()
+    for start, array in zip(starts, arrays, strict=False):
+        content[start : start + array.nbytes] = (
+            np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+        )
+    sent = parcel.to(device, non_blocking=True)
+    return [
+        sent[start : start + array.nbytes].view(torch.from_numpy(array[:0]).dtype).view(array.shape)
+        for start, array in zip(starts, arrays, strict=False)
+    ]
