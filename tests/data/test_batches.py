@@ -87,7 +87,8 @@ def test_arrays_that_travel_together_arrive_as_they_were(kinds) -> None:
     alone, together = send(arrays, CPU), send_together(arrays, CPU)
     assert len(together) == len(arrays)
     for one, other in zip(alone, together, strict=True):
-        assert one.dtype == other.dtype and one.shape == other.shape
+        assert one.dtype == other.dtype
+        assert one.shape == other.shape
         assert torch.equal(one, other)
     transposed = np.arange(6).reshape(2, 3).T
     assert torch.equal(send_together([transposed], CPU)[0], torch.from_numpy(transposed))
@@ -103,7 +104,8 @@ def test_a_batch_on_another_device_is_the_same_but_for_the_device(scenes_store: 
         Batcher(table, torch.device(kind)).gather(index, torch.zeros(8), index)
         for kind in ("cpu", "meta")
     )
-    assert here.choices is not None and there.choices is not None
+    assert here.choices is not None
+    assert there.choices is not None
     pairs = [
         *zip(here.targets, there.targets, strict=True),
         *zip(here.choices[1:], there.choices[1:], strict=True),

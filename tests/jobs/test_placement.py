@@ -37,6 +37,33 @@ def test_jobs_never_share_a_gpu_nor_exceed_the_machine(queue: list[Resources]) -
     assert sum(job.submission.resources.memory_mb for job in active) <= 1000
 
 
+@given(st.lists(resources, max_size=20))
+def test_jobs_of_one_gpu_share_one_as_far_as_that_is_allowed(queue: list[Resources]) -> None:
+    capacity = Capacity(("0", "1", "2"), 1000, 10_000, jobs_per_gpu=3)
+    active: list[Job] = []
+    for number, wanted in enumerate(queue):
+        gpus = place(capacity, active, wanted)
+        if gpus is not None:
+            active.append(running(number, wanted, gpus))
+    for gpu in capacity.gpus:
+        there = [job for job in active if gpu in job.gpus]
+        assert len(there) <= 3
+        assert len(there) <= 1 or all(len(job.gpus) == 1 for job in there)
+
+
+def test_the_emptiest_gpu_is_taken_and_several_are_had_alone() -> None:
+    capacity = Capacity(("0", "1"), 8, 1000, jobs_per_gpu=2)
+    one, two = (Resources(accelerator="gpu", devices=number) for number in (1, 2))
+    active: list[Job] = []
+    for expected in (("0",), ("1",), ("0",), ("1",), None):
+        gpus = place(capacity, active, one)
+        assert gpus == expected
+        active += [] if gpus is None else [running(len(active), one, gpus)]
+    assert place(capacity, active[:1], two) is None
+    assert place(capacity, [running(0, two, ("0", "1"))], one) is None
+    assert place(capacity, [], two) == ("0", "1")
+
+
 @given(resources)
 def test_what_fits_an_idle_machine_is_placed_on_it(wanted: Resources) -> None:
     capacity = Capacity(("0", "1"), 3, 300)

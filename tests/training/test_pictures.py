@@ -16,14 +16,19 @@ import vqa
 from tests.training.test_resume import Death, assert_same, die_at
 from vqa.cli import main
 from vqa.config import Experiment
+from vqa.data import supply as supplying
 from vqa.data.cache import pictures as decoding
 from vqa.data.cache import place
 from vqa.data.cache.layout import INDEX, read_manifest
 from vqa.data.cache.place import cached
 from vqa.data.cache.rows import ROWS
 from vqa.data.store import Store
+from vqa.data.supply import RESIDENT_SHARE, Supply, find_supply
 from vqa.errors import ConfigError, DataError, TrainingError
 from vqa.evaluation.predictions import Prediction, read_predictions
+from vqa.export import VQAModel
+from vqa.training.materials import load_materials
+from vqa.training.pictures import activation_bytes
 from vqa.training.run import train
 
 Make = Callable[..., Experiment]
@@ -281,3 +286,47 @@ def test_the_plan_counts_what_is_kept_for_the_gradient(make: Make, tmp_path: Pat
     assert small["activations"] > 32 * 2 * 4 * 8 * 8 * 4
     assert small["model"] > 0
     assert small["optimizer"] == 2 * small["gradients"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "processes", "fits"), [("cpu", 1, True), ("cpu", 2, False), ("cuda", 2, True)]
+)
+def test_processes_share_the_memory_of_a_cpu_alone(
+    make: Make, monkeypatch: pytest.MonkeyPatch, kind: str, processes: int, fits: bool
+) -> None:
+    config = make({})
+    materials = load_materials(config)
+    supply = Supply(materials.store, config, torch.device(kind), None, "decoded")
+    room = round(10 * supply.row_bytes / RESIDENT_SHARE)
+    monkeypatch.setattr(supplying, "free_bytes", lambda _: room)
+    assert supply.fits(10, processes) is fits
+    assert supply.fits(5, processes)
+
+
+def test_the_plan_counts_what_dropout_keeps(make: Make, tmp_path: Path) -> None:
+    """One byte a value of the grid that is dropped from, and the grid that is left of it."""
+    attention = FROZEN["attention"]
+    kept = {}
+    for rate in (0.0, 0.5):
+        model = FROZEN | {"attention": {**attention, "grid_dropout": rate}}
+        train(make(model, batch_size=64), tmp_path / str(rate))
+        kept[rate] = plan(tmp_path / str(rate))["needs"]["activations"]
+    assert kept[0.5] - kept[0.0] >= 64 * 16 * 8
+
+
+def test_the_plan_moves_no_statistic(make: Make, tmp_path: Path) -> None:
+    config = make({"image_encoder": {"name": "small", "channels": [4], "strides": [2]}})
+    materials = load_materials(config)
+    network = config.model.build(materials.sizes(config.data))
+    nothing: Any = None
+    model = VQAModel(network, config, nothing, nothing, "")
+    encoder, device = network.image_encoder, torch.device("cpu")
+    rows = materials.train.image_rows
+    supply = find_supply(materials.store, config, encoder, device, rows)
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    assert any(name.endswith("running_mean") for name in before)
+    random = torch.get_rng_state()
+    assert activation_bytes(model.predictor(device), materials.train, supply, 8) > 0
+    assert torch.equal(torch.get_rng_state(), random)
+    for name, tensor in network.state_dict().items():
+        assert torch.equal(tensor, before[name]), name

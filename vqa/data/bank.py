@@ -156,7 +156,9 @@ def load(bank: Streamed | Decoded) -> Resident:
 def free_bytes(device: torch.device) -> int:
     """Memory that can still be taken on `device`, in bytes."""
     if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
+        free, total = torch.cuda.mem_get_info(device)
+        share = torch.cuda.get_per_process_memory_fraction(device)  # others may have the rest
+        return min(free, round(share * total) - torch.cuda.memory_reserved(device))
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
         return next(

@@ -112,10 +112,14 @@ class Supply:
             bank.file.verify(bank.rows)
             return load(replace(bank, file=self.again(bank.file.folder)))
 
-    def fits(self, count: int) -> bool:
-        """Whether so many pictures are to be resident, where nothing else is to be placed."""
+    def fits(self, count: int, processes: int = 1) -> bool:
+        """Whether so many pictures are to be resident, where nothing else is to be placed.
+
+        Args:
+            processes: that hold as many each; on a CPU they share its memory.
+        """
         wanted = self.experiment.data.resident
-        needed = count * self.row_bytes
+        needed = count * self.row_bytes * (processes if self.device.type == "cpu" else 1)
         fitting = needed <= RESIDENT_SHARE * free_bytes(self.device)
         return wanted == "always" or (wanted == "auto" and fitting)
 

@@ -58,7 +58,8 @@ def open_exam(
     predictor = model.predictor(device)
     held = predictor.images(table, batch_size, rank, world) if world > 1 else None
     count = len(table.image_rows if held is None else held)
-    bank = supply.bank(table.image_rows, resident=supply.fits(count), held=held)
+    here = 1 if held is None else experiment.trainer.devices
+    bank = supply.bank(table.image_rows, resident=supply.fits(count, here), held=held)
     choices = store.column("choices", rows)
     return Exam(predictor, table, choices, bank, model.vocabulary, batch_size)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from vqa.jobs.engines.base import Capacity
@@ -11,14 +12,22 @@ from vqa.jobs.record import Job, Resources
 def place(capacity: Capacity, active: Sequence[Job], wanted: Resources) -> tuple[str, ...] | None:
     """The GPUs for one more job, none for a job on the CPU; None where it does not fit now."""
     used = [job.submission.resources for job in active]
-    taken = {gpu for job in active for gpu in job.gpus}
-    free = [gpu for gpu in capacity.gpus if gpu not in taken]
+    gpus = _with_room(capacity, active, wanted.gpus)
     fits = (
-        wanted.gpus <= len(free)
+        wanted.gpus <= len(gpus)
         and wanted.cores <= capacity.cores - sum(r.cores for r in used)
         and wanted.memory_mb <= capacity.memory_mb - sum(r.memory_mb for r in used)
     )
-    return tuple(free[: wanted.gpus]) if fits else None
+    return tuple(gpus[: wanted.gpus]) if fits else None
+
+
+def _with_room(capacity: Capacity, active: Sequence[Job], wanted: int) -> list[str]:
+    """The GPUs that can take one more job, those with the fewest first; a job of several has each to itself."""
+    jobs = Counter(gpu for job in active for gpu in job.gpus)
+    alone = {gpu for job in active if len(job.gpus) > 1 for gpu in job.gpus}
+    most = capacity.jobs_per_gpu if wanted == 1 else 1
+    free = [gpu for gpu in capacity.gpus if gpu not in alone and jobs[gpu] < most]
+    return sorted(free, key=lambda gpu: jobs[gpu])
 
 
 def why_never(capacity: Capacity, wanted: Resources) -> str | None:

@@ -128,7 +128,7 @@ def _needs(session: Session, supply: Supply) -> dict[str, int]:
 def activation_bytes(predictor: Predictor, table: QuestionTable, supply: Supply, batch: int) -> int:
     """What the network keeps of a batch until its gradient comes, by what it keeps of a few questions.
 
-    An estimate: every question is taken to have a picture of its own, and no dropout mask is counted. No state moves.
+    An estimate: every question is taken to have a picture of its own. No state moves.
     """
     few, more = (_kept_of(predictor, table, supply, count) for count in (PROBED, 2 * PROBED))
     each = max(0, more - few) // PROBED
@@ -141,8 +141,8 @@ def _kept_of(predictor: Predictor, table: QuestionTable, supply: Supply, count: 
     askable, place = np.flatnonzero(predictor.can_ask(table)), np.arange(count)
     index = askable[place % len(askable)]
     batch = Batcher(table, device).gather(index, supply.blank(count), place)
-    was_training = network.training
-    network.eval()  # statistics stay as they are
+    was_training, buffers = network.training, {k: b.clone() for k, b in network.named_buffers()}
+    network.train()  # with what dropout keeps
     try:
         with (
             torch.random.fork_rng([device] if device.type == "cuda" else []),
@@ -159,6 +159,8 @@ def _kept_of(predictor: Predictor, table: QuestionTable, supply: Supply, count: 
             )
     finally:
         network.train(was_training)
+        for name, buffer in network.named_buffers():  # running statistics
+            buffer.copy_(buffers[name])
     return kept.bytes
 
 

@@ -7,6 +7,8 @@ import sys
 
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
 MEBIBYTE = 1 << 20
+GPU_SHARE_VARIABLE = "VQA_GPU_SHARE"
+"""How much of its GPU's memory a process may take, between 0 and 1; all of it where there is none."""
 
 
 def settle() -> None:

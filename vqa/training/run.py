@@ -33,7 +33,7 @@ from vqa.training.module import TrainingModule
 from vqa.training.precision import FAST, is_fast, settled
 from vqa.training.result import Result, is_finished, result_of, write_result
 from vqa.training.room import check_room
-from vqa.training.session import Place, Session, choose_device, lightning, quiet
+from vqa.training.session import Place, Session, choose_device, lightning, quiet, take_share
 from vqa.training.signals import Stopped, StopSignals
 from vqa.training.state import Progress
 from vqa.training.validation import agree
@@ -127,6 +127,7 @@ def _free(config: TrainerConfig) -> int:
 def _settled(experiment: Experiment, run: RunDirectory) -> Experiment:
     """Meet the other processes, and settle a precision of `auto`: what the run began with, or what all can do."""
     place, device = Place.here(), choose_device(experiment.trainer)
+    take_share(device)
     place.join(device)
     if experiment.trainer.precision != "auto":
         return experiment

@@ -31,6 +31,7 @@ from vqa.training.launch import is_rank
 from vqa.training.loader import TrainingBatches
 from vqa.training.materials import Materials
 from vqa.training.pictures import Pictures, arrange_pictures
+from vqa.training.process import GPU_SHARE_VARIABLE
 from vqa.training.requirements import batches_an_epoch
 from vqa.training.state import Progress
 from vqa.training.validation import Validation
@@ -227,6 +228,13 @@ def choose_device(config: TrainerConfig) -> torch.device:
     if config.accelerator == "cpu" or not available:
         return torch.device("cpu")
     return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+
+
+def take_share(device: torch.device) -> None:
+    """Leave the rest of a GPU's memory to the jobs beside this one, as what started it says."""
+    share = os.environ.get(GPU_SHARE_VARIABLE)
+    if share and device.type == "cuda":
+        torch.cuda.set_per_process_memory_fraction(float(share), device)
 
 
 def backend_for(device: torch.device) -> str:

@@ -5,7 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from tests.jobs.engines.tasks import living, script, standing, until, wait_for
 from vqa.jobs.engines.base import Standing, Task
@@ -65,6 +69,21 @@ def test_a_task_sees_the_gpus_that_it_was_given(tmp_path: Path) -> None:
     assert task.environment()["CUDA_VISIBLE_DEVICES"] == "1,3"
     assert task.environment()["OMP_NUM_THREADS"] == "4"
     assert Task("j", 1, tmp_path, Resources()).environment()["CUDA_VISIBLE_DEVICES"] == ""
+
+
+@pytest.mark.parametrize(
+    ("accelerator", "devices", "share"), [("gpu", 1, 0.25), ("gpu", 2, 1.0), ("cpu", 1, 1.0)]
+)
+def test_a_task_is_told_how_much_of_its_gpu_it_may_take(
+    tmp_path: Path, accelerator: Any, devices: int, share: float
+) -> None:
+    engine = LocalEngine(LocalSettings(gpus=("0", "1"), jobs_per_gpu=4))
+    assert engine.capacity().jobs_per_gpu == 4
+    text = "open('share', 'w').write(os.environ['VQA_GPU_SHARE'])"
+    task = script(tmp_path, "sharing", text)
+    wanted = Resources(accelerator=accelerator, devices=devices)
+    wait_for(engine, engine.submit(replace(task, resources=wanted)), Standing.ENDED)
+    assert float((task.run_dir / "share").read_text()) == share
 
 
 def test_settings_narrow_what_the_machine_has() -> None:

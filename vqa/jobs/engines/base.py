@@ -83,11 +83,13 @@ class Capacity:
     Attributes:
         gpus: every GPU, by index or UUID.
         cores, memory_mb: of the machine.
+        jobs_per_gpu: jobs of one GPU that may share it.
     """
 
     gpus: tuple[str, ...]
     cores: int
     memory_mb: int
+    jobs_per_gpu: int = 1
 
     @classmethod
     def of_this_machine(cls, gpus: tuple[str, ...] = ()) -> Capacity:

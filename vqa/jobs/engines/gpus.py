@@ -23,6 +23,7 @@ def local_capacity(settings: LocalSettings) -> Capacity:
         machine.gpus,
         machine.cores if cores == "auto" else cores,
         machine.memory_mb if memory == "auto" else memory,
+        settings.jobs_per_gpu,
     )
 
 

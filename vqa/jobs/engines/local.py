@@ -18,6 +18,7 @@ from vqa.jobs.engines.base import ATTEMPT_VARIABLE, Capacity, Standing, Task
 from vqa.jobs.engines.gpus import local_capacity
 from vqa.jobs.home import LocalSettings
 from vqa.jobs.processes import is_alive, processes_of, start_time, sweep
+from vqa.training.process import GPU_SHARE_VARIABLE
 
 
 class Handle(NamedTuple):
@@ -79,7 +80,7 @@ class LocalEngine:
             with log.open("ab") as output:
                 child = subprocess.Popen(
                     task.command,
-                    env=os.environ | task.environment(),
+                    env=os.environ | task.environment() | self._share(task),
                     cwd=task.run_dir,
                     stdin=subprocess.DEVNULL,
                     stdout=output,
@@ -90,6 +91,11 @@ class LocalEngine:
             raise EngineError(f"cannot be started ({error})", where=task.name) from error
         threading.Thread(target=child.wait, daemon=True).start()  # or it would stay a zombie
         return Handle(task.job, task.attempt, child.pid, start_time(child.pid) or 0.0)
+
+    def _share(self, task: Task) -> dict[str, str]:
+        """How much of its GPU's memory a task may take."""
+        share = 1 / self.settings.jobs_per_gpu if task.resources.gpus == 1 else 1.0
+        return {GPU_SHARE_VARIABLE: f"{share:.6f}"}
 
     def _find(self, task: Task) -> Handle | None:
         """The first process of this attempt, which leads its session."""
