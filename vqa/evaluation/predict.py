@@ -12,6 +12,7 @@ half precision (16-mixed, bf16-mixed) the noise is larger and only the first hal
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from functools import partial
 from typing import NamedTuple
@@ -80,8 +81,9 @@ class Predictor:
 
         parts = self._parts(table, batch_size, rank, world, only)
         work = (partial(gather, part) for part in parts)
-        for batch in ahead(work, threads=0 if is_resident(bank) else 1):
-            yield batch, self.ask(batch)
+        with evaluating(self.network):
+            for batch in ahead(work, threads=0 if is_resident(bank) else 1):
+                yield batch, self.ask(batch)
 
     def _parts(
         self,
@@ -117,24 +119,19 @@ class Predictor:
 
     def ask(self, batch: Batch) -> Output:
         """One forward pass in evaluation mode; scores in float32."""
-        was_training = self.network.training
-        self.network.eval()
-        try:
-            with (
-                torch.no_grad(),
-                torch.autocast(
-                    self.device.type, dtype=self.autocast, enabled=self.autocast is not None
-                ),
-            ):
-                output: Output = self.network(
-                    entering(batch.images),
-                    batch.image_of_question,
-                    batch.words,
-                    batch.choices,
-                    batch.text_of_question,
-                )
-        finally:
-            self.network.train(was_training)
+        kind = self.device.type
+        with (
+            evaluating(self.network),
+            torch.no_grad(),
+            torch.autocast(kind, dtype=self.autocast, enabled=self.autocast is not None),
+        ):
+            output: Output = self.network(
+                entering(batch.images),
+                batch.image_of_question,
+                batch.words,
+                batch.choices,
+                batch.text_of_question,
+            )
         return output._replace(scores=output.scores.float())
 
     def probabilities(
@@ -169,6 +166,22 @@ class Predictor:
         said = ranking(output.scores).argmax(1, keepdim=True)
         answered = ((batch.targets.answer_id == said) * batch.targets.weight).sum(1)
         return torch.where(label >= 0, picked, answered.double())
+
+
+@contextmanager
+def evaluating(network: Network) -> Iterator[None]:
+    """Put a network into evaluation mode, and back as it was.
+
+    Nothing is done where it is in that mode: a CNN that torchvision cut compiles its graph anew at each change.
+    """
+    if not network.training:
+        yield
+        return
+    network.eval()
+    try:
+        yield
+    finally:
+        network.train()
 
 
 def rounded(scores: Tensor) -> Tensor:
