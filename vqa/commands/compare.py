@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vqa.collection import no_collection
 from vqa.commands.find import run_path
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--json", action="store_true", help="print the comparison as JSON")
 
 
+@no_collection()
 def run(args: argparse.Namespace) -> int:
     """Read the runs, compare every pair, print a table and a sentence for each."""
     from vqa.errors import InputError

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vqa.collection import no_collection
 from vqa.commands.find import run_path
 
 if TYPE_CHECKING:
@@ -93,6 +94,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+@no_collection()
 def evaluate(args: argparse.Namespace) -> dict[str, Any]:
     """Predict every question of the split once, score it, write the files that were asked for."""
     from vqa.evaluation.evaluate import has_truth, write_evaluation

@@ -4,13 +4,12 @@ torch."""
 from __future__ import annotations
 
 import argparse
-import gc
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from vqa.collection import no_collection
 
 if TYPE_CHECKING:
     from vqa.evaluation.result import EvaluationResult
@@ -46,26 +45,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--json", action="store_true", help="print the result as JSON")
 
 
+@no_collection()
 def run(args: argparse.Namespace) -> int:
     """Score, and print a table, JSON, an explanation or the differences between two protocols."""
-    with _no_collection():
-        return _run(args)
-
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """Pause the cycle collector: it would walk millions of parsed records again and again, and none
-    is a cycle."""
-    running = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if running:
-            gc.enable()
-
-
-def _run(args: argparse.Namespace) -> int:
     from vqa.evaluation.coverage import IdMismatch
     from vqa.evaluation.scoring import read_request
 

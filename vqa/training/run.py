@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from pytorch_lightning import seed_everything
 
+from vqa.collection import no_collection
 from vqa.config import Experiment, TrainerConfig
 from vqa.data.bank import free_bytes
 from vqa.errors import ModelError, RunError, TrainingError, VQAError
@@ -222,10 +223,11 @@ def _conclude(
     elif progress.best is not None:
         session.warn("no checkpoint of the best weights can be trusted: the last are evaluated")
     split = session.materials.splits.evaluation
-    predictions = _predictions(session, split)
-    if not session.place.first:
-        return
-    evaluation = _score(session, split, predictions)
+    with no_collection():
+        predictions = _predictions(session, split)
+        if not session.place.first:
+            return
+        evaluation = _score(session, split, predictions)
     model.network.to("cpu")
     model.save(run.model)
     mirror.samples(model, session.materials.store, predictions)
