@@ -14,10 +14,10 @@ from vqa.errors import ModelError
 from vqa.model.blueprint import blueprint
 from vqa.model.config import ModelConfig, Sizes
 from vqa.model.network import Network
+from vqa.training.hardware import take_share
 from vqa.training.optimizer import build_optimizer
 from vqa.training.process import GPU_SHARE_VARIABLE
 from vqa.training.room import check_room, learning_bytes
-from vqa.training.session import take_share
 
 SIZES = Sizes(64, 64, 5, 7)
 OPTIMIZERS: list[dict[str, Any]] = [

@@ -138,7 +138,7 @@ class Job:
     def exam(self, batch_size: int | None) -> Exam:
         """The model before the split's questions."""
         from vqa.evaluation.evaluate import open_exam
-        from vqa.training.session import choose_device
+        from vqa.training.hardware import choose_device
 
         return open_exam(
             self.model,

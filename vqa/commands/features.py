@@ -84,8 +84,9 @@ def _made(
     from vqa.data.cache.fill import fill
     from vqa.data.cache.place import workplace
     from vqa.data.cache.rows import find_kept, open_rows
+    from vqa.training.hardware import choose_device
     from vqa.training.precision import settled
-    from vqa.training.session import choose_device, quiet
+    from vqa.training.session import quiet
 
     started = time.monotonic()
     if experiment.trainer.precision == "auto":

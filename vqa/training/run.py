@@ -27,6 +27,7 @@ from vqa.training.devices import train_on_devices
 from vqa.training.directory import FAILED, SUCCEEDED, RunDirectory, RunLock
 from vqa.training.disk import disk_full_message, is_disk_full
 from vqa.training.display import Display
+from vqa.training.hardware import choose_device, take_share
 from vqa.training.launch import is_rank
 from vqa.training.loop import RunLoop
 from vqa.training.materials import load_materials
@@ -34,7 +35,7 @@ from vqa.training.module import TrainingModule
 from vqa.training.precision import FAST, is_fast, settled
 from vqa.training.result import Result, is_finished, result_of, write_result
 from vqa.training.room import check_room
-from vqa.training.session import Place, Session, choose_device, lightning, quiet, take_share
+from vqa.training.session import Place, Session, lightning, quiet
 from vqa.training.signals import Stopped, StopSignals
 from vqa.training.state import Progress
 from vqa.training.validation import agree

@@ -23,15 +23,14 @@ from torch import distributed
 from vqa.config import Experiment, TrainerConfig
 from vqa.data.bank import ImageBank
 from vqa.data.order import owners
-from vqa.errors import ConfigError
 from vqa.export import VQAModel
 from vqa.model.question_encoder.embedding import WordEmbedding
 from vqa.training.directory import RunDirectory
+from vqa.training.hardware import backend_for, choose_device
 from vqa.training.launch import is_rank
 from vqa.training.loader import TrainingBatches
 from vqa.training.materials import Materials
 from vqa.training.pictures import Pictures, arrange_pictures
-from vqa.training.process import GPU_SHARE_VARIABLE
 from vqa.training.requirements import batches_an_epoch
 from vqa.training.state import Progress
 from vqa.training.validation import Validation
@@ -212,34 +211,6 @@ class Session:
             "words": len(self.materials.tokenizer),
             "answers": len(self.materials.vocabulary),
         }
-
-
-def choose_device(config: TrainerConfig) -> torch.device:
-    """The device of this process.
-
-    Raises:
-        ConfigError: a GPU is asked for and there is none.
-    """
-    available = torch.cuda.is_available()
-    if config.accelerator == "gpu" and not available:
-        raise ConfigError(
-            "torch finds no GPU on this machine", where="trainer.accelerator", fix="use auto or cpu"
-        )
-    if config.accelerator == "cpu" or not available:
-        return torch.device("cpu")
-    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
-
-
-def take_share(device: torch.device) -> None:
-    """Leave the rest of a GPU's memory to the jobs beside this one, as what started it says."""
-    share = os.environ.get(GPU_SHARE_VARIABLE)
-    if share and device.type == "cuda":
-        torch.cuda.set_per_process_memory_fraction(float(share), device)
-
-
-def backend_for(device: torch.device) -> str:
-    """How processes on such devices talk to each other."""
-    return "gloo" if device.type == "cpu" else "nccl"
 
 
 def lightning(
