@@ -22,6 +22,7 @@ class Shape:
         attention: two glimpses over the grid; pooled features are multiplied with the question instead.
         grouped: questions of an image stand together in a batch.
         encoder_only: nothing but the recurrent encoder.
+        pixels: height and width of pictures that a ResNet-50 learns from; 0 where there are features.
     """
 
     positions: int
@@ -30,6 +31,7 @@ class Shape:
     attention: bool = False
     grouped: bool = False
     encoder_only: bool = False
+    pixels: int = 0
 
 
 SHAPES = {
@@ -39,6 +41,8 @@ SHAPES = {
     "encoder": Shape(1, 512, encoder_only=True),
     "encoder-128": Shape(1, 128, encoder_only=True),
 }
+PIXELS = Shape(1, 512, grouped=True, pixels=224)
+"""End to end: pooled features of a CNN that learns, each picture once a batch."""
 
 
 @dataclass(frozen=True)

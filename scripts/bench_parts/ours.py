@@ -42,10 +42,13 @@ Done = Callable[[int], bool]
 """Told of the questions of each step, over all processes; False ends the training."""
 
 
-def experiment(shape: Shape, precision: str, devices: int = 1, **encoder: Any) -> Experiment:
+def experiment(
+    shape: Shape, precision: str, devices: int = 1, accelerator: str = "cpu", **encoder: Any
+) -> Experiment:
     """What a person would write for this configuration."""
+    frozen = not shape.pixels
     model: dict[str, Any] = {
-        "image_encoder": {"name": "torchvision", "model": "resnet50", "frozen": True},
+        "image_encoder": {"name": "torchvision", "model": "resnet50", "frozen": frozen},
         "question_encoder": {
             "name": "lstm",
             "dim": 1024,
@@ -72,10 +75,11 @@ def experiment(shape: Shape, precision: str, devices: int = 1, **encoder: Any) -
         "store": "generated",
         "batch_size": shape.batch,
         "group_by_image": shape.grouped,
-        "image_size": 448 if shape.attention else 32,
+        "image_size": 448 if shape.attention else shape.pixels or 32,
+        "augmentation": {"horizontal_flip": not frozen},
     }
     trainer = {
-        "accelerator": "cpu",
+        "accelerator": accelerator,
         "devices": devices,
         "precision": precision,
         "max_steps": STEPS,
@@ -100,14 +104,21 @@ def table(questions: Questions) -> QuestionTable:
     )
 
 
-def features(images: int, shape: Shape) -> torch.Tensor:
+def features(images: int, shape: Shape, device: str = "cpu") -> torch.Tensor:
     """Resident features, bfloat16 [images, positions, channels], normalised once."""
-    values = torch.empty(images, shape.positions, shape.channels, dtype=torch.bfloat16)
+    size = (images, shape.positions, shape.channels)
+    values = torch.empty(size, dtype=torch.bfloat16, device=device)
     for start in range(0, images, 64):
         part = values[start : start + 64]
-        block = torch.randn(part.shape).relu_()
+        block = torch.randn(part.shape, device=device).relu_()
         part.copy_(nn.functional.normalize(block, dim=2))
     return values
+
+
+def pictures(images: int, shape: Shape, device: str = "cpu") -> torch.Tensor:
+    """Resident pictures of noise, uint8 [images, 3, height, width]."""
+    size = (images, 3, shape.pixels, shape.pixels)
+    return torch.randint(0, 256, size, dtype=torch.uint8, device=device)
 
 
 class Watched(RunLoop):
