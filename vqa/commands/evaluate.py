@@ -97,6 +97,9 @@ def run(args: argparse.Namespace) -> int:
 @no_collection()
 def evaluate(args: argparse.Namespace) -> dict[str, Any]:
     """Predict every question of the split once, score it, write the files that were asked for."""
+    from vqa.training.process import settle
+
+    settle()
     from vqa.evaluation.evaluate import has_truth, write_evaluation
     from vqa.evaluation.predict import predict
     from vqa.evaluation.predictions import write_predictions

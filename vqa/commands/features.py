@@ -37,6 +37,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Make the features; 0 where they stand."""
+    from vqa.training.process import settle
+
+    settle()
     from vqa.config import load_experiment
     from vqa.data.store import Store
 
