@@ -64,7 +64,10 @@ class Looker(torch.nn.Module):
     def __init__(self, rule: str, right: Texts) -> None:
         super().__init__()
         self.rule, self.right = rule, right
-        self.head = self
+
+    @property
+    def head(self) -> Looker:
+        return self
 
     def choice_scores(self, scores: Tensor, _: Choices) -> Tensor:
         return scores
