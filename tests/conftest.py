@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from vqa.collection import collect_rarely
 from vqa.config import Experiment, parse_experiment
 from vqa.data.prepare import prepare
 from vqa.data.sources.scenes import Scenes
 
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")  # a machine under load is no failure
+collect_rarely()  # as the program does it
 
 SHARED = Path(__file__).resolve().parents[1].parent / "shared" / "data"
 

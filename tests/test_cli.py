@@ -84,3 +84,15 @@ def test_a_path_that_cannot_be_made_is_one_line_and_exit_2(
     message = capsys.readouterr().err.strip()
     assert "not a directory" in message
     assert len(message.splitlines()) == 1
+
+
+def test_the_program_collects_cycles_rarely_and_a_caller_of_main_keeps_its_way() -> None:
+    code = """
+import gc, vqa.cli
+before = gc.get_threshold()
+assert vqa.cli.main([]) == 0 and gc.get_threshold() == before
+vqa.cli.main = lambda: gc.get_threshold()[0]
+print(vqa.cli.program() > before[0])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "True"

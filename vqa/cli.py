@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 
 import vqa
+from vqa.collection import collect_rarely
 from vqa.errors import VQAError
 
 COMMANDS = {
@@ -36,6 +37,12 @@ COMMANDS = {
     "token": "say who may use the HTTP interface",
     "list": "say which bricks, protocols, trackers, data sets and recipes there are",
 }
+
+
+def program() -> int:
+    """The `vqa` command in a process of its own."""
+    collect_rarely()
+    return main()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -103,4 +110,4 @@ def _outline(words: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(program())

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 
+from vqa.collection import collect_rarely
 from vqa.errors import VQAError
 from vqa.training.process import settle
 
 
 def main(run_dir: str) -> int:
     """Train as one rank; 0 where the run succeeded, `STOPPED` where a signal ended it in order."""
+    collect_rarely()
     settle()
     from vqa.training.directory import CANCELLED, PREEMPTED, SUCCEEDED, RunDirectory
     from vqa.training.run import train_here
