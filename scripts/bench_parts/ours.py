@@ -29,6 +29,7 @@ from vqa.tracking.wandb import NoMirror
 from vqa.training.checkpoints import Checkpoints
 from vqa.training.directory import RunDirectory
 from vqa.training.display import Display
+from vqa.training.hardware import unseen_gpus
 from vqa.training.loader import TrainingBatches
 from vqa.training.loop import RunLoop
 from vqa.training.materials import Materials
@@ -170,7 +171,7 @@ def train(
             Display(STEPS, 0, 1, enabled=False),
         )
         loop.done = done
-        with quiet():
+        with quiet(), unseen_gpus(opened.device):
             lightning(config.trainer, opened.device, loop, opened.place).fit(module)
 
 

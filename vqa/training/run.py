@@ -27,7 +27,7 @@ from vqa.training.devices import train_on_devices
 from vqa.training.directory import FAILED, SUCCEEDED, RunDirectory, RunLock
 from vqa.training.disk import disk_full_message, is_disk_full
 from vqa.training.display import Display
-from vqa.training.hardware import choose_device, take_share
+from vqa.training.hardware import choose_device, take_share, unseen_gpus
 from vqa.training.launch import is_rank
 from vqa.training.loop import RunLoop
 from vqa.training.materials import load_materials
@@ -200,7 +200,7 @@ def _fit(
         loop = RunLoop(
             session, module, progress, state, checkpoints, journal, mirror, signals, display
         )
-        with quiet():
+        with quiet(), unseen_gpus(session.device):
             lightning(session.experiment.trainer, session.device, loop, session.place).fit(module)
         done = progress.stopped_early or progress.batches >= plan.batches
         return SUCCEEDED if done else signals.agreed or FAILED
