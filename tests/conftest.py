@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from hypothesis import HealthCheck, settings
 
 from vqa.collection import collect_rarely
@@ -27,6 +28,14 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("the published data sets are not beside this checkout")
     return SHARED
+
+
+@pytest.fixture
+def gpu() -> torch.device:
+    """A GPU; a test that wants one is skipped where there is none."""
+    if not torch.cuda.is_available():
+        pytest.skip("torch finds no GPU here")
+    return torch.device("cuda", 0)
 
 
 @pytest.fixture(scope="session")

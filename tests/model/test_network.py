@@ -141,7 +141,7 @@ class TinyCNN(nn.Module):
         return scores
 
 
-def _config(names: tuple[str, ...], bert: Path) -> ModelConfig:
+def config_of(names: tuple[str, ...], bert: Path) -> ModelConfig:
     bricks: dict[str, Any] = {
         family: {"name": name, **TINY.get(name, {})}
         for family, name in zip(FAMILIES, names, strict=True)
@@ -154,7 +154,7 @@ def _config(names: tuple[str, ...], bert: Path) -> ModelConfig:
     return ModelConfig.model_validate({**bricks, "coordinates": soft, "octaves": 2 * soft})
 
 
-def _step(network: Network, batch: tuple[Any, ...], targets: Targets, choices: Choices) -> float:
+def step(network: Network, batch: tuple[Any, ...], targets: Targets, choices: Choices) -> float:
     optimizer = torch.optim.SGD(network.parameter_groups(0.01))
     network.train()
     output = network(*batch)
@@ -184,11 +184,11 @@ def test_every_pair_trains_a_step_and_round_trips(
     targets: Targets,
 ) -> None:
     monkeypatch.setattr(torchvision.models, "get_model", lambda *_, **__: TinyCNN())
-    config = _config(names, tiny_bert)
+    config = config_of(names, tiny_bert)
     network = config.build(SIZES)
     seen = torch.rand(3, 4, 5) if names[0] == "regions" else images
     batch = (seen, image_of_question, words, choices)
-    assert _step(network, batch, targets, choices) > 0
+    assert step(network, batch, targets, choices) > 0
     trained = [(n, p) for n, p in network.named_parameters() if p.requires_grad]
     assert [n for n, p in trained if p.grad is None] == []
     again = ModelConfig.model_validate(config.model_dump(mode="json")).build(
@@ -334,7 +334,7 @@ def test_baselines_train_on_what_they_see_alone(
 ) -> None:
     network = ModelConfig.model_validate(BASELINES[name]).build(SIZES)
     losses = [
-        _step(network, (images, image_of_question, words, choices), targets, choices)
+        step(network, (images, image_of_question, words, choices), targets, choices)
         for _ in range(12)
         if network.zero_grad() is None
     ]

@@ -29,17 +29,17 @@ def run_torch(layer: nn.RNNBase, inputs: PackedSequence) -> tuple[PackedSequence
     return states, hidden.transpose(0, 1).flatten(1)
 
 
-def _inputs(lengths: list[int], width: int, dtype: torch.dtype) -> PackedSequence:
+def inputs_of(lengths: list[int], width: int, dtype: torch.dtype) -> PackedSequence:
     texts = [torch.randn(length, width, dtype=dtype) for length in lengths]
     return pack_sequence(texts, enforce_sorted=False)
 
 
-def _everything(run: Run, layer: nn.RNNBase, inputs: PackedSequence) -> list[Tensor]:
+def everything(run: Run, layer: nn.RNNBase, inputs: PackedSequence) -> list[Tensor]:
     """States, last states, and the gradients of inputs and parameters of a loss that all states enter."""
     layer.zero_grad()
     data = inputs.data.clone().requires_grad_()
     states, final = run(layer, inputs._replace(data=data))
-    weights = torch.linspace(-1, 1, states.data.numel(), dtype=data.dtype)
+    weights = torch.linspace(-1, 1, states.data.numel(), dtype=data.dtype, device=data.device)
     loss = (states.data.flatten() * weights).sum() + final.square().sum()
     loss.backward()
     gradients = [data.grad, *(p.grad for p in layer.parameters())]
@@ -47,7 +47,7 @@ def _everything(run: Run, layer: nn.RNNBase, inputs: PackedSequence) -> list[Ten
 
 
 def _compare(layer: nn.RNNBase, inputs: PackedSequence, **tolerance: float) -> None:
-    ours, theirs = (_everything(run, layer, inputs) for run in (run_packed, run_torch))
+    ours, theirs = (everything(run, layer, inputs) for run in (run_packed, run_torch))
     assert len(ours) == len(theirs) == 3 + len(list(layer.parameters()))
     for mine, yours in zip(ours, theirs, strict=True):
         torch.testing.assert_close(mine, yours, **tolerance)
@@ -57,35 +57,35 @@ def _compare(layer: nn.RNNBase, inputs: PackedSequence, **tolerance: float) -> N
 @both_directions
 def test_it_equals_torch_in_double_precision(kind: Any, bidirectional: bool) -> None:
     layer = kind(5, 7, bidirectional=bidirectional).double()
-    _compare(layer, _inputs(LENGTHS, 5, torch.float64))
+    _compare(layer, inputs_of(LENGTHS, 5, torch.float64))
 
 
 @every_layer
 @given(lengths=st.lists(st.integers(1, 9), min_size=1, max_size=8))
 def test_of_whatever_lengths(kind: Any, lengths: list[int]) -> None:
-    _compare(kind(3, 4, bidirectional=True).double(), _inputs(lengths, 3, torch.float64))
+    _compare(kind(3, 4, bidirectional=True).double(), inputs_of(lengths, 3, torch.float64))
 
 
 @every_layer
 def test_single_precision_is_as_near_to_double_as_torch_is(kind: Any) -> None:
-    layer, inputs = kind(24, 32), _inputs([9, 4, 12, 1], 24, torch.float32)
+    layer, inputs = kind(24, 32), inputs_of([9, 4, 12, 1], 24, torch.float32)
     double = kind(24, 32).double()
     double.load_state_dict(layer.state_dict())
-    exact = _everything(run_torch, double, inputs._replace(data=inputs.data.double()))
-    for mine, right in zip(_everything(run_packed, layer, inputs), exact, strict=True):
+    exact = everything(run_torch, double, inputs._replace(data=inputs.data.double()))
+    for mine, right in zip(everything(run_packed, layer, inputs), exact, strict=True):
         torch.testing.assert_close(mine.double(), right, rtol=1e-4, atol=1e-5)
 
 
 @every_layer
 def test_bfloat16_strays_no_further_than_torch_does(kind: Any) -> None:
     """Under autocast; the mean error of states and gradients against double precision, within a half."""
-    layer, inputs = kind(32, 48), _inputs([9, 4, 12, 1, 7, 7], 32, torch.float32)
+    layer, inputs = kind(32, 48), inputs_of([9, 4, 12, 1, 7, 7], 32, torch.float32)
     double = kind(32, 48).double()
     double.load_state_dict(layer.state_dict())
-    exact = _everything(run_torch, double, inputs._replace(data=inputs.data.double()))
+    exact = everything(run_torch, double, inputs._replace(data=inputs.data.double()))
     with torch.autocast("cpu", torch.bfloat16):
-        ours = _everything(run_packed, layer, inputs)
-        theirs = _everything(run_torch, layer, inputs)
+        ours = everything(run_packed, layer, inputs)
+        theirs = everything(run_torch, layer, inputs)
     assert ours[0].dtype == torch.bfloat16
     assert ours[3].dtype == torch.float32, "parameters learn in their own precision"
     for mine, yours, right in zip(ours, theirs, exact, strict=True):
@@ -101,8 +101,8 @@ def test_torchs_kernels_compute_in_the_type_of_autocast(
     kind: Any, bidirectional: bool, dtype: torch.dtype
 ) -> None:
     layer = kind(5, 7, bidirectional=bidirectional)
-    inputs = _inputs(LENGTHS, 5, torch.float32)
-    right = _everything(run_torch, layer, inputs)
+    inputs = inputs_of(LENGTHS, 5, torch.float32)
+    right = everything(run_torch, layer, inputs)
 
     def run(layer: nn.RNNBase, inputs: PackedSequence) -> tuple[PackedSequence, Tensor]:
         with torch.autocast("cpu", dtype):
@@ -110,13 +110,13 @@ def test_torchs_kernels_compute_in_the_type_of_autocast(
         assert states.data.dtype == final.dtype == dtype
         return states._replace(data=states.data.float()), final.float()
 
-    for mine, yours in zip(_everything(run, layer, inputs), right, strict=True):
+    for mine, yours in zip(everything(run, layer, inputs), right, strict=True):
         assert (mine - yours).norm() <= 0.02 * yours.norm()
 
 
 @every_layer
 def test_its_gradients_are_those_of_finite_differences(kind: Any) -> None:
-    layer, inputs = kind(2, 3).double(), _inputs([2, 1, 3], 2, torch.float64)
+    layer, inputs = kind(2, 3).double(), inputs_of([2, 1, 3], 2, torch.float64)
 
     def vector(data: Tensor, *_: Tensor) -> Tensor:
         return run_packed(layer, inputs._replace(data=data))[1]
@@ -158,7 +158,7 @@ def test_the_choice_is_automatic_and_can_be_forced(monkeypatch: pytest.MonkeyPat
 
 
 def test_frozen_word_vectors_get_no_gradient() -> None:
-    layer, inputs = nn.LSTM(3, 4), _inputs([2, 1], 3, torch.float32)
+    layer, inputs = nn.LSTM(3, 4), inputs_of([2, 1], 3, torch.float32)
     run_packed(layer, inputs)[1].sum().backward()
     assert inputs.data.grad is None
     assert all(p.grad is not None for p in layer.parameters())
