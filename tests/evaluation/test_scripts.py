@@ -51,11 +51,31 @@ def test_bench_data() -> None:
     assert found["streaming"]["peak_rss_bytes"] > found["streaming"]["imported_rss_bytes"] > 0
 
 
+@pytest.mark.slow
+def test_bench_epoch() -> None:
+    sizes = ("--images", "100", "--epochs", "2", "--batch", "256", "--accelerator", "cpu")
+    found = report("bench_epoch", "--only", "pooled", "--profile", *sizes)["pooled"]
+    median, least, most = found["epoch_seconds"]
+    assert 0 < least <= median <= most
+    assert found["questions"] == 536
+    assert found["step_ms"] == pytest.approx(1e3 * median / 3, rel=1e-3)
+    assert any("addmm" in row["what"] and row["calls"] >= 1 for row in found["profile"])
+
+
+@pytest.mark.slow
+def test_bench_ablation() -> None:
+    sizes = ("--images", "100", "--tested", "50", "--fusions", "2", "--seeds", "1", "--epochs", "1")
+    found = report("bench_ablation", *sizes, "--cores", "2", "--batch", "128")
+    assert found["runs"] == 2
+    assert 0 < found["training_seconds"][0] < found["run_seconds"][0] < found["ablation_seconds"]
+
+
 @pytest.mark.parametrize(
     ("name", "arguments", "told"),
     [
         ("bench_train", ("--images", "3"), "16 questions, fewer than a batch of 512"),
         ("bench_data", ("--steps", "3"), "4 or more, or 0"),
+        ("bench_epoch", ("--epochs", "1"), "two epochs"),
         ("bench_data", ("--images", "10"), "6 steps take 239 or more"),
     ],
 )
