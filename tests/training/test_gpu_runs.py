@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from tests.training.test_resume import Death, die_at
+from tests.training.test_train import poison
 from vqa.cli import main
 from vqa.config import Experiment
 from vqa.data.bank import free_bytes
@@ -21,7 +22,6 @@ from vqa.errors import NonFiniteLossError
 from vqa.evaluation.predictions import read_predictions
 from vqa.tracking.journal import read_journal
 from vqa.training.hardware import take_share
-from vqa.training.module import TrainingModule
 from vqa.training.process import GPU_SHARE_VARIABLE
 from vqa.training.run import train
 
@@ -126,15 +126,8 @@ def test_arrays_arrive_as_they_were(gpu: torch.device) -> None:
 def test_a_loss_that_is_no_number_is_found_though_nothing_waits_for_it(
     make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = TrainingModule.training_step
-
-    def poisoned(self: TrainingModule, batch: Any, batch_idx: int) -> torch.Tensor:
-        if batch_idx == 7:
-            batch.targets.weight.fill_(float("nan"))
-        return original(self, batch, batch_idx)
-
     with monkeypatch.context() as patch:
-        patch.setattr(TrainingModule, "training_step", poisoned)
+        poison(7, patch)
         with pytest.raises(NonFiniteLossError, match="step 7"):
             train(make(), tmp_path / "run")
     assert train(make(), tmp_path / "run").status == "succeeded"

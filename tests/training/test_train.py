@@ -164,6 +164,18 @@ def test_streamed_training_equals_resident_training(experiment: Make, tmp_path: 
     assert all(torch.equal(tensor, two[name]) for name, tensor in one.items())
 
 
+def poison(batch: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the loss of a run's batch no number."""
+    original = TrainingModule.training_step
+
+    def poisoned(self: TrainingModule, given: Any, batch_idx: int) -> torch.Tensor:
+        if batch_idx == batch:
+            given.targets.weight.fill_(float("nan"))
+        return original(self, given, batch_idx)
+
+    monkeypatch.setattr(TrainingModule, "training_step", poisoned)
+
+
 @pytest.mark.parametrize("device", ["cpu", "gpu"])
 def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_good_checkpoint(
     device: str,
@@ -172,19 +184,13 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_good_checkpoi
     monkeypatch: pytest.MonkeyPatch,
     scenes_store: Path,
 ) -> None:
-    original = TrainingModule.training_step
     made = experiment()
 
     def see_on_a_gpu(self: FiniteWatch, loss: torch.Tensor, index: Any, step: int) -> None:
         self._seen.append(Seen(step, index, loss.detach()))
 
-    def poisoned(self: TrainingModule, batch: Any, batch_idx: int) -> torch.Tensor:
-        if batch_idx == 7:
-            batch.targets.weight.fill_(float("nan"))
-        return original(self, batch, batch_idx)
-
     with monkeypatch.context() as patch:
-        patch.setattr(TrainingModule, "training_step", poisoned)
+        poison(7, patch)
         if device == "gpu":  # where losses are looked at late
             patch.setattr(FiniteWatch, "see", see_on_a_gpu)
         with pytest.raises(NonFiniteLossError) as caught:
