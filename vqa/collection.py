@@ -20,6 +20,6 @@ def no_collection() -> Iterator[None]:
 
 
 def collect_rarely() -> None:
-    """Collect cycles after 10,000 new objects instead of 700, for the whole process: a program that imports torch makes
-    millions that stay, and walking them takes a sixth of its start."""
+    """Collect cycles after 10,000 new objects, for the whole process: a program that imports torch makes millions that
+    stay, and walking them at Python's own pace takes a sixth of the start of a training process."""
     gc.set_threshold(10_000, 10, 10)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -81,7 +82,7 @@ def test_a_table_says_what_the_store_says(scenes_store: Path) -> None:
         max_size=6,
     )
 )
-def test_arrays_that_travel_together_arrive_as_they_were(kinds) -> None:
+def test_arrays_that_travel_together_arrive_as_they_were(kinds: list[Any]) -> None:
     random = np.random.default_rng(0)
     arrays = [random.integers(0, 99, shape).astype(dtype) for dtype, shape in kinds]
     alone, together = send(arrays, CPU), send_together(arrays, CPU)

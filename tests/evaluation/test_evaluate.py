@@ -12,6 +12,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
 
 from vqa.config import parse_experiment
 from vqa.data.batches import gather_choices
@@ -20,7 +21,7 @@ from vqa.data.table import build_choices, build_table
 from vqa.data.text import AnswerVocabulary, QuestionTokenizer
 from vqa.evaluation.evaluate import guessed, open_exam
 from vqa.evaluation.multiple_choice import OUT_OF_VOCABULARY, OutOfVocabulary, choice_score
-from vqa.evaluation.predict import Exam, predict, questions_of, ranking, right_choice
+from vqa.evaluation.predict import Exam, evaluating, predict, questions_of, ranking, right_choice
 from vqa.evaluation.predictions import Prediction, write_predictions
 from vqa.evaluation.protocols import score_predictions
 from vqa.export import VQAModel
@@ -223,3 +224,20 @@ def test_a_table_of_some_questions_is_asked_alone(scenes_store: Path) -> None:
     assert {at: one.answer for at, one in exam.say(only=only).items()} == {
         at: whole[at].answer for at in (2, 5, 31)
     }
+
+
+@pytest.mark.parametrize(("whole", "part"), [(True, True), (False, True), (False, False)])
+def test_a_network_is_asked_in_evaluation_mode_and_left_in_its_own(whole: bool, part: bool) -> None:
+    network: Any = nn.Sequential(nn.Dropout(), nn.Linear(2, 2)).train(whole)
+    network[0].train(part)
+    found: list[bool] = []
+
+    def ask() -> None:
+        with evaluating(network):
+            found.extend(one.training for one in network.modules())
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        ask()
+    assert found == [False] * 3
+    assert network.training is whole

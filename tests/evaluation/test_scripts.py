@@ -76,6 +76,11 @@ def test_bench_ablation() -> None:
         ("bench_train", ("--images", "3"), "16 questions, fewer than a batch of 512"),
         ("bench_data", ("--steps", "3"), "4 or more, or 0"),
         ("bench_epoch", ("--epochs", "1"), "two epochs"),
+        ("bench_epoch", ("--batch", "0"), "--batch 0: 1 or more"),
+        ("bench_ablation", ("--fusions", "1"), "invalid choice"),
+        ("bench_ablation", ("--images", "-4"), "--images -4: 1 or more"),
+        ("bench_ablation", ("--cores", "2", "--cores-a-job", "3"), "--cores gives all jobs 2"),
+        ("bench_ablation", ("--folder", "nowhere"), "no such folder"),
         ("bench_data", ("--images", "10"), "6 steps take 239 or more"),
     ],
 )

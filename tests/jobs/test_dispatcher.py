@@ -435,6 +435,26 @@ def test_it_ends_when_nothing_is_left_and_survives_its_own_errors(
     assert queue.get(job.id).state is State.SUCCEEDED
 
 
+@pytest.mark.parametrize("until_idle", [True, False])
+def test_it_ends_where_its_home_is_gone(
+    home: Home, queue: Queue, engine: Scripted, submission: Submit, until_idle: bool
+) -> None:
+    engine.room = Capacity((), 0, 0)  # the job waits for ever
+    queue.submit(submission())
+    stop, dispatcher = threading.Event(), Dispatcher(home, lambda _: engine)
+    thread = threading.Thread(
+        target=dispatcher.run, args=(stop,), kwargs={"until_idle": until_idle}
+    )
+    thread.start()
+    time.sleep(3 * home.settings.poll_seconds)
+    assert thread.is_alive()
+    shutil.rmtree(home.path)
+    thread.join(30)
+    ended = not thread.is_alive()
+    stop.set()
+    assert ended
+
+
 def test_a_job_whose_engine_does_not_answer_can_be_cancelled(
     home: Home, queue: Queue, dispatcher: Dispatcher, engine: Scripted, submission: Submit
 ) -> None:

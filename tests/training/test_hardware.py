@@ -43,10 +43,13 @@ def test_a_share_is_taken_of_a_gpu_alone_and_where_one_is_told(
 
 
 @pytest.mark.parametrize("before", [None, "0,1"])
-@pytest.mark.parametrize("kind", ["cpu", "cuda"])
-def test_no_gpu_is_seen_while_a_cpu_computes(
-    kind: str, before: str | None, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("kind", "gpus", "hidden"), [("cpu", 0, True), ("cpu", 2, False), ("cuda", 2, False)]
+)
+def test_no_gpu_is_looked_for_where_there_is_none(
+    kind: str, gpus: int, hidden: bool, before: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
     monkeypatch.delenv(VISIBLE, raising=False)
     if before is not None:
         monkeypatch.setenv(VISIBLE, before)
@@ -59,5 +62,5 @@ def test_no_gpu_is_seen_while_a_cpu_computes(
 
     with pytest.raises(ZeroDivisionError):
         compute()
-    assert found == ["" if kind == "cpu" else before]
+    assert found == ["" if hidden else before]
     assert os.environ.get(VISIBLE) == before

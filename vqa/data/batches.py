@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, islice
 from typing import NamedTuple
@@ -83,16 +83,22 @@ class Batcher:
         )
         words = _Words.of(table.texts, distinct)
         choices = None if table.choices is None else _Choices.of(table.choices, index)
-        arrays = (*targets, image_of_question, text, *words.arrays)
-        sent = iter(send((*arrays, *(() if choices is None else choices.arrays)), self.device))
+        parts = {
+            "targets": targets,
+            "places": (image_of_question, text),
+            "words": words.arrays,
+            "choices": () if choices is None else choices.arrays,
+        }
+        sent = send_parts(parts, self.device)
+        image_place, text_place = sent["places"]
         return Batch(
             index=index,
             images=images,
-            targets=Targets(*islice(sent, 3)),
-            image_of_question=next(sent),
-            text_of_question=next(sent),
-            words=words.packed(sent),
-            choices=None if choices is None else choices.placed(sent),
+            image_of_question=image_place,
+            words=words.packed(*sent["words"]),
+            text_of_question=text_place,
+            choices=None if choices is None else choices.placed(*sent["choices"]),
+            targets=Targets(*sent["targets"]),
             share=share,
             whole=whole,
         )
@@ -123,9 +129,8 @@ class _Words(NamedTuple):
         inverse[order] = np.arange(len(order))
         return cls((ids, order, inverse), present.sum(1))
 
-    def packed(self, sent: Iterator[Tensor]) -> PackedSequence:
+    def packed(self, ids: Tensor, order: Tensor, inverse: Tensor) -> PackedSequence:
         """With what has become of the arrays."""
-        ids, order, inverse = islice(sent, 3)
         return PackedSequence(ids, torch.from_numpy(self.batch_sizes), order, inverse)
 
 
@@ -157,21 +162,29 @@ class _Choices(NamedTuple):
         """All that is sent."""
         return (*self.words.arrays, *self.own)
 
-    def placed(self, sent: Iterator[Tensor]) -> Choices:
+    def placed(self, ids: Tensor, order: Tensor, inverse: Tensor, *own: Tensor) -> Choices:
         """With what has become of the arrays."""
-        return Choices(self.words.packed(sent), *islice(sent, 3))
+        return Choices(self.words.packed(ids, order, inverse), *own)
 
 
 def pack(texts: Texts, index: np.ndarray, device: torch.device) -> PackedSequence:
     """The texts at `index` as one packed sequence: time-major, longest first, no padding anywhere."""
     words = _Words.of(texts, index)
-    return words.packed(iter(send(words.arrays, device)))
+    return words.packed(*send(words.arrays, device))
 
 
 def gather_choices(table: ChoiceTable, index: np.ndarray, device: torch.device) -> Choices | None:
     """The choices of the questions at `index`, each distinct text encoded once; None where there are none."""
     choices = _Choices.of(table, index)
-    return None if choices is None else choices.placed(iter(send(choices.arrays, device)))
+    return None if choices is None else choices.placed(*send(choices.arrays, device))
+
+
+def send_parts(
+    parts: Mapping[str, Sequence[np.ndarray]], device: torch.device
+) -> dict[str, list[Tensor]]:
+    """As `send`, all parts at once, each under its name."""
+    sent = iter(send([array for part in parts.values() for array in part], device))
+    return {name: list(islice(sent, len(part))) for name, part in parts.items()}
 
 
 def send(arrays: Sequence[np.ndarray], device: torch.device) -> list[Tensor]:
@@ -182,7 +195,8 @@ def send(arrays: Sequence[np.ndarray], device: torch.device) -> list[Tensor]:
 
 
 def send_together(arrays: Sequence[np.ndarray], device: torch.device) -> list[Tensor]:
-    """Arrays on a device by one copy, which takes a GPU as long as that of a single small one."""
+    """Arrays on a device by one copy. What comes back shares one memory: to autograd a change of one in place is one
+    of all."""
     sizes = [-(-array.nbytes // ALIGNMENT) * ALIGNMENT for array in arrays]
     starts = [*accumulate(sizes, initial=0)]
     parcel = torch.empty(starts[-1], dtype=torch.uint8, pin_memory=device.type == "cuda")

@@ -11,8 +11,8 @@ half precision (16-mixed, bf16-mixed) the noise is larger and only the first hal
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, fields
 from functools import partial
 from typing import NamedTuple
@@ -66,12 +66,12 @@ class Predictor:
         rank: int = 0,
         world: int = 1,
         only: np.ndarray | None = None,
-    ) -> Iterator[tuple[Batch, Output]]:
+    ) -> Generator[tuple[Batch, Output], None, None]:
         """Ask every question of `table` that is this process's, an image's questions together.
 
         The batches are the same for any `world`; the processes take turns at them. `only` picks
         questions by their position in the table. A question without choices is not asked where the
-        network can do nothing but choose.
+        network can do nothing but choose. The network is in evaluation mode until the end, or until this is closed.
         """
         batcher = Batcher(table, self.device)
 
@@ -149,9 +149,10 @@ class Predictor:
         answer's soft score. A question that cannot be asked (see `outputs`) is not counted.
         """
         sums = torch.zeros(2, dtype=torch.float64, device=self.device)
-        for batch, output in self.outputs(table, bank, batch_size, rank, world):
-            sums[0] += self._scores(batch, output).double().sum()
-            sums[1] += len(batch)
+        with closing(self.outputs(table, bank, batch_size, rank, world)) as outputs:
+            for batch, output in outputs:
+                sums[0] += self._scores(batch, output).double().sum()
+                sums[1] += len(batch)
         return sums
 
     def _scores(self, batch: Batch, output: Output) -> Float[Tensor, " batch"]:
@@ -174,14 +175,15 @@ def evaluating(network: Network) -> Iterator[None]:
 
     Nothing is done where it is in that mode: a CNN that torchvision cut compiles its graph anew at each change.
     """
-    if not network.training:
+    was_training = network.training
+    if not any(part.training for part in network.modules()):
         yield
         return
     network.eval()
     try:
         yield
     finally:
-        network.train()
+        network.train(was_training)
 
 
 def rounded(scores: Tensor) -> Tensor:
@@ -310,11 +312,12 @@ class Exam:
         its order; `only` picks some. To a question that cannot be asked it says nothing.
         """
         found: dict[int, Said] = self._unasked(only) if rank == 0 else {}
-        asked = self.predictor.outputs(self.table, self.bank, self.batch_size, rank, world, only)
-        for batch, output in asked:
-            choices = [self.choices[i] for i in batch.index]
-            said = read_output(self.predictor, batch, output, choices, self.vocabulary)
-            found.update(zip(batch.index.tolist(), said, strict=True))
+        outputs = self.predictor.outputs(self.table, self.bank, self.batch_size, rank, world, only)
+        with closing(outputs):
+            for batch, output in outputs:
+                choices = [self.choices[i] for i in batch.index]
+                said = read_output(self.predictor, batch, output, choices, self.vocabulary)
+                found.update(zip(batch.index.tolist(), said, strict=True))
         return dict(sorted(found.items()))
 
     def _unasked(self, only: np.ndarray | None) -> dict[int, Said]:

@@ -61,9 +61,10 @@ class Dispatcher:
     def run(self, stop: threading.Event, *, until_idle: bool = False) -> None:
         """Serve the queue until told to stop, or until nothing is left to do.
 
-        Waits while another dispatcher serves it. A job that was committed before this returns has been seen.
+        Waits while another dispatcher serves it. A job that was committed before this returns has been seen. Where the
+        home is gone there is nothing to serve.
         """
-        while not stop.is_set():
+        while not stop.is_set() and self.home.path.is_dir():
             with self._lock() as mine:
                 if mine:
                     self._serve(stop, until_idle)
@@ -74,7 +75,7 @@ class Dispatcher:
             stop.wait(self.settings.poll_seconds)
 
     def _serve(self, stop: threading.Event, until_idle: bool) -> None:
-        while not stop.is_set():
+        while not stop.is_set() and self.home.path.is_dir():
             try:
                 self.step()
             except Exception:  # whatever it is, the jobs that are left still need somebody

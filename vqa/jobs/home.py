@@ -41,13 +41,14 @@ class LocalSettings(Section):
         gpus: indices or UUIDs.
         cores: CPU cores.
         memory_mb: memory in MiB.
-        jobs_per_gpu: jobs of one GPU that run on it side by side, each with that part of its memory.
+        jobs_per_gpu: jobs of one GPU that run on it side by side, each with an equal part of most of its memory.
+            Not to be changed while jobs run on GPUs: each keeps the part that it began with.
     """
 
     gpus: Literal["auto"] | tuple[str, ...] = "auto"
     cores: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
     memory_mb: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
-    jobs_per_gpu: int = Field(default=1, ge=1, le=64)
+    jobs_per_gpu: int = Field(default=1, ge=1, le=16)
 
 
 class SlurmSettings(Section):

@@ -45,11 +45,12 @@ def backend_for(device: torch.device) -> str:
 
 @contextmanager
 def unseen_gpus(device: torch.device) -> Iterator[None]:
-    """Let torch see no GPU while it computes on a CPU.
+    """Let torch look for no GPU on a machine without one.
 
-    Otherwise every optimiser step looks for a driver, which takes a quarter of a millisecond and more.
+    Its optimisers ask at every step whether there is one, and under Lightning each answer opens the driver's library.
+    Where there are GPUs nothing is hidden: torch may count them once and for all meanwhile.
     """
-    if device.type != "cpu":
+    if device.type != "cpu" or torch.cuda.device_count():
         yield
         return
     before = os.environ.get(VISIBLE)

@@ -72,7 +72,7 @@ def test_a_task_sees_the_gpus_that_it_was_given(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("accelerator", "devices", "share"), [("gpu", 1, 0.25), ("gpu", 2, 1.0), ("cpu", 1, 1.0)]
+    ("accelerator", "devices", "share"), [("gpu", 1, 0.225), ("gpu", 2, 1.0), ("cpu", 1, 1.0)]
 )
 def test_a_task_is_told_how_much_of_its_gpu_it_may_take(
     tmp_path: Path, accelerator: Any, devices: int, share: float

@@ -20,6 +20,9 @@ from vqa.jobs.home import LocalSettings
 from vqa.jobs.processes import is_alive, processes_of, start_time, sweep
 from vqa.training.process import GPU_SHARE_VARIABLE
 
+SHARED = 0.9
+"""Of a GPU's memory that jobs divide."""
+
 
 class Handle(NamedTuple):
     """A task's first process; the time it started tells it from a later one with the same number."""
@@ -93,9 +96,9 @@ class LocalEngine:
         return Handle(task.job, task.attempt, child.pid, start_time(child.pid) or 0.0)
 
     def _share(self, task: Task) -> dict[str, str]:
-        """How much of its GPU's memory a task may take."""
-        share = 1 / self.settings.jobs_per_gpu if task.resources.gpus == 1 else 1.0
-        return {GPU_SHARE_VARIABLE: f"{share:.6f}"}
+        """How much of its GPU's memory a task may take: what processes hold beside their tensors is left to them."""
+        jobs = self.settings.jobs_per_gpu if task.resources.gpus == 1 else 1
+        return {GPU_SHARE_VARIABLE: f"{1.0 if jobs == 1 else SHARED / jobs:.6f}"}
 
     def _find(self, task: Task) -> Handle | None:
         """The first process of this attempt, which leads its session."""
