@@ -58,7 +58,7 @@ def test_bench_epoch() -> None:
     median, least, most = found["epoch_seconds"]
     assert 0 < least <= median <= most
     assert found["questions"] == 536
-    assert found["step_ms"] == pytest.approx(1e3 * median / 3, rel=1e-3)
+    assert found["step_ms"] == pytest.approx(1e3 * median / 3, rel=0.02)
     assert any("addmm" in row["what"] and row["calls"] >= 1 for row in found["profile"])
 
 
