@@ -81,6 +81,7 @@ def test_bench_ablation() -> None:
         ("bench_ablation", ("--images", "-4"), "--images -4: 1 or more"),
         ("bench_ablation", ("--cores", "2", "--cores-a-job", "3"), "--cores gives all jobs 2"),
         ("bench_ablation", ("--folder", "nowhere"), "no such folder"),
+        ("bench_data", ("--repeat", "0"), "--repeat 0: 1 or more"),
         ("bench_data", ("--images", "10"), "6 steps take 239 or more"),
     ],
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -62,3 +64,26 @@ def test_vectors_of_another_width_are_found_before_queueing(tmp_path: Path) -> N
     words = {"name": "bag", "vectors": str(tmp_path / "v.txt"), "embedding_dim": 4}
     with pytest.raises(ModelError, match="3 values"):
         check_network(made(question_encoder=words), (64, 64), 10)
+
+
+def test_a_network_is_checked_without_torchs_compiler() -> None:
+    """Loading it takes longer than all else: whoever submits would wait for it."""
+    code = """
+import sys
+from vqa.model.blueprint import check_network
+from vqa.model.config import ModelConfig
+model = {"coordinates": True, "octaves": 2, "attention": "soft", "fusion": "mutan"}
+check_network(ModelConfig.model_validate(model), (64, 64), 100)
+print("torch._dynamo" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+
+
+def test_a_blueprint_has_the_shapes_of_the_network() -> None:
+    model = ModelConfig.model_validate({"coordinates": True, "attention": "soft", "fusion": "mfb"})
+    sizes = Sizes(64, 64, 20, 30)
+    drawn, built = blueprint(model, sizes), model.build(sizes)
+    shapes = {name: tensor.shape for name, tensor in built.state_dict().items()}
+    assert {name: tensor.shape for name, tensor in drawn.state_dict().items()} == shapes
+    assert all(parameter.is_meta for parameter in drawn.parameters())

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from vqa.errors import ModelError
 from vqa.model.config import ModelConfig, Sizes
@@ -57,9 +62,43 @@ def blueprint(model: ModelConfig, sizes: Sizes) -> Network:
         ) from error
 
 
+class _Unfilled(TorchFunctionMode):
+    """Draws no values for tensors without memory. torch would draw none either, and load its compiler to do so."""
+
+    DRAWING = (
+        torch.Tensor.normal_,
+        torch.Tensor.uniform_,
+        nn.init.normal_,
+        nn.init.uniform_,
+        nn.init.kaiming_uniform_,
+    )
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        """Leave a tensor as it is."""
+        named = kwargs or {}
+        if func in self.DRAWING:
+            tensor = args[0] if args else named["tensor"]
+            if tensor.is_meta:
+                return tensor
+        return func(*args, **named)
+
+
+@contextmanager
+def weightless() -> Iterator[None]:
+    """Modules that are made meanwhile have parameters without memory and values."""
+    with torch.device("meta"), _Unfilled():
+        yield
+
+
 def _without_memory(model: ModelConfig, sizes: Sizes) -> Network:
     try:
-        with torch.device("meta"):
+        with weightless():
             return model.build(sizes, pretrained=False)
     except NotImplementedError:  # some kinds read values while they are made
         return model.build(sizes, pretrained=False)

@@ -32,4 +32,7 @@ def grid_waves(grid: tuple[int, int], octaves: int) -> Float[Tensor, "1 position
 
 
 def _even(steps: int) -> Tensor:
-    return torch.linspace(-1, 1, steps) if steps > 1 else torch.zeros(1)
+    """Made on the CPU, also for a network without memory: there torch would load its compiler first."""
+    if steps == 1:
+        return torch.zeros(1, device="cpu")
+    return torch.linspace(-1, 1, steps, device="cpu")

@@ -24,7 +24,8 @@ class CountSketch(nn.Module):
         super().__init__()
         self.dim = dim
         self.register_buffer("place", torch.randint(dim, (inputs,)))
-        self.register_buffer("sign", torch.randint(2, (inputs,)).float() * 2 - 1)
+        # On the CPU, as in `places`.
+        self.register_buffer("sign", torch.randint(2, (inputs,), device="cpu").float() * 2 - 1)
 
     def forward(self, x: Float[Tensor, "batch inputs"]) -> Float[Tensor, "batch dim"]:
         """The sketch of each vector."""
