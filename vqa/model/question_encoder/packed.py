@@ -1,17 +1,16 @@
 """Recurrent layers over packed sequences, each as one autograd function.
 
-One product makes all input projections, one a step the recurrent part, and one each the gradients of the weights;
-what a step needs of the steps before stands in the packed rows themselves, so that nothing is copied. The bias is
-a column of the input weight, for a column of ones beside the inputs: the same products add it and give its
-gradient. In float32 they equal torch's layers within rounding; in bfloat16 the state is rounded at each step, as
-cuDNN does it.
+One product makes all input projections, one a step the recurrent part, and one each the gradients of the weights.
+The words of step k stand together, `sizes[k]` of them, of the longest text first: those of the same texts one step
+earlier begin step k − 1, so that nothing is copied. The bias is a column of the input weight, for a column of ones
+beside the inputs: the same products add it and give its gradient. In float32 these layers equal torch's within
+rounding; in bfloat16 the state is rounded at each step, as cuDNN does it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import accumulate
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -25,31 +24,6 @@ _ALIGNED = 8
 """Rows of whole multiples of this many numbers are multiplied quickest, on a GPU above all."""
 
 
-class Step(NamedTuple):
-    """The rows of one time step in a packed sequence, and how they stand to its neighbours.
-
-    Attributes:
-        rows: the words of this step, of the longest text first.
-        before: the same texts' words one step earlier; empty at the first step.
-    """
-
-    rows: slice
-    before: slice
-
-
-def steps_of(batch_sizes: Sequence[int]) -> list[Step]:
-    """The steps of a packed sequence, first to last."""
-    ends = list(accumulate(batch_sizes))
-    steps, start_before = [], 0
-    for size, end in zip(batch_sizes, ends, strict=True):
-        start = end - size
-        steps.append(
-            Step(slice(start, end), slice(start_before, start_before + size * (start > 0)))
-        )
-        start_before = start
-    return steps
-
-
 def run_packed(layer: nn.RNNBase, inputs: PackedSequence) -> tuple[PackedSequence, Tensor]:
     """What `layer(inputs)` gives: its states, and each text's last in the batch's order, directions side by side.
 
@@ -58,12 +32,12 @@ def run_packed(layer: nn.RNNBase, inputs: PackedSequence) -> tuple[PackedSequenc
         inputs: packed vectors.
     """
     sizes = inputs.batch_sizes.tolist()
-    steps, places = steps_of(sizes), _Places(inputs.batch_sizes, inputs.data.device)
+    places = _Places(inputs.batch_sizes, inputs.data.device)
     states, finals = [], []
     for suffix in ("l0", "l0_reverse") if layer.bidirectional else ("l0",):
         backward = suffix.endswith("reverse")
         data = inputs.data.index_select(0, places.mirrored) if backward else inputs.data
-        state = _direction(layer, suffix, data, steps)
+        state = _direction(layer, suffix, data, sizes)
         finals.append(state.index_select(0, places.last))
         states.append(state.index_select(0, places.mirrored) if backward else state)
     final = torch.cat(finals, dim=1) if len(finals) > 1 else finals[0]
@@ -92,7 +66,7 @@ class _Places:
         self.mirrored = mirrored.to(device, non_blocking=True)
 
 
-def _direction(layer: nn.RNNBase, suffix: str, data: Tensor, steps: list[Step]) -> Tensor:
+def _direction(layer: nn.RNNBase, suffix: str, data: Tensor, sizes: list[int]) -> Tensor:
     """The states of one direction, packed."""
     names = (f"weight_ih_{suffix}", f"weight_hh_{suffix}", f"bias_ih_{suffix}", f"bias_hh_{suffix}")
     kind = data.device.type
@@ -102,7 +76,7 @@ def _direction(layer: nn.RNNBase, suffix: str, data: Tensor, steps: list[Step]) 
         apart = isinstance(layer, nn.GRU)  # its state's bias is added where a gate closes over it
         inputs = _with_bias(data.to(dtype), weight, bias if apart else bias + state_bias)
         tensors = (*inputs, state_weight, *([state_bias] if apart else []))
-        states: Tensor = _FUNCTIONS[type(layer)].apply(*tensors, steps)
+        states: Tensor = _FUNCTIONS[type(layer)].apply(*tensors, sizes)
     return states
 
 
@@ -128,17 +102,17 @@ class PackedRNN(Function):
         data: Float[Tensor, "words width"],
         input_weight: Float[Tensor, "dim width"],
         state_weight: Float[Tensor, "dim dim"],
-        steps: list[Step],
+        sizes: list[int],
     ) -> Float[Tensor, "words dim"]:
         """The states, packed."""
         states = data @ input_weight.T
-        for rows, before in steps:
-            state = states[rows]
-            if before.stop:
-                state.addmm_(states[before], state_weight.T)
-            state.tanh_()
+        [state], recurrent = _each(sizes, states), state_weight.T
+        for k, count in enumerate(sizes):
+            if k:
+                state[k].addmm_(state[k - 1][:count], recurrent)
+            state[k].tanh_()
         ctx.save_for_backward(data, input_weight, state_weight, states)
-        ctx.steps = steps
+        ctx.sizes = sizes
         return states
 
     @staticmethod
@@ -147,12 +121,13 @@ class PackedRNN(Function):
         """Back through time."""
         data, input_weight, state_weight, states = ctx.saved_tensors
         total, sums = gradient.clone(), torch.empty_like(states)
-        for rows, before in reversed(ctx.steps):
-            _TANH_BACKWARD(total[rows], states[rows], grad_input=sums[rows])
-            if before.stop:
-                total[before].addmm_(sums[rows], state_weight)
+        given, by_state, state = _each(ctx.sizes, total, sums, states)
+        for k, count in _backwards(ctx.sizes):
+            _TANH_BACKWARD(given[k], state[k], grad_input=by_state[k])
+            if k:
+                given[k - 1][:count].addmm_(by_state[k], state_weight)
         inputs = _input_gradients(ctx, sums, data, input_weight)
-        return *inputs, _state_gradient(sums, states, ctx.steps), None
+        return *inputs, _state_gradient(sums, states, ctx.sizes), None
 
 
 class PackedGRU(Function):
@@ -165,32 +140,33 @@ class PackedGRU(Function):
         input_weight: Float[Tensor, "gates width"],
         state_weight: Float[Tensor, "gates dim"],
         state_bias: Float[Tensor, " gates"],
-        steps: list[Step],
+        sizes: list[int],
     ) -> Float[Tensor, "words dim"]:
         """The states, packed."""
         dim = state_weight.shape[1]
         gates = data @ input_weight.T  # reset, update, new
         offers = data.new_empty(len(data), dim)  # U h' + c of the new state's gate
         states = torch.empty_like(offers)
-        for rows, before in steps:
-            gate, state, offer = gates[rows], states[rows], offers[rows]
-            both, new = gate[:, : 2 * dim], gate[:, 2 * dim :]
-            if before.stop:
-                said = torch.addmm(state_bias, states[before], state_weight.T)
-                both.add_(said[:, : 2 * dim])
-                offer.copy_(said[:, 2 * dim :])
+        both, new, offer, state = _each(
+            sizes, gates[:, : 2 * dim], gates[:, 2 * dim :], offers, states
+        )
+        reset, update = _each(sizes, *gates[:, : 2 * dim].chunk(2, dim=1))
+        for k, count in enumerate(sizes):
+            if k:
+                said = torch.addmm(state_bias, state[k - 1][:count], state_weight.T)
+                both[k].add_(said[:, : 2 * dim])
+                offer[k].copy_(said[:, 2 * dim :])
             else:
-                both.add_(state_bias[: 2 * dim])
-                offer.copy_(state_bias[2 * dim :].expand_as(offer))
-            both.sigmoid_()
-            new.addcmul_(both[:, :dim], offer).tanh_()
-            update = both[:, dim:]
-            if before.stop:
-                torch.lerp(new, states[before], update, out=state)
+                both[k].add_(state_bias[: 2 * dim])
+                offer[k].copy_(state_bias[2 * dim :].expand_as(offer[k]))
+            both[k].sigmoid_()
+            new[k].addcmul_(reset[k], offer[k]).tanh_()
+            if k:
+                torch.lerp(new[k], state[k - 1][:count], update[k], out=state[k])
             else:
-                torch.addcmul(new, update, new, value=-1, out=state)
+                torch.addcmul(new[k], update[k], new[k], value=-1, out=state[k])
         ctx.save_for_backward(data, input_weight, state_weight, gates, offers, states)
-        ctx.steps = steps
+        ctx.sizes = sizes
         return states
 
     @staticmethod
@@ -201,19 +177,19 @@ class PackedGRU(Function):
         dim = state_weight.shape[1]
         total, sums = gradient.clone(), torch.empty_like(gates)
         news = torch.empty_like(states)  # the gradient of what the new state's tanh is taken of
-        for rows, before in reversed(ctx.steps):
-            reset, update, new = gates[rows].chunk(3, dim=1)
-            by_reset, by_update, by_offer = sums[rows].chunk(3, dim=1)
-            given, by_new = total[rows], news[rows]
-            earlier = states[before] if before.stop else torch.zeros_like(new)
-            _sigmoid_backward(given * (earlier - new), update, by_update)
-            kept = given * update
-            _TANH_BACKWARD(given - kept, new, grad_input=by_new)
-            _sigmoid_backward(by_new * offers[rows], reset, by_reset)
-            torch.mul(by_new, reset, out=by_offer)
-            if before.stop:
-                total[before].add_(kept).addmm_(sums[rows], state_weight)
-        state_gradient, state_bias = _state_gradient(sums, states, ctx.steps), sums.sum(0)
+        reset, update, new = _each(ctx.sizes, *gates.chunk(3, dim=1))
+        by_reset, by_update, by_offer = _each(ctx.sizes, *sums.chunk(3, dim=1))
+        given, by_new, by_gates, state, offer = _each(ctx.sizes, total, news, sums, states, offers)
+        for k, count in _backwards(ctx.sizes):
+            kept = given[k] * update[k]
+            changed = state[k - 1][:count] - new[k] if k else -new[k]
+            _before_sigmoid(changed.mul_(kept), update[k], by_update[k])
+            _TANH_BACKWARD(given[k] - kept, new[k], grad_input=by_new[k])
+            torch.mul(by_new[k], reset[k], out=by_offer[k])
+            _before_sigmoid(by_offer[k] * offer[k], reset[k], by_reset[k])
+            if k:
+                given[k - 1][:count].add_(kept).addmm_(by_gates[k], state_weight)
+        state_gradient, state_bias = _state_gradient(sums, states, ctx.sizes), sums.sum(0)
         sums[:, 2 * dim :] = news
         inputs = _input_gradients(ctx, sums, data, input_weight)
         return *inputs, state_gradient, state_bias, None
@@ -228,28 +204,28 @@ class PackedLSTM(Function):
         data: Float[Tensor, "words width"],
         input_weight: Float[Tensor, "gates width"],
         state_weight: Float[Tensor, "gates dim"],
-        steps: list[Step],
+        sizes: list[int],
     ) -> Float[Tensor, "words dim"]:
         """The states, packed."""
         dim = state_weight.shape[1]
         gates = data @ input_weight.T  # i, f, u, o
         cells = data.new_empty(len(data), dim)
         bounded, states = torch.empty_like(cells), torch.empty_like(cells)  # tanh(c), h
-        for rows, before in steps:
-            gate, cell, seen = gates[rows], cells[rows], bounded[rows]
-            if before.stop:
-                gate.addmm_(states[before], state_weight.T)
-            gate[:, : 2 * dim].sigmoid_()
-            gate[:, 2 * dim : 3 * dim].tanh_()
-            gate[:, 3 * dim :].sigmoid_()
-            enter, forget, offer, leave = gate.chunk(4, dim=1)
-            torch.mul(enter, offer, out=cell)
-            if before.stop:
-                cell.addcmul_(forget, cells[before])
-            torch.tanh(cell, out=seen)
-            torch.mul(leave, seen, out=states[rows])
+        gate, cell, seen, state = _each(sizes, gates, cells, bounded, states)
+        enter, forget, offer, leave = _each(sizes, *gates.chunk(4, dim=1))
+        recurrent = state_weight.T
+        for k, count in enumerate(sizes):
+            if k:
+                gate[k].addmm_(state[k - 1][:count], recurrent)
+            for opening in (enter[k], forget[k], leave[k]):
+                opening.sigmoid_()
+            torch.mul(enter[k], offer[k].tanh_(), out=cell[k])
+            if k:
+                cell[k].addcmul_(forget[k], cell[k - 1][:count])
+            torch.tanh(cell[k], out=seen[k])
+            torch.mul(leave[k], seen[k], out=state[k])
         ctx.save_for_backward(data, input_weight, state_weight, gates, cells, bounded, states)
-        ctx.steps = steps
+        ctx.sizes = sizes
         return states
 
     @staticmethod
@@ -259,32 +235,40 @@ class PackedLSTM(Function):
         data, input_weight, state_weight, gates, cells, bounded, states = ctx.saved_tensors
         total, sums = gradient.clone(), torch.empty_like(gates)
         by_cells = torch.zeros_like(cells)
-        for rows, before in reversed(ctx.steps):
-            enter, forget, offer, leave = gates[rows].chunk(4, dim=1)
-            by_enter, by_forget, by_offer, by_leave = sums[rows].chunk(4, dim=1)
-            given, seen, by_cell = total[rows], bounded[rows], by_cells[rows]
-            _sigmoid_backward(given * seen, leave, by_leave)
-            by_cell.add_(torch.ops.aten.tanh_backward(given * leave, seen))
-            _sigmoid_backward(by_cell * offer, enter, by_enter)
-            _TANH_BACKWARD(by_cell * enter, offer, grad_input=by_offer)
-            if before.stop:
-                _sigmoid_backward(by_cell * cells[before], forget, by_forget)
-                torch.mul(by_cell, forget, out=by_cells[before])
-                total[before].addmm_(sums[rows], state_weight)
+        enter, forget, offer, leave = _each(ctx.sizes, *gates.chunk(4, dim=1))
+        by_enter, by_forget, by_offer, by_leave = _each(ctx.sizes, *sums.chunk(4, dim=1))
+        given, by_gates, by_cell = _each(ctx.sizes, total, sums, by_cells)
+        cell, seen = _each(ctx.sizes, cells, bounded)
+        for k, count in _backwards(ctx.sizes):
+            left = given[k] * leave[k]
+            by_cell[k].add_(torch.ops.aten.tanh_backward(left, seen[k]))
+            _before_sigmoid(left.mul_(seen[k]), leave[k], by_leave[k])
+            entered = by_cell[k] * enter[k]
+            _TANH_BACKWARD(entered, offer[k], grad_input=by_offer[k])
+            _before_sigmoid(entered.mul_(offer[k]), enter[k], by_enter[k])
+            if k:
+                kept = torch.mul(by_cell[k], forget[k], out=by_cell[k - 1][:count])
+                _before_sigmoid(kept * cell[k - 1][:count], forget[k], by_forget[k])
+                given[k - 1][:count].addmm_(by_gates[k], state_weight)
             else:
-                by_forget.zero_()  # there was no cell to forget
+                by_forget[k].zero_()  # there was no cell to forget
         inputs = _input_gradients(ctx, sums, data, input_weight)
-        return *inputs, _state_gradient(sums, states, ctx.steps), None
+        return *inputs, _state_gradient(sums, states, ctx.sizes), None
 
 
-def _sigmoid_backward(gradient: Tensor, value: Tensor, out: Tensor) -> None:
-    """gradient ⊙ s ⊙ (1 − s), s being the sigmoid's value; torch's own is four times as slow in bfloat16.
+def _each(sizes: list[int], *tensors: Tensor) -> list[tuple[Tensor, ...]]:
+    """Of each tensor the rows of each step."""
+    return [torch.split(tensor, sizes) for tensor in tensors]
 
-    Args:
-        gradient: is written over.
-    """
-    gradient.mul_(value)
-    torch.addcmul(gradient, gradient, value, value=-1, out=out)
+
+def _backwards(sizes: list[int]) -> Iterator[tuple[int, int]]:
+    """The steps and their sizes, last to first."""
+    return reversed(list(enumerate(sizes)))
+
+
+def _before_sigmoid(passed: Tensor, gate: Tensor, out: Tensor) -> None:
+    """Of what a gate's sigmoid is taken of: g ⊙ s ⊙ (1 − s), where g ⊙ s is what has passed back through the gate."""
+    torch.addcmul(passed, passed, gate, value=-1, out=out)
 
 
 def _input_gradients(
@@ -294,10 +278,11 @@ def _input_gradients(
     return sums @ weight if ctx.needs_input_grad[0] else None, sums.T @ data
 
 
-def _state_gradient(sums: Tensor, states: Tensor, steps: list[Step]) -> Tensor:
+def _state_gradient(sums: Tensor, states: Tensor, sizes: list[int]) -> Tensor:
     """Of the weight that the earlier states are multiplied with: the first step has none."""
-    earlier = torch.cat([states[before] for _, before in steps])
-    return sums[steps[0].rows.stop :].T @ earlier
+    followed = zip(torch.split(states, sizes), sizes[1:], strict=False)
+    earlier = torch.cat([states[:0], *(state[:count] for state, count in followed)])
+    return sums[sizes[0] :].T @ earlier
 
 
 _FUNCTIONS: dict[type[nn.RNNBase], type[Function]] = {
