@@ -61,9 +61,10 @@ def test_it_equals_torch_in_double_precision(kind: Any, bidirectional: bool) -> 
 
 
 @every_layer
-@given(lengths=st.lists(st.integers(1, 9), min_size=1, max_size=8))
-def test_of_whatever_lengths(kind: Any, lengths: list[int]) -> None:
-    _compare(kind(3, 4, bidirectional=True).double(), inputs_of(lengths, 3, torch.float64))
+@given(lengths=st.lists(st.integers(1, 9), min_size=1, max_size=8), width=st.integers(1, 9))
+def test_of_whatever_lengths_and_width(kind: Any, lengths: list[int], width: int) -> None:
+    layer = kind(width, 4, bidirectional=True).double()
+    _compare(layer, inputs_of(lengths, width, torch.float64))
 
 
 @every_layer
