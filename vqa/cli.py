@@ -12,7 +12,6 @@ from collections.abc import Sequence
 import vqa
 from vqa.collection import collect_rarely
 from vqa.errors import VQAError
-from vqa.training.process import begin_anew
 
 COMMANDS = {
     "download": "fetch a published data set",
@@ -43,8 +42,6 @@ COMMANDS = {
 def program() -> int:
     """The `vqa` command in a process of its own."""
     collect_rarely()
-    if sys.argv[1:2] == ["train"]:
-        begin_anew()
     return main()
 
 

@@ -31,7 +31,18 @@ def test_simulate_significance() -> None:
 
 @pytest.mark.slow
 def test_bench_train() -> None:
-    sizes = ("--images", "30", "--rounds", "1", "--seconds", "0.01", "--threads", "1")
+    sizes = (
+        "--images",
+        "30",
+        "--rounds",
+        "1",
+        "--seconds",
+        "0.01",
+        "--threads",
+        "1",
+        "--warm",
+        "0",
+    )
     found = report(
         "bench_train", "--only", "encoder-128", "--workers", "0", "--no-overhead", *sizes
     )

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vqa.lifetime import die_with
-from vqa.training.process import variables as allocator
+from vqa.training.process import allocator_variables
 
 LAST_LINES, LAST_BYTES = 5, 4096
 
@@ -126,7 +126,7 @@ def _start(run_dir: Path, rank: int, variables: dict[str, str]) -> Rank:
         start = log.tell()
         process = subprocess.Popen(
             [sys.executable, "-m", "vqa.training.rank", str(run_dir)],
-            env=_inherited() | allocator() | variables,
+            env=_inherited() | allocator_variables() | variables,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

@@ -13,16 +13,13 @@ GPU_SHARE_VARIABLE = "VQA_GPU_SHARE"
 TUNABLES, SMALL_BLOCKS = "GLIBC_TUNABLES", "glibc.malloc.tcache_count"
 MENDED = (2, 39)
 """The glibc whose aligned allocations leave no crumbs behind."""
-PRODUCTS_KEPT = 4096
 
 
 def settle() -> None:
-    """Keep freed memory for the next step, and the code of matrix products.
+    """Keep freed memory for the next step.
 
-    Otherwise glibc gives every large tensor back to the kernel and each step pays for its pages again, and oneDNN
-    makes code anew for most batches: words differ in number, and it keeps the code of 1,024 shapes.
+    Otherwise glibc gives every large tensor back to the kernel and each step pays for its pages again.
     """
-    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(PRODUCTS_KEPT))
     if not sys.platform.startswith("linux"):
         return
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
@@ -32,7 +29,7 @@ def settle() -> None:
         mallopt(M_TOP_PAD, 256 * MEBIBYTE)
 
 
-def variables() -> dict[str, str]:
+def allocator_variables() -> dict[str, str]:
     """What the environment of a process that trains should have besides, from its start: glibc looks once.
 
     Up to 2.38 the crumbs that an aligned allocation leaves go to the cache of small blocks, where they part freed
@@ -40,16 +37,10 @@ def variables() -> dict[str, str]:
     their size with each batch grows to twice what it holds, and pays for new pages all the while.
     """
     told = os.environ.get(TUNABLES, "")
-    if SMALL_BLOCKS in told or not _leaves_crumbs():
+    names = {part.partition("=")[0] for part in told.split(":")}
+    if SMALL_BLOCKS in names or not _leaves_crumbs():
         return {}
     return {TUNABLES: ":".join(part for part in (told, f"{SMALL_BLOCKS}=0") if part)}
-
-
-def begin_anew() -> None:
-    """Start this very command again in this process, once, where its environment lacks what `variables` tells."""
-    missing = variables()
-    if missing:
-        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], os.environ | missing)
 
 
 def _leaves_crumbs() -> bool:

@@ -2,9 +2,10 @@
 
 One product makes all input projections, one a step the recurrent part, and one each the gradients of the weights.
 The words of step k stand together, `sizes[k]` of them, of the longest text first: those of the same texts one step
-earlier begin step k − 1, so that nothing is copied. The bias is a column of the input weight, for a column of ones
-beside the inputs: the same products add it and give its gradient. In float32 these layers equal torch's within
-rounding; in bfloat16 the state is rounded at each step, as cuDNN does it.
+earlier begin step k − 1. The bias is a column of the input weight, for a column of ones beside the inputs: the same
+products add it and give its gradient. Rows of zeros fill the inputs up, so that the products of all batches have few
+shapes: oneDNN makes code for each, a quarter of a megabyte, and forgets it when there are too many. In float32 these
+layers equal torch's within rounding; in bfloat16 the state is rounded at each step, as cuDNN does it.
 """
 
 from __future__ import annotations
@@ -17,11 +18,14 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
+from torch.nn.functional import pad
 from torch.nn.utils.rnn import PackedSequence
 
 _TANH_BACKWARD = torch.ops.aten.tanh_backward.grad_input
 _ALIGNED = 8
 """Rows of whole multiples of this many numbers are multiplied quickest, on a GPU above all."""
+_WASTED = 32
+"""At most one row in so many is filled up with zeros."""
 
 
 def run_packed(layer: nn.RNNBase, inputs: PackedSequence) -> tuple[PackedSequence, Tensor]:
@@ -84,13 +88,18 @@ def _with_bias(
     data: Float[Tensor, "words inputs"],
     weight: Float[Tensor, "gates inputs"],
     bias: Float[Tensor, " gates"],
-) -> tuple[Float[Tensor, "words width"], Float[Tensor, "gates width"]]:
+) -> tuple[Float[Tensor, "rows width"], Float[Tensor, "gates width"]]:
     """The inputs with ones beside them, and the weight with the bias; zeros fill both up."""
-    filled = -(data.shape[1] + 1) % _ALIGNED
-    ones = data.new_zeros(len(data), 1 + filled)
-    ones[:, 0] = 1
-    zeros = weight.new_zeros(len(weight), filled)
-    return torch.cat((data, ones), dim=1), torch.cat((weight, bias[:, None], zeros), dim=1)
+    columns, rows = -(data.shape[1] + 1) % _ALIGNED, _filled(len(data)) - len(data)
+    ones = torch.cat((data, data.new_ones(len(data), 1)), dim=1)
+    zeros = weight.new_zeros(len(weight), columns)
+    return pad(ones, (0, columns, 0, rows)), torch.cat((weight, bias[:, None], zeros), dim=1)
+
+
+def _filled(words: int) -> int:
+    """The rows that hold so many words: the next multiple of the largest power of two that wastes few."""
+    unit = max(_ALIGNED, 1 << max(0, words.bit_length() - _WASTED.bit_length()))
+    return -(-words // unit) * unit
 
 
 class PackedRNN(Function):
@@ -99,13 +108,13 @@ class PackedRNN(Function):
     @staticmethod
     def forward(
         ctx: Any,
-        data: Float[Tensor, "words width"],
+        data: Float[Tensor, "rows width"],
         input_weight: Float[Tensor, "dim width"],
         state_weight: Float[Tensor, "dim dim"],
         sizes: list[int],
     ) -> Float[Tensor, "words dim"]:
         """The states, packed."""
-        states = data @ input_weight.T
+        states = (data @ input_weight.T)[: sum(sizes)]
         [state], recurrent = _each(sizes, states), state_weight.T
         for k, count in enumerate(sizes):
             if k:
@@ -120,7 +129,7 @@ class PackedRNN(Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         """Back through time."""
         data, input_weight, state_weight, states = ctx.saved_tensors
-        total, sums = gradient.clone(), torch.empty_like(states)
+        total, sums = gradient.clone(), _sums(data, states)
         given, by_state, state = _each(ctx.sizes, total, sums, states)
         for k, count in _backwards(ctx.sizes):
             _TANH_BACKWARD(given[k], state[k], grad_input=by_state[k])
@@ -136,7 +145,7 @@ class PackedGRU(Function):
     @staticmethod
     def forward(
         ctx: Any,
-        data: Float[Tensor, "words width"],
+        data: Float[Tensor, "rows width"],
         input_weight: Float[Tensor, "gates width"],
         state_weight: Float[Tensor, "gates dim"],
         state_bias: Float[Tensor, " gates"],
@@ -144,8 +153,8 @@ class PackedGRU(Function):
     ) -> Float[Tensor, "words dim"]:
         """The states, packed."""
         dim = state_weight.shape[1]
-        gates = data @ input_weight.T  # reset, update, new
-        offers = data.new_empty(len(data), dim)  # U h' + c of the new state's gate
+        gates = (data @ input_weight.T)[: sum(sizes)]  # reset, update, new
+        offers = data.new_empty(sum(sizes), dim)  # U h' + c of the new state's gate
         states = torch.empty_like(offers)
         both, new, offer, state = _each(
             sizes, gates[:, : 2 * dim], gates[:, 2 * dim :], offers, states
@@ -175,7 +184,7 @@ class PackedGRU(Function):
         """Back through time."""
         data, input_weight, state_weight, gates, offers, states = ctx.saved_tensors
         dim = state_weight.shape[1]
-        total, sums = gradient.clone(), torch.empty_like(gates)
+        total, sums = gradient.clone(), _sums(data, gates)
         news = torch.empty_like(states)  # the gradient of what the new state's tanh is taken of
         reset, update, new = _each(ctx.sizes, *gates.chunk(3, dim=1))
         by_reset, by_update, by_offer = _each(ctx.sizes, *sums.chunk(3, dim=1))
@@ -190,7 +199,7 @@ class PackedGRU(Function):
             if k:
                 given[k - 1][:count].add_(kept).addmm_(by_gates[k], state_weight)
         state_gradient, state_bias = _state_gradient(sums, states, ctx.sizes), sums.sum(0)
-        sums[:, 2 * dim :] = news
+        sums[: len(news), 2 * dim :] = news
         inputs = _input_gradients(ctx, sums, data, input_weight)
         return *inputs, state_gradient, state_bias, None
 
@@ -201,15 +210,15 @@ class PackedLSTM(Function):
     @staticmethod
     def forward(
         ctx: Any,
-        data: Float[Tensor, "words width"],
+        data: Float[Tensor, "rows width"],
         input_weight: Float[Tensor, "gates width"],
         state_weight: Float[Tensor, "gates dim"],
         sizes: list[int],
     ) -> Float[Tensor, "words dim"]:
         """The states, packed."""
         dim = state_weight.shape[1]
-        gates = data @ input_weight.T  # i, f, u, o
-        cells = data.new_empty(len(data), dim)
+        gates = (data @ input_weight.T)[: sum(sizes)]  # i, f, u, o
+        cells = data.new_empty(len(gates), dim)
         bounded, states = torch.empty_like(cells), torch.empty_like(cells)  # tanh(c), h
         gate, cell, seen, state = _each(sizes, gates, cells, bounded, states)
         enter, forget, offer, leave = _each(sizes, *gates.chunk(4, dim=1))
@@ -233,7 +242,7 @@ class PackedLSTM(Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         """Back through time."""
         data, input_weight, state_weight, gates, cells, bounded, states = ctx.saved_tensors
-        total, sums = gradient.clone(), torch.empty_like(gates)
+        total, sums = gradient.clone(), _sums(data, gates)
         by_cells = torch.zeros_like(cells)
         enter, forget, offer, leave = _each(ctx.sizes, *gates.chunk(4, dim=1))
         by_enter, by_forget, by_offer, by_leave = _each(ctx.sizes, *sums.chunk(4, dim=1))
@@ -258,7 +267,8 @@ class PackedLSTM(Function):
 
 def _each(sizes: list[int], *tensors: Tensor) -> list[tuple[Tensor, ...]]:
     """Of each tensor the rows of each step."""
-    return [torch.split(tensor, sizes) for tensor in tensors]
+    words = sum(sizes)
+    return [torch.split(tensor[:words], sizes) for tensor in tensors]
 
 
 def _backwards(sizes: list[int]) -> Iterator[tuple[int, int]]:
@@ -267,8 +277,15 @@ def _backwards(sizes: list[int]) -> Iterator[tuple[int, int]]:
 
 
 def _before_sigmoid(passed: Tensor, gate: Tensor, out: Tensor) -> None:
-    """Of what a gate's sigmoid is taken of: g ⊙ s ⊙ (1 − s), where g ⊙ s is what has passed back through the gate."""
+    """The gradient before a sigmoid whose value is `gate`, g ⊙ s ⊙ (1 − s), of `passed`, g ⊙ s."""
     torch.addcmul(passed, passed, gate, value=-1, out=out)
+
+
+def _sums(data: Tensor, gates: Tensor) -> Tensor:
+    """Room for the gradient of what the gates are taken of; zeros where `data` was filled up."""
+    sums = gates.new_empty(len(data), gates.shape[1])
+    sums[len(gates) :].zero_()
+    return sums
 
 
 def _input_gradients(
@@ -281,7 +298,8 @@ def _input_gradients(
 def _state_gradient(sums: Tensor, states: Tensor, sizes: list[int]) -> Tensor:
     """Of the weight that the earlier states are multiplied with: the first step has none."""
     followed = zip(torch.split(states, sizes), sizes[1:], strict=False)
-    earlier = torch.cat([states[:0], *(state[:count] for state, count in followed)])
+    unused = states.new_zeros(len(sums) - len(states), states.shape[1])
+    earlier = torch.cat([*(state[:count] for state, count in followed), unused])
     return sums[sizes[0] :].T @ earlier
 
 
