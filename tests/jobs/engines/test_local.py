@@ -80,7 +80,7 @@ def test_a_task_is_told_how_much_of_its_gpu_it_may_take(
     engine = LocalEngine(LocalSettings(gpus=("0", "1"), jobs_per_gpu=4))
     assert engine.capacity().jobs_per_gpu == 4
     text = "open('share', 'w').write(os.environ['VQA_GPU_SHARE'])"
-    task = script(tmp_path, "sharing", text)
+    task = script(tmp_path, f"sharing-{accelerator}-{devices}", text)  # jobs are swept by name
     wanted = Resources(accelerator=accelerator, devices=devices)
     wait_for(engine, engine.submit(replace(task, resources=wanted)), Standing.ENDED)
     assert float((task.run_dir / "share").read_text()) == share

@@ -156,6 +156,7 @@ class PackedGRU(Function):
         gates = (data @ input_weight.T)[: sum(sizes)]  # reset, update, new
         offers = data.new_empty(sum(sizes), dim)  # U h' + c of the new state's gate
         states = torch.empty_like(offers)
+        # views of the gates, which are changed in place: reset and update as one, and each
         both, new, offer, state = _each(
             sizes, gates[:, : 2 * dim], gates[:, 2 * dim :], offers, states
         )
