@@ -31,21 +31,9 @@ def test_simulate_significance() -> None:
 
 @pytest.mark.slow
 def test_bench_train() -> None:
-    sizes = (
-        "--images",
-        "30",
-        "--rounds",
-        "1",
-        "--seconds",
-        "0.01",
-        "--threads",
-        "1",
-        "--warm",
-        "0",
-    )
-    found = report(
-        "bench_train", "--only", "encoder-128", "--workers", "0", "--no-overhead", *sizes
-    )
+    size = ("--images", "30", "--threads", "1", "--workers", "0")
+    time = ("--rounds", "1", "--seconds", "0.01", "--warm", "0")
+    found = report("bench_train", "--only", "encoder-128", "--no-overhead", *size, *time)
     low, middle, high = sorted(found["encoder-128"]["ratio"])
     assert 0 < low <= middle <= high
     assert 0 < found["encoder-128"]["share of bf16 peak"][0] < 1.5
