@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -11,6 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_sequence
+from torch.utils._python_dispatch import TorchDispatchMode
+from typing_extensions import override
 
 from vqa.model.question_encoder import GRU, LSTM, RNN, recurrent
 from vqa.model.question_encoder.packed import run_packed
@@ -65,6 +67,51 @@ def test_it_equals_torch_in_double_precision(kind: Any, bidirectional: bool) -> 
 def test_of_whatever_lengths_and_width(kind: Any, lengths: list[int], width: int) -> None:
     layer = kind(width, 4, bidirectional=True).double()
     _compare(layer, inputs_of(lengths, width, torch.float64))
+
+
+@every_layer
+@pytest.mark.usefixtures("nan_in_new_memory")
+def test_rows_that_fill_products_up_leave_no_trace(kind: Any) -> None:
+    layer = kind(3, 4, bidirectional=True).double()
+    lengths = [1 + 7 * k % 11 for k in range(300)]
+    _compare(layer, inputs_of(lengths, 3, torch.float64))
+
+
+@pytest.fixture
+def nan_in_new_memory() -> Iterator[None]:
+    """Whatever reads memory that nothing was written to sees NaN."""
+    torch.use_deterministic_algorithms(True)
+    assert torch.utils.deterministic.fill_uninitialized_memory
+    assert torch.empty(3).isnan().all()
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+_PRODUCTS = (torch.ops.aten.mm, torch.ops.aten.addmm, torch.ops.aten.addmm_)
+
+
+class _Shapes(TorchDispatchMode):
+    """Notes the shapes of all products."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: set[tuple[torch.Size, ...]] = set()
+
+    @override
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func.overloadpacket in _PRODUCTS:
+            self.seen.add(tuple(matrix.shape for matrix in args[-2:]))
+        return func(*args, **(kwargs or {}))
+
+
+@every_layer
+def test_products_of_batches_of_all_lengths_have_few_shapes(kind: Any) -> None:
+    layer, draw = kind(3, 4), torch.Generator().manual_seed(0)
+    with _Shapes() as shapes:
+        for _ in range(20):
+            lengths = (1 + torch.randint(20, (96,), generator=draw)).tolist()
+            everything(run_packed, layer, inputs_of(lengths, 3, torch.float32))
+    assert 20 < len(shapes.seen) <= 60, "more than twice as many, were no row filled up"
 
 
 @every_layer

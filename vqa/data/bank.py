@@ -78,11 +78,12 @@ class Streamed:
 
     def fetch(self, index: np.ndarray) -> Tensor:
         """Read, into pinned memory where a GPU waits for it."""
-        layout, gpu = self.file.layout, self.device.type == "cuda"
-        shape = (len(index), *layout.shape)
-        out = torch.empty(shape, dtype=layout.torch_dtype, pin_memory=gpu)
-        self.file.read(self.rows[index], out)
-        return _sent(out, self._stream) if gpu else out
+        rows, layout = self.rows[index], self.file.layout
+        if self.device.type != "cuda":
+            return self.file.read(rows)
+        shape = (len(rows), *layout.shape)
+        pinned = torch.empty(shape, dtype=layout.torch_dtype, pin_memory=True)
+        return _sent(self.file.read(rows, pinned), self._stream)
 
     @cached_property
     def _stream(self) -> torch.cuda.Stream:

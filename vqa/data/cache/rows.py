@@ -29,6 +29,7 @@ import torch
 import xxhash
 from torch import Tensor
 
+from vqa.data.cache.buffers import Buffers
 from vqa.data.cache.layout import INDEX, MANIFEST, Layout, fault_of, write_manifest
 from vqa.data.cache.place import failure, folders
 from vqa.data.store import Store
@@ -84,6 +85,7 @@ class RowFile:
         os.posix_fadvise(self._rows, 0, 0, os.POSIX_FADV_RANDOM)
         self.index = np.zeros(layout.rows, dtype="<u8")
         self._checked = np.zeros(layout.rows, dtype=bool)
+        self._buffers = Buffers()
 
     def _open(self, path: Path, flags: int) -> int:
         descriptor = os.open(path, flags, 0o644)
@@ -136,14 +138,14 @@ class RowFile:
         return _hash(_bytes(value)) == int(self.index[row])
 
     def read(self, rows: np.ndarray, out: Tensor | None = None) -> Tensor:
-        """The rows at `rows`, in their order, into `out` or a new tensor.
+        """The rows at `rows`, in their order, into `out` or memory that earlier batches have left.
 
         Raises:
             DamagedRows: the bytes are not those that were written.
         """
         layout = self.layout
         if out is None:
-            out = torch.empty((len(rows), *layout.shape), dtype=layout.torch_dtype)
+            out = self._buffers.take((len(rows), *layout.shape), layout.torch_dtype)
         size, view = layout.row_bytes, _bytes(out)
 
         def piece(run: tuple[int, int]) -> None:

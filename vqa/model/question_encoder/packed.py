@@ -3,14 +3,16 @@
 One product makes all input projections, one a step the recurrent part, and one each the gradients of the weights.
 The words of step k stand together, `sizes[k]` of them, of the longest text first: those of the same texts one step
 earlier begin step k − 1. The bias is a column of the input weight, for a column of ones beside the inputs: the same
-products add it and give its gradient. Rows of zeros fill the inputs up, so that the products of all batches have few
-shapes: oneDNN makes code for each, a quarter of a megabyte, and forgets it when there are too many. In float32 these
-layers equal torch's within rounding; in bfloat16 the state is rounded at each step, as cuDNN does it.
+products add it and give its gradient. oneDNN makes code for every shape of a product, a quarter of a megabyte, and
+forgets it when there are too many. So that batches have few shapes, rows of zeros fill the inputs up, and the product
+of a step takes rows of the next one besides, whose results are left. In float32 these layers equal torch's within
+rounding; in bfloat16 the state is rounded at each step, as cuDNN does it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import accumulate
 from typing import Any
 
 import torch
@@ -114,12 +116,13 @@ class PackedRNN(Function):
         sizes: list[int],
     ) -> Float[Tensor, "words dim"]:
         """The states, packed."""
-        states = (data @ input_weight.T)[: sum(sizes)]
-        [state], recurrent = _each(sizes, states), state_weight.T
+        gates, room = data @ input_weight.T, _room(data, sizes, len(state_weight))
+        [gate, state], earlier = _each(sizes, gates, room), _operands(room, sizes, sizes[1:])
         for k, count in enumerate(sizes):
             if k:
-                state[k].addmm_(state[k - 1][:count], recurrent)
-            state[k].tanh_()
+                gate[k].add_((earlier[k - 1] @ state_weight.T)[:count])
+            torch.tanh(gate[k], out=state[k])
+        states = room[: sum(sizes)]
         ctx.save_for_backward(data, input_weight, state_weight, states)
         ctx.sizes = sizes
         return states
@@ -129,12 +132,14 @@ class PackedRNN(Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         """Back through time."""
         data, input_weight, state_weight, states = ctx.saved_tensors
-        total, sums = gradient.clone(), _sums(data, states)
-        given, by_state, state = _each(ctx.sizes, total, sums, states)
+        total, room = gradient.clone(), _room(data, ctx.sizes, states.shape[1])
+        given, by_state, state = _each(ctx.sizes, total, room, states)
+        passed = _operands(room, ctx.sizes, ctx.sizes)
         for k, count in _backwards(ctx.sizes):
             _TANH_BACKWARD(given[k], state[k], grad_input=by_state[k])
             if k:
-                given[k - 1][:count].addmm_(by_state[k], state_weight)
+                given[k - 1][:count].add_((passed[k] @ state_weight)[:count])
+        sums = _sums(room, data, ctx.sizes)
         inputs = _input_gradients(ctx, sums, data, input_weight)
         return *inputs, _state_gradient(sums, states, ctx.sizes), None
 
@@ -155,15 +160,16 @@ class PackedGRU(Function):
         dim = state_weight.shape[1]
         gates = (data @ input_weight.T)[: sum(sizes)]  # reset, update, new
         offers = data.new_empty(sum(sizes), dim)  # U h' + c of the new state's gate
-        states = torch.empty_like(offers)
+        room = _room(data, sizes, dim)
         # views of the gates, which are changed in place: reset and update as one, and each
         both, new, offer, state = _each(
-            sizes, gates[:, : 2 * dim], gates[:, 2 * dim :], offers, states
+            sizes, gates[:, : 2 * dim], gates[:, 2 * dim :], offers, room
         )
         reset, update = _each(sizes, *gates[:, : 2 * dim].chunk(2, dim=1))
+        earlier = _operands(room, sizes, sizes[1:])
         for k, count in enumerate(sizes):
             if k:
-                said = torch.addmm(state_bias, state[k - 1][:count], state_weight.T)
+                said = torch.addmm(state_bias, earlier[k - 1], state_weight.T)[:count]
                 both[k].add_(said[:, : 2 * dim])
                 offer[k].copy_(said[:, 2 * dim :])
             else:
@@ -175,6 +181,7 @@ class PackedGRU(Function):
                 torch.lerp(new[k], state[k - 1][:count], update[k], out=state[k])
             else:
                 torch.addcmul(new[k], update[k], new[k], value=-1, out=state[k])
+        states = room[: sum(sizes)]
         ctx.save_for_backward(data, input_weight, state_weight, gates, offers, states)
         ctx.sizes = sizes
         return states
@@ -185,11 +192,12 @@ class PackedGRU(Function):
         """Back through time."""
         data, input_weight, state_weight, gates, offers, states = ctx.saved_tensors
         dim = state_weight.shape[1]
-        total, sums = gradient.clone(), _sums(data, gates)
+        total, room = gradient.clone(), _room(data, ctx.sizes, 3 * dim)
         news = torch.empty_like(states)  # the gradient of what the new state's tanh is taken of
         reset, update, new = _each(ctx.sizes, *gates.chunk(3, dim=1))
-        by_reset, by_update, by_offer = _each(ctx.sizes, *sums.chunk(3, dim=1))
-        given, by_new, by_gates, state, offer = _each(ctx.sizes, total, news, sums, states, offers)
+        by_reset, by_update, by_offer = _each(ctx.sizes, *room.chunk(3, dim=1))
+        given, by_new, state, offer = _each(ctx.sizes, total, news, states, offers)
+        passed = _operands(room, ctx.sizes, ctx.sizes)
         for k, count in _backwards(ctx.sizes):
             kept = given[k] * update[k]
             changed = state[k - 1][:count] - new[k] if k else -new[k]
@@ -198,7 +206,8 @@ class PackedGRU(Function):
             torch.mul(by_new[k], reset[k], out=by_offer[k])
             _before_sigmoid(by_offer[k] * offer[k], reset[k], by_reset[k])
             if k:
-                given[k - 1][:count].add_(kept).addmm_(by_gates[k], state_weight)
+                given[k - 1][:count].add_(kept).add_((passed[k] @ state_weight)[:count])
+        sums = _sums(room, data, ctx.sizes)
         state_gradient, state_bias = _state_gradient(sums, states, ctx.sizes), sums.sum(0)
         sums[: len(news), 2 * dim :] = news
         inputs = _input_gradients(ctx, sums, data, input_weight)
@@ -220,13 +229,13 @@ class PackedLSTM(Function):
         dim = state_weight.shape[1]
         gates = (data @ input_weight.T)[: sum(sizes)]  # i, f, u, o
         cells = data.new_empty(len(gates), dim)
-        bounded, states = torch.empty_like(cells), torch.empty_like(cells)  # tanh(c), h
-        gate, cell, seen, state = _each(sizes, gates, cells, bounded, states)
+        bounded, room = torch.empty_like(cells), _room(data, sizes, dim)  # tanh(c), h
+        gate, cell, seen, state = _each(sizes, gates, cells, bounded, room)
         enter, forget, offer, leave = _each(sizes, *gates.chunk(4, dim=1))
-        recurrent = state_weight.T
+        earlier = _operands(room, sizes, sizes[1:])
         for k, count in enumerate(sizes):
             if k:
-                gate[k].addmm_(state[k - 1][:count], recurrent)
+                gate[k].add_((earlier[k - 1] @ state_weight.T)[:count])
             for opening in (enter[k], forget[k], leave[k]):
                 opening.sigmoid_()
             torch.mul(enter[k], offer[k].tanh_(), out=cell[k])
@@ -234,6 +243,7 @@ class PackedLSTM(Function):
                 cell[k].addcmul_(forget[k], cell[k - 1][:count])
             torch.tanh(cell[k], out=seen[k])
             torch.mul(leave[k], seen[k], out=state[k])
+        states = room[: sum(sizes)]
         ctx.save_for_backward(data, input_weight, state_weight, gates, cells, bounded, states)
         ctx.sizes = sizes
         return states
@@ -243,12 +253,12 @@ class PackedLSTM(Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         """Back through time."""
         data, input_weight, state_weight, gates, cells, bounded, states = ctx.saved_tensors
-        total, sums = gradient.clone(), _sums(data, gates)
+        total, room = gradient.clone(), _room(data, ctx.sizes, gates.shape[1])
         by_cells = torch.zeros_like(cells)
         enter, forget, offer, leave = _each(ctx.sizes, *gates.chunk(4, dim=1))
-        by_enter, by_forget, by_offer, by_leave = _each(ctx.sizes, *sums.chunk(4, dim=1))
-        given, by_gates, by_cell = _each(ctx.sizes, total, sums, by_cells)
-        cell, seen = _each(ctx.sizes, cells, bounded)
+        by_enter, by_forget, by_offer, by_leave = _each(ctx.sizes, *room.chunk(4, dim=1))
+        given, by_cell, cell, seen = _each(ctx.sizes, total, by_cells, cells, bounded)
+        passed = _operands(room, ctx.sizes, ctx.sizes)
         for k, count in _backwards(ctx.sizes):
             left = given[k] * leave[k]
             by_cell[k].add_(torch.ops.aten.tanh_backward(left, seen[k]))
@@ -259,9 +269,10 @@ class PackedLSTM(Function):
             if k:
                 kept = torch.mul(by_cell[k], forget[k], out=by_cell[k - 1][:count])
                 _before_sigmoid(kept * cell[k - 1][:count], forget[k], by_forget[k])
-                given[k - 1][:count].addmm_(by_gates[k], state_weight)
+                given[k - 1][:count].add_((passed[k] @ state_weight)[:count])
             else:
                 by_forget[k].zero_()  # there was no cell to forget
+        sums = _sums(room, data, ctx.sizes)
         inputs = _input_gradients(ctx, sums, data, input_weight)
         return *inputs, _state_gradient(sums, states, ctx.sizes), None
 
@@ -282,11 +293,23 @@ def _before_sigmoid(passed: Tensor, gate: Tensor, out: Tensor) -> None:
     torch.addcmul(passed, passed, gate, value=-1, out=out)
 
 
-def _sums(data: Tensor, gates: Tensor) -> Tensor:
-    """Room for the gradient of what the gates are taken of; zeros where `data` was filled up."""
-    sums = gates.new_empty(len(data), gates.shape[1])
-    sums[len(gates) :].zero_()
-    return sums
+def _room(data: Tensor, sizes: list[int], width: int) -> Tensor:
+    """Memory for a row a word, and for those that the products of the last steps take behind them."""
+    return data.new_empty(max(len(data), sum(sizes) + _filled(sizes[0])), width)
+
+
+def _operands(room: Tensor, sizes: list[int], counts: list[int]) -> list[Tensor]:
+    """The rows for each step's product: `counts[k]` from where step k begins, and those behind that fill them up."""
+    starts = accumulate(sizes, initial=0)
+    return [
+        room[start : start + _filled(count)] for start, count in zip(starts, counts, strict=False)
+    ]
+
+
+def _sums(room: Tensor, data: Tensor, sizes: list[int]) -> Tensor:
+    """A row of the room for each of `data`; zeros where that was filled up."""
+    room[sum(sizes) : len(data)].zero_()
+    return room[: len(data)]
 
 
 def _input_gradients(
