@@ -253,6 +253,43 @@ def test_cancel_and_resume(command, jobs) -> None:
     assert (job["id"], job["state"]) == (waiting.id, "cancelled")
 
 
+def test_a_group_is_cancelled_and_resumed_as_a_whole(command, jobs) -> None:
+    waiting, running = jobs.queued(group="fusions"), jobs.running(group="fusions")
+    done, lost = (
+        jobs.ended(State.SUCCEEDED, group="fusions"),
+        jobs.ended(State.LOST, group="fusions"),
+    )
+    other = jobs.queued(group="heads")
+    said = command("cancel", "--group", "fusions")
+    assert said.code == 0
+    told = {line.split()[0]: line.split("  ")[-1] for line in said.out.strip().split("\n")}
+    assert told == {waiting.id: "cancelled", running.id: "is being stopped"}
+    assert jobs.queue.get(other.id).state is State.QUEUED
+    said = command("cancel", "--group", "fusions")
+    assert (said.code, said.out) == (0, "")
+    assert "nothing was done" in said.err
+    resumed = command("resume", "--group", "fusions", "--json").json
+    assert {job["id"] for job in resumed} == {waiting.id, lost.id}, "running and done are left"
+    assert jobs.queue.get(done.id).state is State.SUCCEEDED
+
+
+def test_more_jobs_than_a_page_are_cancelled(command, jobs, monkeypatch) -> None:
+    monkeypatch.setattr("vqa.jobs.service.PAGE", 2)
+    names = {jobs.queued(group="fusions").id for _ in range(5)}
+    assert {job["id"] for job in command("cancel", "--group", "fusions", "--json").json} == names
+
+
+@pytest.mark.parametrize("verb", ["cancel", "resume"])
+def test_a_group_that_is_not_there_is_refused(verb: str, command, jobs) -> None:
+    job = jobs.queued(group="fusions")
+    said = command(verb, job.id, "--group", "fusion\x1b")
+    assert said.code == 2
+    assert "no group" in said.err
+    assert "\x1b" not in said.err
+    assert jobs.queue.get(job.id).state is State.QUEUED
+    assert "name jobs, or a group" in command(verb).err
+
+
 def test_a_name_that_is_wrong_leaves_the_others_alone(command, jobs) -> None:
     job = jobs.queued()
     assert command("cancel", job.id, "nothing").code == 2

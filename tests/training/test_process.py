@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import ctypes
+import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from vqa.training import launch
-from vqa.training.process import SMALL_BLOCKS, TUNABLES, allocator_variables
+from vqa.training.process import SMALL_BLOCKS, TUNABLES, allocator_variables, give_back, settle
 
 OLD, MENDED = "glibc 2.36", "glibc 2.39"
+MEGABYTES = 200
 
 
 @pytest.fixture(autouse=True)
@@ -67,3 +71,33 @@ def test_ranks_have_it_from_their_start(tmp_path: Path, monkeypatch: pytest.Monk
         rank.process.wait()
     assert [env[TUNABLES] for env in environments] == [f"{SMALL_BLOCKS}=0"] * 2
     assert [env["RANK"] for env in environments] == ["0", "1"]
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="not glibc")
+def test_freed_memory_is_kept_until_it_is_given_back() -> None:
+    """In a process of its own: what `settle` changes lasts."""
+    code = f"""
+import json, numpy, sys
+from vqa.training.process import give_back, settle
+def resident():
+    line = next(one for one in open("/proc/self/status") if one.startswith("RssAnon"))
+    return int(line.split()[1]) // 1024
+settle()
+before = resident()
+blocks = [numpy.ones(1 << 20, numpy.uint8) for _ in range({MEGABYTES})]
+last = numpy.ones(1, numpy.uint8).copy()
+del blocks
+kept = resident() - before
+give_back()
+print(json.dumps([kept, resident() - before]))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    kept, left = json.loads(done.stdout)
+    assert kept > 0.9 * MEGABYTES
+    assert left < 0.2 * MEGABYTES
+
+
+def test_another_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: object())
+    settle()
+    give_back()

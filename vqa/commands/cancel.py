@@ -1,4 +1,4 @@
-"""vqa cancel JOB…"""
+"""vqa cancel JOB… [--group NAME]"""
 
 from __future__ import annotations
 
@@ -15,31 +15,48 @@ if TYPE_CHECKING:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("jobs", nargs="+", metavar="JOB", help="a job's id, or its beginning")
+    parser.add_argument("jobs", nargs="*", metavar="JOB", help="a job's id, or its beginning")
+    parser.add_argument(
+        "--group",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="every job of this group that it can be done to; may be given several times",
+    )
     parser.add_argument("--json", action="store_true", help="print the jobs as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
     """Have jobs ended: at once where they wait, after their last checkpoint where they run."""
-    return change(args, lambda service, job: service.cancel(job), _cancelled)
+    return change(args, lambda service, job: service.cancel(job), _goes_on, _cancelled)
 
 
 def change(
     args: argparse.Namespace,
     act: Callable[[Service, str], JobView],
+    wanted: Callable[[JobView], bool],
     describe: Callable[[JobView], str],
 ) -> int:
     """Do one thing to every job that was named; all names are looked up before the first is touched.
 
+    Args:
+        wanted: of the jobs of a group, those that it is done to.
+
     Returns:
         The exit code of the first job that refused, 0 where none did.
     """
-    from vqa.commands.find import find_job
-    from vqa.errors import VQAError
+    from vqa.commands.find import find_group, find_job
+    from vqa.errors import InputError, VQAError
     from vqa.jobs.connect import connect
 
+    if not args.jobs and not args.group:
+        raise InputError("no job is named", fix="name jobs, or a group with --group NAME")
     service = connect()
     names = [find_job(service, word) for word in args.jobs]
+    for group in args.group:
+        names += [job.id for job in find_group(service, group) if wanted(job)]
+    if not names:
+        print("vqa: there is no such job in the group; nothing was done", file=sys.stderr)
     changed, code = [], 0
     for name in dict.fromkeys(names):
         try:
@@ -68,3 +85,7 @@ def _cancelled(job: JobView) -> str:
     if job.cancel_requested:
         return "is being stopped"
     return f"had ended before ({job.state}); nothing was done"
+
+
+def _goes_on(job: JobView) -> bool:
+    return not (job.terminal or job.cancel_requested)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from vqa.jobs.service import Service
+    from vqa.jobs.views import JobView
 
 FULL = r"[0-9a-f]{8}"
 SHOWN = 5
@@ -37,6 +38,22 @@ def find_job(service: Service, word: str) -> str:
         some = ", ".join(job.id for job in found[:SHOWN]) + (", …" if len(found) > SHOWN else "")
         raise JobError(f"{word!r} begins several jobs: {some}", fix="write more of the id")
     return found[0].id
+
+
+def find_group(service: Service, name: str) -> list[JobView]:
+    """The jobs of a group, newest first.
+
+    Raises:
+        JobError: there is no such group.
+    """
+    from vqa.commands.terminal import plain
+    from vqa.errors import JobError
+    from vqa.jobs.service import group_jobs
+
+    found = list(group_jobs(service, name))
+    if not found:
+        raise JobError(f"no group {plain(name, 60)!r}", fix="see `vqa jobs`", kind="not-found")
+    return found
 
 
 def run_path(word: str) -> Path:

@@ -1,4 +1,4 @@
-"""vqa resume JOB…"""
+"""vqa resume JOB… [--group NAME]"""
 
 from __future__ import annotations
 
@@ -15,8 +15,12 @@ configure = cancel.configure
 
 def run(args: argparse.Namespace) -> int:
     """Queue failed, cancelled or lost jobs again; each goes on from its last checkpoint."""
-    return cancel.change(args, lambda service, job: service.resume(job), _resumed)
+    return cancel.change(args, lambda service, job: service.resume(job), _ended_early, _resumed)
 
 
 def _resumed(job: JobView) -> str:
     return f"{job.state}; it goes on from its last checkpoint"
+
+
+def _ended_early(job: JobView) -> bool:
+    return job.terminal and job.state != "succeeded"

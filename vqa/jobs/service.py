@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from vqa.jobs.queue import Filter
@@ -15,6 +15,8 @@ from vqa.jobs.views import (
     StoreView,
     SubmitRequest,
 )
+
+PAGE = 100
 
 
 class Service(Protocol):
@@ -58,3 +60,14 @@ class Service(Protocol):
     def stores(self) -> list[StoreView]:
         """Stores that a submission may name."""
         ...
+
+
+def group_jobs(service: Service, group: str) -> Iterator[JobView]:
+    """All jobs of a group, newest first."""
+    before: int | None = None
+    while True:
+        page = service.jobs(Filter(group=group, before=before), limit=PAGE)
+        yield from page.jobs
+        if page.next is None:
+            return
+        before = page.next

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
+from typing import Any
 
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
 MEBIBYTE = 1 << 20
@@ -20,13 +21,23 @@ def settle() -> None:
 
     Otherwise glibc gives every large tensor back to the kernel and each step pays for its pages again.
     """
-    if not sys.platform.startswith("linux"):
-        return
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:  # glibc's
+    mallopt = _of_glibc("mallopt")
+    if mallopt is not None:
         mallopt(M_MMAP_THRESHOLD, 1024 * MEBIBYTE)
         mallopt(M_TRIM_THRESHOLD, 2047 * MEBIBYTE)
         mallopt(M_TOP_PAD, 256 * MEBIBYTE)
+
+
+def give_back() -> None:
+    """Return all freed memory to the kernel: between two parts of a run, of which one needs what the other does not."""
+    trim = _of_glibc("malloc_trim")
+    if trim is not None:
+        trim(0)
+
+
+def _of_glibc(name: str) -> Any:
+    """A function of the C library where that is glibc."""
+    return getattr(ctypes.CDLL(None), name, None) if sys.platform.startswith("linux") else None
 
 
 def allocator_variables() -> dict[str, str]:

@@ -33,6 +33,7 @@ from vqa.training.loop import RunLoop
 from vqa.training.materials import load_materials
 from vqa.training.module import TrainingModule
 from vqa.training.precision import FAST, is_fast, settled
+from vqa.training.process import give_back
 from vqa.training.result import Result, is_finished, result_of, write_result
 from vqa.training.room import check_room
 from vqa.training.session import Place, Session, lightning, quiet
@@ -99,6 +100,7 @@ def _open(experiment: Experiment, run: RunDirectory) -> Session:
     """Load the data and build the network; whatever is wrong with either shows here."""
     experiment = _settled(experiment, run)
     materials = load_materials(experiment)
+    give_back()
     sizes = materials.sizes(experiment.data)
     if Place.here().first:  # the others' networks take of what is free meanwhile
         network = blueprint(experiment.model, sizes)
@@ -167,6 +169,7 @@ def _live(session: Session, signals: StopSignals, progress: Progress) -> str:
     with closing(open_mirrors(session.experiment, run.path, enabled=first)) as mirror:
         status = _fit(session, state, progress, checkpoints, mirror, signals)
         if status == SUCCEEDED:
+            give_back()
             _conclude(session, progress, checkpoints, mirror, signals)
         elif first:
             _end(session, status, progress=progress)
