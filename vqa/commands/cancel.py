@@ -56,7 +56,7 @@ def change(
     for group in args.group:
         names += [job.id for job in find_group(service, group) if wanted(job)]
     if not names:
-        print("vqa: there is no such job in the group; nothing was done", file=sys.stderr)
+        print("vqa: the group has no job to do this to; nothing was done", file=sys.stderr)
     changed, code = [], 0
     for name in dict.fromkeys(names):
         try:
