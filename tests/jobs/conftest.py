@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from tests.jobs.scripted import Scripted
 from vqa.config import Experiment
+from vqa.jobs.dispatcher import Dispatcher
 from vqa.jobs.home import Home
 from vqa.jobs.queue import Queue
 from vqa.jobs.record import Submission
@@ -42,3 +44,15 @@ def submission(experiment: Callable[..., Experiment]) -> Submit:
         return Submission(experiment=experiment(**sections).to_dict(), **chosen)
 
     return make
+
+
+@pytest.fixture
+def engine() -> Scripted:
+    """An engine that does as the test says."""
+    return Scripted()
+
+
+@pytest.fixture
+def dispatcher(home: Home, engine: Scripted) -> Dispatcher:
+    """A dispatcher that has no other engine."""
+    return Dispatcher(home, lambda _: engine)
