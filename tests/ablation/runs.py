@@ -1,4 +1,4 @@
-"""Run directories with predictions of known accuracy, and a service that makes them."""
+"""Run directories with predictions of known accuracy, studies of them, and a service that makes them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ from typing import Any
 import numpy as np
 import yaml
 
+from vqa.ablation.expand import expand
+from vqa.ablation.gather import gather
+from vqa.ablation.schema import parse_ablation
+from vqa.ablation.study import Options, Study, make_study
 from vqa.evaluation.predictions import Prediction, write_predictions
 from vqa.jobs.home import Home
 from vqa.jobs.queue import Filter, Queue
@@ -25,6 +29,14 @@ BASE: dict[str, Any] = {
     },
     "trainer": {"max_epochs": 2},
 }
+RATES = {
+    ("concat", "none"): 0.4,
+    ("multiply", "none"): 0.5,
+    ("concat", "soft"): 0.6,
+    ("multiply", "soft"): 0.8,
+}
+AXES = {"model.fusion": ["concat", "multiply"], "model.attention": ["none", "soft"]}
+QUICK = Options(resamples=500)
 
 
 def predictions(
@@ -80,6 +92,26 @@ def fail_run(path: Path, experiment: Mapping[str, Any], error: str) -> Path:
     (path / "experiment.yaml").write_text(yaml.safe_dump(dict(experiment)))
     (path / "result.json").write_text(json.dumps({"status": "failed", "error": error}))
     return path
+
+
+def make_folder(folder: Path, rate: Callable[[dict[str, str]], float], **fields: Any) -> Path:
+    """Runs of a 2 × 2 grid with three seeds; blind baselines at 0.3."""
+    given = {"group": "g", "base": BASE, "axes": AXES} | fields
+    for cell in expand(parse_ablation(given, Path(), "a")).cells:
+        chosen = rate(cell.labels) if cell.labels else 0.3
+        make_run(folder / cell.name, cell.experiment.to_dict(), chosen)
+    return folder
+
+
+def known(labels: dict[str, str]) -> float:
+    """The accuracy put into a cell of the grid."""
+    return RATES[labels["model.fusion"], labels["model.attention"]]
+
+
+def study_of(folder: Path, options: Options = QUICK) -> Study:
+    """The comparison of the runs in a folder."""
+    found = gather([str(folder)], {}, None)
+    return make_study(found.title, found.members, found.places, options)
 
 
 Work = Callable[[Path, Mapping[str, Any]], str]

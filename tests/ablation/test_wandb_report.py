@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.ablation.test_study import make_folder, study_of
+from tests.ablation.runs import make_folder, study_of
 from vqa.ablation.study import Study
 from vqa.ablation.wandb_figures import chart, comparison_id, figures
 from vqa.ablation.wandb_report import Address, make_report, make_workspace, spec
@@ -128,7 +128,7 @@ def test_the_chart_has_the_studys_intervals(study) -> None:
 LOG = """
 import sys
 from pathlib import Path
-from tests.ablation.test_study import study_of
+from tests.ablation.runs import study_of
 from vqa.ablation.wandb_figures import log_comparison
 from vqa.ablation.wandb_report import Address
 runs, folder = map(Path, sys.argv[1:])

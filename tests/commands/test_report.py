@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.ablation.runs import BASE, make_run
-from tests.ablation.test_study import make_folder
+from tests.ablation.runs import BASE, make_folder, make_run
 from vqa.cli import main
 from vqa.commands import report
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.jobs.runners import Job
+from tests.jobs.scripted import Scripted
 from vqa.config import Experiment
+from vqa.jobs.dispatcher import Dispatcher
 from vqa.jobs.home import Home
 from vqa.jobs.queue import Queue
 from vqa.jobs.record import Submission
@@ -42,3 +45,29 @@ def submission(experiment: Callable[..., Experiment]) -> Submit:
         return Submission(experiment=experiment(**sections).to_dict(), **chosen)
 
     return make
+
+
+@pytest.fixture
+def engine() -> Scripted:
+    """An engine that does as the test says."""
+    return Scripted()
+
+
+@pytest.fixture
+def dispatcher(home: Home, engine: Scripted) -> Dispatcher:
+    """A dispatcher that has no other engine."""
+    return Dispatcher(home, lambda _: engine)
+
+
+@pytest.fixture
+def job(experiment: Callable[..., Experiment], tmp_path: Path) -> Iterator[Callable[..., Job]]:
+    """Makes jobs; nothing of them is left after the test."""
+    made: list[Job] = []
+
+    def make(name: str = "run", **overrides: Any) -> Job:
+        made.append(Job(tmp_path / name, experiment(**overrides)))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.end()

@@ -2,143 +2,25 @@
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 import torch
 
-from vqa.config import Experiment
+from tests.jobs.runners import LONG, Job, Make, finish
 from vqa.export import load
-from vqa.jobs.engines.base import ATTEMPT_VARIABLE, GRACE_VARIABLE, JOB_VARIABLE
 from vqa.jobs.heartbeat import read_beat
-from vqa.jobs.processes import processes_of
 from vqa.tracking.journal import read_journal
-from vqa.training.directory import RunDirectory, RunLock, runner_lock
-from vqa.training.launch import _free_port
+from vqa.training.directory import RunLock, runner_lock
 from vqa.training.loop import SPEED
 from vqa.training.run import train
-
-Make = Callable[..., Experiment]
-Process = subprocess.Popen[str]
-LONG: dict[str, Any] = {
-    "max_epochs": 100,
-    "checkpoint_every_n_steps": 7,
-    "log_every_n_steps": 5,
-    "accelerator": "cpu",
-}
-
-
-class Job:
-    """A run directory and the processes that tests start on it."""
-
-    def __init__(self, path: Path, experiment: Experiment) -> None:
-        self.run, self.id = RunDirectory(path), f"test-{path.parent.name}-{os.getpid()}"
-        self.run.create(experiment)
-        self.attempt, self._started = 0, list[Process]()
-
-    def start(self, node: int = 0, *, grace: float = 30, **variables: str) -> Process:
-        """Start a runner."""
-        self.attempt += node == 0
-        given = {
-            JOB_VARIABLE: self.id,
-            ATTEMPT_VARIABLE: str(self.attempt),
-            GRACE_VARIABLE: str(grace),
-            "NODE_RANK": str(node),
-            "OMP_NUM_THREADS": "1",
-            "CUDA_VISIBLE_DEVICES": "",
-        }
-        process = subprocess.Popen(
-            [sys.executable, "-m", "vqa.jobs.runner", str(self.run.path)],
-            env=os.environ | given | variables,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        self._started.append(process)
-        return process
-
-    def end(self) -> None:
-        for process in self._started:
-            process.kill()
-            process.communicate()
-        for one in self.processes():
-            one.kill()
-
-    def processes(self) -> list[psutil.Process]:
-        return processes_of(self.id)
-
-    def ranks(self) -> dict[int, psutil.Process]:
-        found = {}
-        for process in self.processes():
-            if "vqa.training.rank" in process.cmdline():
-                found[int(process.environ()["RANK"])] = process
-        return found
-
-    def wait_for(self, what: Callable[[], object], process: Process) -> None:
-        deadline = time.monotonic() + 150
-        while not what():
-            assert process.poll() is None, self.logs()
-            assert time.monotonic() < deadline, self.logs()
-            time.sleep(0.01)
-
-    def wait_for_step(self, step: int, process: Process) -> None:
-        self.wait_for(
-            lambda: any(one["step"] >= step for one in read_journal(self.run.journal_file)), process
-        )
-
-    def assert_gone(self, seconds: float = 2.0) -> None:
-        """No process of the job is left, or none soon."""
-        deadline = time.monotonic() + seconds
-        while left := self.processes():
-            assert time.monotonic() < deadline, left
-            time.sleep(0.01)
-
-    def result(self) -> dict[str, Any]:
-        result = self.run.result()
-        assert result is not None, self.logs()
-        assert (result["job"], result["attempt"]) == (self.id, self.attempt)
-        return result
-
-    def events(self) -> list[dict[str, Any]]:
-        """What happened; the memory plan is no happening."""
-        lines = (self.run.path / "events.jsonl").read_text().splitlines()
-        return [event for line in lines if (event := json.loads(line))["event"] != "memory"]
-
-    def names(self) -> list[str]:
-        return [event["event"] for event in self.events()]
-
-    def logs(self) -> str:
-        files = sorted((self.run.path / "logs").glob("*.log"))
-        return "\n".join(f"{file.name}:\n{file.read_text()}" for file in files)
-
-
-@pytest.fixture
-def job(experiment: Make, tmp_path: Path) -> Iterator[Callable[..., Job]]:
-    """Makes jobs; nothing of them is left after the test."""
-    made: list[Job] = []
-
-    def make(name: str = "run", **overrides: Any) -> Job:
-        made.append(Job(tmp_path / name, experiment(**overrides)))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.end()
-
-
-def finish(process: Process, seconds: float = 150) -> int:
-    process.communicate(timeout=seconds)
-    return process.returncode
 
 
 def outcome(run: Path) -> tuple[dict[str, Any], list[dict[str, Any]], str]:
@@ -314,98 +196,6 @@ def test_an_earlier_life_that_does_not_end_is_waited_for_and_left(
     with RunLock(one.run.path):
         assert runner.main(str(one.run.path)) == 75
     assert one.run.result() is None
-
-
-def test_one_of_two_ranks_killed_is_a_lost_run(job: Callable[..., Job]) -> None:
-    one = job(trainer={**LONG, "devices": 2, "max_epochs": 1000})
-    process = one.start()
-    one.wait_for_step(5, process)
-    one.ranks()[1].kill()
-    assert finish(process, 5) == 1
-    one.assert_gone(0.1)
-    assert one.run.result() is None
-    assert one.names() == ["started", "lost"]
-    assert one.events()[-1]["reason"] == "rank 1 died of SIGKILL"
-
-
-@pytest.fixture
-def rendezvous() -> dict[str, str]:
-    return {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port())}
-
-
-def test_two_nodes_train_and_evaluate_as_one_process(
-    job: Callable[..., Job], rendezvous: dict[str, str], experiment: Make, tmp_path: Path
-) -> None:
-    """Without batch norm the same questions a step give the same weights, to rounding; the same model evaluated by
-    four processes and by one gives the same file."""
-    from vqa.cli import main
-
-    fields: dict[str, Any] = {
-        "model": {
-            "image_encoder": "none",
-            "question_encoder": {"name": "gru", "dim": 8, "embedding_dim": 8},
-        },
-        "optimizer": {"name": "sgd", "lr": 0.1},
-    }
-    layout = {"devices": 2, "num_nodes": 2, "max_epochs": 1, "accelerator": "cpu"}
-    one = job(**fields, trainer=layout)
-    nodes = [one.start(node, **rendezvous) for node in (0, 1)]
-    assert [finish(node) for node in nodes] == [0, 0], one.logs()
-    one.assert_gone(0.1)
-    result = one.result()
-    assert result["status"] == "succeeded"
-    assert one.names() == ["started", "succeeded"]
-    reports = [json.loads(file.read_text()) for file in (one.run.path / "nodes").iterdir()]
-    assert [(report["codes"], report["lost"]) for report in reports] == [([0, 0], None)]
-    assert sorted(file.name for file in (one.run.path / "logs").iterdir()) == [
-        *(f"rank{n}.log" for n in range(4)),
-        *("runner0.log", "runner1.log"),
-    ]
-    (one.run.path / "result.json").unlink()  # a life that finds nothing left to train
-    nodes = [one.start(node, **rendezvous) for node in (0, 1)]
-    assert [finish(node) for node in nodes] == [0, 0], one.logs()
-    assert one.names()[-2:] == ["resumed", "succeeded"]
-
-    by_four = (one.run.path / "predictions" / "test.jsonl").read_text()
-    assert main(["evaluate", str(one.run.path)]) == 0
-    assert (one.run.path / "predictions" / "test.jsonl").read_text() == by_four
-
-    alone = train(
-        experiment(**fields, trainer={"max_epochs": 1, "accelerator": "cpu"}), tmp_path / "alone"
-    )
-    assert alone.overall == result["overall"]
-    assert alone.fields["n"] == result["n"]
-    weights, other = (
-        load(path).network.state_dict() for path in (one.run.path, tmp_path / "alone")
-    )
-    for name, tensor in weights.items():
-        torch.testing.assert_close(tensor, other[name], rtol=1e-4, atol=1e-6)
-
-
-def test_a_runner_of_two_killed_is_a_lost_run(
-    job: Callable[..., Job], rendezvous: dict[str, str]
-) -> None:
-    one = job(trainer={**LONG, "devices": 1, "num_nodes": 2, "max_epochs": 1000})
-    nodes = [one.start(node, **rendezvous) for node in (0, 1)]
-    one.wait_for_step(5, nodes[0])
-    nodes[1].kill()
-    nodes[1].wait()
-    assert finish(nodes[0], 20) == 1
-    one.assert_gone(0.1)
-    assert one.run.result() is None
-    assert one.names() == ["started", "lost"]
-    assert one.events()[-1]["reason"] == "node 1: its runner is gone"
-
-
-def test_a_stop_on_one_node_stops_both(job: Callable[..., Job], rendezvous: dict[str, str]) -> None:
-    one = job(trainer={**LONG, "devices": 1, "num_nodes": 2, "max_epochs": 1000})
-    nodes = [one.start(node, **rendezvous) for node in (0, 1)]
-    one.wait_for_step(5, nodes[0])
-    nodes[1].terminate()
-    assert [finish(node, 30) for node in nodes] == [1, 1]
-    assert one.result()["status"] == "preempted"
-    assert one.names() == ["started", "preempted"]
-    assert one.result()["training"]["steps"] > 0
 
 
 @pytest.fixture

@@ -54,6 +54,12 @@ def words(texts: Texts) -> PackedSequence:
 
 
 @pytest.fixture
+def images() -> torch.Tensor:
+    """Three pictures."""
+    return torch.rand(3, 3, 24, 32)
+
+
+@pytest.fixture
 def image_of_question() -> torch.Tensor:
     """Six questions on three pictures."""
     return torch.tensor([0, 0, 1, 2, 1, 0])

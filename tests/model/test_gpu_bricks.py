@@ -11,7 +11,7 @@ import torchvision
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
-from tests.model.test_network import COMBINATIONS, SIZES, TinyCNN, config_of, step
+from tests.model.combinations import COMBINATIONS, SIZES, TinyCNN, config_of, step
 from tests.model.test_packed import LENGTHS, every_layer, everything, inputs_of
 from vqa.model.network import Network
 from vqa.model.question_encoder.packed import run_packed

@@ -1,83 +1,30 @@
-"""The table source: every kind of file, columns found or named, and every kind of bad record."""
+"""The table source's files: every kind, damaged ones, splits and pictures; a table becomes a store."""
 
-import argparse
-import csv
+from __future__ import annotations
+
 import gzip
 import json
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from tests.data.sources.tables import (
+    RECORDS,
+    read,
+    source,
+    write_csv,
+    write_json,
+    write_lines,
+    write_parquet,
+)
 from vqa.cli import main
 from vqa.data.prepare import prepare
-from vqa.data.record import NO_LABEL, BadRow, Row
-from vqa.data.sources import table
-from vqa.data.sources.table_columns import SYNONYMS, parse_map
+from vqa.data.record import BadRow, Row
 from vqa.data.store import Store
-from vqa.errors import DataError, InputError
+from vqa.errors import DataError
 
 SHARED = Path(__file__).resolve().parents[3].parent / "shared" / "data"
-
-RECORDS = [
-    {"image": "a.png", "question": "What?", "answer": "dog"},
-    {"image": "b.png", "question": "Who, then?", "answer": "a man"},
-]
-
-
-def source(*arguments):
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--text-only", action="store_true")
-    table.configure(parser)
-    return table.from_args(parser.parse_args([str(argument) for argument in arguments]))
-
-
-def read(*arguments):
-    return list(source(*arguments).rows())
-
-
-def write_json(path, records):
-    path.write_text(json.dumps(records))
-    return path
-
-
-def write_lines(path, records):
-    path.write_text("".join(json.dumps(record) + "\n" for record in records))
-    return path
-
-
-def write_csv(path, records, delimiter=","):
-    with path.open("w", newline="", encoding="utf-8-sig") as file:
-        writer = csv.DictWriter(file, list(records[0]), delimiter=delimiter)
-        writer.writeheader()
-        writer.writerows(records)
-    return path
-
-
-def write_parquet(path, records):
-    pq.write_table(pa.Table.from_pylist(records), path)
-    return path
-
-
-def one(tmp_path, record, *arguments):
-    """What becomes of one record in a JSON list."""
-    (row,) = read(write_json(tmp_path / "t.json", [record]), "--text-only", *arguments)
-    return row
-
-
-def example(tmp_path, record, *arguments):
-    row = one(tmp_path, {"question": "What?", **record}, *arguments)
-    assert isinstance(row, Row), row
-    return row.example
-
-
-def reason(tmp_path, record, *arguments):
-    row = one(tmp_path, {"question": "What?", **record}, *arguments)
-    assert isinstance(row, BadRow), row
-    return row.reason
-
 
 WRITERS = {
     "t.json": write_json,
@@ -115,163 +62,6 @@ def test_one_of_several_lists_is_chosen_by_its_key(tmp_path):
         source(file)
     with pytest.raises(DataError, match="no list under 'new'"):
         source(file, "--records", "new")
-
-
-def test_columns_of_other_names_are_found_or_named(tmp_path, capsys):
-    record = {"image_name": "a.png", "query": "What?", "reply": "dog"}
-    file = write_json(tmp_path / "t.json", [record])
-    (row,) = read(file, "--map", "answer=reply", "--images", tmp_path)
-    assert (row.example.answers, row.example.image_id) == (["dog"], "a.png")
-    said = capsys.readouterr().err
-    assert "image is read from column 'image_name'" in said
-    assert "question is read from column 'query'" in said
-    assert "reply" not in said
-
-
-def test_nothing_is_said_where_nothing_is_guessed(tmp_path, capsys):
-    read(f"train={write_json(tmp_path / 't.json', RECORDS)}")
-    assert capsys.readouterr().err == ""
-
-
-def test_no_synonym_stands_for_two_fields():
-    names = [name for field, others in SYNONYMS.items() for name in (field, *others)]
-    assert len(names) == len(set(names))
-
-
-def test_every_field_is_carried_over(tmp_path):
-    record = {"qid": 7, "kind": "colour", "answerType": "other", "subset": "dev", "img_id": "x"}
-    said = example(tmp_path, {**record, "answer": "red"})
-    assert (said.question_id, said.question_type, said.answer_type) == ("7", "colour", "other")
-    assert (said.split, said.image_id) == ("dev", "x")
-
-
-def test_a_dotted_name_goes_into_objects(tmp_path):
-    record = {"image": {"path": "a.png"}, "qa": {"q": "What?", "a": {"text": "dog"}}}
-    file = write_json(tmp_path / "t.json", [record, {**record, "qa": {"q": 3}}])
-    maps = ("--map", "image=image.path", "--map", "question=qa.q", "--map", "answer=qa.a.text")
-    good, bad = read(file, *maps)
-    assert (good.example.image_id, good.example.question) == ("a.png", "What?")
-    assert good.example.answers == ["dog"]
-    assert "a whole number" in bad.reason
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--map", "question=qestion"], "no column 'qestion' .*did you mean 'question'"),
-        (["--map", "anwser=answer"], "no field 'anwser'.*did you mean 'answer'"),
-        (["--map", "answer"], "names no column"),
-        (["--map", "answer=a", "--map", "answer=b"], "twice"),
-    ],
-)
-def test_a_wrong_mapping_is_refused_with_advice(tmp_path, arguments, message):
-    with pytest.raises(InputError, match=message):
-        source(write_json(tmp_path / "t.json", RECORDS), *arguments)
-
-
-@pytest.mark.parametrize("missing", ["question", "image"])
-def test_a_column_that_is_needed_is_asked_for(tmp_path, missing):
-    records = [{key: value for key, value in r.items() if key != missing} for r in RECORDS]
-    file = write_json(tmp_path / "t.json", [{**record, "other": "x"} for record in records])
-    with pytest.raises(DataError, match=rf"no column for the {missing}.*--map {missing}=COLUMN"):
-        source(file)
-
-
-ANSWERS = {
-    "one": ({"answer": "dog"}, [], ["dog"]),
-    "a number": ({"answer": 3}, [], ["3"]),
-    "a list": ({"answers": ["dog", "cat", "dog"]}, [], ["dog", "cat", "dog"]),
-    "a list of objects": ({"answers": [{"answer": "dog"}, {"answer": "cat"}]}, [], ["dog", "cat"]),
-    "json in a cell": ({"answers": '["dog", "cat"]'}, [], ["dog", "cat"]),
-    "python in a cell": ({"answers": "['dog', \"cat's\"]"}, [], ["dog", "cat's"]),
-    "brackets that are no list": ({"answer": "[unclear"}, [], ["[unclear"]),
-    "separated": ({"answers": "dog | cat|"}, ["--separator", "|"], ["dog", "cat"]),
-    "columns": (
-        {"a1": "dog", "a2": "", "a3": "cat"},
-        ["--map", "answers=a1,a2,a3"],
-        ["dog", "cat"],
-    ),
-    "many before one": ({"answer": "dog", "answers": ["dog", "cat"]}, [], ["dog", "cat"]),
-    "a label without choices": ({"label": "dog"}, [], ["dog"]),
-}
-
-
-@pytest.mark.parametrize(("record", "arguments", "answers"), ANSWERS.values(), ids=ANSWERS)
-def test_answers_one_or_many(tmp_path, record, arguments, answers):
-    said = example(tmp_path, record, *arguments)
-    assert (said.answers, said.choices, said.label) == (answers, [], NO_LABEL)
-
-
-PETS = ["cat", "dog", "cow"]
-CHOICES = {
-    "answer's text": ({"choices": PETS, "answer": "dog"}, []),
-    "answer's letter": ({"choices": PETS, "answer": "(B)"}, []),
-    "label's number": ({"choices": PETS, "label": 1}, []),
-    "label's number as text": ({"choices": PETS, "label": "1"}, []),
-    "label's number as a float": ({"choices": PETS, "label": 1.0}, []),
-    "label's letter": ({"choices": PETS, "label": "b"}, []),
-    "label's text": ({"choices": PETS, "label": "dog"}, []),
-    "label from 1": ({"choices": PETS, "label": 2}, ["--label-is", "index-from-1"]),
-    "label and answer": ({"choices": PETS, "label": 1, "answer": "dog"}, []),
-    "label and letter": ({"choices": PETS, "label": 1, "answer": "B"}, []),
-    "json in a cell": ({"choices": json.dumps(PETS), "answer": "dog"}, []),
-    "separated": ({"choices": "cat;dog;cow", "answer": "dog"}, ["--separator", ";"]),
-    "object": ({"choices": {"A": "cat", "B": "dog", "C": "cow"}, "answer": "B"}, []),
-    "columns": (
-        {"x": "cat", "y": "dog", "z": "cow", "answer": "dog"},
-        ["--map", "choices=x,y,z"],
-    ),
-}
-
-
-@pytest.mark.parametrize(("record", "arguments"), CHOICES.values(), ids=CHOICES)
-def test_choices_and_the_right_one(tmp_path, record, arguments):
-    said = example(tmp_path, record, *arguments)
-    assert (said.choices, said.label, said.answers) == (PETS, 1, ["dog"])
-
-
-def test_an_answer_is_a_choice_before_it_is_a_number(tmp_path):
-    assert example(tmp_path, {"choices": [3, 1, 2], "answer": 1}).label == 1
-
-
-def test_many_answers_point_at_the_most_common(tmp_path):
-    answers = ["dog", "cow", "cow"]
-    said = example(tmp_path, {"choices": PETS, "answers": answers})
-    assert (said.label, said.answers) == (2, answers)
-
-
-def test_a_label_that_can_be_read_twice_needs_a_word(tmp_path):
-    record = {"choices": ["3", "2", "1"], "label": 2}
-    assert "--label-is" in reason(tmp_path, record)
-    assert example(tmp_path, record, "--label-is", "index").answers == ["1"]
-    assert example(tmp_path, record, "--label-is", "text").answers == ["2"]
-    assert "--label-is" in reason(tmp_path, {"choices": ["b", "a"], "label": "a"})
-    agreeing = {"choices": ["a", "b"], "label": "b"}
-    assert example(tmp_path, agreeing).label == 1
-
-
-BAD = {
-    "no question": ({"question": None, "answer": "x"}, "no question"),
-    "blank question": ({"question": "  ", "answer": "x"}, "no question"),
-    "question is a number": ({"question": 3, "answer": "x"}, "a whole number"),
-    "question is a list": ({"question": ["What?"], "answer": "x"}, "a list"),
-    "answer in no choice": ({"choices": PETS, "answer": "horse"}, "'horse' is not among the 3"),
-    "label out of range": ({"choices": PETS, "label": 3}, "'3' is not among the 3"),
-    "label negative": ({"choices": PETS, "label": -2}, "'-2' is not among"),
-    "letter out of range": ({"choices": PETS, "label": "D"}, "'D' is not among"),
-    "label is a list": ({"choices": PETS, "label": [1]}, "a list"),
-    "label against answer": ({"choices": PETS, "label": 0, "answer": "dog"}, "says 'cat', but"),
-    "choices are one text": ({"choices": "cat;dog", "answer": "dog"}, "--separator"),
-    "a null choice": ({"choices": ["cat", None], "answer": "cat"}, "null"),
-    "nested choices": ({"choices": [["cat"], "dog"], "answer": "dog"}, "a list"),
-    "answers without text": ({"answers": [{"confidence": 1}]}, "without 'answer' or 'text'"),
-    "id is a list": ({"question_id": [1], "answer": "x"}, "'question_id'"),
-}
-
-
-@pytest.mark.parametrize(("record", "message"), BAD.values(), ids=BAD)
-def test_a_bad_record_is_reported(tmp_path, record, message):
-    assert message in reason(tmp_path, record)
 
 
 def test_a_bad_record_is_named_and_the_next_is_read(tmp_path):
@@ -366,14 +156,6 @@ def test_a_missing_answer_is_bad_only_where_its_split_has_answers(tmp_path):
     assert [bad["where"] for bad in store.rejected()] == [f"{tmp_path / 't.json'}, record 1"]
 
 
-def test_an_absurd_number_is_no_crash(tmp_path):
-    long = "9" * 5000
-    records = [{**RECORDS[0], "image": long}, {**RECORDS[0], "choices": ["dog"], "label": long}]
-    good, bad = read(write_json(tmp_path / "t.json", records))
-    assert good.image.path == tmp_path / long
-    assert "is not among the 1 choices" in bad.reason
-
-
 @pytest.fixture
 def pictures(tmp_path):
     folder = tmp_path / "pictures"
@@ -412,22 +194,6 @@ def test_a_bad_table_is_one_line_and_leaves_nothing(tmp_path, pictures, capsys):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["pictures", "t.json"]
 
 
-@pytest.mark.parametrize("withheld", [-1, "-1", None])
-def test_a_withheld_label_is_no_label(tmp_path, withheld):
-    said = example(tmp_path, {"choices": PETS, "label": withheld})
-    assert (said.answers, said.choices, said.label) == ([], PETS, NO_LABEL)
-
-
-def test_a_test_file_may_lack_the_answers_that_another_file_has(tmp_path, capsys):
-    train = write_json(tmp_path / "a.json", [{"image": "a", "question": "?", "reply": "dog"}])
-    test = write_json(tmp_path / "b.json", [{"image": "a", "question": "?"}])
-    arguments = (f"train={train}", f"test={test}", "--text-only", "--map", "answer=reply")
-    assert [row.example.answers for row in read(*arguments)] == [["dog"], []]
-    assert "no column for answers" in capsys.readouterr().err
-    with pytest.raises(DataError, match="no column 'kind' for the question_type"):
-        source(*arguments, "--map", "question_type=kind")
-
-
 DAMAGED = {
     "gone.json": (None, "no such file"),
     "empty.json": (b"", "empty"),
@@ -454,17 +220,6 @@ def test_a_damaged_file_is_named(tmp_path, name, content, message):
     with pytest.raises(DataError, match=message) as caught:
         read(file, "--text-only")
     assert str(file) in str(caught.value)
-
-
-def test_a_mapping_takes_several_columns():
-    assert parse_map(["choices=a, b,c", "image=x=y"]) == {
-        "choices": ("a", "b", "c"),
-        "image": ("x=y",),
-    }
-
-
-def test_a_column_whose_name_has_a_comma(tmp_path):
-    assert example(tmp_path, {"a,b": "dog"}, "--map", "answer=a,b").answers == ["dog"]
 
 
 def test_the_real_puzzles_read_as_a_table():

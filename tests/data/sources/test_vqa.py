@@ -1,79 +1,28 @@
 """The VQA source on tiny files in each published layout, and on real ones."""
 
-import argparse
-import gzip
+from __future__ import annotations
+
 import json
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from tests.data.sources.vqa_files import (
+    annotation,
+    annotations_file,
+    question,
+    questions_file,
+    read,
+    read_part,
+    source,
+    write,
+)
 from vqa.cli import main
-from vqa.data.record import NO_LABEL, BadRow, Row
-from vqa.data.sources import vqa
-from vqa.errors import DataError, InputError
+from vqa.data.record import NO_LABEL, Row
+from vqa.errors import DataError
 
 SHARED = Path(__file__).resolve().parents[3].parent / "shared" / "data"
-
-
-def question(question_id=71002, image_id=71, text="Is it red?", **more):
-    return {"question_id": question_id, "image_id": image_id, "question": text, **more}
-
-
-def annotation(question_id=71002, image_id=71, answers=("yes",) * 9 + ("no",), **more):
-    entries = [
-        {"answer": answer, "answer_confidence": "yes", "answer_id": i}
-        for i, answer in enumerate(answers, start=1)
-    ]
-    return {
-        "question_id": question_id,
-        "image_id": image_id,
-        "question_type": "is it",
-        "answer_type": "yes/no",
-        "multiple_choice_answer": "yes",
-        "answers": entries,
-        **more,
-    }
-
-
-def write(path, content):
-    text = json.dumps(content)
-    if path.suffix == ".gz":
-        path.write_bytes(gzip.compress(text.encode()))
-    else:
-        path.write_text(text)
-    return path
-
-
-def questions_file(folder, questions, subtype="train2014", name="q.json", data_type="mscoco"):
-    header = {"info": {}, "task_type": "Open-Ended", "data_type": data_type, "license": {}}
-    if subtype is not None:
-        header["data_subtype"] = subtype
-    return write(folder / name, {**header, "questions": questions})
-
-
-def annotations_file(folder, annotations, name="a.json"):
-    return write(folder / name, {"info": {}, "annotations": annotations, "data_type": "mscoco"})
-
-
-def source(*arguments):
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--text-only", action="store_true")
-    vqa.configure(parser)
-    return vqa.from_args(parser.parse_args([str(argument) for argument in arguments]))
-
-
-def read(*arguments):
-    return list(source(*arguments).rows())
-
-
-def read_part(folder, questions, annotations):
-    """The rows of one part without pictures."""
-    return read(
-        "--questions", questions_file(folder, questions),
-        "--annotations", annotations_file(folder, annotations),
-        "--text-only",
-    )  # fmt: skip
 
 
 def picture(folder, name):
@@ -230,143 +179,6 @@ def test_abstract_scenes_have_their_own_names(tmp_path):
 def test_a_missing_picture_keeps_the_published_name(tmp_path):
     (row,) = read("--questions", questions_file(tmp_path, [question()]), "--images", tmp_path)
     assert row.image.path == tmp_path / "COCO_train2014_000000000071.jpg"
-
-
-def test_a_missing_image_folder_is_named(tmp_path):
-    with pytest.raises(DataError, match="nowhere"):
-        read(
-            "--questions", questions_file(tmp_path, [question()]), "--images", tmp_path / "nowhere"
-        )
-
-
-BAD_QUESTIONS = {
-    "no object": ("text", "object"),
-    "no id": ({"image_id": 71, "question": "Is it?"}, "'question_id'"),
-    "id of another kind": (question(question_id=[1]), "'question_id'"),
-    "no image": ({"question_id": 71002, "question": "Is it?"}, "'image_id'"),
-    "image id true": (question(image_id=True), "'image_id'"),
-    "question is a number": (question(text=7), "'question'"),
-    "choices no list": (question(multiple_choices="yes"), "'multiple_choices'"),
-    "right answer is no choice": (question(multiple_choices=["no", "2"]), "not among the choices"),
-    "other image": (question(image_id=72), "image_id 72, but 71"),
-}
-
-
-@pytest.mark.parametrize(("record", "reason"), BAD_QUESTIONS.values(), ids=BAD_QUESTIONS)
-def test_a_bad_question_is_reported_with_file_and_record(tmp_path, record, reason):
-    good = question(5, 6)
-    rows = read_part(tmp_path, [good, record], [annotation(5, 6), annotation()])
-    assert isinstance(rows[0], Row)
-    assert isinstance(rows[1], BadRow)
-    assert rows[1].where == f"{tmp_path / 'q.json'}, record 1"
-    assert reason in rows[1].reason
-
-
-BAD_ANNOTATIONS = {
-    "no answers": ({**annotation(), "answers": None}, "'answers'"),
-    "empty answers": (annotation(answers=()), "no answer"),
-    "answers are numbers": (annotation(answers=(1, 2)), "entry 0"),
-    "answers are text": ({**annotation(), "answers": "yes"}, "'answers'"),
-    "type is a list": (annotation(question_type=[]), "'question_type'"),
-    "answer type is a number": (annotation(answer_type=3), "'answer_type'"),
-    "image id is null": (annotation(image_id=None), "'image_id'"),
-}
-
-
-@pytest.mark.parametrize(("record", "reason"), BAD_ANNOTATIONS.values(), ids=BAD_ANNOTATIONS)
-def test_a_bad_annotation_is_reported_once_with_both_places(tmp_path, record, reason):
-    (row,) = read_part(tmp_path, [question()], [record])
-    assert isinstance(row, BadRow)
-    assert row.where == f"{tmp_path / 'q.json'}, record 0"
-    assert f"{tmp_path / 'a.json'}, record 0" in row.reason
-    assert reason in row.reason
-
-
-def test_a_question_without_annotation_and_the_other_way_round(tmp_path):
-    missing, stray = read_part(tmp_path, [question(1)], [annotation(2)])
-    assert "question 1 has no annotation" in missing.reason
-    assert stray.where == f"{tmp_path / 'a.json'}, record 0"
-    assert "question 2" in stray.reason
-
-
-def test_repeated_ids_are_reported(tmp_path):
-    rows = read_part(tmp_path, [question(), question()], [annotation(), annotation()])
-    assert isinstance(rows[0], Row)
-    assert "used before" in rows[1].reason
-    assert "second annotation of question 71002" in rows[2].reason
-
-
-def test_an_id_used_in_an_earlier_split_is_reported(tmp_path):
-    first = questions_file(tmp_path, [question()])
-    second = questions_file(tmp_path, [question()], "val2014", "v.json")
-    good, bad = read("--questions", first, second, "--text-only")
-    assert isinstance(good, Row)
-    assert "used before" in bad.reason
-
-
-def test_a_choice_question_without_right_answer_is_reported(tmp_path):
-    record = annotation()
-    del record["multiple_choice_answer"]
-    (row,) = read_part(tmp_path, [question(multiple_choices=["yes", "no"])], [record])
-    assert "multiple_choice_answer" in row.reason
-
-
-WRONG_FILES = {
-    "results": ([{"question_id": 1, "answer": "yes"}], "result file"),
-    "annotations": ({"annotations": [annotation()]}, "VQA annotations file"),
-    "captions": ({"images": [], "annotations": [{"caption": "a dog"}]}, "COCO captions"),
-    "clevr": ({"questions": [{"image_filename": "x.png", "question": "?"}]}, "CLEVR"),
-    "gqa": ({"1": {"question": "?", "imageId": "1"}}, "GQA questions"),
-    "visual7w": ({"images": [{"qa_pairs": [{"answer": "A."}]}]}, "Visual7W file (telling)"),
-    "easy-vqa": ([["?", "yes", 1]], "easy-VQA"),
-    "rows": ([{"question": "?", "image": "x.png"}], "`table`"),
-    "text": ("hello", "text"),
-}
-
-
-@pytest.mark.parametrize(("content", "name"), WRONG_FILES.values(), ids=WRONG_FILES)
-def test_another_layout_is_named(tmp_path, content, name):
-    file = write(tmp_path / "x.json", content)
-    with pytest.raises(DataError) as caught:
-        read("--questions", file, "--text-only")
-    assert name in str(caught.value)
-    assert str(file) in str(caught.value)
-
-
-def test_questions_given_as_annotations_are_named(tmp_path):
-    file = questions_file(tmp_path, [question()])
-    with pytest.raises(DataError, match="VQA questions file"):
-        read("--questions", file, "--annotations", file, "--text-only")
-
-
-def test_truncated_and_missing_files_are_named(tmp_path):
-    file = questions_file(tmp_path, [question()])
-    file.write_text(file.read_text()[:-9])
-    with pytest.raises(DataError, match=r"q\.json"):
-        read("--questions", file, "--text-only")
-    with pytest.raises(DataError, match=r"gone\.json"):
-        read(tmp_path / "gone.json", "--text-only")
-    packed = questions_file(tmp_path, [question()], name="q.json.gz")
-    packed.write_bytes(packed.read_bytes()[:-20])
-    with pytest.raises(DataError, match=r"q\.json\.gz"):
-        read(packed, "--text-only")
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--images", "x"], "no questions"),
-        (["--questions", "q"], "no --images"),
-        (["--questions", "q", "--annotations", "a", "b", "--images", "x"], "more --annotations"),
-        (["--questions", "q", "--images", "x", "y"], "2 --images for 1 --questions"),
-        (["--questions", "q", "--images", "x", "--split", "a", "b"], "more --split"),
-    ],
-)
-def test_options_that_do_not_fit_together(arguments, message, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "q").touch()
-    with pytest.raises(InputError, match=message):
-        source(*arguments)
 
 
 def real(*names):

@@ -15,6 +15,22 @@ from vqa.jobs.record import Resources
 
 PATIENCE = 120.0
 
+UNTIL_STOP = """
+open('lives' + os.environ.get('NODE_RANK', ''), 'a').write(os.environ['VQA_JOB_ATTEMPT'] + '\\n')
+while not os.path.exists('stop'): time.sleep(0.05)
+"""
+TAKES_ITS_TIME = """
+node = os.environ.get('NODE_RANK', '')
+def stop(*_):
+    open('asked' + node, 'a').write('x')
+    time.sleep(2)
+    open('stopped' + node, 'w')
+    sys.exit(1)
+signal.signal(signal.SIGTERM, stop)
+open('lives' + node, 'w')
+while True: time.sleep(0.05)
+"""
+
 
 @dataclass(frozen=True)
 class Script(Task):
@@ -27,6 +43,9 @@ class Script(Task):
         """Python with the script."""
         opening = f"import os, signal, sys, time; os.chdir({str(self.run_dir)!r});"
         return [sys.executable, "-c", f"{opening}\n{self.script}"]
+
+
+Make = Callable[..., Script]
 
 
 def script(folder: Path, job: str, text: str, attempt: int = 1, **resources: int) -> Script:
@@ -42,6 +61,12 @@ def until(condition: Callable[[], bool], seconds: float = PATIENCE) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it never came"
         time.sleep(0.05)
+
+
+def lives(task: Script, node: str = "") -> list[str]:
+    """The attempt's number, once for each time that the task was started."""
+    file = task.run_dir / f"lives{node}"
+    return file.read_text().splitlines() if file.exists() else []
 
 
 def standing(engine: Engine, handle: str) -> Standing:

@@ -1,0 +1,90 @@
+"""`vqa compare` on folders, runs and groups: what it finds, writes and refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.ablation.runs import BASE, QUICK, InstantService, known, make_folder
+from vqa.ablation.gather import gather, is_collection
+from vqa.ablation.members import find_members
+from vqa.ablation.study import make_study
+from vqa.commands import compare
+from vqa.errors import InputError, RunError
+from vqa.jobs.home import Home
+from vqa.jobs.views import SubmitRequest
+
+
+def run(*arguments: Any) -> int:
+    import argparse
+
+    parser = argparse.ArgumentParser()
+    compare.configure(parser)
+    return compare.run(parser.parse_args([str(argument) for argument in arguments]))
+
+
+def test_the_command_on_a_folder(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = {form: tmp_path / f"out.{form}" for form in ("html", "csv", "markdown", "latex")}
+    options = [word for form, file in files.items() for word in (f"--{form}", file)]
+    assert run(folder, "--resamples", 300, "--baseline", "multiply-none", *options) == 0
+    text = capsys.readouterr().out
+    assert "multiply-soft beats multiply-none by " in text
+    assert all(file.stat().st_size for file in files.values())
+    assert run(folder, "--resamples", 300, "--json", "--no-chance") == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert "chance" not in {one["name"] for one in shown["variants"]}
+
+
+def test_the_command_on_single_runs_makes_a_page_too(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    a, b, *_ = sorted(folder.iterdir())
+    assert run(a, b, "--resamples", 300, "--html", tmp_path / "page.html") == 0
+    assert str(b) in capsys.readouterr().out
+    assert (
+        run("--variant", f"x={a}", "--variant", f"y={b}", "--baseline", "y", "--resamples", 300)
+        == 0
+    )
+    assert "between x and y" in capsys.readouterr().out
+
+
+def test_two_folders_keep_their_variants_apart(folder: Path, tmp_path: Path) -> None:
+    other = make_folder(tmp_path / "other", known, seeds=1, baselines=[])
+    found = gather([str(folder), str(other)], {}, None)
+    study = make_study(found.title, found.members, found.places, QUICK)
+    assert f"{other}:concat-none" in {row.name for row in study.rows}
+    assert not study.axes
+
+
+def test_names_that_are_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VQA_HOME", str(tmp_path / "home"))
+    with pytest.raises(
+        RunError, match="no run, folder or group 'nothing'; no group was submitted yet"
+    ):
+        run("nothing")
+    with pytest.raises(RunError, match="holds no run"):
+        run(tmp_path, "--baseline", "x")
+    with pytest.raises(InputError, match="below 100"):
+        run("nothing", "--resamples", 3)
+    assert not (tmp_path / "home").exists()
+
+
+def test_a_folder_without_runs_does_not_hide_a_group_of_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = Home(tmp_path / "home").make()
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "demo" / "notes").mkdir(parents=True)
+    service = InstantService(home, lambda _, __: "failed")
+    service.submit(SubmitRequest(experiment=BASE, name="one", group="demo"))
+    members = find_members("demo", home)
+    assert members is not None
+    assert len(members) == 1
+    assert is_collection(Path("demo"))
+    with pytest.raises(RunError, match="holds no run"):
+        gather([str(tmp_path / "demo" / "notes")], {}, home)

@@ -1,0 +1,185 @@
+"""Engines that are away or refuse, broken run directories, full disks: what a dispatcher makes of them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+import time
+
+import pytest
+
+from tests.jobs.conftest import Submit
+from tests.jobs.scripted import Scripted, finish, started
+from vqa.errors import EngineError
+from vqa.jobs import dispatcher as room
+from vqa.jobs.dispatcher import Dispatcher
+from vqa.jobs.engines.base import Capacity, Standing
+from vqa.jobs.home import Home
+from vqa.jobs.queue import Queue
+from vqa.jobs.record import State
+
+
+def test_an_engine_that_does_not_answer_changes_nothing(
+    queue: Queue, dispatcher: Dispatcher, engine: Scripted, submission: Submit
+) -> None:
+    job = started(queue, dispatcher, submission())
+    engine.now[str(job.handle)] = Standing.UNKNOWN
+    dispatcher.step()
+    assert queue.get(job.id).state is State.STARTING
+
+
+def test_an_engine_that_is_away_is_asked_again_later(
+    queue: Queue, dispatcher: Dispatcher, engine: Scripted, submission: Submit,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    engine.fault = EngineError("slurm does not answer", temporary=True)
+    job = started(queue, dispatcher, submission())
+    assert (job.state, job.reason) == (State.STARTING, "slurm does not answer")
+    engine.fault = None
+    dispatcher.step()
+    assert engine.tasks == {}
+    monkeypatch.setattr(room, "RETRY_SECONDS", 0.0)
+    later = time.monotonic() + 11
+    monkeypatch.setattr("vqa.jobs.dispatcher.time.monotonic", lambda: later)
+    dispatcher.step()
+    assert list(engine.tasks) == [f"vqa-{job.id}-1"]
+
+
+def test_an_engine_that_refuses_makes_the_job_fail_with_its_words(
+    queue: Queue, dispatcher: Dispatcher, engine: Scripted, submission: Submit
+) -> None:
+    engine.fault = EngineError("invalid partition", fix="change slurm.partition")
+    job = started(queue, dispatcher, submission())
+    assert job.state is State.FAILED
+    assert "invalid partition" in job.reason
+
+
+def test_nothing_is_started_on_a_full_disk(
+    home: Home, queue: Queue, engine: Scripted, submission: Submit
+) -> None:
+    (home.path / "settings.yaml").write_text(f"quotas: {{min_free_mb: {1 << 40}}}")
+    dispatcher = Dispatcher(Home(home.path), lambda _: engine)
+    job = started(queue, dispatcher, submission())
+    assert job.state is State.QUEUED
+
+
+def test_a_job_whose_run_directory_is_gone_is_stopped_and_holds_up_no_other(
+    home: Home, queue: Queue, dispatcher: Dispatcher, engine: Scripted, submission: Submit
+) -> None:
+    broken = started(queue, dispatcher, submission())
+    shutil.rmtree(home.run_dir(broken.id))
+    queue.request_cancel(broken.id)
+    other = started(queue, dispatcher, submission())
+    assert engine.cancelled == [(str(broken.handle), False)]
+    assert other.state is State.STARTING
+
+
+@pytest.mark.parametrize("fault", [TimeoutError("do not die"), EngineError("silent")])
+def test_a_job_that_cannot_be_killed_holds_up_no_other(
+    home: Home, queue: Queue, dispatcher: Dispatcher, engine: Scripted, submission: Submit,
+    monkeypatch: pytest.MonkeyPatch, fault: Exception,
+) -> None:  # fmt: skip
+    stuck, healthy = (started(queue, dispatcher, submission()) for _ in range(2))
+
+    def refuse(handle: str, *, force: bool) -> None:
+        raise fault
+
+    monkeypatch.setattr(engine, "cancel", refuse)
+    queue.request_cancel(stuck.id)
+    finish(home, engine, healthy, "succeeded")
+    dispatcher.step()
+    assert queue.get(stuck.id).reason == str(fault)
+    assert queue.get(healthy.id).state is State.SUCCEEDED
+
+
+def test_checkpoints_that_cannot_be_thinned_take_no_success_away(
+    home: Home, queue: Queue, dispatcher: Dispatcher, engine: Scripted, submission: Submit,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    job = started(queue, dispatcher, submission())
+
+    def refuse(*_: object) -> None:
+        raise PermissionError("not yours")
+
+    monkeypatch.setattr(room, "retain", refuse)
+    finish(home, engine, job, "succeeded")
+    dispatcher.step()
+    assert queue.get(job.id).state is State.SUCCEEDED
+
+
+def test_it_ends_when_nothing_is_left_and_survives_its_own_errors(
+    home: Home, queue: Queue, engine: Scripted, submission: Submit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dispatcher = Dispatcher(home, lambda _: engine)
+    job = queue.submit(submission())[0]
+    thread = threading.Thread(
+        target=dispatcher.run, args=(threading.Event(),), kwargs={"until_idle": True}
+    )
+    real, calls = Dispatcher.step, []
+
+    def step(self: Dispatcher) -> None:
+        calls.append(1)
+        if len(calls) == 1:
+            raise RuntimeError("something unforeseen")
+        real(self)
+
+    monkeypatch.setattr(Dispatcher, "step", step)
+    thread.start()
+    deadline = time.monotonic() + 30
+    while not engine.tasks and time.monotonic() < deadline:
+        time.sleep(0.02)
+    finish(home, engine, queue.get(job.id), "succeeded")
+    thread.join(30)
+    assert not thread.is_alive()
+    assert queue.get(job.id).state is State.SUCCEEDED
+
+
+@pytest.mark.parametrize("until_idle", [True, False])
+def test_it_ends_where_its_home_is_gone(
+    home: Home, queue: Queue, engine: Scripted, submission: Submit, until_idle: bool
+) -> None:
+    engine.room = Capacity((), 0, 0)  # the job waits for ever
+    queue.submit(submission())
+    stop, dispatcher = threading.Event(), Dispatcher(home, lambda _: engine)
+    thread = threading.Thread(
+        target=dispatcher.run, args=(stop,), kwargs={"until_idle": until_idle}
+    )
+    thread.start()
+    time.sleep(3 * home.settings.poll_seconds)
+    assert thread.is_alive()
+    shutil.rmtree(home.path)
+    thread.join(30)
+    ended = not thread.is_alive()
+    stop.set()
+    assert ended
+
+
+def test_a_job_whose_engine_does_not_answer_can_be_cancelled(
+    home: Home, queue: Queue, dispatcher: Dispatcher, engine: Scripted, submission: Submit
+) -> None:
+    engine.fault = EngineError("slurm does not answer", temporary=True)
+    job = started(queue, dispatcher, submission())
+    queue.request_cancel(job.id)
+    dispatcher.step()
+    assert queue.get(job.id).state is State.CANCELLED
+    result = json.loads((home.run_dir(job.id) / "result.json").read_text())
+    assert (result["status"], result["attempt"]) == ("cancelled", 1)  # a stray runner ends by it
+
+
+def test_an_engine_that_cannot_be_had_fails_its_jobs_and_no_others(
+    home: Home, queue: Queue, engine: Scripted, submission: Submit
+) -> None:
+    def make(name: str) -> Scripted:
+        if name == "ray":
+            raise EngineError("ray is not installed")
+        return engine
+
+    dispatcher = Dispatcher(home, make)
+    bad, good = queue.submit(submission(engine="ray"))[0], queue.submit(submission())[0]
+    dispatcher.step()
+    assert (queue.get(bad.id).state, queue.get(bad.id).reason) == (
+        State.FAILED,
+        "ray is not installed",
+    )
+    assert queue.get(good.id).state is State.STARTING
