@@ -10,7 +10,7 @@ import pytest
 
 from vqa.commands import logs
 from vqa.jobs.home import Home
-from vqa.jobs.record import State
+from vqa.jobs.record import TERMINAL, State
 
 STRANGE = "\x1b[2J\x1b]0;owned\x07\u202e"
 
@@ -253,36 +253,42 @@ def test_cancel_and_resume(command, jobs) -> None:
     assert (job["id"], job["state"]) == (waiting.id, "cancelled")
 
 
-def test_a_group_is_cancelled_and_resumed_as_a_whole(command, jobs) -> None:
+def test_a_group_is_cancelled_as_a_whole(command, jobs) -> None:
     waiting, running = jobs.queued(group="fusions"), jobs.running(group="fusions")
-    done, lost = (
-        jobs.ended(State.SUCCEEDED, group="fusions"),
-        jobs.ended(State.LOST, group="fusions"),
-    )
-    other = jobs.queued(group="heads")
-    said = command("cancel", "--group", "fusions")
+    done, other = jobs.ended(State.SUCCEEDED, group="fusions"), jobs.queued(group="heads")
+    said = command("cancel", "--group", "fusions", done.id)
     assert said.code == 0
     told = {line.split()[0]: line.split("  ")[-1] for line in said.out.strip().split("\n")}
-    assert told == {waiting.id: "cancelled", running.id: "is being stopped"}
+    assert told == {
+        waiting.id: "cancelled",
+        running.id: "is being stopped",
+        done.id: "had ended before (succeeded); nothing was done",
+    }
     assert jobs.queue.get(other.id).state is State.QUEUED
-    said = command("cancel", "--group", "fusions")
-    assert (said.code, said.out) == (0, "")
-    assert "nothing was done" in said.err
+    said = command("cancel", "--group", "fusions", "--group", "heads", "--json")
+    assert said.code == 0
+    assert [job["id"] for job in said.json] == [other.id]
+    assert "group fusions: all of it has ended, or is being stopped" in said.err
+
+
+def test_what_failed_of_a_group_is_resumed(command, jobs) -> None:
+    made = [jobs.ended(state, group="fusions") for state in State if state in TERMINAL]
+    going = jobs.running(group="fusions")
     resumed = command("resume", "--group", "fusions", "--json").json
-    assert {job["id"] for job in resumed} == {waiting.id, lost.id}, "running and done are left"
-    assert jobs.queue.get(done.id).state is State.SUCCEEDED
-
-
-def test_more_jobs_than_a_page_are_cancelled(command, jobs, monkeypatch) -> None:
-    monkeypatch.setattr("vqa.jobs.service.PAGE", 2)
-    names = {jobs.queued(group="fusions").id for _ in range(5)}
-    assert {job["id"] for job in command("cancel", "--group", "fusions", "--json").json} == names
+    again = {job.id for job in made if job.state in (State.FAILED, State.LOST)}
+    assert len(again) == 2
+    assert {job["id"] for job in resumed} == again
+    said = command("resume", "--group", "fusions")
+    assert (said.code, said.out) == (0, "")
+    assert "no job of it has failed" in said.err
+    assert jobs.queue.get(going.id).state is State.RUNNING
 
 
 @pytest.mark.parametrize("verb", ["cancel", "resume"])
-def test_a_group_that_is_not_there_is_refused(verb: str, command, jobs) -> None:
+@pytest.mark.parametrize("name", ["fusion", "", "a b", "../x", "x" * 121, "fusions\x1b"])
+def test_a_group_that_is_not_there_is_refused(verb: str, name: str, command, jobs) -> None:
     job = jobs.queued(group="fusions")
-    said = command(verb, job.id, "--group", "fusion\x1b")
+    said = command(verb, job.id, "--group", "fusions", "--group", name)
     assert said.code == 2
     assert "no group" in said.err
     assert "\x1b" not in said.err

@@ -20,7 +20,7 @@ import pytest
 from vqa.config import Experiment
 from vqa.jobs.home import Home
 from vqa.jobs.queue import Queue
-from vqa.jobs.record import State
+from vqa.jobs.record import State, Submission
 
 
 def free_port() -> int:
@@ -111,6 +111,22 @@ def test_from_submission_to_result_by_name(command, server: Server, named: Path)
     until(lambda: command("show", other, "--json").json["job"]["state"] == "cancelled")
 
 
+def test_a_group_is_resumed_and_cancelled_at_once(command, server: Server, named: Path) -> None:
+    group, queue = ["--group", "fusions"], Queue(server.home.queue_file)
+    endless = ["trainer.max_epochs=100000", "--max-restarts", 0, *group, "--json"]
+    killed, going = (command("submit", named, f"seed={k}", *endless).json["id"] for k in (1, 2))
+    events = server.home.run_dir(killed) / "events.jsonl"
+    until(lambda: events.exists() and '"started"' in events.read_text())
+    os.kill(json.loads(events.read_text().split("\n")[0])["pid"], signal.SIGKILL)
+    until(lambda: queue.get(killed).terminal)
+    assert [job["id"] for job in command("resume", *group, "--json").json] == [killed]
+    cancelled = command("cancel", *group, "--json").json
+    assert {job["id"] for job in cancelled} == {killed, going}
+    assert "nothing was done" in command("cancel", *group).err
+    until(lambda: all(queue.get(job).state is State.CANCELLED for job in (killed, going)))
+    assert "no group 'fusion'" in command("cancel", "--group", "fusion").err
+
+
 def until(true: Callable[[], bool], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not true():
@@ -165,6 +181,12 @@ def test_tokens_and_scopes(
     said = command("submit", named)
     assert said.code == 2
     assert "read" in said.err
+    fields = {"experiment": json.loads(named.read_text()), "user": "ada", "group": "fusions"}
+    for name in ("one", "two"):
+        Queue(server.home.queue_file).submit(Submission(name=name, **fields))
+    said = command("cancel", "--group", "fusions")
+    assert said.code == 2
+    assert len(said.err.strip().split("\n")) == 1, "said once, not of each job"
     monkeypatch.setenv("VQA_HOME", str(server.home.path))
     assert command("token", "list").code == 2  # meant for the server's own machine
     monkeypatch.delenv("VQA_SERVER")

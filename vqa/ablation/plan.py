@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,12 +11,14 @@ from vqa.ablation.cell import Cell
 from vqa.ablation.estimate import Measured, is_known, measured, seconds
 from vqa.ablation.expand import Grid
 from vqa.errors import ConfigError, JobError
+from vqa.jobs.queue import Filter
 from vqa.jobs.record import TERMINAL, EngineName, State
-from vqa.jobs.service import Service, group_jobs
+from vqa.jobs.service import Service
 from vqa.jobs.views import JobView, SubmitRequest
 
 FAILED = TERMINAL - {State.SUCCEEDED}
 """Ended without success; cancelled ones are not tried again."""
+PAGE = 100
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ class Plan:
     @property
     def ended(self) -> bool:
         """Whether nothing more will happen by itself."""
-        return all(one.job is not None and one.job.terminal for one in self.members)
+        return all(one.job is not None and one.job.state in TERMINAL for one in self.members)
 
     @property
     def seconds(self) -> float | None:
@@ -119,7 +121,7 @@ class Plan:
 def look(grid: Grid, service: Service, *, estimate: bool = False) -> Plan:
     """Find every cell's job by its name; of several the one that succeeded, else the newest."""
     found: dict[str, JobView] = {}
-    for job in group_jobs(service, grid.ablation.group):
+    for job in jobs_of(service, grid.ablation.group):
         if job.name not in found or job.state == State.SUCCEEDED:
             found[job.name] = job
     finished: list[Measured] = measured(service) if estimate else []
@@ -128,6 +130,17 @@ def look(grid: Grid, service: Service, *, estimate: bool = False) -> Plan:
         for cell in grid.cells
     ]
     return Plan(grid, members, finished)
+
+
+def jobs_of(service: Service, group: str) -> Iterator[JobView]:
+    """All jobs of a group, newest first."""
+    before: int | None = None
+    while True:
+        page = service.jobs(Filter(group=group, before=before), limit=PAGE)
+        yield from page.jobs
+        if page.next is None:
+            return
+        before = page.next
 
 
 def submit(plan: Plan, service: Service, engine: EngineName | None = None) -> list[JobView]:

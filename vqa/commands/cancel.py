@@ -5,45 +5,58 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from vqa.jobs.service import Service
     from vqa.jobs.views import JobView
 
+GROUP = "every job of this group that has not ended; may be given several times"
 
-def configure(parser: argparse.ArgumentParser) -> None:
+
+class Change(NamedTuple):
+    """What is done to jobs.
+
+    Attributes:
+        job, group: to one, and to those of a group that it can be done to.
+        describe: what has become of a job.
+        nothing: what is said of a group that has no such job.
+    """
+
+    job: Callable[[Service, str], JobView]
+    group: Callable[[Service, str], list[JobView]]
+    describe: Callable[[JobView], str]
+    nothing: str
+
+
+def configure(parser: argparse.ArgumentParser, group: str = GROUP) -> None:
     """Add the command's arguments."""
-    parser.add_argument("jobs", nargs="*", metavar="JOB", help="a job's id, or its beginning")
-    parser.add_argument(
-        "--group",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="every job of this group that it can be done to; may be given several times",
-    )
-    parser.add_argument("--json", action="store_true", help="print the jobs as JSON")
+    add = parser.add_argument
+    add("jobs", nargs="*", metavar="JOB", help="a job's id, or its beginning")
+    add("--group", action="append", default=[], metavar="NAME", help=group)
+    add("--json", action="store_true", help="print the jobs as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
     """Have jobs ended: at once where they wait, after their last checkpoint where they run."""
-    return change(args, lambda service, job: service.cancel(job), _goes_on, _cancelled)
+    return apply(
+        args,
+        Change(
+            lambda service, job: service.cancel(job),
+            lambda service, group: service.cancel_group(group),
+            _cancelled,
+            "all of it has ended, or is being stopped",
+        ),
+    )
 
 
-def change(
-    args: argparse.Namespace,
-    act: Callable[[Service, str], JobView],
-    wanted: Callable[[JobView], bool],
-    describe: Callable[[JobView], str],
-) -> int:
-    """Do one thing to every job that was named; all names are looked up before the first is touched.
-
-    Args:
-        wanted: of the jobs of a group, those that it is done to.
+def apply(args: argparse.Namespace, change: Change) -> int:
+    """Change every job and group that was named; all names are looked up before the first is touched.
 
     Returns:
-        The exit code of the first job that refused, 0 where none did.
+        The exit code of the first that refused, 0 where none did.
     """
     from vqa.commands.find import find_group, find_job
     from vqa.errors import InputError, VQAError
@@ -52,20 +65,31 @@ def change(
     if not args.jobs and not args.group:
         raise InputError("no job is named", fix="name jobs, or a group with --group NAME")
     service = connect()
-    names = [find_job(service, word) for word in args.jobs]
-    for group in args.group:
-        names += [job.id for job in find_group(service, group) if wanted(job)]
-    if not names:
-        print("vqa: the group has no job to do this to; nothing was done", file=sys.stderr)
-    changed, code = [], 0
-    for name in dict.fromkeys(names):
+    jobs = dict.fromkeys(find_job(service, word) for word in args.jobs)
+    groups = dict.fromkeys(find_group(service, name) for name in args.group)
+    acts = [partial(_of_group, service, change, name) for name in groups]
+    acts += [partial(_of_job, service, change, name) for name in jobs]
+    changed: dict[str, JobView] = {}
+    code = 0
+    for act in acts:
         try:
-            changed.append(act(service, name))
+            changed |= {job.id: job for job in act()}
         except VQAError as error:
             print(f"vqa: {error}", file=sys.stderr)
             code = code or error.exit_code
-    show(changed, describe, as_json=args.json)
+    show(list(changed.values()), change.describe, as_json=args.json)
     return code
+
+
+def _of_job(service: Service, change: Change, job: str) -> Iterator[JobView]:
+    yield change.job(service, job)
+
+
+def _of_group(service: Service, change: Change, group: str) -> Iterator[JobView]:
+    changed = change.group(service, group)
+    if not changed:
+        print(f"vqa: group {group}: {change.nothing}; nothing was done", file=sys.stderr)
+    yield from changed
 
 
 def show(jobs: Sequence[JobView], describe: Callable[[JobView], str], *, as_json: bool) -> None:
@@ -85,7 +109,3 @@ def _cancelled(job: JobView) -> str:
     if job.cancel_requested:
         return "is being stopped"
     return f"had ended before ({job.state}); nothing was done"
-
-
-def _goes_on(job: JobView) -> bool:
-    return not (job.terminal or job.cancel_requested)

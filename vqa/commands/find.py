@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from vqa.jobs.service import Service
-    from vqa.jobs.views import JobView
 
 FULL = r"[0-9a-f]{8}"
 SHOWN = 5
+LONGEST_NAME = 120
 ENOUGH = 4
 """Digits of an id that may stand for a run directory: fewer are too easily a mistyped path."""
 
@@ -40,20 +40,22 @@ def find_job(service: Service, word: str) -> str:
     return found[0].id
 
 
-def find_group(service: Service, name: str) -> list[JobView]:
-    """The jobs of a group, newest first.
+def find_group(service: Service, name: str) -> str:
+    """The group of that name.
 
     Raises:
-        JobError: there is no such group.
+        JobError: there is none.
     """
     from vqa.commands.terminal import plain
     from vqa.errors import JobError
-    from vqa.jobs.service import group_jobs
+    from vqa.jobs.queue import Filter
+    from vqa.jobs.record import NAME_PATTERN
 
-    found = list(group_jobs(service, name))
-    if not found:
-        raise JobError(f"no group {plain(name, 60)!r}", fix="see `vqa jobs`", kind="not-found")
-    return found
+    named = re.fullmatch(NAME_PATTERN, name) and len(name) <= LONGEST_NAME
+    if not (named and service.jobs(Filter(group=name), limit=1).jobs):
+        fix = "see `vqa jobs`"
+        raise JobError(f"no group {plain(name, 60)!r}", fix=fix, kind="not-found")
+    return name
 
 
 def run_path(word: str) -> Path:

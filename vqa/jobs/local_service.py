@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from vqa.errors import JobError, RunError, VQAError
+from vqa.jobs.groups import May, anyone, cancel_group, retry_group
 from vqa.jobs.home import Home
 from vqa.jobs.logs import log_files, read_log
 from vqa.jobs.outcome import mark_cancelled
@@ -153,6 +154,14 @@ class LocalService:
             if found.terminal:
                 self._room.check(self.queue, found.submission.user, 1)
             return self._view(self.queue.resume(job))
+
+    def cancel_group(self, group: str, may: May = anyone) -> list[JobView]:
+        """Have every job of a group ended that has not ended; see `groups.cancel_group`."""
+        return cancel_group(self, group, may)
+
+    def retry_group(self, group: str, may: May = anyone) -> list[JobView]:
+        """Queue every job of a group again that failed or was lost; see `groups.retry_group`."""
+        return retry_group(self, group, may)
 
     def groups(self) -> list[GroupView]:
         """Groups, newest first."""

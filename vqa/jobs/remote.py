@@ -107,6 +107,15 @@ class RemoteService:
         """Queue an ended, unfinished job again."""
         return self._read(JobView, "POST", f"/jobs/{_name(job)}/resume", repeatable=False)
 
+    def cancel_group(self, group: str) -> list[JobView]:
+        """Have every job of a group ended that has not ended."""
+        return self._read_list(JobView, "POST", f"/groups/{_name(group)}/cancel")
+
+    def retry_group(self, group: str) -> list[JobView]:
+        """Queue every job of a group again that failed or was lost."""
+        path = f"/groups/{_name(group)}/retry"
+        return self._read_list(JobView, "POST", path, repeatable=False)
+
     def groups(self) -> list[GroupView]:
         """Groups, newest first."""
         return self._read_list(GroupView, "GET", "/groups")

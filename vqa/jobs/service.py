@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 from vqa.jobs.queue import Filter
@@ -15,8 +15,6 @@ from vqa.jobs.views import (
     StoreView,
     SubmitRequest,
 )
-
-PAGE = 100
 
 
 class Service(Protocol):
@@ -53,6 +51,14 @@ class Service(Protocol):
         """Queue an ended, unfinished job again; it goes on from its last checkpoint."""
         ...
 
+    def cancel_group(self, group: str) -> list[JobView]:
+        """Have every job of a group ended that has not ended; gives those, and leaves other people's alone."""
+        ...
+
+    def retry_group(self, group: str) -> list[JobView]:
+        """Queue every job of a group again that failed or was lost; gives those, and leaves other people's alone."""
+        ...
+
     def groups(self) -> list[GroupView]:
         """Groups, newest first."""
         ...
@@ -60,14 +66,3 @@ class Service(Protocol):
     def stores(self) -> list[StoreView]:
         """Stores that a submission may name."""
         ...
-
-
-def group_jobs(service: Service, group: str) -> Iterator[JobView]:
-    """All jobs of a group, newest first."""
-    before: int | None = None
-    while True:
-        page = service.jobs(Filter(group=group, before=before), limit=PAGE)
-        yield from page.jobs
-        if page.next is None:
-            return
-        before = page.next

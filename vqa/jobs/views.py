@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from vqa.jobs.record import NAME_PATTERN, TERMINAL, EngineName, Resources, State
+from vqa.jobs.record import NAME_PATTERN, EngineName, Resources, State
 
 Name = Annotated[str, Field(min_length=1, max_length=120, pattern=NAME_PATTERN)]
 Key = Annotated[str, Field(min_length=1, max_length=200)]
@@ -90,11 +90,6 @@ class JobView(View):
     progress: Progress | None
     overall: float | None = None
     """The score of a run that succeeded, 0 to 100."""
-
-    @property
-    def terminal(self) -> bool:
-        """Whether the job has ended for good."""
-        return self.state in TERMINAL
 
 
 class ChangeView(View):

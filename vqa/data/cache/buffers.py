@@ -11,23 +11,27 @@ import numpy as np
 import torch
 from torch import Tensor
 
+KEPT = 16
+"""Blocks at most that wait for a batch; the ones that came back first are let go."""
+
 
 @dataclass(frozen=True)
 class Buffers:
     """Gives tensors on the CPU out of a few lasting blocks of memory.
 
     What a thread takes anew for each batch comes from the kernel page by page, which makes a step that streams grids
-    an eighth longer. A block comes back when the last tensor that looks at it is gone, whichever thread held that.
+    a tenth longer. A block comes back when the last tensor that looks at it is gone, whichever thread held that.
     """
 
-    _free: deque[np.ndarray] = field(default_factory=deque)
+    _free: deque[np.ndarray] = field(default_factory=lambda: deque(maxlen=KEPT))
 
     def take(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         """A tensor of any content."""
         count = math.prod(shape)
         size = max(1, count) * dtype.itemsize
         block = self._fitting(size)
-        part = block[:size]  # an object of its own, which the tensor's memory holds to its end
+        # `from_numpy` holds this object, and not the block, until nothing looks at the memory any more.
+        part = block[:size]
         weakref.finalize(part, self._free.append, block).atexit = False
         return torch.from_numpy(part).view(dtype)[:count].view(shape)
 
@@ -35,9 +39,11 @@ class Buffers:
         """A free block that is large enough; smaller ones are let go."""
         while self._free:
             try:
-                block = self._free.popleft()
+                block = self._free.pop()
             except IndexError:  # another thread was faster
                 break
             if len(block) >= size:
                 return block
-        return np.empty(size, dtype=np.uint8)
+        return torch.empty(
+            size, dtype=torch.uint8
+        ).numpy()  # torch's memory begins at whole cache lines

@@ -6,7 +6,7 @@ earlier begin step k − 1. The bias is a column of the input weight, for a colu
 products add it and give its gradient. oneDNN makes code for every shape of a product, a quarter of a megabyte, and
 forgets it when there are too many. So that batches have few shapes, rows of zeros fill the inputs up, and the product
 of a step takes rows of the next one besides, whose results are left. In float32 these layers equal torch's within
-rounding; in bfloat16 the state is rounded at each step, as cuDNN does it.
+rounding; in bfloat16 the state, and what it is multiplied to, are rounded at each step.
 """
 
 from __future__ import annotations
@@ -299,7 +299,10 @@ def _room(data: Tensor, sizes: list[int], width: int) -> Tensor:
 
 
 def _operands(room: Tensor, sizes: list[int], counts: list[int]) -> list[Tensor]:
-    """The rows for each step's product: `counts[k]` from where step k begins, and those behind that fill them up."""
+    """The rows for each step's product: `counts[k]` from where step k begins, and those behind that fill them up.
+
+    No count is larger than its step, nor filled up further than the first: they end within the room.
+    """
     starts = accumulate(sizes, initial=0)
     return [
         room[start : start + _filled(count)] for start, count in zip(starts, counts, strict=False)

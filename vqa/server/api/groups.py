@@ -12,7 +12,7 @@ from vqa.ablation.shelf import FILES, Form
 from vqa.ablation.study import Options
 from vqa.errors import JobError
 from vqa.evaluation.protocols import PROTOCOLS
-from vqa.jobs.groups import May, cancel_group, jobs_of, retry_group
+from vqa.jobs.groups import May, jobs_of
 from vqa.jobs.record import NAME_PATTERN
 from vqa.jobs.views import JobView
 from vqa.server.ablations import Ablations
@@ -49,13 +49,13 @@ class Computing(BaseModel):
 @router.post("/groups/{group}/cancel")
 def cancel(group: GroupName, caller: Submitter) -> list[JobView]:
     """Have every job of a group ended that has not ended; an admin's, or one's own. Gives those."""
-    return cancel_group(caller.service, group, may_change(caller))
+    return caller.service.cancel_group(group, may_change(caller))
 
 
 @router.post("/groups/{group}/retry")
 def retry(group: GroupName, caller: Submitter) -> list[JobView]:
     """Queue every job of a group again that failed or was lost; an admin's, or one's own. Gives those."""
-    return retry_group(caller.service, group, may_change(caller))
+    return caller.service.retry_group(group, may_change(caller))
 
 
 def may_change(caller: Caller) -> May:
