@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from vqa.data.cache.buffers import KEPT, Buffers
+from vqa.data.cache.buffers import Buffers
 
 SHAPE = (3, 2, 4)
 
@@ -57,14 +57,6 @@ def test_a_block_that_is_too_small_is_let_go() -> None:
     large = buffers.take((1000,), torch.uint8)
     assert len(large) == 1000
     assert not buffers._free
-
-
-def test_few_blocks_wait_for_batches() -> None:
-    buffers = Buffers()
-    held = [buffers.take((100,), torch.float32) for _ in range(3 * KEPT)]
-    assert all(tensor.data_ptr() % 64 == 0 for tensor in held)
-    del held
-    assert len(buffers._free) == KEPT
 
 
 @given(sizes=st.lists(st.integers(0, 50), min_size=1, max_size=20), held=st.integers(1, 4))

@@ -11,9 +11,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-KEPT = 16
-"""Blocks at most that wait for a batch; the ones that came back first are let go."""
-
 
 @dataclass(frozen=True)
 class Buffers:
@@ -23,7 +20,7 @@ class Buffers:
     a tenth longer. A block comes back when the last tensor that looks at it is gone, whichever thread held that.
     """
 
-    _free: deque[np.ndarray] = field(default_factory=lambda: deque(maxlen=KEPT))
+    _free: deque[np.ndarray] = field(default_factory=deque)
 
     def take(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         """A tensor of any content."""
@@ -39,11 +36,9 @@ class Buffers:
         """A free block that is large enough; smaller ones are let go."""
         while self._free:
             try:
-                block = self._free.pop()
+                block = self._free.popleft()
             except IndexError:  # another thread was faster
                 break
             if len(block) >= size:
                 return block
-        return torch.empty(
-            size, dtype=torch.uint8
-        ).numpy()  # torch's memory begins at whole cache lines
+        return np.empty(size, dtype=np.uint8)
