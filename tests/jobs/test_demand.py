@@ -17,6 +17,8 @@ from vqa.jobs.demand import ensure_dispatcher
 from vqa.jobs.home import Home
 from vqa.jobs.queue import Queue
 
+LOOKS = 4
+
 
 def dispatchers(home: Home) -> list[psutil.Process]:
     """Living dispatchers of this home."""
@@ -32,10 +34,12 @@ def dispatchers(home: Home) -> list[psutil.Process]:
 
 
 def gone(home: Home, seconds: float = 60.0) -> bool:
-    deadline = time.monotonic() + seconds
-    while dispatchers(home) and time.monotonic() < deadline:
+    """None at several looks: one that has just been started does not show its environment yet."""
+    deadline, empty = time.monotonic() + seconds, 0
+    while empty < LOOKS and time.monotonic() < deadline:
+        empty = 0 if dispatchers(home) else empty + 1
         time.sleep(0.05)
-    return not dispatchers(home)
+    return empty == LOOKS
 
 
 def reap() -> None:
