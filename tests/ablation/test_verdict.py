@@ -47,6 +47,7 @@ def test_the_best_against_the_reference(tmp_path: Path) -> None:
     assert found.high is not None
     assert found.low < found.difference < found.high
     assert found.untested == "sum"
+    assert not found.is_best  # by the other test it may be no better than `sum`
 
 
 def test_the_reference_is_the_best(tmp_path: Path) -> None:
@@ -56,11 +57,13 @@ def test_the_reference_is_the_best(tmp_path: Path) -> None:
     assert (found.best, found.other, found.real) == ("multiply", "twin", False)
     assert found.level_with == ("twin",)
     assert found.untested == ""
+    assert not found.is_best
     clear = verdict(study(group(tmp_path / "2", {"a": 0.7, "b": 0.4}), "a"))
     assert clear is not None
     assert clear.difference is not None
     assert clear.difference > 0
     assert (clear.other, clear.real, clear.level_with) == ("b", True, ())
+    assert clear.is_best
 
 
 def test_before_a_study_is_there(tmp_path: Path) -> None:

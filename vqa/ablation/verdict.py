@@ -43,6 +43,11 @@ class Verdict:
         """Whether the test found a difference."""
         return self.p is not None and self.p < LEVEL
 
+    @property
+    def is_best(self) -> bool:
+        """Whether the highest mean is more than luck: it was tested against the next one, and that found a difference."""
+        return self.real and not self.untested
+
 
 def verdict(study: Mapping[str, Any]) -> Verdict | None:
     """The answer of a study as `Study.to_json` gives it; None where no variant has a score."""

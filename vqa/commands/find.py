@@ -11,7 +11,6 @@ if TYPE_CHECKING:
 
 FULL = r"[0-9a-f]{8}"
 SHOWN = 5
-LONGEST_NAME = 120
 ENOUGH = 4
 """Digits of an id that may stand for a run directory: fewer are too easily a mistyped path."""
 
@@ -49,7 +48,7 @@ def find_group(service: Service, name: str) -> str:
     from vqa.commands.terminal import plain
     from vqa.errors import JobError
     from vqa.jobs.queue import Filter
-    from vqa.jobs.record import NAME_PATTERN
+    from vqa.jobs.record import LONGEST_NAME, NAME_PATTERN
 
     named = re.fullmatch(NAME_PATTERN, name) and len(name) <= LONGEST_NAME
     if not (named and service.jobs(Filter(group=name), limit=1).jobs):

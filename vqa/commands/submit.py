@@ -35,7 +35,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--priority", type=int, default=0, metavar="N", help="higher starts first (default: 0)")
     add("--cores", type=int, metavar="N", help="CPU cores a machine")
     add("--memory-mb", type=int, metavar="N", help="memory a machine, in MiB")
-    add("--time-minutes", type=int, metavar="N", help="wall time after which an engine may end it")
+    add("--time-minutes", type=int, metavar="N", help="wall time to ask Slurm for")
     add("--max-restarts", type=int, metavar="N", help="how often a lost job is started again")
     add("--wait", action="store_true", help="until it has ended; exits 1 if it did not succeed")
     add("--json", action="store_true", help="print the job as JSON")

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 EngineName = Literal["local", "slurm", "ray"]
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+LONGEST_NAME = 120
 """Names of jobs, groups, stores and users: no separator, so that none can be a path."""
 
 
@@ -44,7 +45,7 @@ class Resources(BaseModel):
         devices: processes a machine, each on a device of its own (a GPU, or a share of the cores).
         cores: CPU cores a machine.
         memory_mb: memory a machine, in MiB; 0 leaves it open.
-        time_minutes: wall time after which an engine may end it; 0 leaves it open.
+        time_minutes: wall time that Slurm is asked for; 0 leaves it open. The other engines set no limit.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

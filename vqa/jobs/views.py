@@ -6,9 +6,9 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from vqa.jobs.record import NAME_PATTERN, EngineName, Resources, State
+from vqa.jobs.record import LONGEST_NAME, NAME_PATTERN, EngineName, Resources, State
 
-Name = Annotated[str, Field(min_length=1, max_length=120, pattern=NAME_PATTERN)]
+Name = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME, pattern=NAME_PATTERN)]
 Key = Annotated[str, Field(min_length=1, max_length=200)]
 
 

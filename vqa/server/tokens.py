@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from vqa.errors import JobError, VQAError
 from vqa.jobs.home import Home
 from vqa.jobs.local_service import account
-from vqa.jobs.record import NAME_PATTERN
+from vqa.jobs.record import LONGEST_NAME, NAME_PATTERN
 from vqa.training.disk import sync_directory
 
 Scope = Literal["read", "submit", "admin"]
@@ -42,7 +42,7 @@ class Token(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str = Field(pattern=NAME_PATTERN, max_length=120)
+    name: str = Field(pattern=NAME_PATTERN, max_length=LONGEST_NAME)
     scope: Scope
     sha256: str
     created: float
@@ -161,7 +161,7 @@ def write_private(path: Path, text: str) -> None:
 def _add(home: Home, name: str, scope: Scope, text: str) -> None:
     if scope not in RANKS:
         raise JobError(f"no scope {scope!r}", fix=f"one of {', '.join(RANKS)}")
-    if not re.fullmatch(NAME_PATTERN, name) or len(name) > 120:
+    if not re.fullmatch(NAME_PATTERN, name) or len(name) > LONGEST_NAME:
         raise JobError(f"{name!r} is no name", fix="use letters, digits, dots, dashes")
     token = Token(name=name, scope=scope, sha256=_digest(text), created=time.time())
 

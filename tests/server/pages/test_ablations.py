@@ -172,12 +172,16 @@ def test_a_group_that_fills_while_somebody_looks(site: Site, group: Group, look:
     page = look(site, "/ablations/g")
     page.get_by_text("1 of 2 runs have ended").wait_for()
     assert page.locator(".verdict .big").first.inner_text() == "concat"
+    assert page.get_by_text("Highest mean", exact=True).is_visible()
+    assert page.locator("#part-table .state.succeeded").count() == 0
     assert page.locator("#part-claims").get_by_text("is running").is_visible()
     job = Queue(site.home.queue_file).find(Filter(states=(State.RUNNING,)))[0]
     make_run(site.home.run_dir(job.id), job.submission.experiment, 0.8)
     group.queue.move(job, State.SUCCEEDED)
     page.get_by_text("multiply beats concat").first.wait_for(timeout=1000 * SECONDS)
     assert page.locator(".verdict .yes .big").inner_text() == "Yes"
+    assert page.get_by_text("Best variant", exact=True).is_visible()
+    assert page.locator("#part-table .state.succeeded").inner_text() == "best"
 
 
 def test_what_is_left_out_and_hostile_names(site: Site, group: Group, look: Look) -> None:

@@ -11,7 +11,7 @@ from fastapi.security import APIKeyCookie, HTTPBearer
 
 from vqa.errors import JobError
 from vqa.jobs.local_service import LocalService
-from vqa.jobs.record import NAME_PATTERN
+from vqa.jobs.record import LONGEST_NAME, NAME_PATTERN
 from vqa.server.guard import COOKIE
 from vqa.server.tokens import Scope, Token
 
@@ -21,7 +21,7 @@ COOKIES = APIKeyCookie(name=COOKIE, auto_error=False, description="The same, set
 
 JobId = Annotated[str, Path(pattern=NAME_PATTERN, max_length=64)]
 FileName = Annotated[
-    str, Path(pattern=NAME_PATTERN, max_length=120, examples=["rank0.log", "metrics"])
+    str, Path(pattern=NAME_PATTERN, max_length=LONGEST_NAME, examples=["rank0.log", "metrics"])
 ]
 SplitName = Annotated[str, Path(max_length=200, examples=["val"])]
 

@@ -13,12 +13,12 @@ from vqa.ablation.study import Options
 from vqa.errors import JobError
 from vqa.evaluation.protocols import PROTOCOLS
 from vqa.jobs.groups import May, jobs_of
-from vqa.jobs.record import NAME_PATTERN
+from vqa.jobs.record import LONGEST_NAME, NAME_PATTERN
 from vqa.jobs.views import JobView
 from vqa.server.ablations import Ablations
 from vqa.server.api.asking import Caller, Reader, Submitter
 
-GroupName = Annotated[str, Path(pattern=NAME_PATTERN, max_length=120)]
+GroupName = Annotated[str, Path(pattern=NAME_PATTERN, max_length=LONGEST_NAME)]
 MEDIA_TYPES: dict[Form, str] = {
     "json": "application/json",
     "csv": "text/csv",

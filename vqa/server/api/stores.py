@@ -10,7 +10,7 @@ from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from vqa.errors import JobError
-from vqa.jobs.record import NAME_PATTERN
+from vqa.jobs.record import LONGEST_NAME, NAME_PATTERN
 from vqa.jobs.views import View
 from vqa.server.api.asking import Reader
 from vqa.server.holdings import Holdings
@@ -19,7 +19,7 @@ MOST_EXAMPLES = 100
 MOST_SIDE = 1024
 KEPT = "private, max-age=300"
 FARTHEST = 1 << 53
-StoreName = Annotated[str, Path(pattern=NAME_PATTERN, max_length=120, examples=["scenes"])]
+StoreName = Annotated[str, Path(pattern=NAME_PATTERN, max_length=LONGEST_NAME, examples=["scenes"])]
 Text = Annotated[str, Field(max_length=16_000)]
 PICTURES: dict[int | str, dict[str, Any]] = {
     200: {"content": {"image/png": {}, "image/jpeg": {}}},
