@@ -1,3 +1,5 @@
+"""The `vqa` command: its help, what it says of a wrong word, and its exit codes."""
+
 from __future__ import annotations
 
 import json

@@ -1,3 +1,5 @@
+"""The schema of an experiment: files, overrides, and what is refused."""
+
 from __future__ import annotations
 
 import subprocess

@@ -1,3 +1,5 @@
+"""The exported model: complete, checked, and of one mind with evaluation."""
+
 from __future__ import annotations
 
 import json

@@ -1,3 +1,5 @@
+"""A server that is away is waited for, and not for ever."""
+
 from __future__ import annotations
 
 import pytest

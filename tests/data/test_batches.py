@@ -1,3 +1,5 @@
+"""Questions and pictures become batches; pictures are changed on the way."""
+
 from __future__ import annotations
 
 from pathlib import Path

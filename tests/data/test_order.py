@@ -1,3 +1,5 @@
+"""In which order questions are met, whatever the processes, groups and restarts."""
+
 from __future__ import annotations
 
 from itertools import pairwise

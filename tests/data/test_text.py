@@ -1,3 +1,5 @@
+"""Words, vocabularies and soft scores."""
+
 from __future__ import annotations
 
 from pathlib import Path

@@ -3,6 +3,7 @@
 import gzip
 import json
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +24,18 @@ from vqa.evaluation.accuracy import (
 from vqa.evaluation.predictions import Prediction
 from vqa.evaluation.protocols import DIALECTS, score_predictions
 
-DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "vqa2-60k-text"
-needs_data = pytest.mark.skipif(not DATA.exists(), reason="the VQA v2 reference files are absent")
-
-
-def load(name: str) -> Any:
-    return json.loads(gzip.decompress((DATA / name).read_bytes()))
+Load = Callable[[str], Any]
 
 
 @pytest.fixture(scope="module")
-def annotations() -> list[dict]:
+def load(shared: Path) -> Load:
+    """Reads one of the VQA v2 reference files."""
+    folder = shared / "vqa2-60k-text"
+    return lambda name: json.loads(gzip.decompress((folder / name).read_bytes()))
+
+
+@pytest.fixture(scope="module")
+def annotations(load: Load) -> list[dict]:
     return load("v2_mscoco_valid_annotations.json.gz")["annotations"]
 
 
@@ -51,10 +54,11 @@ def joined(annotations: list[dict], results: list[dict]) -> list[Prediction]:
     ]
 
 
-@needs_data
 @pytest.mark.parametrize("name", ["yes", "qtype-prior", "mc-answer", "human-perturbed"])
 @pytest.mark.parametrize("protocol", DIALECTS)
-def test_every_official_number(name: str, protocol: str, annotations: list[dict]) -> None:
+def test_every_official_number(
+    name: str, protocol: str, annotations: list[dict], load: Load
+) -> None:
     dialect = protocol.split("/")[1]
     official = load(f"reference/valid_{name}_scores_{dialect}.json.gz")
     predictions = joined(annotations, load(f"reference/valid_{name}_results.json.gz"))

@@ -1,3 +1,5 @@
+"""What a model is seen to look at when its input is altered."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass, replace

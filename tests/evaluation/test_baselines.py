@@ -1,3 +1,5 @@
+"""Predictors that look at no picture."""
+
 from __future__ import annotations
 
 import subprocess

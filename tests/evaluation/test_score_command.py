@@ -15,9 +15,6 @@ import pytest
 from tests.evaluation.scoring import SINCE, annotation, run, write
 from vqa.errors import InputError, ResultError
 
-DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "vqa2-60k-text"
-needs_data = pytest.mark.skipif(not DATA.exists(), reason="the VQA v2 reference files are absent")
-
 
 @pytest.fixture
 def vqa(tmp_path: Path) -> list[Any]:
@@ -39,16 +36,16 @@ def vqa(tmp_path: Path) -> list[Any]:
 GOOD = [{"question_id": number, "answer": "dog"} for number in range(4)]
 
 
-@needs_data
-def test_the_reference_files_from_the_command_line(printed) -> None:
+def test_the_reference_files_from_the_command_line(printed, shared: Path) -> None:
+    data = shared / "vqa2-60k-text"
     result = printed(
-        *("--questions", DATA / "v2_OpenEnded_mscoco_valid_questions.json.gz"),
-        *("--annotations", DATA / "v2_mscoco_valid_annotations.json.gz"),
-        *("--results", DATA / "reference" / "valid_human-perturbed_results.json.gz"),
+        *("--questions", data / "v2_OpenEnded_mscoco_valid_questions.json.gz"),
+        *("--annotations", data / "v2_mscoco_valid_annotations.json.gz"),
+        *("--results", data / "reference" / "valid_human-perturbed_results.json.gz"),
         *("--protocol", SINCE, "--per-question", "--resamples", 100),
     )
     name = "valid_human-perturbed_scores_since-2021.json.gz"
-    official = json.loads(gzip.decompress((DATA / "reference" / name).read_bytes()))
+    official = json.loads(gzip.decompress((data / "reference" / name).read_bytes()))
     assert result["per_question"] == official["evalQA"]
     assert result["overall"] == official["accuracy"]["overall"] == 69.12
     assert result["interval"]["low"] < 69.12 < result["interval"]["high"]

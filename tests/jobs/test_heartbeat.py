@@ -1,3 +1,5 @@
+"""Signs of life of a runner."""
+
 from __future__ import annotations
 
 import errno

@@ -1,3 +1,5 @@
+"""What the runners of several machines tell each other."""
+
 from __future__ import annotations
 
 from pathlib import Path

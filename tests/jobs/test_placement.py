@@ -1,3 +1,5 @@
+"""Which jobs fit a machine together, and on which of its GPUs."""
+
 from __future__ import annotations
 
 from hypothesis import given

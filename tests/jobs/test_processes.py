@@ -1,3 +1,5 @@
+"""Finding and killing a job's processes."""
+
 from __future__ import annotations
 
 import os

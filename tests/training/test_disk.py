@@ -1,3 +1,5 @@
+"""Writing whole or not at all, on full disks too."""
+
 from __future__ import annotations
 
 import errno

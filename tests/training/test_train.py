@@ -1,3 +1,5 @@
+"""A run from its experiment to its result."""
+
 from __future__ import annotations
 
 import json

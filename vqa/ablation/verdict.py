@@ -45,7 +45,7 @@ class Verdict:
 
     @property
     def is_best(self) -> bool:
-        """Whether the highest mean is more than luck: it was tested against the next one, and that found a difference."""
+        """Whether the highest mean is more than luck: a test against the next one found a difference."""
         return self.real and not self.untested
 
 

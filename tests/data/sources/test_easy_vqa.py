@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
@@ -12,8 +11,6 @@ from vqa.data.prepare import prepare
 from vqa.data.record import BadRow
 from vqa.data.sources.easy_vqa import EasyVQA, question_type
 from vqa.errors import DataError
-
-PUBLISHED = Path(__file__).resolve().parents[3].parent / "shared/data/easy-vqa"
 
 
 @pytest.fixture
@@ -101,14 +98,14 @@ def test_the_folder_of_puzzle_vqa_is_named(tmp_path, png):
         list(EasyVQA(tmp_path).rows())
 
 
-@pytest.mark.skipif(not PUBLISHED.exists(), reason="the published easy-VQA is not here")
-def test_the_published_set(tmp_path, rows_of):
-    rows = list(EasyVQA(PUBLISHED).rows())
+def test_the_published_set(tmp_path, rows_of, shared):
+    published = shared / "easy-vqa"
+    rows = list(EasyVQA(published).rows())
     assert Counter(row.example.split for row in rows) == {"train": 38575, "test": 9673}
     kinds = Counter(row.example.question_type for row in rows if row.example.split == "test")
     assert kinds["yes/no"] == 7136
     assert set(kinds) == {"yes/no", "shape", "colour"}
-    answers = (PUBLISHED / "answers.txt").read_text().split()
+    answers = (published / "answers.txt").read_text().split()
     assert {row.example.answers[0] for row in rows} == set(answers)
     store = prepare(rows_of(rows[-2000:]), tmp_path / "store")
     assert store.manifest.rejected == 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
@@ -13,8 +12,6 @@ from vqa.data.prepare import prepare
 from vqa.data.record import BadRow
 from vqa.data.sources.puzzle_vqa import PuzzleVQA
 from vqa.errors import DataError
-
-PUBLISHED = Path(__file__).resolve().parents[3].parent / "shared/data/puzzlevqa"
 
 
 def record(number: int = 0, **fields) -> dict:
@@ -101,9 +98,9 @@ def test_the_folder_of_easy_vqa_is_named(tmp_path):
         list(PuzzleVQA(tmp_path).rows())
 
 
-@pytest.mark.skipif(not PUBLISHED.exists(), reason="the published PuzzleVQA is not here")
-def test_the_published_set(tmp_path):
-    rows = list(PuzzleVQA(PUBLISHED).rows())
+def test_the_published_set(tmp_path, shared):
+    published = shared / "puzzlevqa"
+    rows = list(PuzzleVQA(published).rows())
     assert Counter(row.example.split for row in rows) == {"train": 1600, "test": 400}
     kinds = Counter(row.example.question_type for row in rows)
     assert len(kinds) == 20

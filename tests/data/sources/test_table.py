@@ -24,8 +24,6 @@ from vqa.data.record import BadRow, Row
 from vqa.data.store import Store
 from vqa.errors import DataError
 
-SHARED = Path(__file__).resolve().parents[3].parent / "shared" / "data"
-
 WRITERS = {
     "t.json": write_json,
     "t.jsonl": write_lines,
@@ -222,10 +220,8 @@ def test_a_damaged_file_is_named(tmp_path, name, content, message):
     assert str(file) in str(caught.value)
 
 
-def test_the_real_puzzles_read_as_a_table():
-    folder = SHARED / "puzzlevqa"
-    if not folder.exists():
-        pytest.skip(f"no {folder}")
+def test_the_real_puzzles_read_as_a_table(shared: Path):
+    folder = shared / "puzzlevqa"
     rows = read(folder / "color_grid.json", "--images", folder)
     assert len(rows) == 100
     assert all(isinstance(row, Row) and row.image.path.is_file() for row in rows)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
@@ -21,8 +20,6 @@ from tests.data.sources.vqa_files import (
 from vqa.cli import main
 from vqa.data.record import NO_LABEL, Row
 from vqa.errors import DataError
-
-SHARED = Path(__file__).resolve().parents[3].parent / "shared" / "data"
 
 
 def picture(folder, name):
@@ -181,48 +178,36 @@ def test_a_missing_picture_keeps_the_published_name(tmp_path):
     assert row.image.path == tmp_path / "COCO_train2014_000000000071.jpg"
 
 
-def real(*names):
-    files = [SHARED / name for name in names]
-    missing = [file for file in files if not file.exists()]
-    if missing:
-        pytest.skip(f"no {missing[0]}")
-    return files
+@pytest.fixture
+def mini(shared):
+    """The arguments that name the questions, answers and photographs of the mini set."""
+    folder = shared / "vqa2-mini"
+    return [
+        *("--questions", folder / "v2_OpenEnded_mscoco_train_questions.json"),
+        *("--annotations", folder / "v2_mscoco_train_annotations.json"),
+        *("--images", folder / "images"),
+    ]
 
 
-def test_the_real_mini_set_reads_whole_with_its_pictures():
-    questions, annotations, images = real(
-        "vqa2-mini/v2_OpenEnded_mscoco_train_questions.json",
-        "vqa2-mini/v2_mscoco_train_annotations.json",
-        "vqa2-mini/images",
-    )
-    rows = read(
-        "--questions", questions, "--annotations", annotations, "--images", images
-    )  # fmt: skip
+def test_the_real_mini_set_reads_whole_with_its_pictures(mini):
+    rows = read(*mini)
     assert Counter(type(row) for row in rows) == {Row: 446}
     assert all(row.image.path.is_file() for row in rows)
     assert {len(row.example.answers) for row in rows} == {10}
     assert len({row.example.image_id for row in rows}) == 295
 
 
-def test_the_real_mini_set_becomes_a_store(tmp_path, capsys):
-    questions, annotations, images = real(
-        "vqa2-mini/v2_OpenEnded_mscoco_train_questions.json",
-        "vqa2-mini/v2_mscoco_train_annotations.json",
-        "vqa2-mini/images",
-    )
-    arguments = ["--questions", questions, "--annotations", annotations, "--images", images]
-    arguments += ["--to", tmp_path / "store", "--link-images", "--json"]
+def test_the_real_mini_set_becomes_a_store(mini, tmp_path, capsys):
+    arguments = [*mini, "--to", tmp_path / "store", "--link-images", "--json"]
     assert main(["prepare", "vqa", *map(str, arguments)]) == 0
     told = json.loads(capsys.readouterr().out)
     assert (told["splits"], told["images"], told["rejected"]) == ({"train": 446}, 295, 0)
 
 
-def test_the_real_validation_questions_read_whole():
-    folder = "vqa2-60k-text"
-    questions, annotations = real(
-        f"{folder}/v2_OpenEnded_mscoco_valid_questions.json.gz",
-        f"{folder}/v2_mscoco_valid_annotations.json.gz",
-    )
+def test_the_real_validation_questions_read_whole(shared):
+    folder = shared / "vqa2-60k-text"
+    questions = folder / "v2_OpenEnded_mscoco_valid_questions.json.gz"
+    annotations = folder / "v2_mscoco_valid_annotations.json.gz"
     rows = read(questions, annotations, "--text-only")
     assert Counter((type(row), row.example.split) for row in rows) == {(Row, "val"): 8957}
     assert {row.example.answer_type for row in rows} == {"yes/no", "number", "other"}
