@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
@@ -20,6 +23,17 @@ settings.load_profile("patient")  # a machine under load is no failure
 collect_rarely()  # as the program does it
 
 SHARED = Path(__file__).resolve().parents[1].parent / "shared" / "data"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_runs_on(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Jobs outlive who submitted them, so a test that failed half way may have left one behind."""
+    yield
+    folder = tmp_path_factory.getbasetemp()
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            if process.pid != os.getpid() and Path(process.cwd()).is_relative_to(folder):
+                process.kill()
 
 
 @pytest.fixture(scope="session")

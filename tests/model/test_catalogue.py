@@ -70,6 +70,17 @@ def test_every_field_is_explained(member: Any) -> None:
         assert name in doc, f"{member.__name__} does not explain {name}"
 
 
+BARE = {"none", "small"}
+
+
+@pytest.mark.parametrize(
+    "member", [*members("image_encoder"), *members("question_encoder")], ids=lambda m: m.__name__
+)
+def test_every_encoder_that_somebody_published_states_its_paper(member: Any) -> None:
+    published = member.model_fields["name"].default not in BARE
+    assert ("Paper" in explained(member.__doc__)[1]) == published
+
+
 @pytest.mark.parametrize("member", members("fusion"))
 def test_every_fusion_states_paper_formula_and_parameters(member: Any) -> None:
     stated = {"Paper", "Formula", "Parameters"} & explained(member.__doc__)[1].keys()

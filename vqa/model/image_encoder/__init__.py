@@ -104,6 +104,8 @@ class Library(Brick):
 class TorchVision(Library):
     """Any CNN of torchvision by its name, up to any of its stages.
 
+    Paper: the named model's own; by default He et al. 2016, Deep residual learning for image recognition.
+
     Attributes:
         model: `resnet50`, `vgg16`, `googlenet`, `densenet121`, `convnext_tiny`, …
         weights: `none`, the name of torchvision's weights (`DEFAULT`, `IMAGENET1K_V1`), or a local
@@ -139,6 +141,8 @@ class TorchVision(Library):
 class Backbone(Library):
     """Any backbone of `transformers`: ResNet, ConvNeXt, Swin, DINOv2, …
 
+    Paper: the named model's own; by default He et al. 2016, Deep residual learning for image recognition.
+
     Attributes:
         model: a local folder with configuration and weights, a name on Hugging Face's hub, or a kind
             (`resnet`, `convnext`, `swin`, …) with random weights.
@@ -172,6 +176,8 @@ class Backbone(Library):
 
 class Timm(Library):
     """Any model of timm by its name, up to any of its stages; timm is an optional extra.
+
+    Paper: the named model's own; by default He et al. 2016, Deep residual learning for image recognition.
 
     Attributes:
         model: `resnet50`, `convnext_tiny`, `vit_base_patch16_224`, …

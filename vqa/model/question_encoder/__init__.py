@@ -194,6 +194,8 @@ class LSTM(Recurrent):
 class Transformers(Brick):
     """A text encoder of `transformers`, by local path or name.
 
+    Paper: the named model's own.
+
     Attributes:
         model: a folder with configuration, weights and tokenizer, or a name on Hugging Face's hub.
         pooling: `cls`, the first token's vector, or the `mean` over the tokens.
