@@ -109,6 +109,17 @@ def test_an_additive_grid_has_no_interaction(tmp_path: Path) -> None:
     assert all(effect.adjusted_p < 0.01 for effect in study.main_effects)
 
 
+def test_learning_curves_are_of_the_runs_that_were_validated(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path, known, baselines=[])
+    for at, run in enumerate(sorted(folder.glob("concat-none*"))):
+        lines = [{"step": s, "val/accuracy": 10.0 * s + at, "train/loss": 1.0} for s in (1, 2)]
+        (run / "metrics.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    found = study_of(folder).curves
+    assert list(found) == ["concat-none"]
+    assert found["concat-none"].mean.tolist() == [11.0, 21.0]
+    assert found["concat-none"].high.tolist() == [12.0, 22.0]
+
+
 def test_another_baseline_can_be_chosen(folder: Path) -> None:
     study = study_of(folder, Options(baseline="multiply-soft", resamples=500))
     assert {pair.b for pair in study.pairs} == {"multiply-soft"}

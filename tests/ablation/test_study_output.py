@@ -9,16 +9,19 @@ import json
 import re
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.ablation.runs import QUICK, fail_run, make_run
 from vqa.ablation.csv_table import to_csv
+from vqa.ablation.drawing import PANEL_EDGE, PANEL_HEIGHT, PANEL_WIDTH, panels, ticks
 from vqa.ablation.gather import gather
-from vqa.ablation.page import ticks, to_html
+from vqa.ablation.page import to_html
 from vqa.ablation.study import Study, make_study
 from vqa.ablation.tables import latex, tables, to_latex, to_markdown, to_text
+from vqa.tracking.curves import Band
 
 HOSTILE = "<script>alert(1)</script>&\\x_y|%=\x1b[31m"
 
@@ -45,7 +48,7 @@ class _Checker(html.parser.HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.add(tag)
-        if tag not in ("meta", "line", "circle"):
+        if tag not in ("meta", "line", "circle", "rect", "polygon", "polyline"):
             self.open.append(tag)
         for name, value in attrs:
             assert not name.startswith("on")
@@ -71,6 +74,40 @@ def test_the_page_is_whole_escaped_and_alone(which: str, request: pytest.Fixture
     assert "http://" not in page.replace("http://www.w3.org/2000/svg", "")
     assert "prefers-color-scheme: dark" in page
     assert "default-src 'none'" in page.replace("&#39;", "'")
+
+
+def test_learning_curves_share_one_scale(study: Study) -> None:
+    """Two seeds of one variant, one of another, none of the others."""
+    steps = np.array([10.0, 20.0])
+    both = Band(
+        steps, np.array([31.0, 52.0]), np.array([30.0, 44.0]), np.array([32.0, 60.0]), steps * 0 + 2
+    )
+    alone = replace(both, low=both.mean, high=both.mean, runs=steps * 0 + 1)
+    found = panels({"concat-none": both, HOSTILE: alone}, "concat-none")
+    assert found is not None
+    assert (found.low, found.high, found.steps) == (30, 60, 20)
+    first, second = found.each
+    left, right = PANEL_EDGE + PANEL_WIDTH / 2, PANEL_EDGE + PANEL_WIDTH
+    bottom, height = PANEL_EDGE + PANEL_HEIGHT, PANEL_HEIGHT
+    assert _points(first.mean) == [
+        (left, pytest.approx(bottom - height / 30, abs=0.1)),
+        (right, first.y),
+    ]
+    assert first.y == pytest.approx(bottom - height * 22 / 30, abs=0.1)
+    assert [x for x, _ in _points(first.band)] == [left, right, right, left]
+    assert {y for _, y in _points(first.band)} >= {bottom, PANEL_EDGE}
+    assert (first.beside, second.band) == ("", "")
+    assert second.beside == first.mean == second.mean
+    page = to_html(replace(study, curves={"concat-none": both, HOSTILE: alone}))
+    _Checker().feed(page)
+    assert page.count("<figure>") == 2
+    assert "<script" not in page
+    assert "from 30 to 60, over 20 steps" in page
+    assert "<figure>" not in to_html(study)  # its runs were not validated
+
+
+def _points(path: str) -> list[tuple[float, float]]:
+    return [(float(x), float(y)) for x, y in (point.split(",") for point in path.split())]
 
 
 def test_the_heat_map_shows_differences_to_the_reference(study: Study) -> None:

@@ -10,11 +10,11 @@ from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from vqa.ablation.charts import COLOURS
-from vqa.ablation.study import TYPE_KINDS, Options
+from vqa.ablation.study import TYPE_KINDS, VALIDATED, Options
 from vqa.ablation.verdict import verdict
 from vqa.evaluation.disagreement import Side
 
-DEFAULT_METRIC, BEST_FIRST = "val/accuracy", "-score"
+DEFAULT_METRIC, BEST_FIRST = VALIDATED, "-score"
 Row = Mapping[str, Any]
 Text = Annotated[str, Field(max_length=200)]
 
