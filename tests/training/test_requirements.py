@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
 from typing_extensions import override
 
 from vqa.config import Experiment
+from vqa.data.prepare import prepare
+from vqa.data.record import BadRow, Row
+from vqa.data.sources.scenes import Scenes
 from vqa.data.store import Store
 from vqa.errors import ConfigError, DataError
 from vqa.training.requirements import Questions, StoreFacts, batches_an_epoch, check_data
+from vqa.training.run import train
 
 Make = Callable[..., Experiment]
 
@@ -61,6 +66,48 @@ def test_heads_want_what_they_learn_from(experiment: Make, scenes_store: Path) -
         check_data(classifier, Without(store, "has_answers"))
 
 
+class Half(StoreFacts):
+    """A store whose every other question lacks something."""
+
+    def __init__(self, store: Store, field: str) -> None:
+        super().__init__(store)
+        self._field = field
+
+    @override
+    def questions(self, split: str) -> Questions:
+        found = super().questions(split)
+        return replace(found, **{self._field: np.arange(len(found)) % 2 == 0})
+
+
+@pytest.mark.parametrize(
+    ("head", "field"),
+    [("chooser", "has_choices"), ("chooser", "has_label"), ("classifier", "has_answers")],
+)
+def test_questions_that_teach_nothing_are_left_out(
+    head: str, field: str, experiment: Make, scenes_store: Path
+) -> None:
+    store, made = Store.open(scenes_store), experiment(model={"head": {"name": head}})
+    questions = check_data(made, Half(store, field))[1]
+    assert questions.rows.tolist() == store.rows("train")[::2].tolist()
+
+
+def test_a_validation_split_is_asked_and_scored(experiment: Make, scenes_store: Path) -> None:
+    store, chooser = Store.open(scenes_store), experiment(model={"head": {"name": "chooser"}})
+
+    class Choiceless(StoreFacts):
+        @override
+        def questions(self, split: str) -> Questions:
+            found = super().questions(split)
+            lacks = np.zeros(len(found), bool)
+            return replace(found, has_choices=lacks) if split == "val" else found
+
+    with pytest.raises(ConfigError, match="no question of split val has choices and an answer"):
+        check_data(chooser, Choiceless(store))
+    assert check_data(experiment(), Choiceless(store))[0].validation == "val"
+    with pytest.raises(ConfigError, match="these questions do not say it"):
+        check_data(chooser, Without(store, "has_label"))
+
+
 def test_an_unknown_split_is_refused_before_it_is_read(
     experiment: Make, scenes_store: Path
 ) -> None:
@@ -71,6 +118,35 @@ def test_an_unknown_split_is_refused_before_it_is_read(
     ):
         with pytest.raises(DataError, match="no split 'x'; it has train, val, test"):
             check_data(made, StoreFacts(Store.open(scenes_store)))
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """Scenes of which two thirds have choices."""
+
+    name: ClassVar[str] = "mixed"
+
+    def rows(self) -> Iterator[Row | BadRow]:
+        scenes = Scenes({"train": 20, "val": 6, "test": 6}, questions_per_image=3)
+        for at, row in enumerate(scenes.rows()):
+            assert isinstance(row, Row)
+            bare = replace(row.example, choices=[], label=-1)
+            yield row if at % 3 else replace(row, example=bare)
+
+
+def test_a_chooser_learns_from_the_questions_that_have_choices(
+    experiment: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = prepare(Mixed(), tmp_path / "store", name="mixed")
+    made = experiment(
+        data={"store": str(store.path), "batch_size": 1},
+        model={"head": {"name": "chooser", "dim": 8}},
+        trainer={"max_steps": 40},
+    )
+    result = train(made, tmp_path / "run")
+    assert result.status == "succeeded"
+    assert "20 of 60 questions have not choices" in capsys.readouterr().err
+    assert result.fields["counts"]["training_questions"] == 40
 
 
 def test_batches_an_epoch() -> None:

@@ -39,6 +39,7 @@ class Materials:
 
     Attributes:
         regions: fingerprint of the regions that it reads; None where it reads none.
+        untaught: training questions that are left out, for the head cannot learn from them.
     """
 
     store: Store
@@ -48,6 +49,7 @@ class Materials:
     train: QuestionTable
     validation: QuestionTable | None
     regions: str | None = None
+    untaught: int = 0
 
     @property
     def question_ids(self) -> QuestionIds:
@@ -70,7 +72,9 @@ def load_materials(experiment: Experiment) -> Materials:
     """
     data = experiment.data
     store = Store.open(data.store)
-    splits, questions = check_data(experiment, StoreFacts(store))
+    facts = StoreFacts(store)
+    splits, questions = check_data(experiment, facts)
+    given = facts.questions(splits.train).share(data.fraction, experiment.seed)
     tokenizer, vocabulary = learnt_texts(
         store, questions.rows, data.min_word_count, data.max_answers
     )
@@ -88,4 +92,5 @@ def load_materials(experiment: Experiment) -> Materials:
         if validation is None
         else kept_table(store, store.rows(validation), tokenizer, vocabulary),
         regions=regions_fingerprint(store, experiment),
+        untaught=len(given) - len(questions),
     )

@@ -5,7 +5,7 @@ Cheap: nothing is tokenised and no picture is read, so that a service can ask at
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import pyarrow.compute as pc
@@ -38,12 +38,14 @@ class Questions:
         rows: their places in the store; int64 [questions].
         image: the image of each, as a row of the store's images; int64 [questions].
         has_answers, has_choices: whether each has any; bool [questions].
+        has_label: whether the right one of its choices is known; bool [questions].
     """
 
     rows: np.ndarray
     image: np.ndarray
     has_answers: np.ndarray
     has_choices: np.ndarray
+    has_label: np.ndarray
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -55,8 +57,21 @@ class Questions:
         images = np.unique(self.image)
         count = max(1, round(fraction * len(images)))
         kept = np.random.default_rng([seed, len(images)]).choice(images, count, replace=False)
-        of = np.isin(self.image, kept)
-        return Questions(self.rows[of], self.image[of], self.has_answers[of], self.has_choices[of])
+        return self._only(np.isin(self.image, kept))
+
+    def teaching(self, model: ModelConfig) -> Questions:
+        """Those that the model's head can learn from."""
+        return self._only(
+            self.has_label & self.has_choices if model.reads_choices else self.has_answers
+        )
+
+    def scored(self, model: ModelConfig) -> Questions:
+        """Those that can be put to the model, and whose answer can be told right or wrong."""
+        known = self.has_answers | self.has_label
+        return self._only(known & self.has_choices if model.reads_choices else known)
+
+    def _only(self, of: np.ndarray) -> Questions:
+        return Questions(*(getattr(self, part.name)[of] for part in fields(self)))
 
 
 class StoreFacts:
@@ -80,7 +95,8 @@ class StoreFacts:
             rows = self.store.rows(split)
             image = self.store.image_rows[rows]
             answers, choices = self._has("answers", rows), self._has("choices", rows)
-            self._splits[split] = Questions(rows, image, answers, choices)
+            labels = self.store.examples.data.column("label").to_numpy()[rows]
+            self._splits[split] = Questions(rows, image, answers, choices, labels >= 0)
         return self._splits[split]
 
     def _has(self, column: str, rows: np.ndarray) -> np.ndarray:
@@ -110,10 +126,11 @@ def check_data(experiment: Experiment, facts: StoreFacts) -> tuple[Splits, Quest
     splits = choose_splits(store, experiment)
     if regions_of(experiment) is not None:
         check_regions(store, experiment, _images(facts, splits))
-    questions = facts.questions(splits.train).share(data.fraction, experiment.seed)
-    _check_head(experiment.model, questions, where=f"{data.store}, split {splits.train}")
+    given = facts.questions(splits.train).share(data.fraction, experiment.seed)
+    questions = given.teaching(experiment.model)
+    _check_head(experiment.model, given, questions, where=f"{data.store}, split {splits.train}")
     if splits.validation is not None:
-        _check_validation(store, splits.validation)
+        _check_validation(experiment.model, facts, splits.validation)
     processes = experiment.trainer.devices * experiment.trainer.num_nodes
     batches_an_epoch(len(questions), data.batch_size, processes)
     return splits, questions
@@ -161,28 +178,36 @@ def batches_an_epoch(questions: int, batch_size: int, processes: int) -> int:
     return batches
 
 
-def _check_validation(store: Store, split: str) -> None:
+def _check_validation(model: ModelConfig, facts: StoreFacts, split: str) -> None:
     """Refuse a split that can choose no checkpoint, as a published test split whose truth is withheld."""
-    table, rows = store.examples.data, store.rows(split)
-    answers = pc.list_value_length(table.column("answers")).to_numpy()[rows]
-    labels = table.column("label").to_numpy()[rows]
-    if not ((answers > 0) | (labels >= 0)).any():
-        raise ConfigError(
-            f"data.validation_split: no question of split {split} has an answer, so none can choose a checkpoint",
-            where=str(store.path),
-            fix="name another split, or none",
-        )
+    questions = facts.questions(split)
+    if len(questions.scored(model)):
+        return
+    known = questions.has_answers | questions.has_label
+    what = "choices and an answer" if known.any() else "an answer"
+    raise ConfigError(
+        f"data.validation_split: no question of split {split} has {what}, so none can choose a checkpoint",
+        where=str(facts.store.path),
+        fix="name another split, or none",
+    )
 
 
-def _check_head(model: ModelConfig, questions: Questions, where: str) -> None:
+def _check_head(model: ModelConfig, given: Questions, taught: Questions, where: str) -> None:
     """Refuse a head that the training data cannot teach."""
-    if model.reads_choices and not questions.has_choices.any():
+    if len(taught):
+        return
+    if not model.reads_choices:
+        raise ConfigError(
+            "model.head: a classifier needs answers, and these have none", where=where
+        )
+    if not given.has_choices.any():
         raise ConfigError(
             "model.head: a chooser needs questions with choices, and these have none",
             where=where,
             fix="use model.head=classifier",
         )
-    if not model.reads_choices and not questions.has_answers.any():
-        raise ConfigError(
-            "model.head: a classifier needs answers, and these have none", where=where
-        )
+    raise ConfigError(
+        "model.head: a chooser needs to know which choice is right, and these questions do not say it",
+        where=where,
+        fix="train on another split (data.train_split)",
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import traceback
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,9 @@ from vqa.training.session import Place, Session, lightning, quiet
 from vqa.training.signals import Stopped, StopSignals
 from vqa.training.state import Progress
 from vqa.training.validation import agree
+
+EXPECTED = (RuntimeError, OSError, ValueError, MemoryError)
+"""What libraries raise where memory, files or values are not as they should be; its message says enough."""
 
 
 def train(experiment: Experiment, run_dir: Path | str) -> Result:
@@ -81,7 +85,7 @@ def train_here(experiment: Experiment, run: RunDirectory) -> str:
         try:
             with StopSignals() as signals:
                 return _live_or_stop(session, signals)
-        except (VQAError, RuntimeError, OSError, ValueError, MemoryError) as error:
+        except Exception as error:  # whatever it was, the run has an end
             failure = _failure(run, error)
             _end(session, FAILED, error=str(failure))
             raise failure from error
@@ -93,6 +97,8 @@ def _failure(run: RunDirectory, error: Exception) -> VQAError:
         return TrainingError(disk_full_message(run.path))
     if isinstance(error, VQAError):
         return error
+    if not isinstance(error, EXPECTED):
+        traceback.print_exception(error)  # a fault of this program
     return TrainingError(f"{type(error).__name__}: {error}", where=str(run.path))
 
 
@@ -165,6 +171,7 @@ def _live(session: Session, signals: StopSignals, progress: Progress) -> str:
         name, steps = "started" if state is None else "resumed", session.plan.steps
         precision = session.experiment.trainer.precision
         run.event(name, step=progress.steps, steps=steps, pid=os.getpid(), precision=precision)
+        session.tell_untaught()
         session.tell_coverage()
     with closing(open_mirrors(session.experiment, run.path, enabled=first)) as mirror:
         status = _fit(session, state, progress, checkpoints, mirror, signals)

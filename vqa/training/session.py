@@ -192,6 +192,16 @@ class Session:
             self.run.event("warning", message=message)
             print(f"vqa: {message}", file=sys.stderr)
 
+    def tell_untaught(self) -> None:
+        """Say how many training questions are left out."""
+        materials, reads = self.materials, self.experiment.model.reads_choices
+        if materials.untaught:
+            all_of_them = materials.untaught + len(materials.train)
+            lack = "choices of which one is known to be right" if reads else "an answer"
+            self.warn(
+                f"train: {materials.untaught:,} of {all_of_them:,} questions have not {lack}, and are left out"
+            )
+
     def tell_coverage(self) -> None:
         """Say how many words came from each file of word vectors, and note it in the run's events."""
         for part in self.model.network.modules():

@@ -66,7 +66,10 @@ class Handle:
 
 
 class Unreachable(EngineError):
-    """The job server does not answer now."""
+    """The job server does not answer now; it may do so later."""
+
+    def __init__(self, what: str, *, where: str, fix: str = "") -> None:
+        super().__init__(what, where=where, fix=fix, temporary=True)
 
 
 class RayEngine:
@@ -186,8 +189,8 @@ class RayEngine:
             )
         if answer.status_code != 200:
             reason = answer.text.strip().splitlines() or [""]
-            kind = Unreachable if answer.status_code >= 500 else EngineError
-            raise kind(f"Ray answered {answer.status_code}: {reason[-1][:300]}", where=where)
+            said = f"Ray answered {answer.status_code}: {reason[-1][:300]}"
+            raise (Unreachable if answer.status_code >= 500 else EngineError)(said, where=where)
         try:
             return answer.json()
         except ValueError:
