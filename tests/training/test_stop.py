@@ -12,17 +12,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from vqa.config import Experiment
 from vqa.errors import TrainingError
 from vqa.export import VQAModel
 from vqa.tracking.journal import Journal, read_journal
 from vqa.training import run as running
+from vqa.training import validation
 from vqa.training.checkpoints import Checkpoints
 from vqa.training.loop import RunLoop
 from vqa.training.run import train
 from vqa.training.session import Session
 from vqa.training.signals import Stopped, StopSignals
+from vqa.training.validation import Vote
 
 Make = Callable[..., Experiment]
 
@@ -248,3 +251,26 @@ def test_a_best_checkpoint_that_is_lost_is_said(
         "checkpoint best.pt is passed over: its contents do not match its manifest",
         "no checkpoint of the best weights can be trusted: the last are evaluated",
     ]
+
+
+def test_processes_vote_about_once_a_second_and_at_the_same_steps(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The pace of the slowest counts, so that a run of slow steps stops within its grace."""
+    clock, slowest = [0.0], [0.0]
+
+    def answer(status: str, own: float, device: torch.device) -> tuple[str, float]:
+        assert device.type == "cpu"
+        return status, max(own, slowest[0])
+
+    monkeypatch.setattr(validation.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(validation, "_vote", answer)
+    vote, last = Vote(7), 7
+    assert vote.due == 8
+    for a_step, others, distance in ((0.01, 0.0, 10), (0.2, 0.0, 5), (0.2, 0.45, 2), (30, 0.0, 1)):
+        step = vote.due
+        clock[0] += a_step * (step - last)
+        slowest[0] = others
+        assert vote.take(step, "preempted", torch.device("cpu")) == "preempted"
+        assert vote.due == step + distance
+        last = step

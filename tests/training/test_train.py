@@ -116,14 +116,18 @@ def predictions_of(run: Path) -> list[dict[str, Any]]:
     ]
 
 
-@pytest.mark.parametrize("head", [{}, CHOOSER])
+@pytest.mark.parametrize(("head", "validation"), [({}, "auto"), (CHOOSER, "auto"), ({}, "none")])
 def test_two_processes_evaluate_as_one(
-    head: dict[str, Any], experiment: Make, tmp_path: Path, scenes_store: Path
+    head: dict[str, Any], validation: str, experiment: Make, tmp_path: Path, scenes_store: Path
 ) -> None:
-    """The model that two processes trained, evaluated by two and by one: same file, each question once."""
+    """The model that two processes trained, evaluated by two and by one: same file, each question once.
+
+    Each process has batch-norm statistics of its own pictures; the first one's are the model's.
+    """
     from vqa.cli import main
 
     made = experiment(
+        data={"validation_split": validation},
         model=head | {"attention": {"name": "soft", "hidden": 8}},
         trainer={"devices": 2, "max_epochs": 1, "log_every_n_steps": 1, "accelerator": "cpu"},
         evaluation={"batch_size": 7},

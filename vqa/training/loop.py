@@ -20,9 +20,8 @@ from vqa.training.module import TrainingModule
 from vqa.training.session import Session
 from vqa.training.signals import StopSignals
 from vqa.training.state import Progress, RandomState
-from vqa.training.validation import agree, judge
+from vqa.training.validation import Vote, judge
 
-STEPS_BETWEEN_VOTES = 10
 SPEED = "train/questions_per_second"
 """The one journal figure, beside `time`, that a resumed run does not repeat."""
 
@@ -59,6 +58,7 @@ class RunLoop(Callback):
         self._save_is_due, self._shown_loss = False, float("nan")
         self._clock = time.perf_counter()
         self._logged_questions, self._logged_at = progress.questions, self._clock
+        self._vote = Vote(progress.steps)
 
     @override
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -190,11 +190,13 @@ class RunLoop(Callback):
             trainer.should_stop = True
 
     def _stop_is_agreed(self) -> bool:
-        """Whether a signal ends the run here; several processes vote now and then, so that all stop at one step."""
+        """Whether a signal ends the run here; several processes vote, so that all stop at one step."""
         if self.session.place.world == 1:
             self.signals.agreed = self.signals.status
-        elif self.progress.steps % STEPS_BETWEEN_VOTES == 0:
-            self.signals.agreed = agree(self.signals.status, self.session.device)
+        elif self.progress.steps >= self._vote.due:
+            self.signals.agreed = self._vote.take(
+                self.progress.steps, self.signals.status, self.session.device
+            )
         return self.signals.agreed is not None
 
     def _seconds(self) -> float:

@@ -40,7 +40,7 @@ from vqa.training.room import check_room
 from vqa.training.session import Place, Session, lightning, quiet
 from vqa.training.signals import Stopped, StopSignals
 from vqa.training.state import Progress
-from vqa.training.validation import agree
+from vqa.training.validation import agree, share_statistics
 
 EXPECTED = (RuntimeError, OSError, ValueError, MemoryError)
 """What libraries raise where memory, files or values are not as they should be; its message says enough."""
@@ -233,6 +233,8 @@ def _conclude(
         model.network.load_state_dict(best)
     elif progress.best is not None:
         session.warn("no checkpoint of the best weights can be trusted: the last are evaluated")
+    if session.place.world > 1:
+        share_statistics(model.network.to(session.device))
     split = session.materials.splits.evaluation
     with no_collection():
         predictions = _predictions(session, split)

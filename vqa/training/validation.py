@@ -1,11 +1,12 @@
-"""Validation between epochs: accuracy as sums over all processes, and whether to stop."""
+"""What processes agree on: accuracy between epochs as sums over all, and whether to stop."""
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 import torch
-from torch import distributed
+from torch import distributed, nn
 
 from vqa.config import EarlyStopping
 from vqa.data.bank import ImageBank
@@ -13,6 +14,9 @@ from vqa.data.table import QuestionTable
 from vqa.evaluation.predict import Predictor
 from vqa.training.directory import CANCELLED, PREEMPTED
 from vqa.training.state import Progress
+
+SECONDS, MOST_STEPS = 1.0, 10
+"""Between two votes, at most."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +28,9 @@ class Validation:
     batch_size: int
 
     def accuracy(self, predictor: Predictor, rank: int, world: int) -> float:
-        """Accuracy on 0 to 100: sums are reduced over the processes, not means."""
+        """Accuracy on 0 to 100: sums are reduced over the processes, not means. All use the first one's statistics."""
+        if world > 1:
+            share_statistics(predictor.network)
         sums = predictor.accuracy_sums(self.table, self.bank, self.batch_size, rank, world)
         if world > 1:
             distributed.all_reduce(sums)
@@ -44,9 +50,42 @@ def judge(progress: Progress, accuracy: float, rule: EarlyStopping) -> bool:
     return gained
 
 
+def share_statistics(network: nn.Module) -> None:
+    """Give all processes the first one's buffers, which are what is saved: each has batch-norm statistics of its own
+    questions."""
+    for buffer in network.buffers():
+        distributed.broadcast(buffer, 0)
+
+
 def agree(status: str | None, device: torch.device) -> str | None:
     """One status for all processes: that of any that has one."""
+    return _vote(status, 0.0, device)[0]
+
+
+class Vote:
+    """When processes ask each other whether to stop: about once a second, and at the same steps.
+
+    Attributes:
+        due: the step of the next vote.
+    """
+
+    def __init__(self, step: int) -> None:
+        self._step, self._at, self.due = step, time.perf_counter(), step + 1
+
+    def take(self, step: int, status: str | None, device: torch.device) -> str | None:
+        """The status of all; how long the steps of the slowest process were says when they vote again."""
+        now = time.perf_counter()
+        own = (now - self._at) / max(1, step - self._step)
+        agreed, slowest = _vote(status, own, device)
+        self._step, self._at = step, now
+        self.due = step + max(1, min(MOST_STEPS, int(SECONDS / max(slowest, 1e-9))))
+        return agreed
+
+
+def _vote(status: str | None, seconds: float, device: torch.device) -> tuple[str | None, float]:
+    """As `agree`, and the greatest of the processes' `seconds`."""
     order = (None, CANCELLED, PREEMPTED)
-    vote = torch.tensor(float(order.index(status)), device=device)
-    distributed.all_reduce(vote, op=distributed.ReduceOp.MAX)
-    return order[int(vote.item())]
+    told = torch.tensor([float(order.index(status)), seconds], device=device)
+    distributed.all_reduce(told, op=distributed.ReduceOp.MAX)
+    chosen, longest = told.tolist()
+    return order[int(chosen)], longest

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from vqa.model.attention import FiLM
+from vqa.model.norm import BatchNorm2d
 from vqa.model.parts import Attention
 from vqa.model.places import grid_coordinates
 from vqa.model.types import Attended, EncodedText
@@ -20,7 +21,7 @@ class Block(nn.Module):
         super().__init__()
         self.enter = nn.Conv2d(dim + places, dim, 1)
         self.convolve = nn.Conv2d(dim, dim, 3, padding=1, bias=False)
-        self.normalize = nn.BatchNorm2d(dim, affine=False)  # the question's γ and β follow
+        self.normalize = BatchNorm2d(dim, affine=False)  # the question's γ and β follow
 
     def forward(
         self,
@@ -54,7 +55,7 @@ class FiLMNetwork(Attention):
         self.register_buffer("places", kept, persistent=False)
         self.stem = nn.Sequential(
             nn.Conv2d(image_dim, config.dim, 3, padding=1, bias=False),
-            nn.BatchNorm2d(config.dim),
+            BatchNorm2d(config.dim),
             nn.ReLU(),
         )
         count = kept.shape[1]

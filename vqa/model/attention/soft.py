@@ -9,6 +9,7 @@ from typing_extensions import override
 from vqa.model.attention import Soft
 from vqa.model.attention.glimpses import GlimpseAttention
 from vqa.model.attention.sums import weighted_sums
+from vqa.model.norm import BatchNorm1d
 from vqa.model.types import Attended, EncodedText
 
 
@@ -17,7 +18,7 @@ class SoftAttention(GlimpseAttention):
 
     def __init__(self, image_dim: int, question_dim: int, config: Soft) -> None:
         super().__init__(image_dim, question_dim, config)
-        self.normalize = nn.BatchNorm1d(self.dim) if config.batch_norm else nn.Identity()
+        self.normalize = BatchNorm1d(self.dim) if config.batch_norm else nn.Identity()
 
     @override
     def forward(
