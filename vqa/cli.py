@@ -6,6 +6,7 @@ import argparse
 import difflib
 import errno
 import importlib
+import sqlite3
 import sys
 from collections.abc import Sequence
 
@@ -63,6 +64,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print(f"vqa: {error.filename}: {(error.strerror or str(error)).lower()}", file=sys.stderr)
         return 1 if error.errno in (errno.ENOSPC, errno.EIO) else 2
+    except sqlite3.Error as error:
+        print(f"vqa: the queue cannot be used: {error} (of SQLite)", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("vqa: interrupted", file=sys.stderr)
         return 1

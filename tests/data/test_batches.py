@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from torch.nn.utils.rnn import pad_packed_sequence
 from vqa.config import Augmentation
 from vqa.data.ahead import ahead
 from vqa.data.augment import augment
+from vqa.data.bank import on_device
 from vqa.data.batches import Batcher, gather_choices, pack, send, send_together
 from vqa.data.store import Store
 from vqa.data.table import build_choices, build_table
@@ -133,6 +135,15 @@ def test_work_ahead_comes_in_order_and_its_errors_come_through(threads: int) -> 
 
     with pytest.raises(ValueError, match="here"):
         list(ahead([lambda: 1, fail, lambda: 2], threads))
+
+
+def test_each_thread_that_works_ahead_begins_as_it_is_told() -> None:
+    begun: list[int] = []
+    names = ahead([threading.get_ident] * 20, 3, lambda: begun.append(threading.get_ident()))
+    assert set(names) <= set(begun)
+    assert threading.get_ident() not in begun
+    assert on_device(torch.device("cpu")) is None
+    assert on_device(torch.device("cuda", 1)) is not None
 
 
 PICTURES = torch.arange(2 * 3 * 4 * 4, dtype=torch.uint8).view(2, 3, 4, 4)

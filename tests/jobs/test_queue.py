@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import random
 import signal
 import sqlite3
@@ -325,3 +326,28 @@ def test_another_process_that_looks_in_takes_nothing_away(home_queue_file: Path)
     assert len(queue.find()) == 2
     assert home_queue_file.stat().st_mode & 0o777 == 0o600
     queue.close()
+
+
+def test_a_full_disk_is_told_as_such(queue: Queue) -> None:
+    """SQLite ends the transaction by itself."""
+    connection = queue._connection()
+    [[pages]] = connection.execute("PRAGMA page_count").fetchall()
+    connection.execute(f"PRAGMA max_page_count={pages}")
+    with pytest.raises(sqlite3.OperationalError, match="full"):
+        queue.submit_all([plain(number, name="n" * 100) for number in range(500)])
+    connection.execute(f"PRAGMA max_page_count={10 * pages}")
+    assert queue.find(Filter()) == []
+    assert queue.submit(plain())[1]
+
+
+def test_connections_end_with_their_threads_and_with_the_queue(home_queue_file: Path) -> None:
+    def connections() -> list[sqlite3.Connection]:
+        queue = Queue(home_queue_file)
+        with ThreadPoolExecutor(1) as pool:
+            return [pool.submit(queue._connection).result(), queue._connection()]
+
+    found = connections()
+    gc.collect()
+    for connection in found:
+        with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+            connection.execute("SELECT 1")

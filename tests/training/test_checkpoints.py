@@ -177,3 +177,43 @@ def test_what_a_death_left_half_written_is_removed(
     (tmp_path / "checkpoints" / ".best.json.4711").write_bytes(b"half")
     checkpoints.tidy()
     assert sorted((tmp_path / "checkpoints").iterdir()) == kept
+
+
+def test_two_that_can_be_trusted_are_kept_beside_one_that_cannot(
+    checkpoints: Checkpoints, tmp_path: Path
+) -> None:
+    """The damaged one has the highest number until training has passed it; then it goes."""
+    checkpoints.save(state(3), 3)
+    damaged = tmp_path / "checkpoints" / "step-000000003.pt"
+    damaged.write_bytes(b"no more")
+    assert_is(checkpoints.last(), 2)
+
+    def kept() -> list[str]:
+        return sorted(file.stem[-1] for file in damaged.parent.glob("step-*.json"))
+
+    (damaged.parent / "step-000000002.json").rename(damaged.parent / "step-000000001.json")
+    (damaged.parent / "step-000000002.pt").rename(damaged.parent / "step-000000001.pt")
+    checkpoints.save(state(2), 2)
+    assert kept() == ["1", "2", "3"]
+    checkpoints.save(state(4), 4)
+    assert kept() == ["2", "4"]
+    assert_is(checkpoints.last(), 4)
+
+
+def test_one_that_is_saved_anew_is_trusted_again(checkpoints: Checkpoints, tmp_path: Path) -> None:
+    newest(tmp_path).write_bytes(b"no more")
+    assert_is(checkpoints.last(), 1)
+    checkpoints.save(state(2), 2)
+    checkpoints.save(state(3), 3)
+    assert sorted(file.stem[-1] for file in newest(tmp_path).parent.glob("*.pt")) == ["2", "3"]
+
+
+def test_half_removed_ones_are_tidied_away_beside_another(
+    checkpoints: Checkpoints, tmp_path: Path
+) -> None:
+    newest(tmp_path, ".json").unlink()
+    checkpoints.tidy()
+    assert [file.name for file in newest(tmp_path).parent.glob("*.pt")] == ["step-000000001.pt"]
+    newest(tmp_path).with_name("step-000000001.json").unlink()
+    checkpoints.tidy()  # the last one tells that something is lost
+    assert [file.name for file in newest(tmp_path).parent.glob("*.pt")] == ["step-000000001.pt"]

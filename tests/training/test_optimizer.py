@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from typing import Any
 
 import pytest
@@ -11,8 +12,8 @@ from torch import Tensor, nn
 from torch.optim import AdamW, Muon
 from torch.optim.lr_scheduler import LambdaLR
 
-from vqa.config import OptimizerConfig
-from vqa.training.optimizer import build_optimizer
+from vqa.config import OptimizerConfig, Schedule
+from vqa.training.optimizer import build_optimizer, rate
 
 
 def network() -> nn.Sequential:
@@ -148,3 +149,12 @@ def test_every_optimizer_lowers_the_loss(name: str) -> None:
         optimizer.step()
         losses.append(float(loss.detach()))
     assert losses[-1] < 0.95 * losses[0]
+
+
+@pytest.mark.parametrize(("batches", "together"), [(10, 4), (7, 4), (2, 8), (5, 1)])
+def test_steps_of_several_batches_decay_by_the_epoch(batches: int, together: int) -> None:
+    schedule = Schedule(name="step", step_epochs=10, gamma=0.5)
+    factor = rate(schedule, 10_000, batches, together)
+    first = next(step for step in range(10_000) if factor(step) < 1)
+    assert first == math.ceil(10 * batches / together)
+    assert factor(math.ceil(20 * batches / together)) == 0.25

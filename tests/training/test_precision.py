@@ -15,6 +15,7 @@ from tests.training.test_resume import Death, assert_same, die_at
 from vqa.ablation.derive import places_of
 from vqa.ablation.members import read_member, sort_members
 from vqa.config import Experiment
+from vqa.errors import ConfigError
 from vqa.tracking import resend
 from vqa.training import precision, run
 from vqa.training.directory import RunDirectory
@@ -161,3 +162,10 @@ def test_what_a_run_began_with_is_found_among_what_cannot_be_read(
     directory.event("started", step=0, precision="bf16-mixed")
     directory.event("started", step=0, precision="32-true")
     assert directory.precision() == "bf16-mixed"
+
+
+def test_half_precision_of_a_gpu_is_refused_without_one(experiment: Make, tmp_path: Path) -> None:
+    made = experiment(trainer={"precision": "16-mixed", "accelerator": "cpu"})
+    with pytest.raises(ConfigError, match="16-mixed wants a GPU"):
+        train(made, tmp_path / "run")
+    assert not (tmp_path / "run").exists()

@@ -10,12 +10,18 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def ahead(work: Iterable[Callable[[], T]], threads: int) -> Generator[T, None, None]:
-    """Run `work` in order, up to `threads` pieces ahead of the consumer; 0 runs each when it is asked for."""
+def ahead(
+    work: Iterable[Callable[[], T]], threads: int, begin: Callable[[], object] | None = None
+) -> Generator[T, None, None]:
+    """Run `work` in order, up to `threads` pieces ahead of the consumer; 0 runs each when it is asked for.
+
+    Args:
+        begin: called first in each thread.
+    """
     if not threads:
         yield from (piece() for piece in work)
         return
-    with ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(threads, initializer=begin) as pool:
         waiting: deque[Future[T]] = deque()
         try:
             for piece in work:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
+from functools import cached_property, partial
 from typing import Protocol
 
 import numpy as np
@@ -14,6 +12,7 @@ import torch
 from torch import Tensor
 
 from vqa.data.cache.rows import RowFile
+from vqa.machine import cores, free_memory, total_memory
 
 LOAD_BYTES = 256_000_000
 """Bytes that are on their way to a GPU at a time when a split is loaded."""
@@ -120,6 +119,11 @@ class Unseen:
         return torch.ones((), device=self.device).expand(len(index), 1, 1)
 
 
+def on_device(device: torch.device) -> Callable[[], None] | None:
+    """What a thread that sends to a GPU calls first: it begins on the first one, where it would take up memory."""
+    return partial(torch.cuda.set_device, device) if device.type == "cuda" else None
+
+
 def _sent(pinned: Tensor, stream: torch.cuda.Stream) -> Tensor:
     """A copy on a GPU, made beside what it computes meanwhile; this thread waits for it."""
     with torch.cuda.stream(stream):
@@ -139,7 +143,7 @@ def load(bank: Streamed | Decoded) -> Resident:
     """All of a bank's pictures on its device."""
     count, device = len(bank.rows), bank.device
     if isinstance(bank, Decoded):
-        return Resident(bank.decode(bank.rows, os.cpu_count() or 1).to(device))
+        return Resident(bank.decode(bank.rows, cores()).to(device))
     layout = bank.file.layout
     values = torch.empty((count, *layout.shape), dtype=layout.torch_dtype, device=device)
     if device.type == "cpu":
@@ -160,17 +164,11 @@ def free_bytes(device: torch.device) -> int:
         free, total = torch.cuda.mem_get_info(device)
         share = torch.cuda.get_per_process_memory_fraction(device)  # others may have the rest
         return min(free, round(share * total) - torch.cuda.memory_reserved(device))
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        return next(
-            int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable")
-        )
-    except (OSError, StopIteration):
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return free_memory()
 
 
 def total_bytes(device: torch.device) -> int:
     """All memory of `device`, in bytes."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[1])
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return total_memory()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +19,7 @@ from vqa.data.record import BadRow, ImageInput, Row, Source
 from vqa.data.store import Store, StoreWriter
 from vqa.data.withheld import Withheld
 from vqa.errors import DataError
+from vqa.machine import cores
 
 AHEAD = 128
 """Records that wait for their pictures at a time; bounds memory."""
@@ -208,7 +208,7 @@ class _Pictures:
 
     def __init__(self, writer: StoreWriter, keep: _Keep, threads: int | None) -> None:
         self._writer, self._keep = writer, keep
-        self._pool = ThreadPoolExecutor(threads or os.cpu_count() or 1)
+        self._pool = ThreadPoolExecutor(threads or cores())
         self._known: dict[str, _Picture] = {}
 
     def __enter__(self) -> _Pictures:

@@ -23,7 +23,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vqa.data.ahead import ahead
-from vqa.data.bank import ImageBank, is_resident
+from vqa.data.bank import ImageBank, is_resident, on_device
 from vqa.data.batches import Batch, Batcher, entering
 from vqa.data.order import shares
 from vqa.data.record import Example
@@ -82,7 +82,8 @@ class Predictor:
         parts = self._parts(table, batch_size, rank, world, only)
         work = (partial(gather, part) for part in parts)
         with evaluating(self.network):
-            for batch in ahead(work, threads=0 if is_resident(bank) else 1):
+            threads = 0 if is_resident(bank) else 1
+            for batch in ahead(work, threads, on_device(self.device)):
                 yield batch, self.ask(batch)
 
     def _parts(

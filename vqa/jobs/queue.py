@@ -7,6 +7,7 @@ import secrets
 import sqlite3
 import threading
 import time
+import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +47,14 @@ class Filter:
     prefix: str | None = None
 
 
+class _Held:
+    """A connection that is closed when its thread, or the queue, is gone."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+        weakref.finalize(self, connection.close)
+
+
 class Queue:
     """The queue in one database file; for any number of processes and threads.
 
@@ -59,16 +68,16 @@ class Queue:
 
     def _connection(self) -> sqlite3.Connection:
         """This thread's own."""
-        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
-        if connection is None:
-            connection = self._local.connection = connect(self._path)
-        return connection
+        held: _Held | None = getattr(self._local, "held", None)
+        if held is None:
+            held = self._local.held = _Held(connect(self._path))
+        return held.connection
 
     def close(self) -> None:
         """Close this thread's connection."""
-        connection: sqlite3.Connection | None = self._local.__dict__.pop("connection", None)
-        if connection is not None:
-            connection.close()
+        held: _Held | None = self._local.__dict__.pop("held", None)
+        if held is not None:
+            held.connection.close()
 
     def submit(self, submission: Submission) -> tuple[Job, bool]:
         """Keep a job and return it, with whether it is new.

@@ -60,7 +60,8 @@ def connect(path: Path) -> sqlite3.Connection:
         JobError: it was made by a newer program, or is no database.
     """
     _make(path)
-    connection = sqlite3.connect(path, timeout=30, isolation_level=None)
+    # Each thread has its own; whichever sees its end may close it.
+    connection = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
     connection.row_factory = sqlite3.Row
     try:
         connection.execute("PRAGMA journal_mode=WAL")
@@ -123,4 +124,9 @@ class Transaction:
         return self._connection
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._connection.execute("COMMIT" if kind is None else "ROLLBACK")
+        try:
+            if kind is None:
+                self._connection.execute("COMMIT")
+        finally:
+            if self._connection.in_transaction:  # SQLite itself ends one that meets a full disk
+                self._connection.execute("ROLLBACK")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -108,7 +109,7 @@ def bricks(family: str) -> Iterator[Entry]:
 
 def explained(doc: str | None) -> tuple[str, dict[str, str]]:
     """A docstring's first sentence, and its sections of one sentence: Paper, Formula, Parameters, Default sizes."""
-    text = re.sub(r"\n +", lambda gap: "\n" + " " * (len(gap.group()) - 5), doc or "")
+    text = inspect.cleandoc(doc or "")
     summary = " ".join(text.split("\n\n", 1)[0].split())
     found = re.findall(
         r"^(Paper|Formula|Parameters|Default sizes): (.+(?:\n {2,}.+)*)", text, re.MULTILINE

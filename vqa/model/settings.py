@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ from vqa.model.brick import Brick
 
 BOUNDS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
 PLAIN = {"boolean": "true | false", "null": "null", "string": "text", "object": "a mapping"}
-LISTED = re.compile(r"^ {8}([\w, ]+): (.+(?:\n {12,}.+)*)", re.MULTILINE)
+LISTED = re.compile(r"^ {4}([\w, ]+): (.+(?:\n {8,}.+)*)", re.MULTILINE)
 """Names and their meaning in a docstring's list of attributes."""
 
 
@@ -60,7 +61,8 @@ def meanings(member: type[Brick]) -> dict[str, str]:
     """What the docstrings say of each field: the brick's own, else that of what it shares with others."""
     found: dict[str, str] = {}
     for base in member.__mro__:
-        for names, said in LISTED.findall((base.__doc__ or "") if issubclass(base, Brick) else ""):
+        doc = (base.__doc__ or "") if issubclass(base, Brick) else ""
+        for names, said in LISTED.findall(inspect.cleandoc(doc)):
             meaning = " ".join(said.split()).removesuffix(".")
             if not meaning.startswith("see `"):
                 found = dict.fromkeys(names.split(", "), meaning) | found

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
+from vqa.machine import cores
 from vqa.tracking.buckets import Floats
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def stretches(stretch: Stretch, names: frozenset[str] | None) -> Iterator[Column
     if stretch.end - stretch.start <= BLOCK:
         yield from map(parse, blocks)
         return
-    with ThreadPoolExecutor(min(AT_ONCE, os.cpu_count() or 1), "journal") as pool:
+    with ThreadPoolExecutor(min(AT_ONCE, cores()), "journal") as pool:
         while some := list(itertools.islice(blocks, AT_ONCE)):
             yield from pool.map(parse, some)
 

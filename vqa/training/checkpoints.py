@@ -28,17 +28,27 @@ class Checkpoints:
 
     def __init__(self, path: Path, warn: Callable[[str], None]) -> None:
         self._path, self._warn = path, warn
+        self._corrupt: set[Path] = set()
 
     def tidy(self) -> None:
-        """Remove what a death left half written; only who holds the run's lock may."""
-        for temporary in self._path.glob(".*"):
-            temporary.unlink(missing_ok=True)
+        """Remove what a death left half written or half removed; only who holds the run's lock may."""
+        left = [*self._path.glob(".*")]
+        manifests = self._steps()
+        if manifests:
+            states = self._path.glob("step-*.pt")
+            left += [one for one in states if one.with_suffix(".json") not in manifests]
+        for file in left:
+            file.unlink(missing_ok=True)
 
     def save(self, state: State, step: int) -> None:
-        """Save a state to go on from, then drop all but the last two."""
-        self._write(f"step-{step:09d}", state, step)
-        for manifest in self._steps()[KEPT:]:
-            manifest.unlink()
+        """Save a state to go on from, then drop all but the last two that can be trusted."""
+        saved = self._write(f"step-{step:09d}", state, step)
+        self._corrupt.discard(saved)
+        sound = [manifest for manifest in self._steps() if manifest not in self._corrupt]
+        passed = [manifest for manifest in self._corrupt if manifest.name < saved.name]
+        for manifest in [*sound[KEPT:], *passed]:
+            self._corrupt.discard(manifest)
+            manifest.unlink(missing_ok=True)
             manifest.with_suffix(".pt").unlink(missing_ok=True)
 
     def save_best(self, network: State, step: int) -> None:
@@ -79,9 +89,11 @@ class Checkpoints:
             try:
                 yield _read(manifest, keys)
             except _Corrupt as error:
+                self._corrupt.add(manifest)
                 self._warn(f"checkpoint {manifest.with_suffix('.pt').name} is passed over: {error}")
 
-    def _write(self, name: str, state: State, step: int) -> None:
+    def _write(self, name: str, state: State, step: int) -> Path:
+        """Write a checkpoint; its manifest."""
         self._path.mkdir(exist_ok=True)
         file = self._path / f"{name}.pt"
         temporary = self._path / f".{name}.{os.getpid()}"
@@ -96,7 +108,9 @@ class Checkpoints:
         finally:
             temporary.unlink(missing_ok=True)
         sync_directory(self._path)
-        write_atomic(file.with_suffix(".json"), json.dumps({"sha256": digest, "step": step}) + "\n")
+        manifest = file.with_suffix(".json")
+        write_atomic(manifest, json.dumps({"sha256": digest, "step": step}) + "\n")
+        return manifest
 
 
 class _Corrupt(Exception):

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vqa.lifetime import die_with
+from vqa.machine import cores
 from vqa.training.process import allocator_variables
 
 LAST_LINES, LAST_BYTES = 5, 4096
@@ -100,8 +101,7 @@ def variables_of_ranks(devices: int, nodes: int = 1) -> list[dict[str, str]]:
         "NODE_RANK": str(node),
         "MASTER_ADDR": os.environ.get("MASTER_ADDR") or "127.0.0.1",
         "MASTER_PORT": os.environ.get("MASTER_PORT") or str(_free_port()),
-        "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS")
-        or str(max(1, (os.cpu_count() or 1) // devices)),
+        "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS") or str(max(1, cores() // devices)),
     }
     return [
         {**common, "RANK": str(node * devices + local), "LOCAL_RANK": str(local)}

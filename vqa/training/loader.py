@@ -12,7 +12,7 @@ import torch
 from vqa.config import DataConfig
 from vqa.data.ahead import ahead
 from vqa.data.augment import augment
-from vqa.data.bank import ImageBank, Unseen, is_resident
+from vqa.data.bank import ImageBank, Unseen, is_resident, on_device
 from vqa.data.batches import Batch, Batcher
 from vqa.data.order import Position, Stream
 from vqa.data.table import QuestionTable
@@ -59,7 +59,7 @@ class TrainingBatches:
 
     def __iter__(self) -> Iterator[Batch]:
         threads = 0 if is_resident(self.bank) else self.config.workers
-        return ahead(self._work(), threads)
+        return ahead(self._work(), threads, on_device(self.device))
 
     def _work(self) -> Iterator[Callable[[], Batch]]:
         batcher, stream = Batcher(self.table, self.device), self.stream

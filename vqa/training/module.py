@@ -52,10 +52,6 @@ class TrainingModule(LightningModule):
         self.gradient_norm: Tensor | float = 0.0
         self.batches_seen = self.steps_seen = 0
 
-    @property
-    def _steps_an_epoch(self) -> int:
-        return max(1, self.batches_an_epoch // self.experiment.trainer.accumulate_grad_batches)
-
     @override
     def train_dataloader(self) -> TrainingBatches:
         """The stream that was handed in."""
@@ -120,7 +116,7 @@ class TrainingModule(LightningModule):
             matrices=self.network.matrices(),
             fused=fused,
         )
-        schedule = LambdaLR(
-            optimizer, rate(config.schedule, self.total_steps, self._steps_an_epoch)
-        )
+        together = self.experiment.trainer.accumulate_grad_batches
+        factor = rate(config.schedule, self.total_steps, self.batches_an_epoch, together)
+        schedule = LambdaLR(optimizer, factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -145,8 +145,10 @@ def _those(
     return [group for group in chosen if group["params"]]
 
 
-def rate(schedule: Schedule, total_steps: int, steps_an_epoch: int) -> Callable[[int], float]:
-    """The factor on every group's learning rate as a function of the step."""
+def rate(
+    schedule: Schedule, total_steps: int, batches_an_epoch: int, batches_a_step: int = 1
+) -> Callable[[int], float]:
+    """The factor on every group's learning rate as a function of the step; epochs end between any two batches."""
 
     def decay(step: int) -> float:
         if schedule.name == "cosine":
@@ -156,7 +158,9 @@ def rate(schedule: Schedule, total_steps: int, steps_an_epoch: int) -> Callable[
                 1 + math.cos(math.pi * done)
             )
         if schedule.name == "step":
-            return schedule.gamma ** (step // max(1, steps_an_epoch) // schedule.step_epochs)
+            return schedule.gamma ** (
+                step * batches_a_step // batches_an_epoch // schedule.step_epochs
+            )
         return 1.0
 
     return lambda step: min(1.0, (step + 1) / (schedule.warmup_steps + 1)) * decay(step)

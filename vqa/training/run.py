@@ -167,6 +167,12 @@ def _live(session: Session, signals: StopSignals, progress: Progress) -> str:
     state = _trusted_state(session, checkpoints)
     if state is not None:
         progress.take(state["progress"])
+    if not session.place.same(progress.batches, session.device):
+        raise RunError(
+            "the processes of this run see different checkpoints",
+            where=str(run.checkpoints),
+            fix="see that every node reads the same files, and start it again",
+        )
     if first:
         name, steps = "started" if state is None else "resumed", session.plan.steps
         precision = session.experiment.trainer.precision

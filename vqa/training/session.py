@@ -23,6 +23,7 @@ from torch import distributed
 from vqa.config import Experiment, TrainerConfig
 from vqa.data.bank import ImageBank
 from vqa.data.order import owners
+from vqa.errors import ConfigError
 from vqa.export import VQAModel
 from vqa.model.question_encoder.embedding import WordEmbedding
 from vqa.training.directory import RunDirectory
@@ -77,6 +78,10 @@ class Place:
         distributed.all_reduce(told, op=distributed.ReduceOp.MIN)
         return int(told)
 
+    def same(self, value: int, device: torch.device) -> bool:
+        """Whether all processes have this value."""
+        return self.least(value, device) == value == -self.least(-value, device)
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -127,12 +132,18 @@ class Session:
         return Plan(an_epoch, batches, math.ceil(batches / config.accumulate_grad_batches))
 
     def check(self) -> None:
-        """Refuse a device that is not there or a split that is too small.
+        """Refuse a device that is not there or cannot compute as is wanted, or a split that is too small.
 
         Raises:
             ConfigError: see `device` and `plan`.
         """
         _ = self.device, self.plan
+        if self.device.type == "cpu" and self.experiment.trainer.precision == "16-mixed":
+            raise ConfigError(
+                "trainer.precision: 16-mixed wants a GPU, and this run has none",
+                where=str(self.run.path),
+                fix="use bf16-mixed or 32-true",
+            )
 
     @cached_property
     def pictures(self) -> Pictures:

@@ -85,8 +85,9 @@ def test_a_server_in_trouble_is_asked_again(
 ) -> None:
     server.status, server.text = status, "Traceback\nOSError: out of luck"
     assert standing(engine, "a-1:/b") is Standing.UNKNOWN
-    with pytest.raises(EngineError, match=rf"Ray answered {status}: OSError: out of luck"):
+    with pytest.raises(EngineError, match=rf"Ray answered {status}: OSError: out of luck") as found:
         engine.submit(script(tmp_path, "j", ""))
+    assert found.value.temporary  # the dispatcher keeps the job
 
 
 def test_another_server_is_not_taken_for_ray(server: Server, engine: RayEngine) -> None:

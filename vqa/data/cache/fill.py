@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
@@ -17,6 +16,7 @@ from tqdm import tqdm
 from vqa.data.ahead import ahead
 from vqa.data.cache.place import check_room, failure, gigabytes
 from vqa.data.cache.rows import CHUNK, RowFile
+from vqa.machine import cores
 
 WAIT_SECONDS = 0.2
 LINES = 10
@@ -35,7 +35,7 @@ class Maker:
 
     decode: Callable[[np.ndarray], Tensor]
     finish: Callable[[Tensor], Tensor]
-    threads: int = os.cpu_count() or 1
+    threads: int = field(default_factory=cores)
 
 
 def fill(file: RowFile, wanted: np.ndarray, maker: Maker, *, announce: bool = True) -> None:

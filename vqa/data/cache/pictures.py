@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -16,6 +15,7 @@ from vqa.data.cache.fill import Maker
 from vqa.data.cache.layout import Layout
 from vqa.data.image import Resize, decode_image
 from vqa.data.store import Store
+from vqa.machine import cores
 
 
 def decode_pictures(
@@ -66,4 +66,4 @@ def pictures_maker(store: Store, experiment: Experiment) -> Maker:
 
 def decoding_threads(experiment: Experiment) -> int:
     """Cores of this machine for each of the run's processes on it."""
-    return max(1, (os.cpu_count() or 1) // experiment.trainer.devices)
+    return max(1, cores() // experiment.trainer.devices)

@@ -34,6 +34,7 @@ from vqa.data.cache.layout import INDEX, MANIFEST, Layout, fault_of, write_manif
 from vqa.data.cache.place import failure, folders
 from vqa.data.store import Store
 from vqa.errors import DataError
+from vqa.machine import cores
 
 ROWS, LOCK = "rows.bin", "lock"
 CHUNK = 64
@@ -167,7 +168,7 @@ class RowFile:
     def read_all(self, rows: np.ndarray, out: Tensor) -> None:
         """As `read`, in blocks and by several threads; `out` is on the CPU."""
         block = max(1, BLOCK_BYTES // self.layout.row_bytes)
-        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        with ThreadPoolExecutor(cores()) as pool:
             starts = range(0, len(rows), block)
             for _ in pool.map(
                 lambda at: self.read(rows[at : at + block], out[at : at + block]), starts

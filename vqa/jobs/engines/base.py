@@ -7,7 +7,6 @@ An engine keeps no state of its own: what it must remember is in the handle, whi
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from vqa.jobs.record import Resources
+from vqa.machine import cores, total_memory
 
 JOB_VARIABLE, ATTEMPT_VARIABLE, GRACE_VARIABLE = "VQA_JOB_ID", "VQA_JOB_ATTEMPT", "VQA_JOB_GRACE"
 
@@ -94,8 +94,7 @@ class Capacity:
     @classmethod
     def of_this_machine(cls, gpus: tuple[str, ...] = ()) -> Capacity:
         """Cores and memory that this process may use."""
-        pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-        return cls(gpus, len(os.sched_getaffinity(0)), pages >> 20)
+        return cls(gpus, cores(), total_memory() >> 20)
 
 
 class Engine(Protocol):
