@@ -265,6 +265,11 @@ class Experiment(Section):
         trainer = self.trainer.model_copy(update={"precision": precision})
         return self.model_copy(update={"trainer": trainer})
 
+    def with_features(self, features: str) -> Experiment:
+        """The same experiment, with its encoder's features kept otherwise."""
+        data = self.data.model_copy(update={"features": features})
+        return self.model_copy(update={"data": data})
+
     def differences(self, other: Experiment) -> list[str]:
         """The key paths that decide a result and differ between two experiments."""
         mine, theirs = _flat(self.to_dict()), _flat(other.to_dict())

@@ -196,6 +196,43 @@ def test_no_room(make: Make, store: Path, tmp_path: Path, monkeypatch: pytest.Mo
     assert kinds(store) == ["features"]  # begun by the refused run: empty
 
 
+def test_a_run_goes_on_with_the_pictures_that_it_began_with(
+    make: Make, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Features that another run made meanwhile are rounded: training on them would end elsewhere."""
+    train(make(features="off"), tmp_path / "whole")
+    usage = shutil.disk_usage(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))
+        die_at(4, patch)
+        with pytest.raises(Death):
+            train(make(), tmp_path / "run")
+    assert plan(tmp_path / "run")["what"].startswith("pictures")
+    train(make(features="float16"), tmp_path / "other")
+    assert kinds(store) == ["features"]
+    train(make(), tmp_path / "run")
+    assert plan(tmp_path / "run")["what"].startswith("pictures")
+    assert_same(tmp_path / "whole", tmp_path / "run")
+
+
+def test_a_run_that_began_with_features_does_not_go_on_without(
+    make: Make, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        die_at(4, patch)
+        with pytest.raises(Death):
+            train(make(), tmp_path / "run")
+    shutil.rmtree(store / "cache")
+    usage = shutil.disk_usage(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))
+        with pytest.raises(DataError, match="too little room"):
+            train(make(), tmp_path / "run")
+    train(make(), tmp_path / "run")
+    train(make(), tmp_path / "whole")
+    assert_same(tmp_path / "whole", tmp_path / "run")
+
+
 def test_a_store_that_cannot_be_written_has_its_features_at_home(
     make: Make, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

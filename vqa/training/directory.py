@@ -142,6 +142,12 @@ class RunDirectory:
         plans = (plan["splits"][0] for plan in self._events("memory"))
         return next((split.get("shard") is not None for split in plans), None)
 
+    def features(self) -> bool | None:
+        """Whether the run began with kept features in the place of pictures; None where it has not begun, or looks
+        at no picture."""
+        kinds = (str(plan["what"]).partition(" ")[0] for plan in self._events("memory"))
+        return {"features": True, "pictures": False}.get(next(kinds, ""))
+
     def _events(self, name: str) -> Iterator[dict[str, Any]]:
         """The events of that name, as far as they can be read, in order."""
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,12 +13,15 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
+from vqa.config import Experiment
 from vqa.data.bank import free_bytes, total_bytes
 from vqa.data.batches import Batcher, entering
+from vqa.data.cache.rule import storage
 from vqa.data.memory import SHARE, Held, MemoryPlan, place_splits
 from vqa.data.supply import Request, Supply, keep_pictures, make_features
 from vqa.data.table import QuestionTable
 from vqa.evaluation.predict import Predictor
+from vqa.training.directory import RunDirectory
 from vqa.training.room import learning_bytes
 
 if TYPE_CHECKING:
@@ -37,12 +41,16 @@ class Pictures:
 
 def arrange_pictures(session: Session) -> Pictures:
     """Make what is to be kept on disk, plan the memory, and say so."""
-    materials, experiment, device = session.materials, session.experiment, session.device
+    materials, device = session.materials, session.device
+    experiment = as_begun(session.experiment, session.run)
     free = free_bytes(device)  # before anything is placed there
     network = session.model.network.to(device)
     looks = (session.plan.batches - 1) * experiment.data.batch_size
     request = Request(_rows(session), looks, session.place.first, session.warn)
-    supply = make_features(materials.store, experiment, network.image_encoder, device, request)
+    make = partial(make_features, materials.store, encoder=network.image_encoder, device=device)
+    supply = make(experiment=experiment, request=request)
+    if not session.place.same(int(supply.file is not None), device):
+        supply = make(experiment=experiment.with_features("off"), request=request)
     plan = _plan(session, supply, free)
     streamed = any(not one.resident for one in plan.splits)
     kept = keep_pictures(supply, request, streamed=streamed)
@@ -52,6 +60,15 @@ def arrange_pictures(session: Session) -> Pictures:
         for line in pictures.plan.lines():
             print(f"vqa: {line}", file=sys.stderr)
     return pictures
+
+
+def as_begun(experiment: Experiment, run: RunDirectory) -> Experiment:
+    """Whether features stand for pictures is settled when a run begins: they are rounded, so that a run which went on
+    with the other would not end as if it had never stopped."""
+    begun = run.features()
+    if experiment.data.features != "auto" or begun is None:
+        return experiment
+    return experiment.with_features(storage(experiment) if begun else "off")
 
 
 def _rows(session: Session) -> np.ndarray:

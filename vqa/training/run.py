@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import traceback
 from contextlib import closing
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from vqa.training.launch import is_rank
 from vqa.training.loop import RunLoop
 from vqa.training.materials import load_materials
 from vqa.training.module import TrainingModule
+from vqa.training.pictures import as_begun
 from vqa.training.precision import FAST, is_fast, settled
 from vqa.training.process import give_back
 from vqa.training.result import Result, is_finished, result_of, write_result
@@ -258,9 +260,10 @@ def _conclude(
 
 def _predictions(session: Session, split: str) -> list[Prediction]:
     """Every process's predictions, joined in the first one."""
-    store, place = session.materials.store, session.place
+    store, place, model = session.materials.store, session.place, copy(session.model)
+    model.experiment = as_begun(model.experiment, session.run)
     own = predict_split(
-        session.model,
+        model,
         store,
         split,
         batch_size=session.experiment.evaluation.batch_size,
