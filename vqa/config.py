@@ -58,7 +58,7 @@ class DataConfig(Section):
         store: a prepared store.
         train_split: the split whose questions train the network and make the vocabularies.
         validation_split: the split that chooses the best checkpoint; `none` trains to the end;
-            `auto` takes `val`, `valid` or `validation` where the store has one.
+            `auto` takes `val`, `valid`, `validation` or `dev` where the store has one.
         fraction: share of the training images that is used (chosen by seed), for learning curves.
         batch_size: questions an optimiser step, over all processes together.
         group_by_image: put the questions of an image into one batch, so that each image is encoded once: more questions

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vqa.data.order import Position, Stream, epoch_order, owners, shares
+from vqa.data.order import Position, Stream, batches_an_epoch, epoch_order, owners, shares
 
 images = st.lists(st.integers(0, 6), min_size=1, max_size=40).map(np.asarray)
 grouping = st.sampled_from(
@@ -160,3 +160,9 @@ def test_shares_cover_every_question_once_in_the_same_batches(count, batch_size,
     assert sorted(q for b in batches for q in b) == list(range(count))
     alone = [b.tolist() for b in shares(count, batch_size)]
     assert sorted(batches) == sorted(alone)
+
+
+def test_a_last_batch_with_fewer_questions_than_processes_is_left_out() -> None:
+    assert batches_an_epoch(10, 4, 2) == 3
+    assert batches_an_epoch(9, 4, 2) == 2
+    assert batches_an_epoch(1, 4, 2) == 0

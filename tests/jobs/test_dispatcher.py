@@ -77,9 +77,15 @@ def test_a_lost_job_is_started_again_until_its_restarts_are_used_up(
 def test_the_runner_says_why_a_job_was_lost(
     home: Home, queue: Queue, dispatcher: Dispatcher, engine: Scripted, submission: Submit
 ) -> None:
+    """By the attempt: the clock of its machine may be another one."""
     job = started(queue, dispatcher, submission())
-    event = {"time": time.time() + 1, "event": "lost", "reason": "rank 1 was killed by signal 9"}
-    (home.run_dir(job.id) / "events.jsonl").write_text(json.dumps(event) + "\n{torn")
+    why = {"rank 1 was killed by signal 9": job.attempt, "long ago": job.attempt - 1}
+    events = [
+        {"time": 0, "event": "lost", "reason": reason, "attempt": attempt}
+        for reason, attempt in why.items()
+    ]
+    text = "".join(f"{json.dumps(event)}\n" for event in events) + "{torn"
+    (home.run_dir(job.id) / "events.jsonl").write_text(text)
     finish(home, engine, job, None)
     dispatcher.step()
     assert "rank 1 was killed by signal 9" in [c.reason for c in queue.history(job.id)][2]

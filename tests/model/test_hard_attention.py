@@ -154,7 +154,9 @@ def test_only_what_is_added_teaches_reinforce_where_to_look(
     network = config.build(Sizes(32, 32, words=12, answers=5))
     output = network(torch.rand(3, 3, 32, 32), image_of_question, words)
     loss = network.loss(output, targets, choices)
-    torch.testing.assert_close(loss.answers, network.head.loss(output.scores, targets, choices))
+    torch.testing.assert_close(
+        loss.answers, network.head.losses(output.scores, targets, choices).mean()
+    )
     weight = network.attention.score.weight
     assert torch.autograd.grad(loss.answers, weight, retain_graph=True, allow_unused=True) == (
         None,

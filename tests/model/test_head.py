@@ -86,7 +86,7 @@ def test_choosing_among_any_number_equals_a_softmax_each(choices: Choices) -> No
     rows = scores.split(counts)
     pairs = [(row, label) for row, label in zip(rows, labels, strict=True) if label >= 0]
     expected = -sum(row.log_softmax(0)[label] for row, label in pairs) / 6
-    torch.testing.assert_close(head.loss(scores, targets, flat), expected)
+    torch.testing.assert_close(head.losses(scores, targets, flat).mean(), expected)
     assert head.choice_scores(scores, flat) is scores
 
 
@@ -95,7 +95,7 @@ def test_questions_without_label_teach_the_chooser_nothing(
 ) -> None:
     head = Chooser().build(8, ANSWERS, 4)
     scores = torch.randn(12, requires_grad=True)
-    head.loss(scores, targets, choices).backward()
+    head.losses(scores, targets, choices).mean().backward()
     assert scores.grad is not None
     by_question = torch.zeros(6).index_add(0, choices.question, scores.grad.abs())
     # One choice alone, no choice, no label: nothing to learn.

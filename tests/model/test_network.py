@@ -116,7 +116,9 @@ def test_a_network_learns_from_picture_and_question_together() -> None:
         right = (bright == asked).long()
         scores = network(images, torch.arange(64), words).scores
         none = torch.full((64,), -1)
-        loss = network.head.loss(scores, Targets(right[:, None], torch.ones(64, 1), none), None)
+        loss = network.head.losses(
+            scores, Targets(right[:, None], torch.ones(64, 1), none), None
+        ).mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -17,7 +17,7 @@ from vqa.data.record import BadRow, Row
 from vqa.data.sources.scenes import Scenes
 from vqa.data.store import Store
 from vqa.errors import ConfigError, DataError
-from vqa.training.requirements import Questions, StoreFacts, batches_an_epoch, check_data
+from vqa.training.requirements import Questions, StoreFacts, check_data
 from vqa.training.run import train
 
 Make = Callable[..., Experiment]
@@ -149,8 +149,11 @@ def test_a_chooser_learns_from_the_questions_that_have_choices(
     assert result.fields["counts"]["training_questions"] == 40
 
 
-def test_batches_an_epoch() -> None:
-    assert batches_an_epoch(10, 4, 2) == 3
-    assert batches_an_epoch(9, 4, 2) == 2
-    with pytest.raises(ConfigError, match=r"fewer training questions \(1\) than processes \(2\)"):
-        batches_an_epoch(1, 4, 2)
+def test_there_are_no_more_processes_than_questions(experiment: Make, tmp_path: Path) -> None:
+    scenes = Scenes({"train": 1, "val": 1, "test": 1}, questions_per_image=3)
+    facts = StoreFacts(prepare(scenes, tmp_path / "store", name="scenes"))
+    data = {"store": str(tmp_path / "store"), "batch_size": 12}
+    three, four = (experiment(data=data, trainer={"devices": count}) for count in (3, 4))
+    assert len(check_data(three, facts)[1]) == 3
+    with pytest.raises(ConfigError, match=r"fewer training questions \(3\) than processes \(4\)"):
+        check_data(four, facts)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from vqa.data.store import Store
 from vqa.errors import ConfigError, DataError, InputError, NonFiniteLossError, RunError
 from vqa.evaluation.predictions import read_predictions
 from vqa.tracking.journal import read_journal
+from vqa.training import directory
 from vqa.training.directory import RunDirectory, RunLock
 from vqa.training.finite import FiniteWatch, Seen
 from vqa.training.module import TrainingModule
@@ -273,6 +276,17 @@ def test_a_run_is_trained_by_one_process_at_a_time(experiment: Make, tmp_path: P
     run.create(experiment())
     with RunLock(run.path), pytest.raises(RunError, match="another process"):
         train(experiment(), run.path)
+
+
+def test_a_folder_without_locks_is_refused(
+    experiment: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
+
+    monkeypatch.setattr(directory.fcntl, "flock", fail)
+    with pytest.raises(RunError, match=r"cannot be locked .* file system that has locks"):
+        train(experiment(), tmp_path / "run")
 
 
 @pytest.mark.parametrize(

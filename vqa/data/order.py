@@ -67,6 +67,12 @@ def _by_length(
     return np.concatenate((sorted_full[random.permutation(batches)].ravel(), rest))
 
 
+def batches_an_epoch(questions: int, batch_size: int, processes: int) -> int:
+    """Batches an epoch; a last one with fewer questions than processes is left out."""
+    full, rest = divmod(questions, batch_size)
+    return full + (rest >= processes)
+
+
 @dataclass(frozen=True)
 class Stream:
     """Every batch of a training run, cut the same way for any number of processes.
@@ -91,8 +97,7 @@ class Stream:
 
     def __len__(self) -> int:
         """Batches an epoch."""
-        full, rest = divmod(len(self.image), self.batch_size)
-        return full + (rest >= self.world)
+        return batches_an_epoch(len(self.image), self.batch_size, self.world)
 
     def batches(self, start: Position, count: int) -> Iterator[tuple[Position, np.ndarray, int]]:
         """Yield `count` batches from `start`: position, this process's questions, size of the global batch."""

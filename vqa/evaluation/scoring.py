@@ -104,15 +104,6 @@ def score_joined(joined: Joined, protocol: str, request: ScoreRequest) -> Evalua
     )
 
 
-def score_files(request: ScoreRequest, protocol: str) -> EvaluationResult:
-    """Read, check, join and score.
-
-    Raises:
-        InputError: as `read_request` and `score_joined`.
-    """
-    return score_joined(read_request(request), protocol, request)
-
-
 def differing(first: EvaluationResult, second: EvaluationResult) -> list[dict[str, Any]]:
     """The questions that two protocols score differently, with both scores."""
     scored = zip(first.unscored, first.scores, second.scores, strict=True)

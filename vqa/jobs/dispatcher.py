@@ -179,7 +179,7 @@ class Dispatcher:
             mark_cancelled(run_dir, job)
             self.queue.move(job, State.CANCELLED)
         elif result is None or status is None:
-            self._lose(job, why_lost(run_dir, job.started))
+            self._lose(job, why_lost(run_dir, job.attempt))
         else:
             if status is State.SUCCEEDED:
                 self._retain(job)

@@ -25,8 +25,8 @@ def result_of(run_dir: Path, job: Job) -> dict[str, Any] | None:
     return result if result.get("status") in ENDS else None
 
 
-def why_lost(run_dir: Path, since: float | None) -> str:
-    """What the runner wrote before it gave the run up as lost; its silence otherwise."""
+def why_lost(run_dir: Path, attempt: int) -> str:
+    """What the runner of this attempt wrote before it gave the run up as lost; its silence otherwise."""
     try:
         lines = (run_dir / "events.jsonl").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -36,9 +36,7 @@ def why_lost(run_dir: Path, since: float | None) -> str:
             event = json.loads(line)
         except ValueError:
             continue
-        if event.get("time", 0) < (since or 0):
-            break
-        if event.get("event") == "lost":
+        if event.get("event") == "lost" and event.get("attempt") == attempt:
             return str(event.get("reason", "lost"))
     return "its processes vanished without a result"
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Collection
+from collections.abc import Mapping
 from pathlib import Path
 
 import psutil
@@ -37,18 +37,16 @@ def is_alive(pid: int, started: float | None) -> bool:
 
 def processes_of(job: str, node: int | None = None) -> list[psutil.Process]:
     """Processes that carry the job's id; with `node`, those that the job's runner of that node started."""
-    wanted = {JOB_VARIABLE: job}
-    if node is not None:
-        wanted[NODE_VARIABLE] = str(node)
-    return [process for process in psutil.process_iter() if _carries(process, wanted)]
+    return _carrying(_marks(job, node))
 
 
-def sweep(job: str, spare: Collection[int] = (), node: int | None = None) -> int:
-    """Kill the processes of a job and wait until they are gone; this process and its ancestors are spared.
+def sweep(job: str, node: int | None = None) -> int:
+    """Kill the processes of a job; with `node`, those that the job's runner of that node started. See `kill_all`."""
+    return kill_all(_marks(job, node))
 
-    Args:
-        spare: ids of further processes to let live.
-        node: only those that the job's runner of that node started.
+
+def kill_all(variables: Mapping[str, str]) -> int:
+    """Kill the processes with these variables and wait until they are gone; this one and its ancestors are spared.
 
     Returns:
         How many were killed.
@@ -56,14 +54,22 @@ def sweep(job: str, spare: Collection[int] = (), node: int | None = None) -> int
     Raises:
         TimeoutError: some do not die within five seconds.
     """
-    spared = {*spare, *_lineage()}
+    spared = _lineage()
     deadline, killed = time.monotonic() + SWEEP_SECONDS, set()
-    while found := [one for one in processes_of(job, node) if one.pid not in spared]:
+    while found := [one for one in _carrying(variables) if one.pid not in spared]:
         if time.monotonic() > deadline:
-            raise TimeoutError(f"processes {[one.pid for one in found]} of {job} do not die")
+            raise TimeoutError(f"processes {[one.pid for one in found]} do not die")
         killed |= {one for one in found if _kill(one)}
         time.sleep(0.01)
     return len(killed)
+
+
+def _marks(job: str, node: int | None) -> dict[str, str]:
+    return {JOB_VARIABLE: job} | ({} if node is None else {NODE_VARIABLE: str(node)})
+
+
+def _carrying(variables: Mapping[str, str]) -> list[psutil.Process]:
+    return [process for process in psutil.process_iter() if _carries(process, variables)]
 
 
 def _kill(process: psutil.Process) -> bool:
@@ -76,7 +82,7 @@ def _kill(process: psutil.Process) -> bool:
     return True
 
 
-def _carries(process: psutil.Process, wanted: dict[str, str]) -> bool:
+def _carries(process: psutil.Process, wanted: Mapping[str, str]) -> bool:
     try:
         variables = process.environ()
     except (psutil.Error, OSError):

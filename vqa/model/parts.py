@@ -98,10 +98,6 @@ class Head(nn.Module):
     def losses(self, scores: Tensor, targets: Targets, choices: Choices | None) -> Tensor:
         """Each question's loss, [batch]; those that teach nothing count as zero."""
 
-    def loss(self, scores: Tensor, targets: Targets, choices: Choices | None) -> Tensor:
-        """The mean over the batch's questions."""
-        return self.losses(scores, targets, choices).mean()
-
     @abstractmethod
     def choice_scores(self, scores: Tensor, choices: Choices) -> Tensor:
         """The score of each choice, −inf for one that the head cannot say."""

@@ -64,11 +64,6 @@ class OpenStore:
         """Image id → row of the image table."""
         return _places(self.store.images)
 
-    @cached_property
-    def example_row(self) -> dict[str, int]:
-        """Question id → row of the example table."""
-        return _places(self.store.examples)
-
     def picture(self, image_id: str) -> bytes:
         """The picture's bytes as they were published.
 

@@ -125,12 +125,16 @@ class RunDirectory:
                     fix="choose another --run directory",
                 )
             return
-        if self.path.exists() and any(self.path.iterdir()):
+        if self.path.exists() and not all(map(self._is_begun, self.path.iterdir())):
             raise RunError(
                 "is not empty and holds no run", where=str(self.path), fix="choose another --run"
             )
         self.path.mkdir(parents=True, exist_ok=True)
         write_atomic(self.experiment_file, experiment.to_yaml())
+
+    def _is_begun(self, file: Path) -> bool:
+        """Whether it is an experiment that another node is writing just now."""
+        return file.name.startswith(f".{self.experiment_file.name}.")
 
     def precision(self) -> str | None:
         """What the run began with, by its events; None where it has not begun."""
@@ -195,9 +199,15 @@ class RunLock:
         file = (self._path / self._name).open("a")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        except OSError as error:
             file.close()
-            raise Held(self._path) from None
+            if isinstance(error, BlockingIOError):
+                raise Held(self._path) from None
+            raise RunError(
+                f"cannot be locked ({error.strerror})",
+                where=str(self._path),
+                fix="train into a folder of a file system that has locks",
+            ) from error
         self._file = file
         return self
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -86,7 +87,8 @@ def write_atomic(path: Path, text: str) -> None:
 
 def replace_text(path: Path, text: str, *, durably: bool = False) -> None:
     """Replace `path` by `text` in one step: a reader finds the old or the new."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    # Processes of two containers may have the same number.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     try:
         with temporary.open("w", encoding="utf-8") as file:
             file.write(text)

@@ -27,9 +27,12 @@ class Display:
         )
         self._questions, self._since = 0, time.perf_counter()
 
-    def step(self, questions: int) -> None:
-        """One optimiser step is done."""
+    def batch(self, questions: int) -> None:
+        """So many questions more are trained on."""
         self._questions += questions
+
+    def step(self) -> None:
+        """One optimiser step is done."""
         if self._bar is not None:
             self._bar.update()
 

@@ -95,9 +95,10 @@ class RunLoop(Callback):
         progress, last = self.progress, batch_idx + 1 == trainer.num_training_batches
         progress.batches += 1
         progress.questions += _whole(batch)
+        self.display.batch(_whole(batch))
         if self._is_step(progress.batches) or last:
             progress.steps += 1
-            self.display.step(_whole(batch))
+            self.display.step()
             self._after_step(batch)
         self.module.output = None
         epochs, index = divmod(progress.batches, self.module.batches_an_epoch)

@@ -132,7 +132,7 @@ def check_data(experiment: Experiment, facts: StoreFacts) -> tuple[Splits, Quest
     if splits.validation is not None:
         _check_validation(experiment.model, facts, splits.validation)
     processes = experiment.trainer.devices * experiment.trainer.num_nodes
-    batches_an_epoch(len(questions), data.batch_size, processes)
+    _check_processes(len(questions), processes)
     return splits, questions
 
 
@@ -161,21 +161,14 @@ def choose_splits(store: Store, experiment: Experiment) -> Splits:
     return Splits(train, validation, evaluation)
 
 
-def batches_an_epoch(questions: int, batch_size: int, processes: int) -> int:
-    """Batches an epoch; a last one with fewer questions than processes is left out.
-
-    Raises:
-        ConfigError: there are fewer training questions than processes.
-    """
-    full, rest = divmod(questions, batch_size)
-    batches = full + (rest >= processes)
-    if not batches:
+def _check_processes(questions: int, processes: int) -> None:
+    """Refuse processes that would have nothing to do."""
+    if questions < processes:
         raise ConfigError(
             f"fewer training questions ({questions}) than processes ({processes})",
             where="trainer.devices",
             fix="use fewer devices, or more data",
         )
-    return batches
 
 
 def _check_validation(model: ModelConfig, facts: StoreFacts, split: str) -> None:

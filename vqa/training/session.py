@@ -22,7 +22,7 @@ from torch import distributed
 
 from vqa.config import Experiment, TrainerConfig
 from vqa.data.bank import ImageBank
-from vqa.data.order import owners
+from vqa.data.order import batches_an_epoch, owners
 from vqa.errors import ConfigError
 from vqa.export import VQAModel
 from vqa.model.question_encoder.embedding import WordEmbedding
@@ -32,7 +32,6 @@ from vqa.training.launch import is_rank
 from vqa.training.loader import TrainingBatches
 from vqa.training.materials import Materials
 from vqa.training.pictures import Pictures, arrange_pictures
-from vqa.training.requirements import batches_an_epoch
 from vqa.training.state import Progress
 from vqa.training.validation import Validation
 
@@ -118,11 +117,7 @@ class Session:
 
     @cached_property
     def plan(self) -> Plan:
-        """How long the run is.
-
-        Raises:
-            ConfigError: there are fewer training questions than processes.
-        """
+        """How long the run is."""
         config = self.experiment.trainer
         questions, size = len(self.materials.train), self.experiment.data.batch_size
         an_epoch = batches_an_epoch(questions, size, self.place.world)
@@ -135,7 +130,7 @@ class Session:
         """Refuse a device that is not there or cannot compute as is wanted, or a split that is too small.
 
         Raises:
-            ConfigError: see `device` and `plan`.
+            ConfigError: it is so.
         """
         _ = self.device, self.plan
         if self.device.type == "cpu" and self.experiment.trainer.precision == "16-mixed":

@@ -16,10 +16,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vqa.data.cache import rows
+from vqa.data.cache import layout, rows
 from vqa.data.cache.layout import INDEX, MANIFEST, Layout, described
 from vqa.data.cache.rows import ROWS, DamagedRows, find_rows, open_rows
-from vqa.errors import VQAError
+from vqa.errors import DataError, VQAError
 
 COUNT = 150
 LAYOUT = Layout("features", COUNT, (3, 5), "bfloat16", {"store": "a", "encoder": {"name": "small"}})
@@ -166,3 +166,42 @@ def test_a_chunk_belongs_to_one_process_until_it_dies(tmp_path: Path) -> None:
     other.kill()
     other.communicate()
     assert file.claim(0)
+
+
+def test_a_manifest_that_cannot_be_read_now_deletes_nothing(
+    full: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(folder: Path) -> Layout:
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), str(folder))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(layout, "read_manifest", fail)
+        assert find_rows(full, LAYOUT, ALL) is None
+        with pytest.raises(VQAError, match=r"[Ss]tale"):
+            open_rows(full, LAYOUT)
+    assert find_rows(full, LAYOUT, ALL) is not None
+
+
+def test_regions_with_a_damaged_manifest_are_left_to_a_person(tmp_path: Path) -> None:
+    regions = replace(LAYOUT, kind="regions")
+    folder = tmp_path / regions.name
+    open_rows(folder, regions)
+    (folder / MANIFEST).write_text("{")
+    with pytest.raises(DataError, match=r"unreadable manifest.*bring the regions in again"):
+        open_rows(folder, regions)
+    assert (folder / ROWS).exists()
+
+
+def test_where_nothing_can_be_locked_that_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise it would look as if another process were always at work."""
+    file, _ = open_rows(tmp_path / "f", LAYOUT)
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(rows.fcntl, "lockf", fail)
+        with pytest.raises(OSError, match=r"[Ll]ocks"):
+            file.claim(0)

@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from tests.jobs.engines.tasks import living, script, until
-from vqa.jobs.engines.base import Task
-from vqa.jobs.engines.ray_keeper import NODE_VARIABLE, Order, Orders, Plan, keep, sweep
+from vqa.jobs.engines.base import JOB_VARIABLE, Task
+from vqa.jobs.engines.ray_keeper import RANK_VARIABLE, Order, Orders, Plan, keep
+from vqa.jobs.processes import kill_all
 
-FIRST = {NODE_VARIABLE: "0"}
+FIRST = {RANK_VARIABLE: "0"}
 
 
 def test_the_greater_order_counts(tmp_path: Path) -> None:
@@ -83,7 +84,7 @@ def test_runners_of_other_nodes_are_left_alone(tmp_path: Path) -> None:
         until(lambda: bool(living("keep-other")))
         assert keep(plan, FIRST) == 0
         assert other.poll() is None
-        sweep(plan.environment | {"NODE_RANK": "1"})
+        kill_all({JOB_VARIABLE: task.job, "NODE_RANK": "1"})
         assert living("keep-other") == []
 
 

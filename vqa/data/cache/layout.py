@@ -104,12 +104,16 @@ def described(folder: Path) -> str:
 
 
 def fault_of(folder: Path, layout: Layout) -> str | None:
-    """What is wrong with a manifest that stands there; None where there is none yet, or a right one."""
+    """What is wrong with a manifest that stands there; None where there is none yet, or a right one.
+
+    Raises:
+        OSError: it cannot be read now, which says nothing of the rows.
+    """
     try:
         found = read_manifest(folder)
     except FileNotFoundError:
         return None
-    except (ValueError, OSError) as error:
+    except ValueError as error:
         return f"unreadable manifest ({error})"
     same = found.fingerprint == layout.fingerprint
     return None if same else "holds rows that were made from something else"

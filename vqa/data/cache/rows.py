@@ -15,6 +15,7 @@ a process reads a row it compares the hash, so bytes that a disk or a power cut 
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shutil
@@ -109,10 +110,16 @@ class RowFile:
         return gone
 
     def claim(self, chunk: int) -> bool:
-        """Take a chunk to make; False while another process has it. Given up at any death."""
+        """Take a chunk to make; False while another process has it. Given up at any death.
+
+        Raises:
+            OSError: nothing can be locked here.
+        """
         try:
             fcntl.lockf(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, chunk)
-        except OSError:
+        except OSError as error:
+            if error.errno not in (errno.EACCES, errno.EAGAIN):
+                raise
             return False
         return True
 
@@ -239,6 +246,9 @@ def _opened(folder: Path, layout: Layout) -> tuple[RowFile, list[str]]:
     with (folder.parent / ".lock").open("a") as lock:  # one process at a time looks for damage
         fcntl.flock(lock, fcntl.LOCK_EX)
         fault = fault_of(folder, layout)
+        if fault is not None and layout.kind == "regions":
+            fix = "delete it, and bring the regions in again"  # nothing here can make them
+            raise DataError(fault, where=str(folder), fix=fix)
         if fault is not None:
             troubles.append(f"{folder}: {fault}; it is made anew")
             shutil.rmtree(folder)

@@ -19,13 +19,12 @@ from enum import IntEnum
 from pathlib import Path
 from types import FrameType
 
-import psutil
-
 from vqa.jobs.engines.base import ATTEMPT_VARIABLE, JOB_VARIABLE
+from vqa.jobs.processes import kill_all
 from vqa.lifetime import die_with
 
-NODE_VARIABLE = "NODE_RANK"
-IDENTITY = (JOB_VARIABLE, ATTEMPT_VARIABLE, NODE_VARIABLE)
+RANK_VARIABLE = "NODE_RANK"
+IDENTITY = (JOB_VARIABLE, ATTEMPT_VARIABLE, RANK_VARIABLE)
 """Variables that all processes of one runner share and no other's do, even where nodes share a machine."""
 POLL_SECONDS = 0.2
 BUSY = 75
@@ -149,7 +148,7 @@ def _run(plan: Plan, variables: Mapping[str, str], orders: Orders) -> int:
         if runner.poll() is None:
             runner.kill()
             runner.wait()
-        sweep(environment)
+        kill_all({key: environment[key] for key in IDENTITY})
     return runner.returncode
 
 
@@ -164,30 +163,6 @@ def _start(plan: Plan, environment: Mapping[str, str]) -> subprocess.Popen[bytes
             stderr=log,
             preexec_fn=die_with(os.getpid()),
         )
-
-
-def sweep(environment: Mapping[str, str]) -> None:
-    """Kill what is left of an attempt on this node, until nothing is."""
-    while leftovers := [p for p in psutil.process_iter() if _belongs(p, environment)]:
-        for process in leftovers:
-            try:
-                process.kill()  # psutil makes sure that the number is still the same process's
-            except psutil.NoSuchProcess:
-                continue
-        psutil.wait_procs(leftovers, timeout=1)
-
-
-def _belongs(process: psutil.Process, environment: Mapping[str, str]) -> bool:
-    if process.pid == os.getpid():
-        return False
-    try:
-        theirs = process.environ()
-        return (
-            all(theirs.get(key) == environment.get(key) for key in IDENTITY)
-            and process.status() != psutil.STATUS_ZOMBIE
-        )
-    except (psutil.Error, OSError):
-        return False
 
 
 def on_term(orders: Orders) -> None:
@@ -206,7 +181,7 @@ def main(arguments: list[str]) -> int:
     on_term(orders)
     try:
         if plan.nodes == 1:
-            return keep(plan, {NODE_VARIABLE: "0"})
+            return keep(plan, {RANK_VARIABLE: "0"})
         from vqa.jobs.engines.ray_nodes import keep_nodes
 
         return keep_nodes(plan)

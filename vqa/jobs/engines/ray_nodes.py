@@ -11,8 +11,8 @@ from typing import Any
 from vqa.errors import EngineError
 from vqa.jobs.engines.base import GRACE_VARIABLE
 from vqa.jobs.engines.ray_keeper import (
-    NODE_VARIABLE,
     POLL_SECONDS,
+    RANK_VARIABLE,
     Order,
     Orders,
     Plan,
@@ -43,7 +43,7 @@ def keep_nodes(plan: Plan) -> int:
     variables = ray.get(ray.remote(_meeting_point).options(**places[0]).remote())
     keeper = ray.remote(keep)
     tasks = [
-        keeper.options(**place).remote(plan, {**variables, NODE_VARIABLE: str(node)})
+        keeper.options(**place).remote(plan, {**variables, RANK_VARIABLE: str(node)})
         for node, place in enumerate(places)
     ]
     return _wait(ray, tasks, orders, float(plan.environment[GRACE_VARIABLE]))
