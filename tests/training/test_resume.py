@@ -19,8 +19,10 @@ from vqa.config import Experiment
 from vqa.errors import RunError
 from vqa.export import load
 from vqa.tracking.journal import read_journal
+from vqa.training import loop
 from vqa.training.loop import SPEED, RunLoop
 from vqa.training.run import train
+from vqa.training.validation import Validation
 
 Make = Callable[..., Experiment]
 
@@ -229,3 +231,31 @@ def test_what_differs_is_named(experiment: Make, tmp_path: Path) -> None:
         train(
             experiment(seed=1, model={"fusion": {"name": "multiply", "dim": 9}}), tmp_path / "run"
         )
+
+
+@pytest.mark.parametrize("together", [1, 2])
+def test_a_long_validation_loses_a_step_and_not_the_epoch_before_it(
+    together: int, experiment: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = {"max_epochs": 3, "accumulate_grad_batches": together, "accelerator": "cpu"}
+    made = experiment(trainer=trainer)
+    train(made, tmp_path / "whole")
+    monkeypatch.setattr(loop, "LONG_SECONDS", 0.0)
+    validations, original = [], Validation.accuracy
+
+    def dies(self: Validation, *args: Any) -> float:
+        validations.append(self)
+        if len(validations) == 2:
+            raise Death
+        return original(self, *args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Validation, "accuracy", dies)
+        with pytest.raises(Death):
+            train(made, tmp_path / "run")
+    train(made, tmp_path / "run")
+    assert_same(tmp_path / "whole", tmp_path / "run")
+    lines = (tmp_path / "run" / "events.jsonl").read_text().splitlines()
+    events = [json.loads(line) for line in lines]
+    [resumed] = [event["step"] for event in events if event["event"] == "resumed"]
+    assert resumed == (2 * 5 - 1) // together  # an epoch has five batches

@@ -20,7 +20,7 @@ from vqa.training.module import TrainingModule
 from vqa.training.session import Session
 from vqa.training.signals import StopSignals
 from vqa.training.state import Progress, RandomState
-from vqa.training.validation import Vote, judge
+from vqa.training.validation import LONG_SECONDS, Validation, Vote, judge, longest
 
 SPEED = "train/questions_per_second"
 """The one journal figure, beside `time`, that a resumed run does not repeat."""
@@ -113,6 +113,14 @@ class RunLoop(Callback):
             self._log(self._figures() | self._diagnostics(batch) | self._speed())
         if config.checkpoint_every_n_steps and steps % config.checkpoint_every_n_steps == 0:
             self._save_is_due = True
+        if self._long_validation_is_next():
+            self._save_is_due = True
+
+    def _long_validation_is_next(self) -> bool:
+        """Whether this is the last step before one that may outlast a request to stop: the epoch would be lost."""
+        left = -self.progress.batches % self.module.batches_an_epoch
+        near = 0 < left <= self.config.accumulate_grad_batches
+        return near and self.progress.validation_seconds > LONG_SECONDS
 
     def _figures(self) -> dict[str, float]:
         """Means since the last record."""
@@ -164,19 +172,21 @@ class RunLoop(Callback):
             self._shown_loss = self._loss()
         shown = {"loss": self._shown_loss}
         if self.validation is not None and (epoch % config.check_val_every_n_epoch == 0 or last):
-            accuracy = self.validation.accuracy(
-                self.predictor, trainer.global_rank, trainer.world_size
-            )
-            self._log({"val/accuracy": accuracy})
-            shown["val accuracy"] = accuracy
-            if judge(self.progress, accuracy, config.early_stopping):
-                self.progress.best_seconds = self._seconds()
-                if self.first:
-                    self.checkpoints.save_best(
-                        self.module.network.state_dict(), self.progress.steps
-                    )
+            shown["val accuracy"] = self._validate(trainer, self.validation)
         self.display.epoch(epoch, shown)
         self._save_is_due = True
+
+    def _validate(self, trainer: Trainer, validation: Validation) -> float:
+        started = time.perf_counter()
+        accuracy = validation.accuracy(self.predictor, trainer.global_rank, trainer.world_size)
+        taken = longest(time.perf_counter() - started, self.session.device)
+        self.progress.validation_seconds = taken
+        self._log({"val/accuracy": accuracy})
+        if judge(self.progress, accuracy, self.config.early_stopping):
+            self.progress.best_seconds = self._seconds()
+            if self.first:
+                self.checkpoints.save_best(self.module.network.state_dict(), self.progress.steps)
+        return accuracy
 
     def _save_or_stop(self, trainer: Trainer, last: bool) -> None:
         """Save between two steps alone: a half accumulated gradient is in no checkpoint."""

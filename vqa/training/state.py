@@ -24,6 +24,7 @@ class Progress:
         stopped_early: training ended by early stopping.
         journal_bytes: size of the journal at this point.
         train_seconds: time spent in training over all lives of the run.
+        validation_seconds: how long the last validation took.
     """
 
     batches: int = 0
@@ -36,6 +37,7 @@ class Progress:
     stopped_early: bool = False
     journal_bytes: int = 0
     train_seconds: float = 0.0
+    validation_seconds: float = 0.0
 
     def position(self, batches_an_epoch: int) -> Position:
         """The next batch."""

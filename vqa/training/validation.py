@@ -17,6 +17,8 @@ from vqa.training.state import Progress
 
 SECONDS, MOST_STEPS = 1.0, 10
 """Between two votes, at most."""
+LONG_SECONDS = 10.0
+"""A validation that takes longer may not end within the grace of a run that is asked to stop."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,11 @@ def share_statistics(network: nn.Module) -> None:
 def agree(status: str | None, device: torch.device) -> str | None:
     """One status for all processes: that of any that has one."""
     return _vote(status, 0.0, device)[0]
+
+
+def longest(seconds: float, device: torch.device) -> float:
+    """The greatest of all processes' times."""
+    return _vote(None, seconds, device)[1] if distributed.is_initialized() else seconds
 
 
 class Vote:
