@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
+import safetensors.torch
 from PIL import Image
 
 import vqa
@@ -155,6 +158,27 @@ def test_the_command_answers_and_draws(
     with Image.open(tmp_path / "map.png") as image:
         assert image.width > image.height
     assert main(["ask", str(run), str(picture), "what?", "--choice", "red"]) == 2
+
+
+def test_a_full_disk_leaves_no_part_of_a_model_or_a_picture(
+    run: Path,
+    picture: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = set(tmp_path.iterdir())
+    told = "Error while serializing: I/O error: No space left on device (os error 28)"
+    monkeypatch.setattr(
+        safetensors.torch, "save_file", Mock(side_effect=safetensors.SafetensorError(told))
+    )
+    assert main(["export", str(run), "--to", str(tmp_path / "model")]) == 1
+    assert capsys.readouterr().err == f"vqa: {tmp_path / 'model'}: no space left on device\n"
+    monkeypatch.setattr(os, "fsync", Mock(side_effect=OSError(28, os.strerror(28))))
+    words = ["ask", str(run), str(picture), "what colour?", "--choice", "red", "--choice", "blue"]
+    assert main([*words, "--attention", str(tmp_path / "map.png")]) == 1
+    assert capsys.readouterr().err == f"vqa: {tmp_path / 'map.png'}: no space left on device\n"
+    assert set(tmp_path.iterdir()) == before
 
 
 def test_choices_that_cannot_be_said_are_told(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Sequence
@@ -35,6 +37,7 @@ from vqa.model.image_encoder import BOX_VALUES, Backbone, Regions
 from vqa.model.network import Network
 from vqa.model.question_encoder import Transformers
 from vqa.model.types import Targets
+from vqa.outputs import make_folder, naming
 
 FORMAT_VERSION = 1
 WEIGHTS, EXPERIMENT, TOKENIZER, ANSWERS = (
@@ -189,24 +192,29 @@ class VQAModel:
         )
 
     def save(self, path: Path) -> None:
-        """Write the model's folder whole, replacing what stood there."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-        try:
-            self._write(temporary)
-            temporary.chmod(0o755)
-            if path.exists():
-                shutil.rmtree(path)
-            temporary.replace(path)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+        """Write the model's folder whole, replacing what stood there.
+
+        Raises:
+            OSError: it cannot be written; names `path`.
+        """
+        with naming(path):
+            make_folder(path.parent)
+            temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+            try:
+                self._write(temporary)
+                temporary.chmod(0o755)
+                if path.exists():
+                    shutil.rmtree(path)
+                temporary.replace(path)
+            finally:
+                shutil.rmtree(temporary, ignore_errors=True)
 
     def _write(self, path: Path) -> None:
         state = {
             name: tensor.detach().cpu().contiguous()
             for name, tensor in self.network.state_dict().items()
         }
-        safetensors.torch.save_file(state, path / WEIGHTS)
+        _save_weights(state, path / WEIGHTS)
         (path / EXPERIMENT).write_text(self.experiment.to_yaml(), encoding="utf-8")
         self.tokenizer.save(path / TOKENIZER)
         self.vocabulary.save(path / ANSWERS)
@@ -223,6 +231,17 @@ class VQAModel:
             "sha256": {name: _sha256(path / name) for name in _parts(folders.values())},
         }
         (path / "model.json").write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+
+
+def _save_weights(state: dict[str, Tensor], file: Path) -> None:
+    """Write a state; what safetensors says of the system's errors becomes one again."""
+    try:
+        safetensors.torch.save_file(state, file)
+    except safetensors.SafetensorError as error:
+        number = re.search(r"\(os error (\d+)\)", str(error))
+        if number is None:
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1])), str(file)) from error
 
 
 def load(path: Path | str) -> VQAModel:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from vqa.outputs import FULL, naming
+
 RESERVE_BYTES = 256 * 1024
-FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class Reserve:
@@ -88,12 +88,13 @@ def replace_text(path: Path, text: str, *, durably: bool = False) -> None:
     """Replace `path` by `text` in one step: a reader finds the old or the new."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
-            if durably:
-                file.flush()
-                os.fsync(file.fileno())
-        temporary.replace(path)
+        with naming(path):
+            with temporary.open("w", encoding="utf-8") as file:
+                file.write(text)
+                if durably:
+                    file.flush()
+                    os.fsync(file.fileno())
+            temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
