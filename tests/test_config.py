@@ -204,3 +204,33 @@ def test_off_is_a_word_for_tracking(tmp_path: Path) -> None:
     file.write_text("data: {store: s}\ntracking: {wandb: off}\n")
     assert load_experiment(file).tracking.wandb == "off"
     assert load_experiment(file, ["tracking.wandb=off"]).tracking.wandb == "off"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "trainer.max_steps",
+        "optimizer.lr",
+        "optimizer.betas",
+        "seed",
+        "schema_version",
+        "data.image_size",
+        "model.octaves",
+        "trainer.gradient_clip_val",
+        "data.augmentation.zoom",
+        "model.fusion.dim",
+    ],
+)
+def test_true_is_no_number(path: str, tmp_path: Path) -> None:
+    file = write(tmp_path, yaml.safe_dump(MINIMAL | {"model": {"fusion": "multiply"}}))
+    for word in ("true", "[0.5, false]") if path == "optimizer.betas" else ("true", "false"):
+        with pytest.raises(ConfigError, match=rf"{path}.*not '(true|false)'"):
+            load_experiment(file, [f"{path}={word}"])
+
+
+def test_numbers_as_text_and_switches_are_what_they_were(tmp_path: Path) -> None:
+    """Sweeps hand numbers over as text."""
+    words = ["trainer.max_steps='5'", "optimizer.lr='1e-3'", "data.group_by_image=true"]
+    made = load_experiment(write(tmp_path, yaml.safe_dump(MINIMAL)), words)
+    assert (made.trainer.max_steps, made.optimizer.lr) == (5, 1e-3)
+    assert made.data.group_by_image

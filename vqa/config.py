@@ -12,20 +12,18 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from vqa.errors import ConfigError
 from vqa.faults import explain
-from vqa.model.brick import from_name
+from vqa.model.brick import Closed, from_name
 from vqa.model.config import ModelConfig
 from vqa.tracking.trackers import Loggers
 from vqa.yaml_file import read_yaml
 
 
-class Section(BaseModel):
-    """A frozen, closed part of an experiment."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+class Section(Closed):
+    """A part of an experiment beside the network."""
 
 
 def _pair(value: Any) -> Any:
