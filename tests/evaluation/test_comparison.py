@@ -229,8 +229,17 @@ def test_runs_that_cannot_be_read(tmp_path: Path) -> None:
     for other, message in ((failed, "the run failed"), (tmp_path / "empty", "no result.json")):
         with pytest.raises(RunError, match=message):
             run(good, other)
-    with pytest.raises(RunError, match="no predictions"):
+    with pytest.raises(RunError, match=r"no predictions of split 'test', only of val") as caught:
         run(good, "--split", "test", "--variant", f"x={good}")
+    assert caught.value.fix == f"vqa evaluate {good} --split test makes them"
+    several = make_run(tmp_path / "several", 1, 0.6, split=None)
+    write_predictions(several / "predictions" / "test.jsonl", predictions(1, 0.6))
+    with pytest.raises(RunError, match=r"several splits: test, val — name one with --split"):
+        run(good, several)
+    for file in (several / "predictions").iterdir():
+        file.unlink()
+    with pytest.raises(RunError, match=f"several: no predictions — vqa evaluate {several} makes"):
+        run(good, several)
     with pytest.raises(InputError, match="given twice"):
         run(good, good)
     with pytest.raises(InputError, match="the same run twice"):
