@@ -132,9 +132,28 @@ def test_bad_questions_and_pictures_are_refused(run: Path, picture: Path, tmp_pa
         model.ask(tmp_path / "missing.png", "what?", choices=["a", "b"])
     with pytest.raises(DataError):
         model.ask(b"no picture", "what?", choices=["a", "b"])
+    with pytest.raises(
+        ModelError, match=r"choices: a list of texts is expected, not 'red' — write"
+    ):
+        model.ask(picture, "what?", choices="red")
+    with pytest.raises(ModelError, match="question: text is expected, not None"):
+        model.ask(picture, None, choices=["a", "b"])  # type: ignore[arg-type]
+    with pytest.raises(ModelError, match=r"image: a file, .* expected, not None"):
+        model.ask(None, "what?", choices=["a", "b"])  # type: ignore[arg-type]
     if model.experiment.model.reads_choices:
         with pytest.raises(ModelError, match="picks among choices"):
             model.ask(picture, "what?")
+
+
+def test_an_array_of_pixels_is_a_picture(run: Path, picture: Path) -> None:
+    model, choices = vqa.load(run), ["red", "blue"]
+    with Image.open(picture) as image:
+        pixels = np.asarray(image.convert("RGB"))
+    said = model.ask(pixels, "what?", choices)
+    assert said.top == model.ask(picture, "what?", choices).top
+    for other in (pixels[..., 0], pixels / 255, pixels.transpose(2, 0, 1), pixels[:0]):
+        with pytest.raises(ModelError, match=r"image: pixels are uint8 \[height, width, 3\], not "):
+            model.ask(other, "what?", choices)
 
 
 def test_the_command_answers_and_draws(
