@@ -154,6 +154,28 @@ def test_a_broken_override_is_refused(override: str, tmp_path: Path) -> None:
         )
 
 
+def test_a_fault_is_told_of_the_override_that_it_came_with(tmp_path: Path) -> None:
+    file = write(tmp_path, "trainer: {max_epochs: 3}")
+    given = ["data.store=x"]
+    for words, message in (
+        (
+            [*given, "model.fusoin=concat"],
+            f"override of {file}: model.fusoin: no such key; did you",
+        ),
+        ([*given, "seed=-1"], f"override of {file}: seed: "),
+        (["data.store="], f"override of {file}: data.store: a path is expected, not nothing"),
+        (["data=3"], f"override of {file}: data: a section of keys is expected, not 3"),
+        (["seed=3"], f"{file}: data: missing"),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            load_experiment(file, words)
+        assert str(caught.value).startswith(message)
+    wrong = write(tmp_path, "data: {store: x, batchsize: 3}")
+    with pytest.raises(ConfigError) as caught:
+        load_experiment(wrong, ["seed=3"])
+    assert str(caught.value).startswith(f"{wrong}: data.batchsize: no such key")
+
+
 def test_a_value_is_set_within_a_brick_that_is_a_bare_name() -> None:
     fields = {"model": {"fusion": "concat"}}
     set_value(fields, "model.fusion.hidden", [8], where="here")
