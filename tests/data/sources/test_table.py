@@ -247,7 +247,9 @@ def test_a_long_cell_costs_its_record_at_most(tmp_path):
     assert csv.field_size_limit() == limit
 
 
-@pytest.mark.parametrize(("name", "content", "message"), [(k, *v) for k, v in DAMAGED.items()])
+@pytest.mark.parametrize(
+    ("name", "content", "message"), [(k, *v) for k, v in DAMAGED.items()], ids=DAMAGED
+)
 def test_a_damaged_file_is_named(tmp_path, name, content, message):
     file = tmp_path / name
     if content is not None:
