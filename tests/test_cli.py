@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -86,6 +89,41 @@ def test_a_path_that_cannot_be_made_is_one_line_and_exit_2(
     message = capsys.readouterr().err.strip()
     assert "not a directory" in message
     assert len(message.splitlines()) == 1
+
+
+SELF = "import sys; from vqa.cli import program; sys.exit(program())"
+
+
+@pytest.mark.parametrize("words", [["list", "fusions"], ["list", "datasets"]])
+def test_an_output_that_cannot_be_written_is_one_line_and_exit_1(words: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", SELF, *words], stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert done.returncode == 1
+    said = [line for line in done.stderr.splitlines() if not line.startswith("vqa: parameters")]
+    assert said == ["vqa: standard output: no space left on device"]
+
+
+def test_who_stops_reading_is_told_nothing() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    words = [sys.executable, "-c", SELF, "list", "datasets"]
+    done = subprocess.run(words, stdout=writing, stderr=subprocess.PIPE, text=True)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EIO])
+def test_a_disk_that_fails_is_one_line_whether_a_file_is_named_or_not(
+    number: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = os.strerror(number).lower()
+    for name, said in ((None, f"vqa: {words}\n"), ("a/file", f"vqa: a/file: {words}\n")):
+        error = OSError(number, os.strerror(number), name)
+        monkeypatch.setattr("vqa.cli._run", Mock(side_effect=error))
+        assert main(["list"]) == 1
+        assert capsys.readouterr().err == said
 
 
 def test_the_program_collects_cycles_rarely_and_a_caller_of_main_keeps_its_way() -> None:

@@ -154,6 +154,28 @@ def test_a_broken_override_is_refused(override: str, tmp_path: Path) -> None:
         )
 
 
+def test_a_fault_is_told_of_the_override_that_it_came_with(tmp_path: Path) -> None:
+    file = write(tmp_path, "trainer: {max_epochs: 3}")
+    given = ["data.store=x"]
+    for words, message in (
+        (
+            [*given, "model.fusoin=concat"],
+            f"override of {file}: model.fusoin: no such key; did you",
+        ),
+        ([*given, "seed=-1"], f"override of {file}: seed: "),
+        (["data.store="], f"override of {file}: data.store: a path is expected, not nothing"),
+        (["data=3"], f"override of {file}: data: a section of keys is expected, not 3"),
+        (["seed=3"], f"{file}: data: missing"),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            load_experiment(file, words)
+        assert str(caught.value).startswith(message)
+    wrong = write(tmp_path, "data: {store: x, batchsize: 3}")
+    with pytest.raises(ConfigError) as caught:
+        load_experiment(wrong, ["seed=3"])
+    assert str(caught.value).startswith(f"{wrong}: data.batchsize: no such key")
+
+
 def test_a_value_is_set_within_a_brick_that_is_a_bare_name() -> None:
     fields = {"model": {"fusion": "concat"}}
     set_value(fields, "model.fusion.hidden", [8], where="here")
@@ -204,3 +226,33 @@ def test_off_is_a_word_for_tracking(tmp_path: Path) -> None:
     file.write_text("data: {store: s}\ntracking: {wandb: off}\n")
     assert load_experiment(file).tracking.wandb == "off"
     assert load_experiment(file, ["tracking.wandb=off"]).tracking.wandb == "off"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "trainer.max_steps",
+        "optimizer.lr",
+        "optimizer.betas",
+        "seed",
+        "schema_version",
+        "data.image_size",
+        "model.octaves",
+        "trainer.gradient_clip_val",
+        "data.augmentation.zoom",
+        "model.fusion.dim",
+    ],
+)
+def test_true_is_no_number(path: str, tmp_path: Path) -> None:
+    file = write(tmp_path, yaml.safe_dump(MINIMAL | {"model": {"fusion": "multiply"}}))
+    for word in ("true", "[0.5, false]") if path == "optimizer.betas" else ("true", "false"):
+        with pytest.raises(ConfigError, match=rf"{path}.*not '(true|false)'"):
+            load_experiment(file, [f"{path}={word}"])
+
+
+def test_numbers_as_text_and_switches_are_what_they_were(tmp_path: Path) -> None:
+    """Sweeps hand numbers over as text."""
+    words = ["trainer.max_steps='5'", "optimizer.lr='1e-3'", "data.group_by_image=true"]
+    made = load_experiment(write(tmp_path, yaml.safe_dump(MINIMAL)), words)
+    assert (made.trainer.max_steps, made.optimizer.lr) == (5, 1e-3)
+    assert made.data.group_by_image

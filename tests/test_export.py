@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
+import safetensors.torch
 from PIL import Image
 
 import vqa
@@ -129,9 +132,28 @@ def test_bad_questions_and_pictures_are_refused(run: Path, picture: Path, tmp_pa
         model.ask(tmp_path / "missing.png", "what?", choices=["a", "b"])
     with pytest.raises(DataError):
         model.ask(b"no picture", "what?", choices=["a", "b"])
+    with pytest.raises(
+        ModelError, match=r"choices: a list of texts is expected, not 'red' — write"
+    ):
+        model.ask(picture, "what?", choices="red")
+    with pytest.raises(ModelError, match="question: text is expected, not None"):
+        model.ask(picture, None, choices=["a", "b"])  # type: ignore[arg-type]
+    with pytest.raises(ModelError, match=r"image: a file, .* expected, not None"):
+        model.ask(None, "what?", choices=["a", "b"])  # type: ignore[arg-type]
     if model.experiment.model.reads_choices:
         with pytest.raises(ModelError, match="picks among choices"):
             model.ask(picture, "what?")
+
+
+def test_an_array_of_pixels_is_a_picture(run: Path, picture: Path) -> None:
+    model, choices = vqa.load(run), ["red", "blue"]
+    with Image.open(picture) as image:
+        pixels = np.asarray(image.convert("RGB"))
+    said = model.ask(pixels, "what?", choices)
+    assert said.top == model.ask(picture, "what?", choices).top
+    for other in (pixels[..., 0], pixels / 255, pixels.transpose(2, 0, 1), pixels[:0]):
+        with pytest.raises(ModelError, match=r"image: pixels are uint8 \[height, width, 3\], not "):
+            model.ask(other, "what?", choices)
 
 
 def test_the_command_answers_and_draws(
@@ -155,6 +177,27 @@ def test_the_command_answers_and_draws(
     with Image.open(tmp_path / "map.png") as image:
         assert image.width > image.height
     assert main(["ask", str(run), str(picture), "what?", "--choice", "red"]) == 2
+
+
+def test_a_full_disk_leaves_no_part_of_a_model_or_a_picture(
+    run: Path,
+    picture: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = set(tmp_path.iterdir())
+    told = "Error while serializing: I/O error: No space left on device (os error 28)"
+    monkeypatch.setattr(
+        safetensors.torch, "save_file", Mock(side_effect=safetensors.SafetensorError(told))
+    )
+    assert main(["export", str(run), "--to", str(tmp_path / "model")]) == 1
+    assert capsys.readouterr().err == f"vqa: {tmp_path / 'model'}: no space left on device\n"
+    monkeypatch.setattr(os, "fsync", Mock(side_effect=OSError(28, os.strerror(28))))
+    words = ["ask", str(run), str(picture), "what colour?", "--choice", "red", "--choice", "blue"]
+    assert main([*words, "--attention", str(tmp_path / "map.png")]) == 1
+    assert capsys.readouterr().err == f"vqa: {tmp_path / 'map.png'}: no space left on device\n"
+    assert set(tmp_path.iterdir()) == before
 
 
 def test_choices_that_cannot_be_said_are_told(

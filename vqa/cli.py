@@ -6,13 +6,16 @@ import argparse
 import difflib
 import errno
 import importlib
+import os
 import sqlite3
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 import vqa
 from vqa.collection import collect_rarely
 from vqa.errors import VQAError
+from vqa.outputs import FULL
 
 COMMANDS = {
     "download": "fetch a published data set",
@@ -52,24 +55,44 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not words or words[0].startswith("-") or words[0] not in COMMANDS:
         return _outline(words)
     try:
-        return _run(words[0], words[1:])
+        code = _run(words[0], words[1:])
+        print(end="", flush=True)  # a full disk behind it shows here at the latest
+        return code
     except VQAError as error:
         print(f"vqa: {_harmless(str(error))}", file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:
-        sys.stderr.close()
+        _drop_output()
         return 1
     except OSError as error:  # a path that cannot be made, read or written
-        if error.filename is None:
+        failing = error.errno in (*FULL, errno.EIO)
+        if error.filename is None and not failing:
             raise
-        print(f"vqa: {error.filename}: {(error.strerror or str(error)).lower()}", file=sys.stderr)
-        return 1 if error.errno in (errno.ENOSPC, errno.EIO) else 2
+        where = _output() if error.filename is None else f"{error.filename}: "
+        print(f"vqa: {where}{(error.strerror or str(error)).lower()}", file=sys.stderr)
+        return 1 if failing else 2
     except sqlite3.Error as error:
         print(f"vqa: the queue cannot be used: {error} (of SQLite)", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("vqa: interrupted", file=sys.stderr)
         return 1
+
+
+def _output() -> str:
+    """Names the output, ready to stand before a message, where it is what cannot be written."""
+    try:
+        print(end="", flush=True)
+    except OSError:
+        _drop_output()
+        return "standard output: "
+    return ""
+
+
+def _drop_output() -> None:
+    """Let what is printed and cannot be written go, or the interpreter fails over it again as it ends."""
+    with suppress(OSError):  # there is no such file where a caller of `main` reads the output
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _harmless(text: str) -> str:

@@ -12,20 +12,18 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from vqa.errors import ConfigError
-from vqa.faults import explain
-from vqa.model.brick import from_name
+from vqa.faults import explain, faults
+from vqa.model.brick import Closed, from_name
 from vqa.model.config import ModelConfig
 from vqa.tracking.trackers import Loggers
 from vqa.yaml_file import read_yaml
 
 
-class Section(BaseModel):
-    """A frozen, closed part of an experiment."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+class Section(Closed):
+    """A part of an experiment beside the network."""
 
 
 def _pair(value: Any) -> Any:
@@ -288,9 +286,16 @@ def load_experiment(path: Path | str, overrides: Sequence[str] = ()) -> Experime
     """Read an experiment from YAML and apply `key.path=value` overrides in order.
 
     Raises:
-        ConfigError: the file cannot be read, or a key or a value does not fit the schema.
+        ConfigError: the file cannot be read, or a key or a value does not fit the schema; says whether all of that
+            came with the overrides.
     """
-    return parse_experiment(read_fields(Path(path), overrides), where=str(path))
+    fields = read_fields(Path(path), overrides)
+    try:
+        return parse_experiment(fields, where=str(path))
+    except ConfigError as error:
+        if not overrides or set(_faults(fields)) & set(_faults(read_fields(Path(path)))):
+            raise
+        raise ConfigError(error.what, where=f"override of {path}") from None
 
 
 def read_fields(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
@@ -311,6 +316,15 @@ def parse_experiment(fields: Mapping[str, Any], where: str = "experiment") -> Ex
         return Experiment.model_validate(fields)
     except ValidationError as error:
         raise ConfigError(explain(error, Experiment), where=where) from None
+
+
+def _faults(fields: Mapping[str, Any]) -> list[str]:
+    """What is wrong with plain fields, each fault once."""
+    try:
+        Experiment.model_validate(fields)
+    except ValidationError as error:
+        return faults(error, Experiment)
+    return []
 
 
 def set_value(fields: dict[str, Any], path: str, value: Any, where: str) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
+import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Sequence
@@ -19,11 +20,10 @@ import yaml
 from PIL import Image
 from torch import Tensor
 
+from vqa.asked import check_words, encoded_picture, region_row
 from vqa.config import Experiment, parse_experiment
 from vqa.data.batches import Batch, gather_choices, pack
 from vqa.data.image import check_image, decode_image
-from vqa.data.regions.files import read_one
-from vqa.data.regions.record import Form
 from vqa.data.table import build_choices
 from vqa.data.text import AnswerVocabulary, QuestionTokenizer
 from vqa.errors import ModelError
@@ -31,10 +31,11 @@ from vqa.evaluation.predict import PROBABILITY_LOSS, Predictor, read_output
 from vqa.evaluation.region_map import painted
 from vqa.model.config import ModelConfig, Sizes
 from vqa.model.head import Classifier
-from vqa.model.image_encoder import BOX_VALUES, Backbone, Regions
+from vqa.model.image_encoder import Backbone, Regions
 from vqa.model.network import Network
 from vqa.model.question_encoder import Transformers
 from vqa.model.types import Targets
+from vqa.outputs import make_folder, naming
 
 FORMAT_VERSION = 1
 WEIGHTS, EXPERIMENT, TOKENIZER, ANSWERS = (
@@ -46,7 +47,6 @@ WEIGHTS, EXPERIMENT, TOKENIZER, ANSWERS = (
 PARTS = (WEIGHTS, EXPERIMENT, TOKENIZER, ANSWERS)
 LIBRARY_CONFIGS = {"question_encoder": "text_encoder", "image_encoder": "image_backbone"}
 """Folders with the configuration of an encoder of `transformers`, where the model has one."""
-MAX_QUESTION = 4000
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class VQAModel:
 
     def ask(
         self,
-        image: str | Path | bytes | Image.Image,
+        image: str | Path | bytes | Image.Image | np.ndarray,
         question: str,
         choices: Sequence[str] | None = None,
         *,
@@ -118,19 +118,19 @@ class VQAModel:
         """Answer a question about a picture.
 
         Args:
-            image: a file, its bytes, or a Pillow image.
+            image: a file, its bytes, a Pillow image, or an array of pixels, uint8 [height, width, 3].
             question: the question, in words.
-            choices: the candidates, where one of several is to be picked.
+            choices: the candidates, a list of texts, where one of several is to be picked.
             regions: what a detector found in it, for a model that reads regions: a file with this one picture (see
                 `vqa prepare regions`; fewer regions than the model reads are filled up with zeros), or a row as a
                 store keeps it, [regions, values].
 
         Raises:
-            ModelError: the question is empty or overlong, the model needs choices, or regions and has none.
+            ModelError: the question is empty, overlong or no text, the choices are one text, the picture is none of
+                these, the model needs choices, or regions and has none.
             DataError: the picture or its regions cannot be read.
         """
-        if not question.strip() or len(question) > MAX_QUESTION:
-            raise ModelError(f"a question has 1 to {MAX_QUESTION} characters", where="question")
+        check_words(question, choices)
         if self.experiment.model.reads_choices and not choices:
             raise ModelError(
                 "this model picks among choices", where="choices", fix="give two or more"
@@ -159,15 +159,17 @@ class VQAModel:
         return values.reshape(len(weights), *self.network.image_encoder.grid)
 
     def _images(
-        self, image: str | Path | bytes | Image.Image, regions: str | Path | Tensor | None
+        self,
+        image: str | Path | bytes | Image.Image | np.ndarray,
+        regions: str | Path | Tensor | None,
     ) -> Tensor:
         """The one picture as the network takes it: pixels [1, 3, height, width], or regions [1, regions, values]."""
         data, encoder = self.experiment.data, self.experiment.model.image_encoder
         where = str(image) if isinstance(image, str | Path) else "image"
-        encoded = _encoded(image)
+        encoded = encoded_picture(image)
         if isinstance(encoder, Regions):
             check_image(encoded, where=where)
-            return _row(self.experiment, encoder, regions)[None]
+            return region_row(self.experiment, encoder, regions)[None]
         if regions is not None:
             raise ModelError("this model reads pictures, not regions", where="regions")
         pixels = decode_image(encoded, size=data.image_size, resize=data.resize, where=where)
@@ -189,24 +191,29 @@ class VQAModel:
         )
 
     def save(self, path: Path) -> None:
-        """Write the model's folder whole, replacing what stood there."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-        try:
-            self._write(temporary)
-            temporary.chmod(0o755)
-            if path.exists():
-                shutil.rmtree(path)
-            temporary.replace(path)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+        """Write the model's folder whole, replacing what stood there.
+
+        Raises:
+            OSError: it cannot be written; names `path`.
+        """
+        with naming(path):
+            make_folder(path.parent)
+            temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+            try:
+                self._write(temporary)
+                temporary.chmod(0o755)
+                if path.exists():
+                    shutil.rmtree(path)
+                temporary.replace(path)
+            finally:
+                shutil.rmtree(temporary, ignore_errors=True)
 
     def _write(self, path: Path) -> None:
         state = {
             name: tensor.detach().cpu().contiguous()
             for name, tensor in self.network.state_dict().items()
         }
-        safetensors.torch.save_file(state, path / WEIGHTS)
+        _save_weights(state, path / WEIGHTS)
         (path / EXPERIMENT).write_text(self.experiment.to_yaml(), encoding="utf-8")
         self.tokenizer.save(path / TOKENIZER)
         self.vocabulary.save(path / ANSWERS)
@@ -223,6 +230,17 @@ class VQAModel:
             "sha256": {name: _sha256(path / name) for name in _parts(folders.values())},
         }
         (path / "model.json").write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+
+
+def _save_weights(state: dict[str, Tensor], file: Path) -> None:
+    """Write a state; what safetensors says of the system's errors becomes one again."""
+    try:
+        safetensors.torch.save_file(state, file)
+    except safetensors.SafetensorError as error:
+        number = re.search(r"\(os error (\d+)\)", str(error))
+        if number is None:
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1])), str(file)) from error
 
 
 def load(path: Path | str) -> VQAModel:
@@ -327,46 +345,6 @@ def _ranked(choices: list[str], scores: list[float | None]) -> list[tuple[str, f
     probabilities = torch.tensor([score for _, score in sayable]).softmax(0).tolist()
     ranked = zip((choice for choice, _ in sayable), probabilities, strict=True)
     return sorted(ranked, key=lambda pair: -pair[1])
-
-
-def _row(experiment: Experiment, encoder: Regions, regions: str | Path | Tensor | None) -> Tensor:
-    """What a detector found in a picture, [regions, values].
-
-    Raises:
-        ModelError: nothing was given, or of another shape.
-        DataError: the file cannot be used.
-    """
-    if regions is None:
-        raise ModelError(
-            "this model reads regions that a detector found, and no detector is part of this program",
-            where="regions",
-            fix="give them, too: vqa ask RUN IMAGE QUESTION --regions FILE, or ask(…, regions=FILE)",
-        )
-    if isinstance(regions, str | Path):
-        dtype = "bfloat16" if experiment.data.features == "bfloat16" else "float16"
-        form = Form(encoder.count, encoder.dim, encoder.boxes, pad=True, dtype=dtype)
-        return read_one(Path(regions), form)
-    widths = (encoder.channels, encoder.dim + BOX_VALUES)
-    if regions.ndim != 2 or regions.shape[0] != encoder.count or regions.shape[1] not in widths:
-        shape = "×".join(map(str, regions.shape))
-        raise ModelError(
-            f"regions of {shape}, and the model reads {encoder.count}×{encoder.channels}",
-            where="regions",
-        )
-    return regions
-
-
-def _encoded(image: str | Path | bytes | Image.Image) -> bytes:
-    if isinstance(image, bytes):
-        return image
-    if isinstance(image, Image.Image):
-        buffer = io.BytesIO()
-        image.save(buffer, "PNG")
-        return buffer.getvalue()
-    try:
-        return Path(image).read_bytes()
-    except OSError as error:
-        raise ModelError(f"cannot be read ({error.strerror})", where=str(image)) from None
 
 
 def _sha256(path: Path) -> str:

@@ -11,11 +11,18 @@ from pydantic.fields import FieldInfo
 
 LONGEST_VALUE = 40
 """Of the given values that a message repeats, in characters."""
+OWN_WORDS = {"path_type": "a path is expected", "model_type": "a section of keys is expected"}
+"""Where pydantic's name a class of Python's."""
 
 
 def explain(error: ValidationError, schema: type[BaseModel]) -> str:
     """What is wrong, one clause a fault, with its key path and the nearest known key."""
-    return "; ".join(_explain(error, schema))
+    return "; ".join(faults(error, schema))
+
+
+def faults(error: ValidationError, schema: type[BaseModel]) -> list[str]:
+    """The same, a text a fault."""
+    return list(_explain(error, schema))
 
 
 def _explain(error: ValidationError, schema: type[BaseModel]) -> Iterable[str]:
@@ -38,11 +45,11 @@ def _explain(error: ValidationError, schema: type[BaseModel]) -> Iterable[str]:
 
 def _said(fault: Mapping[str, Any]) -> str:
     """Pydantic's words or our own; behind pydantic's the value, where it is short."""
-    message = str(fault["msg"]).replace("a valid tuple", "a list")
+    message = OWN_WORDS.get(fault["type"], str(fault["msg"])).replace("a valid tuple", "a list")
     if fault["type"] == "value_error":
         message = message.removeprefix("Value error, ")
     elif len(given := repr(fault["input"])) <= LONGEST_VALUE:
-        message = f"{message}, not {given}"
+        message = f"{message}, not {'nothing' if fault['input'] is None else given}"
     return message[:1].lower() + message[1:]
 
 

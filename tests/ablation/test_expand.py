@@ -368,3 +368,10 @@ def test_a_command_line_override_changes_the_base(tmp_path: Path) -> None:
     assert {cell.experiment.trainer.max_epochs for cell in made.cells} == {9}
     with pytest.raises(ConfigError, match="did you mean 'max_epochs'"):
         load_ablation(file, ["trainer.max_epoch=9"])
+
+
+def test_a_wrong_override_of_the_command_is_not_laid_to_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "ablation.yaml"
+    file.write_text(yaml.safe_dump({"group": "g", "base": BASE, "axes": AXES}))
+    with pytest.raises(ConfigError, match=rf"^override of {file}: trainer.max_epoch: no such key"):
+        load_ablation(file, ["trainer.max_epoch=3"])

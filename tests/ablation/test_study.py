@@ -132,6 +132,9 @@ def test_another_baseline_can_be_chosen(folder: Path) -> None:
         ResultError, match=r"no variant 'multiply-sotf'; did you mean 'multiply-soft'\?"
     ):
         study_of(folder, Options(baseline="multiply-sotf", resamples=500))
+    with pytest.raises(ResultError, match="no variant 'zz'; known: ") as caught:
+        study_of(folder, Options(baseline="zz", resamples=500))
+    assert str(caught.value).count("concat-none") == 1
 
 
 def test_failed_and_missing_members_are_listed_and_left_out(tmp_path: Path) -> None:

@@ -154,6 +154,9 @@ def test_what_is_kept_is_listed_verified_and_deleted(
     assert "cannot be read: " in capsys.readouterr().out
     (Path(made["path"]) / "gone").rename(Path(made["path"]) / ROWS)
     assert main(["cache", str(store), "--older-than", "1"]) == 2
+    for days in ("-1", "nan"):
+        assert main(["cache", str(store), "--prune", "--older-than", days]) == 2
+        assert "--older-than: must not be below 0" in capsys.readouterr().err
     assert result(capsys, "cache", store, "--prune", "--older-than", "1") == []
     assert len(result(capsys, "cache", store, "--prune", "--dry-run")) == 1
     assert len(list(cached(Store.open(store)))) == 1

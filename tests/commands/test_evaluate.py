@@ -18,8 +18,9 @@ from vqa.data.prepare import prepare
 from vqa.data.record import BadRow, Row
 from vqa.data.sources.scenes import Scenes
 from vqa.data.store import Store
-from vqa.errors import ConfigError
+from vqa.errors import ConfigError, DataError
 from vqa.evaluation.predictions import read_predictions
+from vqa.training.directory import RunDirectory
 from vqa.training.requirements import StoreFacts, check_data
 from vqa.training.run import train
 
@@ -256,6 +257,37 @@ def test_withheld_answers_are_submitted_but_not_scored(
         assert "no answers" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("split", ["../../escaped", "sub/folder"])
+def test_a_split_of_an_old_store_that_would_be_a_path_is_refused(
+    run: Path,
+    tmp_path: Path,
+    split: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Old:
+        def rows(self) -> Iterator[Row | BadRow]:
+            for row in Scenes({"test": 2}, questions_per_image=1).rows():
+                assert isinstance(row, Row)
+                yield dataclasses.replace(
+                    row, example=dataclasses.replace(row.example, split=split)
+                )
+
+    with monkeypatch.context() as earlier:
+        earlier.setattr("vqa.data.check._names_a_file", lambda _: True)
+        store = prepare(Old(), tmp_path / "old")
+    before = sorted(tmp_path.rglob("*"))
+    words = ["evaluate", str(run), "--store", str(store.path), "--split", split]
+    assert main(words) == 2
+    assert f"split {split!r} cannot be the name of a file" in capsys.readouterr().err
+    assert sorted(tmp_path.rglob("*")) == before
+    made = parse_experiment({"data": {"store": str(store.path), "train_split": split}})
+    with pytest.raises(DataError, match="cannot be the name of a file"):
+        check_data(made, StoreFacts(store))
+    with pytest.raises(DataError, match="cannot be the name of a file"):
+        RunDirectory(run).predictions_file(split)
+
+
 @pytest.mark.parametrize("head", HEADS.values(), ids=HEADS)
 def test_withheld_answers_choose_no_checkpoint(withheld: Path, head: dict[str, Any]) -> None:
     fields = {"store": str(withheld), "validation_split": "test"}
@@ -277,7 +309,7 @@ def test_bad_words_are_refused(
     for words, message in (
         (["--batch-size", "0"], "at least 1"),
         (["--protocol", "exact/9"], "no protocol"),
-        (["--report", str(page)], "cannot be written"),
+        (["--report", str(page)], f"vqa: {tmp_path / 'file'}: not a directory\n"),
     ):
         assert main(["evaluate", str(run), *words]) == 2
         assert message in capsys.readouterr().err

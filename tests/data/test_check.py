@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vqa.data.check import MAX_CHARACTERS, MAX_WORDS, Refused, checked
+from vqa.data.check import MAX_CHARACTERS, MAX_WORDS, Refused, checked, file_stem
 from vqa.data.record import Example
+from vqa.errors import DataError
 
 TEXT = st.text(st.one_of(st.characters(), st.sampled_from("\t\n\r\0\x1b\ufeff  ab")), max_size=30)
 LONG = st.integers(1, 700).map(lambda count: "ab " * count)
@@ -55,3 +56,22 @@ def test_names_hold_no_control_character(name, mark):
     else:
         with pytest.raises(Refused, match=r"U\+001B in an id, type or split"):
             checked(example(**{name: f"a{mark}b"}))
+
+
+@pytest.mark.parametrize(
+    "split",
+    ["train", "val_unseen", "test-dev", "v1.0", "Prüfung 2", "テスト", "train[:10%]", "x" * 100],
+)
+def test_a_split_may_be_called_as_people_call_them(split):
+    assert checked(example(split=split)).split == file_stem(split) == split
+
+
+@pytest.mark.parametrize(
+    "split",
+    ["../../escaped/x", "/tmp/x", "a/b", "a\\b", "..", ".hidden", "a/", "x" * 101, "試" * 80],
+)
+def test_a_split_that_cannot_be_a_file_is_refused(split):
+    with pytest.raises(Refused, match="cannot be the name of a file"):
+        checked(example(split=split))
+    with pytest.raises(DataError, match="prepare the store again"):
+        file_stem(split)

@@ -16,7 +16,7 @@ from vqa.data.image import ImageLimits
 from vqa.data.prepare import AHEAD, prepare
 from vqa.data.record import BadRow, Example, ImageInput, Row
 from vqa.data.store import Store
-from vqa.errors import DataError
+from vqa.errors import DataError, VQAError
 
 GREEN = (0, 255, 0)
 
@@ -292,6 +292,28 @@ def test_a_folder_that_cannot_be_written_is_a_clear_error(tmp_path, make, rows_o
     (tmp_path / "file").touch()
     with pytest.raises(DataError, match="cannot write the store"):
         prepare(rows_of([make.row()]), tmp_path / "file" / "store")
+
+
+@pytest.mark.parametrize(("error", "code"), [(None, 1), (DataError("cut off"), 2)])
+def test_a_full_disk_is_no_fault_of_the_input_and_leaves_nothing(
+    tmp_path, make, rows_of, monkeypatch, error, code
+):
+    opened = Path.open
+
+    def on_a_full_disk(path, *args, **named):
+        place = Path("/dev/full") if path.name == "rejected.jsonl" else path
+        return opened(place, *args, **named)
+
+    def rows():
+        yield from (make.row(), *[BadRow("file", "bad")] * (AHEAD + 2))
+        if error:
+            raise error
+
+    monkeypatch.setattr(Path, "open", on_a_full_disk)
+    with pytest.raises(VQAError, match="cut off" if error else "store .No space left") as caught:
+        prepare(rows_of(rows()), tmp_path / "new" / "store", max_bad=AHEAD + 2)
+    assert caught.value.exit_code == code
+    assert list(tmp_path.iterdir()) == []
 
 
 GOOD = st.just(None)

@@ -111,6 +111,28 @@ def test_seeds_of_a_variant(tmp_path: Path, capsys) -> None:
     assert pair["mcnemar"] is None
 
 
+@pytest.mark.parametrize("more", [[], ["--baseline", "y"]], ids=["pairs", "study"])
+def test_runs_of_one_variant_have_seeds_of_their_own(tmp_path: Path, more: list[str]) -> None:
+    a, b, c = (
+        make_run(tmp_path / name, seed, 0.6) for name, seed in (("a", 1), ("b", 1), ("c", 2))
+    )
+    with pytest.raises(RunError, match=r"--variant x: .*a and .*b both have seed 1"):
+        run("--variant", f"x={a},{b}", "--variant", f"y={c}", *more)
+
+
+def test_runs_of_one_variant_that_differ_in_more_are_named(tmp_path: Path, capsys) -> None:
+    runs = [make_run(tmp_path / str(seed), seed, 0.6) for seed in range(4)]
+    for seed, path in enumerate(runs):
+        made = {"seed": seed, "optimizer": {"lr": 0.1 if seed == 1 else 0.2}}
+        (path / "experiment.yaml").write_text(json.dumps(made))
+    file = tmp_path / "file.jsonl"
+    write_predictions(file, predictions(5, 0.6))
+    words = ["--variant", f"x={runs[0]},{runs[1]}", "--variant", f"y={runs[2]},{runs[3]},{file}"]
+    assert run(*words, "--resamples", 200) == 0
+    told = [line for line in capsys.readouterr().out.splitlines() if "not in their seed" in line]
+    assert told == ["note: the runs of x differ in optimizer.lr too, not in their seed only"]
+
+
 @pytest.mark.parametrize("name", ["data_fingerprint", "protocol"])
 def test_what_differs_is_named(tmp_path: Path, name: str) -> None:
     a, b = make_run(tmp_path / "a", 1, 0.6), make_run(tmp_path / "b", 2, 0.6, **{name: "another"})
@@ -207,8 +229,17 @@ def test_runs_that_cannot_be_read(tmp_path: Path) -> None:
     for other, message in ((failed, "the run failed"), (tmp_path / "empty", "no result.json")):
         with pytest.raises(RunError, match=message):
             run(good, other)
-    with pytest.raises(RunError, match="no predictions"):
+    with pytest.raises(RunError, match=r"no predictions of split 'test', only of val") as caught:
         run(good, "--split", "test", "--variant", f"x={good}")
+    assert caught.value.fix == f"vqa evaluate {good} --split test makes them"
+    several = make_run(tmp_path / "several", 1, 0.6, split=None)
+    write_predictions(several / "predictions" / "test.jsonl", predictions(1, 0.6))
+    with pytest.raises(RunError, match=r"several splits: test, val — name one with --split"):
+        run(good, several)
+    for file in (several / "predictions").iterdir():
+        file.unlink()
+    with pytest.raises(RunError, match=f"several: no predictions — vqa evaluate {several} makes"):
+        run(good, several)
     with pytest.raises(InputError, match="given twice"):
         run(good, good)
     with pytest.raises(InputError, match="the same run twice"):

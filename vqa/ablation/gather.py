@@ -51,7 +51,7 @@ def gather(
         named: variant → its runs.
 
     Raises:
-        RunError: a name is none of these.
+        RunError: a name is none of these, or two runs of a named variant have one seed.
     """
     alone = len(names) == 1 and not named
     title = names[0] if alone else f"{len(names) + len(named)} groups and runs"
@@ -68,8 +68,25 @@ def gather(
         if name not in collections:
             found.add([_single(name, home)], [_alone(name)])
     for name, paths in named.items():
-        found.add([_single(str(path), home) for path in paths], [_alone(name)] * len(paths))
+        members = [_single(str(path), home) for path in paths]
+        _check_seeds(name, members)
+        found.add(members, [_alone(name)] * len(paths))
     return found
+
+
+def _check_seeds(variant: str, members: Sequence[Member]) -> None:
+    """Refuse what would count one training twice."""
+    seen: dict[int, Member] = {}
+    for member in members:
+        if member.seed is None or member.status != SUCCEEDED:
+            continue
+        other = seen.setdefault(member.seed, member)
+        if other is not member:
+            raise RunError(
+                f"{other.path} and {member.path} both have seed {member.seed}",
+                where=f"--variant {variant}",
+                fix="runs of one variant differ in their seed; give one run of each seed",
+            )
 
 
 def _within(name: str, place: Place) -> Place:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -43,7 +44,7 @@ class Member:
     @property
     def seed(self) -> int | None:
         """Of its training."""
-        seed = self.experiment.get("seed")
+        seed = self.experiment.get("seed", self.result.get("seed"))
         return seed if isinstance(seed, int) else None
 
 
@@ -208,18 +209,19 @@ def _key(member: Member) -> int | str:
 
 
 def _mixed(kept: Mapping[str, Mapping[int | str, Member]]) -> list[str]:
-    """Variants whose runs differ in more than their seed."""
+    """Variants whose runs differ in more than their seed, by the experiments that are known."""
     from vqa.ablation.derive import flat
 
     notes = []
     for name, seeds in kept.items():
-        first, *others = [flat(member.experiment) for member in seeds.values()]
+        known = [flat(member.experiment) for member in seeds.values() if member.experiment]
+        first, others = known[:1], known[1:]
         keys = sorted(
             {
                 key
-                for other in others
-                for key in first.keys() | other.keys()
-                if first.get(key) != other.get(key)
+                for one, other in itertools.product(first, others)
+                for key in one.keys() | other.keys()
+                if one.get(key) != other.get(key)
             }
         )
         if keys:

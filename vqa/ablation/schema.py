@@ -137,6 +137,7 @@ def parse_ablation(
     named = isinstance(ablation.base, Path)
     base = read_yaml(folder / ablation.base) if named else copy.deepcopy(dict(ablation.base))  # type: ignore[arg-type, operator]
     for key, value in ablation.overrides.items():
-        check_path(key, where=f"{where}: overrides")
+        given = key in (overrides or {})
+        check_path(key, where=f"override of {where}" if given else f"{where}: overrides")
         set_value(base, key, copy.deepcopy(value), where=f"{where}: overrides.{key}")
     return Source(ablation, base, where)

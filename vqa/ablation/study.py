@@ -311,11 +311,7 @@ def _reference(wanted: str | None, variants: Sequence[Variant], in_grid: Sequenc
     if wanted is None:
         return in_grid[0] if in_grid else names[0]
     if wanted not in names:
-        raise ResultError(
-            f"no variant {wanted!r}{did_you_mean(wanted, names)}",
-            where="--baseline",
-            fix=f"there are {', '.join(names)}",
-        )
+        raise ResultError(f"no variant {wanted!r}{did_you_mean(wanted, names)}", where="--baseline")
     return wanted
 
 

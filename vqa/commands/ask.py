@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import sys
 from collections.abc import Sequence
@@ -124,6 +125,7 @@ def draw(file: Path, image: Path, question: str, answer: Answer) -> None:
     from vqa.data.image import decode_image
     from vqa.errors import ModelError
     from vqa.evaluation.attention_map import panel
+    from vqa.outputs import replacing
 
     if answer.attention is None:
         raise ModelError(
@@ -133,10 +135,10 @@ def draw(file: Path, image: Path, question: str, answer: Answer) -> None:
         )
     pixels = decode_image(image.read_bytes())
     lines = [question, f"{answer.answer} ({100 * (answer.confidence or 0):.0f} %)"]
-    try:
-        panel(pixels, answer.attention, lines).save(file, "PNG")
-    except OSError as error:
-        raise ModelError(f"cannot be written ({error.strerror})", where=str(file)) from None
+    drawn = io.BytesIO()
+    panel(pixels, answer.attention, lines).save(drawn, "PNG")
+    with replacing(file) as out:
+        out.write(drawn.getbuffer())
     print(f"vqa: attention drawn to {file}", file=sys.stderr)
 
 

@@ -44,6 +44,8 @@ def run(args: argparse.Namespace) -> int:
         if getattr(args, option) not in (None, False) and not args.prune:
             name = "--" + option.replace("_", "-")
             raise InputError("says what to prune", where=name, fix="give --prune, too")
+    if args.older_than is not None and not args.older_than >= 0:
+        raise InputError("must not be below 0", where="--older-than")
     store = Store.open(args.store)
     found = _pruned(args, store) if args.prune else list(cached(store))
     facts = [one.to_json() | (_verified(one) if args.verify else {}) for one in found]

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import argparse
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,7 +64,10 @@ def run(args: argparse.Namespace) -> int:
         raise InputError("--resamples is below 100", fix="10000 gives p to two digits")
     if _is_study(args):
         return _study(args)
-    comparison = compare_runs(_variants(args), resamples=args.resamples)
+    variants = _variants(args)
+    notes = _notes(variants)
+    comparison = compare_runs(variants, resamples=args.resamples)
+    comparison = replace(comparison, notes=[*notes, *comparison.notes])
     if args.csv:
         write_atomically(args.csv, [to_csv(comparison)])
     print(dumps(comparison) if args.json else to_text(comparison))
@@ -183,6 +187,20 @@ def _variants(args: argparse.Namespace) -> list[Variant]:
         Variant(name, [load_run(path, split=args.split, protocol=args.protocol) for path in paths])
         for name, paths in (*named, *single)
     ]
+
+
+def _notes(variants: Sequence[Variant]) -> list[str]:
+    """What the experiments of the runs say against counting them as seeds of one variant.
+
+    Raises:
+        RunError: two runs of a variant have one seed.
+    """
+    from vqa.ablation.gather import gather
+    from vqa.ablation.members import sort_members
+
+    paths = {one.name: [Path(run.name) for run in one.runs] for one in variants}
+    found = gather([], paths, None)
+    return sort_members(found.members, found.places).notes
 
 
 def _named(text: str) -> tuple[str, list[Path]]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -105,9 +103,9 @@ def evaluate(args: argparse.Namespace) -> dict[str, Any]:
     from vqa.evaluation.predictions import write_predictions
 
     job = _open(args)
+    file = job.file("predictions", "jsonl")
     exam = job.exam(args.batch_size)
     predictions = predict(exam, job.store)
-    file = job.file("predictions", "jsonl")
     if has_truth(predictions):
         fields = _scored(args, job, exam, predictions)
     else:
@@ -152,8 +150,16 @@ class Job:
         )
 
     def file(self, folder: str, ending: str) -> Path:
-        """A file of this evaluation in the run; another store's is named after its content."""
-        stem = self.split if self.own_store else f"{self.split}-{self.store.fingerprint[:12]}"
+        """A file of this evaluation in the run; another store's is named after its content.
+
+        Raises:
+            DataError: no file can be called as the split.
+        """
+        from vqa.data.check import file_stem
+
+        stem = file_stem(self.split)
+        if not self.own_store:
+            stem = f"{stem}-{self.store.fingerprint[:12]}"
         return self.run / folder / f"{stem}.{ending}"
 
 
@@ -266,8 +272,7 @@ def _report(path: Path, job: Job, result: EvaluationResult, fields: dict[str, An
     if "baselines" in fields:
         details |= baseline_lines(fields["baselines"])
     pictures = report_pictures(job.model, job.store, job.split)
-    with _writing(path, "--report"):
-        write_report(path, replace(result, details=details), result.predictions, pictures)
+    write_report(path, replace(result, details=details), result.predictions, pictures)
     print(f"vqa: the report stands in {path}", file=sys.stderr)
 
 
@@ -276,20 +281,8 @@ def _submit(args: argparse.Namespace, job: Job, predictions: list[Prediction]) -
     from vqa.evaluation.submission import write_submission
 
     ready, guesses = guessed(predictions)
-    with _writing(args.submission, "--submission"):
-        layout = write_submission(args.submission, ready, args.questions, split=job.split)
+    layout = write_submission(args.submission, ready, args.questions, split=job.split)
     told = f", {guesses} of them guessed: no choice can be said" if guesses else ""
     text = f"{len(ready)} answers in the {layout} layout stand in {args.submission}{told}"
     print(f"vqa: {text}", file=sys.stderr)
     return {"layout": layout, "file": str(args.submission), "n": len(ready), "guessed": guesses}
-
-
-@contextmanager
-def _writing(path: Path, option: str) -> Iterator[None]:
-    """Name the option whose file cannot be written."""
-    from vqa.errors import InputError
-
-    try:
-        yield
-    except OSError as error:
-        raise InputError(f"{path} cannot be written ({error.strerror})", where=option) from None

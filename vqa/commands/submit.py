@@ -68,12 +68,12 @@ def request(args: argparse.Namespace) -> SubmitRequest:
     """
     from pydantic import ValidationError
 
-    from vqa.config import parse_experiment, read_fields
+    from vqa.config import load_experiment, read_fields
     from vqa.errors import JobError
     from vqa.jobs.views import SubmitRequest
 
+    load_experiment(args.config, args.overrides)
     experiment = read_fields(args.config, args.overrides)
-    parse_experiment(experiment, where=str(args.config))
     options = {key: getattr(args, key) for key in SubmitRequest.model_fields if key in args}
     try:
         return SubmitRequest(experiment=experiment, **options)

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from vqa.data.record import NO_LABEL, Example
+from vqa.errors import DataError
 
 MAX_WORDS = 256
 MAX_CHARACTERS = 4000
@@ -14,6 +15,9 @@ MAX_CHARACTERS = 4000
 BLANKS = re.compile(r"[\t\r\n]")
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 BYTE_ORDER_MARK = "\ufeff"
+SPLIT_NAME = re.compile(r"(?!\.)[^/\\]{1,100}", re.DOTALL)
+MAX_SPLIT_BYTES = 200
+"""A file system takes 255 for a name; endings and marks of unfinished files come behind it."""
 SPECIAL = re.compile(rf"{BLANKS.pattern}|{CONTROL.pattern}|{BYTE_ORDER_MARK}")
 
 
@@ -26,7 +30,7 @@ def checked(example: Example) -> Example:
 
     Raises:
         Refused: an empty or overlong text, a control character, equal choices, a right answer that
-            is not among the choices, a missing id or split.
+            is not among the choices, a missing id or split, a split that cannot be a file's name.
     """
     for name in ("question_id", "image_id", "split"):
         if not getattr(example, name):
@@ -39,6 +43,26 @@ def checked(example: Example) -> Example:
         raise Refused("empty answer")
     _check_choices(example.choices, example.answers, example.label)
     return example
+
+
+def file_stem(split: str) -> str:
+    """`split`, as the name of the files with its results; a store that was made before may hold any.
+
+    Raises:
+        DataError: no file can be called so, or it would lie elsewhere.
+    """
+    if not _names_a_file(split):
+        raise DataError(
+            f"split {split[:100]!r} cannot be the name of a file",
+            fix="call the split otherwise in the source, and prepare the store again",
+        )
+    return split
+
+
+def _names_a_file(split: str) -> bool:
+    return (
+        bool(SPLIT_NAME.fullmatch(split)) and len(split.encode(errors="replace")) <= MAX_SPLIT_BYTES
+    )
 
 
 def _cleaned(example: Example) -> Example:
@@ -93,3 +117,8 @@ def _check_names(example: Example) -> None:
         "".join((*names, *kinds, example.question, *example.answers, *example.choices)).encode()
     except UnicodeEncodeError as error:
         raise Refused("half a surrogate pair, which is no character") from error
+    if not _names_a_file(example.split):
+        raise Refused(
+            f"split {example.split[:100]!r} cannot be the name of a file; it has 1 to 100 characters,"
+            " none of them / or \\, and does not begin with a dot"
+        )

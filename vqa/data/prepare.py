@@ -18,8 +18,9 @@ from vqa.data.image import DEFAULT_LIMITS, ImageInfo, ImageLimits, check_image, 
 from vqa.data.record import BadRow, ImageInput, Row, Source
 from vqa.data.store import Store, StoreWriter
 from vqa.data.withheld import Withheld
-from vqa.errors import DataError
+from vqa.errors import DataError, VQAError
 from vqa.machine import cores
+from vqa.outputs import FULL
 
 AHEAD = 128
 """Records that wait for their pictures at a time; bounds memory."""
@@ -88,7 +89,8 @@ def prepare(
 
     Raises:
         UnusableRecords: more than `max_bad` records cannot be used, or none can.
-        DataError: a file cannot be read, there is no record, or `to` is taken.
+        DataError: a file cannot be read, there is no record, or `to` is taken or cannot be written.
+        VQAError: the disk is full.
     """
     keep = _Keep(link=link_images, pictures=not text_only, limits=limits)
     try:
@@ -102,9 +104,15 @@ def prepare(
             tally.close(max_bad)
             return writer.commit(name or type(source).__name__, text_only=text_only)
     except OSError as error:
-        raise DataError(
-            f"cannot write the store ({error.strerror or error})", where=str(to)
-        ) from error
+        raise _unwritable(error, to) from error
+
+
+def _unwritable(error: OSError, to: Path | str) -> VQAError:
+    """The given folder is wrong; or the disk is, which no other input would help."""
+    what = f"cannot write the store ({error.strerror or error})"
+    if error.errno in FULL:
+        return VQAError(what, where=str(to), fix="free some space there, or choose another --to")
+    return DataError(what, where=str(to))
 
 
 class _Tally:

@@ -232,8 +232,15 @@ class StoreWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for file in (self._examples, self._images, self._rejected):
-            file.close()
+        try:
+            for file in (self._examples, self._images, self._rejected):
+                with contextlib.suppress(OSError):  # a full disk; what is closed here is not kept
+                    file.close()
+        finally:
+            self._remove()
+
+    def _remove(self) -> None:
+        """Remove whatever is not the finished store."""
         shutil.rmtree(self._temporary, ignore_errors=True)
         for folder in self._made:
             with contextlib.suppress(OSError):  # it holds the store

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
-import tempfile
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
 from vqa.errors import ResultError
+from vqa.outputs import replacing
 
 MAX_BYTES = 4 * 1024**3
 """A file may not unpack to more than this."""
@@ -109,23 +108,13 @@ def json_lines(text: str, path: Path) -> Iterator[tuple[int, Any]]:
 
 
 def write_atomically(path: Path, lines: Iterable[str]) -> None:
-    """Write `lines` to a file beside `path`, flush it to the disk and move it into place.
+    """Write `lines` to `path` whole, or leave what stands there; see `replacing`.
 
-    A reader sees the old file or the new one, never a part; where `lines` raises, `path` is
-    untouched.
+    Raises:
+        OSError: it cannot be written; names `path`.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as out:
-            out.writelines(lines)
-            out.flush()
-            os.fsync(out.fileno())
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    with replacing(path) as out:
+        out.writelines(line.encode() for line in lines)
 
 
 def _refuse_constant(name: str) -> NoReturn:

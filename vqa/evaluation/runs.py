@@ -129,13 +129,21 @@ def _seed(path: Path, result: Mapping[str, Any]) -> dict[str, Any]:
 def _predictions_file(path: Path, split: str) -> Path:
     if not path.is_dir():
         return path
-    found = sorted((path / "predictions").glob("*.jsonl"))
-    if split:
-        found = [file for file in found if file.stem == split]
-    if len(found) != 1:
-        state = "several predictions files" if found else "no predictions"
-        raise RunError(f"{state} under predictions/", where=str(path), fix="name one with --split")
-    return found[0]
+    found = {file.stem: file for file in sorted((path / "predictions").glob("*.jsonl"))}
+    if not split and len(found) == 1:
+        return next(iter(found.values()))
+    if split in found:
+        return found[split]
+    splits = ", ".join(found)
+    if found and not split:
+        raise RunError(
+            f"predictions of several splits: {splits}", where=str(path), fix="name one with --split"
+        )
+    wanted = f" of split {split!r}, only of {splits}" if found else ""
+    option = f" --split {split}" if split else ""
+    raise RunError(
+        f"no predictions{wanted}", where=str(path), fix=f"vqa evaluate {path}{option} makes them"
+    )
 
 
 def _scored(

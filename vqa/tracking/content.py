@@ -58,9 +58,10 @@ def sample_table(folder: Path) -> Any:
 
 def prediction_table(run_dir: Path, split: str, count: int) -> Any | None:
     """The W&B table that runs are joined by; None where none is wanted or the run has no predictions."""
+    from vqa.data.check import file_stem
     from vqa.evaluation.predictions import read_predictions
 
-    file = run_dir / "predictions" / f"{split}.jsonl"
+    file = run_dir / "predictions" / f"{file_stem(split)}.jsonl"
     if not count or not file.exists():
         return None
     import wandb

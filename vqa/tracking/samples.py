@@ -19,6 +19,7 @@ import numpy as np
 from PIL import Image
 
 from vqa.data.cache.regions import regions_at
+from vqa.data.check import file_stem
 from vqa.data.image import decode_image
 from vqa.errors import VQAError
 from vqa.evaluation.attention_map import TILE, overlay
@@ -88,7 +89,7 @@ def _spread(places: list[int], count: int) -> list[int]:
 def _scored(run_dir: Path, predictions: Sequence[Prediction]) -> Sequence[Prediction]:
     if not predictions or predictions[0].score is not None:
         return predictions
-    file = run_dir / "predictions" / f"{predictions[0].split}.jsonl"
+    file = run_dir / "predictions" / f"{file_stem(predictions[0].split)}.jsonl"
     return read_predictions(file) if file.exists() else predictions
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
 
+from vqa.data.check import file_stem
 from vqa.errors import RunError
 from vqa.training.disk import Reserve, write_atomic
 
@@ -58,8 +59,12 @@ class RunDirectory:
         return self.path / "model"
 
     def predictions_file(self, split: str) -> Path:
-        """One JSON object a question of `split`."""
-        return self.path / "predictions" / f"{split}.jsonl"
+        """One JSON object a question of `split`.
+
+        Raises:
+            DataError: no file can be called so.
+        """
+        return self.path / "predictions" / f"{file_stem(split)}.jsonl"
 
     def experiment(self) -> Experiment:
         """The experiment of this run.

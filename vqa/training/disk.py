@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from vqa.outputs import FULL, naming
+
 RESERVE_BYTES = 256 * 1024
-FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class Reserve:
@@ -90,12 +90,13 @@ def replace_text(path: Path, text: str, *, durably: bool = False) -> None:
     # Processes of two containers may have the same number.
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
-            if durably:
-                file.flush()
-                os.fsync(file.fileno())
-        temporary.replace(path)
+        with naming(path):
+            with temporary.open("w", encoding="utf-8") as file:
+                file.write(text)
+                if durably:
+                    file.flush()
+                    os.fsync(file.fileno())
+            temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from vqa.config import Experiment
 from vqa.data.cache.regions import check_regions, regions_of
 from vqa.data.cache.rule import check_features
+from vqa.data.check import file_stem
 from vqa.data.store import Store
 from vqa.errors import ConfigError
 from vqa.evaluation.protocols import check_protocol
@@ -147,7 +148,7 @@ def choose_splits(store: Store, experiment: Experiment) -> Splits:
     """Resolve `auto` and `none` against the store's splits.
 
     Raises:
-        DataError: the store has no such split.
+        DataError: the store has no such split, or results of it cannot be kept under its name.
     """
     names = store.manifest.splits
     train, wanted = experiment.data.train_split, experiment.data.validation_split
@@ -158,6 +159,7 @@ def choose_splits(store: Store, experiment: Experiment) -> Splits:
         evaluation = "test" if "test" in names else validation or train
     for name in filter(None, (train, validation, evaluation)):
         store.check_split(name)
+    file_stem(evaluation)
     return Splits(train, validation, evaluation)
 
 

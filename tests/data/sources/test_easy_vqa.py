@@ -68,7 +68,7 @@ def test_a_missing_picture_is_reported(folder, tmp_path):
         (b'[["what?", "red"', "truncated or not JSON"),
         (b"", "truncated or not JSON"),
         (b'{"questions": []}', "not a list of questions; it looks like"),
-        (b"\xff\xfe[\x00", "damaged file"),
+        (b"\xff\xfe[\x00", "UTF-16, not in UTF-8 — save it as UTF-8"),
         (b"[" * 100_000, "damaged file"),
         (b"\x1f\x8b\x08\x00broken", "damaged file"),
     ],

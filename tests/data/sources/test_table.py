@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import json
 from pathlib import Path
@@ -201,8 +202,19 @@ DAMAGED = {
     "text.json": (b'"hello"', "no list of records"),
     "numbers.json": (b"{}", "no list of records"),
     "twice.csv": (b"a,a\n1,2\n", "two columns 'a'"),
-    "quote.csv": (b'image,question,answer\na,b,c\nd,"e,f\n', "damaged after line 2"),
-    "latin.csv": (b"image,question\na,caf\xe9\n", "damaged"),
+    "quote.csv": (b'image,question,answer\na,b,c\nd,"e,f\ng,h,i\n', "line 3: .*not closed"),
+    "head.csv": (b'image,"question,answer\na,b,c\n', "line 1: .*not closed"),
+    "inner.csv": (b'image,question,answer\n\na,"say "b"",c\n', "line 3: .*written twice"),
+    "latin.csv": (
+        b"image,question\n" + b"a,b\n" * 9000 + b"a,caf\xe9\n",
+        r"not text in UTF-8 \(line 9002\) — save it as UTF-8",
+    ),
+    "first.csv": (b"image,fra\xe5ge\na,b\n", r"not text in UTF-8 \(line 1\) — save it"),
+    "latin.json": (b'[{"image": "a",\n"question": "caf\xe9"}]', r"UTF-8 \(line 2\) — save it"),
+    "latin.jsonl": (b'{"image": "caf\xe9"}\n', r"UTF-8 \(line 1\) — save it"),
+    "excel.csv": ("image,question\na,b\n".encode("utf-16"), "in UTF-16, not in UTF-8 — save it"),
+    "latin.csv.gz": (gzip.compress(b"image,question\na,caf\xe9\n"), r"UTF-8 \(line 2\)"),
+    "keys.json": (b'{"data": [{"question": "?"}], "data": []}', "key 'data' stands twice"),
     "x.parquet": (b"PAR1 and no more", "not a Parquet file"),
     "gone.parquet": (None, "no such file"),
     "x.xlsx": (b"x", "known suffixes"),
@@ -210,7 +222,34 @@ DAMAGED = {
 }
 
 
-@pytest.mark.parametrize(("name", "content", "message"), [(k, *v) for k, v in DAMAGED.items()])
+@pytest.mark.parametrize("name", ["t.json", "t.jsonl"])
+def test_a_record_with_a_key_twice_is_bad_and_the_next_is_read(tmp_path, name):
+    file = tmp_path / name
+    good = '{"image": "a", "question": "What?", "answer": "red"}'
+    twice = good.replace("{", '{"answer": "blue", ')
+    inner = good.replace('"red"', '[{"answer": "red", "answer": "blue"}]')
+    lines = [twice, good, inner]
+    file.write_text("\n".join(lines) if name == "t.jsonl" else f"[{', '.join(lines)}]")
+    rows = read(file, "--text-only")
+    assert [type(row) for row in rows] == [BadRow, Row, BadRow]
+    assert rows[0].reason == rows[2].reason == "key 'answer' stands twice"
+
+
+def test_a_long_cell_costs_its_record_at_most(tmp_path):
+    """Python's own limit is 131,072; a column that is not read may hold what it likes."""
+    limit = csv.field_size_limit()
+    long = "a b " * 50_000
+    records = [{**RECORDS[0], "context": long}, {**RECORDS[1], "context": "", "question": long}]
+    table = source(write_csv(tmp_path / "t.csv", records), "--text-only")
+    store = prepare(table, tmp_path / "store", text_only=True, max_bad=1)
+    assert store.manifest.splits == {"train": 1}
+    assert "200,000 characters, the limit is 4,000" in store.rejected()[0]["reason"]
+    assert csv.field_size_limit() == limit
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"), [(k, *v) for k, v in DAMAGED.items()], ids=DAMAGED
+)
 def test_a_damaged_file_is_named(tmp_path, name, content, message):
     file = tmp_path / name
     if content is not None:

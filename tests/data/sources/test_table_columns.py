@@ -178,6 +178,12 @@ BAD = {
     "a null choice": ({"choices": ["cat", None], "answer": "cat"}, "null"),
     "nested choices": ({"choices": [["cat"], "dog"], "answer": "dog"}, "a list"),
     "answers without text": ({"answers": [{"confidence": 1}]}, "without 'answer' or 'text'"),
+    "answer is an object": (
+        {"answer": {"red": 3, "blue": 1}},
+        "object (red, blue); a text or a list",
+    ),
+    "answers are an object": ({"answers": {"text": ["red"]}}, "--map answers=COLUMN.KEY"),
+    "label is an object": ({"label": {"red": 3}}, "the label is an object"),
     "id is a list": ({"question_id": [1], "answer": "x"}, "'question_id'"),
 }
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import json
 import math
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
 from vqa.errors import DataError
 
+GZIP_MAGIC = b"\x1f\x8b"
 KINDS = {
     str: "text", int: "a whole number", float: "a number", bool: "true or false",
     list: "a list", dict: "an object", type(None): "null",
@@ -30,7 +32,7 @@ def open_text(path: Path) -> IO[str]:
     """
     try:
         with path.open("rb") as file:
-            packed = file.read(2) == b"\x1f\x8b"
+            packed = file.read(2) == GZIP_MAGIC
     except FileNotFoundError:
         raise DataError("no such file", where=str(path)) from None
     except OSError as error:
@@ -40,15 +42,19 @@ def open_text(path: Path) -> IO[str]:
     return path.open(encoding="utf-8-sig", newline="")
 
 
-def read_json(path: Path, object_hook: Callable[[dict[str, Any]], Any] | None = None) -> Any:
-    """The content of a JSON file; `object_hook` as in `json.load`.
+def read_json(
+    path: Path,
+    object_hook: Callable[[dict[str, Any]], Any] | None = None,
+    object_pairs_hook: Callable[[list[tuple[str, Any]]], Any] | None = None,
+) -> Any:
+    """The content of a JSON file; the hooks as in `json.load`.
 
     Raises:
         DataError: not there, truncated, not JSON, not UTF-8.
     """
     try:
         with open_text(path) as file:
-            return json.load(file, object_hook=object_hook)
+            return json.load(file, object_hook=object_hook, object_pairs_hook=object_pairs_hook)
     except json.JSONDecodeError as error:
         raise DataError(
             f"truncated or not JSON ({error.msg}, line {error.lineno}, column {error.colno})",
@@ -89,7 +95,25 @@ def all_lines(path: Path) -> list[str]:
 
 def damaged(path: Path, error: Exception) -> DataError:
     """The error about a file that breaks off or is not what it claims."""
+    if isinstance(error, UnicodeDecodeError):
+        return DataError(_other_encoding(path), where=str(path), fix="save it as UTF-8")
     return DataError(f"damaged file ({error})", where=str(path), fix="get the file again")
+
+
+def _other_encoding(path: Path) -> str:
+    """How a file that is not UTF-8 shows it."""
+    with path.open("rb") as raw:
+        packed = raw.read(2) == GZIP_MAGIC
+        raw.seek(0)
+        lines: Iterable[bytes] = gzip.GzipFile(fileobj=raw) if packed else raw
+        for number, line in enumerate(lines, start=1):
+            if number == 1 and line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+                return "text in UTF-16, not in UTF-8"
+            try:
+                line.decode()
+            except UnicodeDecodeError:
+                return f"not text in UTF-8 (line {number})"
+    return "not text in UTF-8"
 
 
 def records(content: Any, key: str, path: Path) -> list[Any]:

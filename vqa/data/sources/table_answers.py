@@ -69,12 +69,15 @@ class AnswerReader:
         """A cell as a list of texts: a list, a list written as text, separated texts, or one text.
 
         Raises:
-            Unusable: another kind of value.
+            Unusable: another kind of value; an object's values could be counts as well as answers.
         """
         if value is None:
             return []
         if isinstance(value, Mapping):
-            return [as_text(item, field) for item in value.values()]
+            raise Unusable(
+                f"the {field} is an object ({', '.join(map(str, value))[:40]}); a text or a list of texts"
+                f" was expected (--map {field}=COLUMN.KEY reads one key of it)"
+            )
         if isinstance(value, str):
             value = self._split(value)
         items = value if isinstance(value, list | tuple) else [value]
@@ -103,6 +106,8 @@ class AnswerReader:
         return places.pop()
 
     def _choices(self, value: Any) -> list[str]:
+        if isinstance(value, Mapping):  # {"A": "red", "B": "blue"}
+            return [as_text(choice, "choices") for choice in value.values()]
         choices = self.many(value, "choices")
         if isinstance(value, str) and len(choices) == 1:
             raise Unusable(f"one choice, {value[:40]!r}; give --separator if it holds several")

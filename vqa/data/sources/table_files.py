@@ -12,12 +12,18 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
-from vqa.data.sources.files import kind_of, open_text, read_json, read_lines
+from vqa.data.sources.files import damaged, kind_of, open_text, read_json, read_lines
 from vqa.data.sources.layouts import check_some, looks_like
 from vqa.errors import DataError
 
 LOOKED_AT = 100
 """Records whose keys are the columns of a JSON file."""
+
+LONGEST_CELL = 2**24
+"""In characters; that the texts that are used are shorter is seen to record by record."""
+QUOTES = (
+    'is a quote that begins there not closed? within a quoted text, a quote is written twice: ""'
+)
 
 _DELIMITERS = (",", "\t", ";", "|")
 _SUFFIXES = {
@@ -98,19 +104,25 @@ class JsonFile:
         return _keys(self.records())
 
     def records(self) -> Iterator[tuple[str, Record]]:
-        """Yield every record with its number from 0."""
+        """Yield every record with its number from 0.
+
+        Raises:
+            DataError: a key of the object around the records stands twice.
+        """
         for index, record in enumerate(self._list):
             yield f"record {index}", _record(record)
 
     @cached_property
     def _list(self) -> list[Any]:
-        found = self._found(read_json(self.path))
+        found = self._found(read_json(self.path, object_pairs_hook=_object))
         check_some(self.path, found)
         return found
 
     def _found(self, content: Any) -> list[Any]:
         if isinstance(content, list) and self.key is None:
             return content
+        if isinstance(content, _Repeating):
+            raise DataError(content.reason, where=str(self.path), fix="leave one of them out")
         lists = _lists(content)
         if self.key is None and len(lists) == 1:
             return next(iter(lists.values()))
@@ -169,12 +181,18 @@ class DelimitedFile:
         try:
             with open_text(self.path) as file:
                 reader = csv.reader(file, delimiter=self.delimiter, strict=True)
-                names = self._header(next(reader, []))
-                yield reader.line_num, names
-                for cells in reader:
+                names = self._header(_cells(reader) or [])
+                done = reader.line_num
+                yield done, names
+                while (cells := _cells(reader)) is not None:
                     done = reader.line_num
                     yield done, cells
-        except (csv.Error, OSError, EOFError, zlib.error, ValueError) as error:
+        except csv.Error as error:
+            where = f"{self.path}, line {done + 1}"
+            raise DataError(f"unreadable record ({error})", where=where, fix=QUOTES) from error
+        except UnicodeDecodeError as error:
+            raise damaged(self.path, error) from error
+        except (OSError, EOFError, zlib.error) as error:
             raise DataError(f"damaged after line {done} ({error})", where=str(self.path)) from error
 
     def _header(self, cells: list[str]) -> list[str]:
@@ -240,6 +258,15 @@ def _delimiter(header: str) -> str:
     return max(_DELIMITERS, key=header.count)
 
 
+def _cells(reader: Any) -> list[str] | None:
+    """The next line's cells; None at the end. What a cell may hold is set for this one alone: `csv` knows one limit."""
+    before = csv.field_size_limit(LONGEST_CELL)
+    try:
+        return next(reader, None)
+    finally:
+        csv.field_size_limit(before)
+
+
 def _is_object(line: str) -> bool:
     try:
         return isinstance(json.loads(line), dict)
@@ -258,17 +285,43 @@ def _keys(records: Iterator[tuple[str, Record]]) -> list[str]:
     return list(dict.fromkeys(k for record in first if isinstance(record, dict) for k in record))
 
 
+class _Repeating(dict[str, Any]):
+    """An object in which a key stands twice; which of its values is meant, nobody knows."""
+
+    reason = ""
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) == len(pairs):
+        return found
+    found = _Repeating(found)
+    keys = [key for key, _ in pairs]
+    found.reason = f"key {next(key for key in keys if keys.count(key) > 1)!r} stands twice"
+    return found
+
+
+def _repeating(value: Any) -> _Repeating | None:
+    """The first such object in a value."""
+    if isinstance(value, _Repeating):
+        return value
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return next(filter(None, map(_repeating, parts)), None)
+
+
 def _record(value: Any) -> Record:
-    return (
-        value
-        if isinstance(value, dict)
-        else Broken(f"an object was expected, not {kind_of(value)}")
-    )
+    if not isinstance(value, dict):
+        return Broken(f"an object was expected, not {kind_of(value)}")
+    try:
+        repeating = _repeating(value)
+    except RecursionError:
+        return Broken("nested too deeply")
+    return value if repeating is None else Broken(repeating.reason)
 
 
 def _parsed(line: str) -> Record:
     try:
-        return _record(json.loads(line))
+        return _record(json.loads(line, object_pairs_hook=_object))
     except (ValueError, RecursionError) as error:
         return Broken(f"not JSON ({error})")
 
