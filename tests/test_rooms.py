@@ -10,11 +10,11 @@ import vqa
 
 ROOT = Path(vqa.__file__).parent
 LAYERS = (
-    {"errors", "faults", "yaml_file", "hub", "machine", "lifetime", "collection"},
+    {"errors", "faults", "yaml_file", "hub", "machine", "lifetime", "collection", "outputs"},
     {"model"},
     {"config", "deviations", "recipes"},
     {"data"},
-    {"evaluation", "export"},
+    {"evaluation", "export", "asked"},
     {"tracking"},
     {"training"},
     {"jobs"},
