@@ -105,8 +105,9 @@ class LocalService:
         run_dir, fields = self.home.run_dir(job), found.submission.experiment
         result = self._result(found)
         warnings = read_warnings(run_dir)
+        made = read_progress(run_dir, ended=found.terminal) if run_dir.exists() else None
         return JobDetail(
-            job=self._view(found, progress=read_progress(run_dir) if run_dir.exists() else None),
+            job=self._view(found, progress=made),
             experiment=fields if self.paths_allowed else self.checker.library.named(fields),
             history=[
                 ChangeView(time=c.time, state=c.state, attempt=c.attempt, reason=c.reason)

@@ -52,7 +52,7 @@ class Progress(View):
         epoch: of the last record.
         loss: the last training loss.
         best: best validation accuracy so far, 0 to 100.
-        questions_per_second: at the last record.
+        questions_per_second: at the last record; over the whole training once the run has ended with a result.
         seconds_left: as long as the rest would take at the mean speed of this attempt; None before it is known.
         heartbeat_age: seconds since the runner's last sign of life; None where there was none.
     """
