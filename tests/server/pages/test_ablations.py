@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -39,9 +40,10 @@ class Group:
         rate: float | None = None,
         state: State = State.SUCCEEDED,
         user: str = "ann",
+        tags: Sequence[str] = (),
         **changes: Any,
     ) -> str:
-        tags = [f"variant={variant}", f"model.fusion={variant}"]
+        tags = [f"variant={variant}", f"model.fusion={variant}", *tags]
         given = {**BASE, "seed": seed, "tracking": {"tags": tags}}
         fields = parse_experiment(given).to_dict()
         job, _ = self.queue.submit(
@@ -323,3 +325,15 @@ def test_older_groups_have_a_page_of_their_own(site: Site, home: Home) -> None:
     assert "group-20" in first
     assert "group-00" not in first
     assert "group-00" in second
+
+
+def test_only_what_the_study_has_is_offered_as_a_baseline(site: Site, group: Group) -> None:
+    for variant in ("concat", "multiply"):
+        group.add(variant, rate=0.5, tags=["beside=chance"])
+    group.add("waits", state=State.QUEUED)
+    until_ready(site, "g")
+    for baseline in ("", "chance"):
+        text = get(site, f"/ablations/g?baseline={baseline}").text
+        select = text.partition('id="pick-baseline"')[2].partition("</select>")[0]
+        assert re.findall('<option value="(.*?)"', select) == ["concat", "multiply", "chance"]
+    assert 'value="chance" selected' in select
