@@ -71,6 +71,21 @@ def test_filters_and_pages(ann: TestClient, connect: Connect, request_body: Body
         assert is_problem(ann.get("/jobs", params=wrong), 422)
 
 
+def test_a_fault_names_its_field_once_and_a_name_s_rule_in_words(
+    ann: TestClient, request_body: Body
+) -> None:
+    rule = (
+        "should be letters, digits, dots, dashes and underscores, and begin with a letter or digit"
+    )
+    response = ann.post("/jobs", json=request_body(group="../x"))
+    assert is_problem(response, 422, "invalid")
+    problem = response.json()
+    assert (problem["where"], problem["detail"]) == ("group", rule)
+    problem = ann.post("/jobs", json=request_body(group="../x", cores=0)).json()
+    several = f"{rule}; cores: input should be greater than or equal to 1"
+    assert (problem["where"], problem["detail"]) == ("group", several)
+
+
 def test_a_batch_is_queued_whole_or_not_at_all(ann: TestClient, request_body: Body) -> None:
     bad = request_body()
     bad["experiment"]["sead"] = 1

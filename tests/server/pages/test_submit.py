@@ -180,6 +180,27 @@ def test_a_fault_is_said_beside_the_form(
     shoot(page, "submit-dark-phone")
 
 
+@pytest.mark.parametrize(
+    ("body", "fault"),
+    [
+        (
+            {"values": SMALL, "name": "../x"},
+            "name: should be letters, digits, dots, dashes and underscores, and begin with a letter or digit",
+        ),
+        (
+            {"values": SMALL, "group": "g", "axes": {"model.fusion": ["concat"]}},
+            "form: axes.model.fusion: has a single value, which compares nothing: "
+            "give two or more, or set the value and leave the axis out",
+        ),
+    ],
+)
+def test_what_the_form_says_is_said_once_and_in_its_words(
+    ann: TestClient, body: dict[str, Any], fault: str
+) -> None:
+    problem = ann.post(f"{ROOT}/submit/look", json=body).json()
+    assert ": ".join(filter(None, map(problem.get, ("where", "detail", "fix")))) == fault
+
+
 def test_what_is_no_number_is_refused_with_its_field(site: Site, home: Home, look: Look) -> None:
     """The browser gives such a field out as empty, and an empty one stands for the default."""
     page = look(site, "/submit")
