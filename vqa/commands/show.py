@@ -92,7 +92,7 @@ def progress(made: Progress, *, going: bool) -> str:
 
     said = [percent(made) or "no step yet"]
     if made.epoch is not None:
-        said.append(f"epoch {made.epoch}")
+        said.append(f"epoch {made.epoch + 1}")  # as its log counts
     if made.loss is not None:
         said.append(f"loss {made.loss:.4g}")
     if made.best is not None:

@@ -49,7 +49,7 @@ class Progress(View):
 
     Attributes:
         step, steps: optimiser steps done and in all.
-        epoch: of the last record.
+        epoch: of the last record; counts from 0, as the journal does.
         loss: the last training loss.
         best: best validation accuracy so far, 0 to 100.
         questions_per_second: at the last record; over the whole training once the run has ended with a result.

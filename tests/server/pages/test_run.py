@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from vqa.evaluation.predictions import Prediction, read_predictions, write_predi
 from vqa.jobs.home import Home
 from vqa.jobs.queue import Queue
 from vqa.jobs.record import State
+from vqa.server.pages.layout import figure_text
 from vqa.server.pages.run_predictions import options, shares
 
 if TYPE_CHECKING:
@@ -60,6 +62,18 @@ def test_a_finished_run(finished_site: Site, finished_home: Finished, look: Look
     assert types.get_by_role("row").count() == 1 + len(result["per_question_type"])
     row = page.get_by_role("row", name="model.attention.glimpses")
     assert row.get_by_role("cell").all_inner_texts() == ["2", "1"]
+
+
+def test_an_ended_run_shows_what_its_log_and_its_result_say(
+    finished_site: Site, finished_home: Finished
+) -> None:
+    """Epochs are counted from 1; the speed is that of the whole training, as the ablation's table has it."""
+    home, (job, *_) = finished_home
+    result = json.loads((home.run_dir(job) / "result.json").read_text())
+    text = get(finished_site, f"/jobs/{job}").text
+    assert re.search(r"of \d+, epoch 2<", text)
+    speed = figure_text(result["training"]["questions_per_second"], 0)
+    assert f"<b>{speed}</b><span>questions/s" in text
 
 
 def test_predictions_from_the_filter_to_a_hidden_unit(
