@@ -13,6 +13,7 @@ FULL = r"[0-9a-f]{8}"
 SHOWN = 5
 ENOUGH = 4
 """Digits of an id that may stand for a run directory: fewer are too easily a mistyped path."""
+AN_ID = rf"[0-9a-f]{{{ENOUGH},8}}"
 
 
 def find_job(service: Service, word: str) -> str:
@@ -57,6 +58,22 @@ def find_group(service: Service, name: str) -> str:
     return name
 
 
+def own_run(word: str) -> Path:
+    """A run directory on this machine, as `run_path` finds it.
+
+    Raises:
+        JobError: it is a job's of another machine's service, or see `run_path`.
+    """
+    from vqa.errors import JobError
+    from vqa.jobs.connect import server
+
+    path, away = run_path(word), server()
+    if away and not path.exists() and re.fullmatch(AN_ID, word):
+        fix = f"a job's run is used where it lies, on {away}"
+        raise JobError(f"no run {word!r} on this machine", fix=fix, kind="not-found")
+    return path
+
+
 def run_path(word: str) -> Path:
     """A run directory: a path, or a job's id (or its beginning) where there is no such path.
 
@@ -64,7 +81,7 @@ def run_path(word: str) -> Path:
         JobError: several jobs' ids begin so.
     """
     path = Path(word)
-    if path.exists() or not re.fullmatch(rf"[0-9a-f]{{{ENOUGH},8}}", word):
+    if path.exists() or not re.fullmatch(AN_ID, word):
         return path
     from vqa.errors import JobError
     from vqa.jobs.home import Home
