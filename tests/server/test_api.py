@@ -46,6 +46,15 @@ def test_submit_list_show_cancel_resume(ann: TestClient, request_body: Body) -> 
     assert is_problem(ann.get("/jobs/00000000"), 404, "not-found")
 
 
+def test_a_process_that_never_was_has_no_log(ann: TestClient, request_body: Body) -> None:
+    job = ann.post("/jobs", json=request_body()).json()["id"]
+    assert ann.get(f"/jobs/{job}/logs/rank0.log").json()["text"] == ""
+    answer = ann.get(f"/jobs/{job}/logs/rank9.log")
+    assert is_problem(answer, 404, "not-found")
+    assert answer.json()["fix"] == "there are rank0.log, runner0.log, metrics, events"
+    assert is_problem(ann.get(f"/jobs/{job}/logs/rank9.log/stream"), 404, "not-found")
+
+
 def test_filters_and_pages(ann: TestClient, connect: Connect, request_body: Body) -> None:
     for seed in range(5):
         ann.post("/jobs", json=request_body(seed, group="g"))

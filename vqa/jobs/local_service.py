@@ -129,8 +129,16 @@ class LocalService:
         Raises:
             JobError: no such job, or no such log.
         """
-        ended = self.queue.get(job).terminal  # asked first: what is written before that is read
-        return read_log(self.home.run_dir(job), name, offset, ended=ended)
+        found = self.queue.get(job)  # asked first: what is written before it has ended is read
+        use = found.submission.resources
+        return read_log(
+            self.home.run_dir(job),
+            name,
+            offset,
+            ended=found.terminal,
+            processes=use.nodes * use.devices,
+            nodes=use.nodes,
+        )
 
     def cancel(self, job: str) -> JobView:
         """Have a job ended.
