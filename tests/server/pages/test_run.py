@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import html
+import io
 import json
 import math
 import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 import httpx
 import pytest
 import yaml
+from PIL import Image, ImageColor
 
 from tests.server.pages.people import Site, await_pictures, until
 from vqa.evaluation.predictions import Prediction, read_predictions, write_predictions
@@ -114,6 +117,24 @@ def test_predictions_from_the_filter_to_a_hidden_unit(
     shoot(page, "prediction")
     page.get_by_role("link", name="Next").click()
     page.get_by_role("heading", name=wrong[1].question).wait_for()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_probability_is_drawn_in_the_page_s_own_colour(
+    finished_site: Site, finished_home: Finished, look: Look, scheme: str
+) -> None:
+    """As on the page for asking; not in the browser's green."""
+    home, (job, *_) = finished_home
+    said = read_predictions(home.run_dir(job) / "predictions" / "test.jsonl")
+    query = urlencode({"split": "test", "question": said[0].question_id})
+    page = look(finished_site, f"/jobs/{job}/prediction?{query}", scheme=scheme)
+    meter = page.locator(".options meter").first
+    drawn = Image.open(io.BytesIO(meter.screenshot())).convert("RGB")
+    accent = page.evaluate(
+        "getComputedStyle(document.documentElement).getPropertyValue('--accent').trim()"
+    )
+    colours = {colour for _, colour in drawn.getcolors(1 << 24) or []}
+    assert ImageColor.getrgb(accent) in colours
 
 
 def shown(text: str) -> tuple[str, float]:
