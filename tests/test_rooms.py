@@ -10,7 +10,17 @@ import vqa
 
 ROOT = Path(vqa.__file__).parent
 LAYERS = (
-    {"errors", "faults", "yaml_file", "hub", "machine", "lifetime", "collection", "outputs"},
+    {
+        "errors",
+        "faults",
+        "yaml_file",
+        "hub",
+        "machine",
+        "lifetime",
+        "collection",
+        "outputs",
+        "names",
+    },
     {"model"},
     {"config", "deviations", "recipes"},
     {"data"},

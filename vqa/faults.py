@@ -9,6 +9,8 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
+from vqa.names import NAME_PATTERN, NAME_RULE
+
 LONGEST_VALUE = 40
 """Of the given values that a message repeats, in characters."""
 OWN_WORDS = {"path_type": "a path is expected", "model_type": "a section of keys is expected"}
@@ -40,16 +42,23 @@ def _explain(error: ValidationError, schema: type[BaseModel]) -> Iterable[str]:
         elif fault["type"] == "missing":
             yield f"{path}: missing"
         else:
-            yield f"{path}: {_said(fault)}" if path else _said(fault)
+            yield f"{path}: {said(fault)}" if path else said(fault)
 
 
-def _said(fault: Mapping[str, Any]) -> str:
-    """Pydantic's words or our own; behind pydantic's the value, where it is short."""
+def said(fault: Mapping[str, Any]) -> str:
+    """What is wrong with a value; behind pydantic's words the value itself, where it is short."""
+    given = repr(fault["input"])
+    if fault["type"] == "value_error" or len(given) > LONGEST_VALUE:
+        return words(fault)
+    return f"{words(fault)}, not {'nothing' if fault['input'] is None else given}"
+
+
+def words(fault: Mapping[str, Any]) -> str:
+    """Pydantic's words or our own, without the value."""
+    if fault["type"] == "string_pattern_mismatch" and fault["ctx"]["pattern"] == NAME_PATTERN:
+        return NAME_RULE
     message = OWN_WORDS.get(fault["type"], str(fault["msg"])).replace("a valid tuple", "a list")
-    if fault["type"] == "value_error":
-        message = message.removeprefix("Value error, ")
-    elif len(given := repr(fault["input"])) <= LONGEST_VALUE:
-        message = f"{message}, not {'nothing' if fault['input'] is None else given}"
+    message = message.removeprefix("Value error, ")
     return message[:1].lower() + message[1:]
 
 

@@ -276,7 +276,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"group": "a/b"}, "group"),
     ({"base": {"data": {}}}, r"data\.store: missing"),
     ({"base": {"data": {"store": "x"}, "tracking": {"tags": ["a=b"]}}}, "would be read as an axis"),
-    ({"base": "nowhere.yaml"}, "no such file"),
+    ({"base": "nowhere.yaml"}, r"^a\.yaml: base: nowhere\.yaml: no such file"),
     ({"axes": {"optimizer.lr": [1e-3] + [n + 1.5 for n in range(40)]}, "seeds": 60}, "2,460 cells"),
 ]
 

@@ -129,7 +129,7 @@ def test_a_job_that_waits_again_shows_how_far_it_came_and_no_time_left(command, 
     assert "so far" in command("show", job.id).out
     assert jobs.queue.move(job, State.QUEUED, "lost: rank 0 was killed", restart=True)
     shown = command("show", job.id).out
-    assert "40 % 40/100" in shown
+    assert "40 % 40/100, epoch 2, " in shown  # the journal counts from 0
     assert "lost: rank 0 was killed" in shown
     for text in (" left", "so far", "took", "sign of life"):
         assert text not in shown
@@ -158,6 +158,10 @@ def test_logs_prints_a_process_s_log_or_the_journal(command, jobs) -> None:
     assert command("logs", job.id, "--rank", 1).out == "second\n"
     assert command("logs", job.id[:7], "--metrics").out.count('"step": 40') == 2
     assert command("logs", job.id, "--rank", -1).code == 2
+    for words in (["--rank", 9], ["--runner", 1], ["--rank", 9, "--follow"]):
+        said = command("logs", job.id, *words)
+        assert (said.code, said.out) == (2, "")
+        assert "there are rank0.log, runner0.log, metrics, events" in said.err
 
 
 def test_logs_of_a_job_that_has_not_begun_are_empty(command, jobs) -> None:

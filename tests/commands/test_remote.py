@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -125,6 +126,48 @@ def test_a_group_is_resumed_and_cancelled_at_once(command, server: Server, named
     assert "nothing was done" in command("cancel", *group).err
     until(lambda: all(queue.get(job).state is State.CANCELLED for job in (killed, going)))
     assert "no group 'fusion'" in command("cancel", "--group", "fusion").err
+
+
+def test_an_ablation_is_followed_and_compared_where_its_runs_lie(
+    command, server: Server, named: Path, tmp_path: Path
+) -> None:
+    fields = {
+        "group": "fusions",
+        "base": json.loads(named.read_text()),
+        "axes": {"model.fusion": ["concat", "multiply"]},
+        "seeds": 1,
+        "baselines": [],
+    }
+    file = tmp_path / "ablation.yaml"
+    file.write_text(json.dumps(fields))
+    said = command("ablate", file, "--wait")
+    assert said.code == 0, said
+    assert "| variant |" in said.out
+    assert re.search(r"multiply and concat|multiply beats|concat beats", said.out), said.out
+    told = command("ablate", file, "--wait", "--json").json
+    assert {row["name"] for row in told["variants"]} == {"concat", "multiply"}
+    job = Path(told["variants"][0]["runs"][0]).name
+    shown = command("show", job).out
+    assert f"{server.address}/jobs/{job}" in shown
+    assert "vqa export" not in shown
+    for words in (["export", job, "--to", tmp_path / "model"], ["evaluate", job]):
+        said = command(*words)
+        assert said.code == 2
+        assert f"where it lies, on {server.address}" in said.err
+
+
+def test_an_address_with_a_path_too_many(
+    command, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VQA_SERVER", f"{server.address}/jobs")
+    for words in (["jobs"], ["show", "0123abcd"]):
+        said = command(*words)
+        assert said.code == 2
+        assert (
+            f"VQA_SERVER={server.address}/jobs: no vqa server answers at that address" in said.err
+        )
+    monkeypatch.setenv("VQA_SERVER", server.address)
+    assert "no job" in command("show", "0123abcd").err
 
 
 def until(true: Callable[[], bool], seconds: float = 60) -> None:

@@ -76,7 +76,12 @@ def test_a_store_of_the_home_goes_by_its_name(command, jobs, config: Path) -> No
         (["data.store=/nowhere/at/all"], "/nowhere/at/all"),
         (["data.store=nowhere"], "nowhere"),
         (["model.image_encoder.strides=[64,64]"], "model.image_encoder"),
-        (["--name", "a/b"], "--name"),
+        (
+            ["--name", "a/b"],
+            "--name: should be letters, digits, dots, dashes and underscores, and begin with",
+        ),
+        (["--group", "../X"], "letter or digit, not '../X'"),
+        (["--name", "n" * 121], "--name: string should have at most 120 characters"),
         (["--priority", "1001"], "--priority"),
         (["--cores", "0"], "--cores"),
         (["--key", ""], "--key"),

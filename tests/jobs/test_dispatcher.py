@@ -215,6 +215,55 @@ def test_the_first_that_does_not_fit_is_not_overtaken(
     assert [queue.get(j.id).state.value for j in (waiting, behind)] == ["starting", "queued"]
 
 
+def test_a_job_that_waits_says_for_what_until_it_starts(
+    home: Home, queue: Queue, dispatcher: Dispatcher, engine: Scripted, submission: Submit
+) -> None:
+    engine.room = Capacity((), 4, 1000)
+    first = started(queue, dispatcher, submission(resources=Resources(cores=3)))
+    head = started(queue, dispatcher, submission(resources=Resources(cores=2)))
+    behind = started(queue, dispatcher, submission())
+    assert first.reason == ""
+    assert queue.get(head.id).reason == "waits for 2 cores (1 of 4 free)"
+    assert behind.reason == "waits for jobs before it"
+    finish(home, engine, first, "succeeded")
+    dispatcher.step()
+    assert [queue.get(job.id).reason for job in (head, behind)] == ["", ""]
+    assert {change.reason for change in queue.history(head.id)} == {""}
+
+
+def test_what_it_waits_for_is_written_once_where_it_stays_the_same(
+    queue: Queue,
+    dispatcher: Dispatcher,
+    engine: Scripted,
+    submission: Submit,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    engine.room = Capacity((), 4, 1000)
+    written: list[int] = []
+    note = dispatcher.queue.note
+    monkeypatch.setattr(
+        dispatcher.queue, "note", lambda said: (written.append(len(said)), note(said))
+    )
+    for _ in range(6):
+        queue.submit(submission(resources=Resources(cores=3)))
+    for _ in range(3):
+        dispatcher.step()
+    assert written == [5]
+
+
+def test_a_full_disk_is_what_jobs_wait_for(
+    home: Home, queue: Queue, engine: Scripted, submission: Submit
+) -> None:
+    job = queue.submit(submission())[0]
+    (home.path / "settings.yaml").write_text("quotas: {min_free_mb: 100000000000}")
+    Dispatcher(Home(home.path), lambda _: engine).step()
+    said = "waits for room on the disk: less than 100000000000 MiB are free"
+    assert (queue.get(job.id).state, queue.get(job.id).reason) == (State.QUEUED, said)
+    (home.path / "settings.yaml").write_text("quotas: {min_free_mb: 0}")
+    Dispatcher(Home(home.path), lambda _: engine).step()
+    assert (queue.get(job.id).state, queue.get(job.id).reason) == (State.STARTING, "")
+
+
 def test_each_job_gets_gpus_of_its_own(
     queue: Queue, dispatcher: Dispatcher, engine: Scripted, submission: Submit
 ) -> None:

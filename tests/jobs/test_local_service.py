@@ -82,6 +82,19 @@ def test_far_away_nothing_is_shown_by_path(service: LocalService, request_of: Re
     assert str(service.home.path) not in detail.model_dump_json()
 
 
+def test_an_ended_job_shows_the_speed_of_its_whole_training(
+    service: LocalService, request_of: Request
+) -> None:
+    job = service.submit(request_of()).id
+    end(service, job, State.SUCCEEDED, {"training": {"questions_per_second": 25.5}})
+    (service.home.run_dir(job) / "metrics.jsonl").write_text(
+        '{"step": 9, "train/questions_per_second": 10.0}\n'
+    )
+    shown = service.show(job).job.progress
+    assert shown is not None
+    assert shown.questions_per_second == 25.5
+
+
 def test_pages_and_counts(service: LocalService, request_of: Request) -> None:
     submitted = [service.submit(request_of(seed)).id for seed in range(5)]
     service.cancel(submitted[2])

@@ -103,6 +103,18 @@ def test_names_are_looked_up_and_never_joined(run: Path) -> None:
         assert caught.value.kind == "not-found"
 
 
+def test_a_process_that_never_was_has_no_log(run: Path) -> None:
+    assert read_log(run, "rank7.log", 0, ended=True, processes=8, nodes=2).text == ""
+    assert read_log(run, "runner1.log", 0, ended=True, processes=8, nodes=2).text == ""
+    for name, asked in (("rank8.log", {"processes": 8, "nodes": 2}), ("runner1.log", {})):
+        with pytest.raises(JobError, match="no log") as caught:
+            read_log(run, name, 0, ended=True, **asked)
+        assert caught.value.kind == "not-found"
+    assert caught.value.fix == "there are rank0.log, runner0.log, metrics, events"
+    with pytest.raises(JobError, match=r"rank0\.log to rank7\.log, runner0\.log to runner1\.log"):
+        read_log(run, "rank8.log", 0, ended=True, processes=8, nodes=2)
+
+
 def test_a_log_that_is_still_to_come_is_empty(tmp_path: Path) -> None:
     for name in ("rank0.log", "runner0.log", "metrics", "events"):
         assert read_log(tmp_path / "none", name, 0, ended=False).text == ""

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vqa.jobs.engines.base import Capacity
-from vqa.jobs.placement import place, why_never
+from vqa.jobs.placement import lacking, place, why_never
 from vqa.jobs.record import Job, Resources, State, Submission
 
 resources = st.builds(
@@ -80,3 +80,17 @@ def test_why_it_never_fits_has_the_numbers() -> None:
     many = Resources(accelerator="gpu", devices=2)
     assert why_never(capacity, many) == "asks for 2 GPUs, and this machine has 1"
     assert why_never(capacity, Resources(cores=3)) == "asks for 3 cores, and this machine has 2"
+
+
+def test_what_is_lacking_has_the_numbers() -> None:
+    capacity = Capacity(("0", "1"), 8, 1000)
+    taken = running(0, Resources(accelerator="gpu", cores=5, memory_mb=600), ("0",))
+    wanted = Resources(accelerator="gpu", devices=2, cores=4, memory_mb=500)
+    assert lacking(capacity, [taken], wanted) == [
+        "2 GPUs (1 of 2 free)",
+        "4 cores (3 of 8 free)",
+        "500 MiB (400 of 1000 free)",
+    ]
+    full = running(1, Resources(cores=3), ())
+    assert lacking(capacity, [taken, full], Resources()) == ["1 core (0 of 8 free)"]
+    assert lacking(capacity, [taken], Resources(cores=3)) == []

@@ -57,6 +57,16 @@ def test_of_a_run_that_was_resumed(tmp_path: Path) -> None:
     ]
 
 
+def test_the_speed_of_a_run_that_has_ended_is_that_of_all_its_training(tmp_path: Path) -> None:
+    """As a comparison shows it. The result of an attempt that goes on says nothing of the present."""
+    write(tmp_path / "metrics.jsonl", {"step": 9, "train/questions_per_second": 10.0})
+    assert read_progress(tmp_path, ended=True).questions_per_second == 10  # no result: killed
+    for training, speed in ({"questions_per_second": 25.5}, 25.5), ({}, 10), (None, 10):
+        (tmp_path / "result.json").write_text(json.dumps({"training": training}))
+        assert read_progress(tmp_path, ended=True).questions_per_second == speed
+        assert read_progress(tmp_path).questions_per_second == 10
+
+
 def test_the_best_may_be_long_ago(tmp_path: Path) -> None:
     records = [{"step": k, "epoch": 0, "time": 1.0, "train/loss": 1.0} for k in range(5000)]
     write(tmp_path / "metrics.jsonl", {"step": 0, "time": 0.0, "val/accuracy": 99.5}, *records)

@@ -122,6 +122,31 @@ def test_a_late_word_about_an_earlier_attempt_changes_nothing(queue: Queue) -> N
     assert queue.get(job.id).restarts == 1
 
 
+def test_a_note_lasts_until_the_job_moves_on_and_says_nothing_of_one_that_has_ended(
+    queue: Queue,
+) -> None:
+    job = queue.submit(plain())[0]
+    queue.note([(job, "waits")])
+    assert queue.get(job.id).reason == "waits"
+    claimed = queue.claim(job)
+    assert claimed is not None
+    assert claimed.reason == ""
+    queue.move(claimed, State.FAILED, "the loss is NaN")
+    queue.note([(claimed, "waits")])
+    assert queue.get(job.id).reason == "the loss is NaN"
+    assert "waits" not in {change.reason for change in queue.history(job.id)}
+
+
+def test_a_job_that_ran_and_waits_again_is_not_cancelled_before_it_ran(queue: Queue) -> None:
+    job = queue.submit(plain())[0]
+    assert queue.request_cancel(job.id).reason == "cancelled before it ran"
+    claimed = queue.claim(queue.resume(job.id))
+    assert claimed is not None
+    queue.move(claimed, State.CANCELLED)
+    queue.resume(job.id)
+    assert queue.request_cancel(job.id).reason == "cancelled while it waited"
+
+
 def test_cancelling_and_resuming(queue: Queue) -> None:
     job = queue.submit(plain())[0]
     assert queue.request_cancel(job.id).state is State.CANCELLED

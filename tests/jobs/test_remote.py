@@ -130,6 +130,27 @@ def test_a_problem_becomes_the_error_that_the_server_had(remote: Any) -> None:
     assert (caught.value.where, caught.value.fix) == ("0123abcd", "wait")
 
 
+def test_a_study_that_is_being_made_is_waited_for(
+    remote: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vqa.jobs.remote.STUDY_SECONDS", 0)
+    making = httpx.Response(202, json={"status": "computing", "since": None})
+    service, server = remote(making, making, httpx.Response(200, text="| variant |"))
+    assert service.study("fusions", "markdown") == "| variant |"
+    assert {request.url.raw_path for request in server.requests} == {
+        b"/api/v1/groups/fusions/study?form=markdown"
+    }
+
+
+@pytest.mark.parametrize(
+    "body", [{"json": {"detail": "Not Found", "kind": "not-found"}}, {"text": "<html>no</html>"}]
+)
+def test_an_address_without_a_server_of_ours_is_named(remote: Any, body: dict[str, Any]) -> None:
+    service, _ = remote(httpx.Response(404, **body))
+    with pytest.raises(JobError, match=r"VQA_SERVER=http://127\.0\.0\.1:8000: no vqa server"):
+        service.groups()
+
+
 def test_a_token_that_is_refused_says_what_to_do(remote: Any) -> None:
     service, _ = remote(httpx.Response(401, json={"title": "no such token"}))
     with pytest.raises(JobError, match="VQA_TOKEN_FILE") as caught:

@@ -46,6 +46,15 @@ def test_submit_list_show_cancel_resume(ann: TestClient, request_body: Body) -> 
     assert is_problem(ann.get("/jobs/00000000"), 404, "not-found")
 
 
+def test_a_process_that_never_was_has_no_log(ann: TestClient, request_body: Body) -> None:
+    job = ann.post("/jobs", json=request_body()).json()["id"]
+    assert ann.get(f"/jobs/{job}/logs/rank0.log").json()["text"] == ""
+    answer = ann.get(f"/jobs/{job}/logs/rank9.log")
+    assert is_problem(answer, 404, "not-found")
+    assert answer.json()["fix"] == "there are rank0.log, runner0.log, metrics, events"
+    assert is_problem(ann.get(f"/jobs/{job}/logs/rank9.log/stream"), 404, "not-found")
+
+
 def test_filters_and_pages(ann: TestClient, connect: Connect, request_body: Body) -> None:
     for seed in range(5):
         ann.post("/jobs", json=request_body(seed, group="g"))
@@ -69,6 +78,21 @@ def test_filters_and_pages(ann: TestClient, connect: Connect, request_body: Body
         assert len(ann.get("/jobs", params=wanted).json()["jobs"]) == count
     for wrong in ({"limit": 0}, {"limit": 1001}, {"before": -1}, {"state": "gone"}, {"what": 1}):
         assert is_problem(ann.get("/jobs", params=wrong), 422)
+
+
+def test_a_fault_names_its_field_once_and_a_name_s_rule_in_words(
+    ann: TestClient, request_body: Body
+) -> None:
+    rule = (
+        "should be letters, digits, dots, dashes and underscores, and begin with a letter or digit"
+    )
+    response = ann.post("/jobs", json=request_body(group="../x"))
+    assert is_problem(response, 422, "invalid")
+    problem = response.json()
+    assert (problem["where"], problem["detail"]) == ("group", rule)
+    problem = ann.post("/jobs", json=request_body(group="../x", cores=0)).json()
+    several = f"{rule}; cores: input should be greater than or equal to 1"
+    assert (problem["where"], problem["detail"]) == ("group", several)
 
 
 def test_a_batch_is_queued_whole_or_not_at_all(ann: TestClient, request_body: Body) -> None:

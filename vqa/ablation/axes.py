@@ -95,7 +95,9 @@ def _axis(name: str, raw: Sequence[Any], base: Mapping[str, Any], where: str) ->
     _check_distinct(values, where)
     if len(values) == 1:
         raise ConfigError(
-            "has a single value, which compares nothing", where=where, fix="set it in `overrides`"
+            "has a single value, which compares nothing",
+            where=where,
+            fix="give two or more, or set the value and leave the axis out",
         )
     return Axis(name, values)
 

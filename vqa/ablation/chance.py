@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from vqa.errors import InputError
 from vqa.evaluation.baselines import AnswerPrior, said
 from vqa.evaluation.predictions import Prediction
-from vqa.evaluation.protocols import score_predictions
+from vqa.evaluation.protocols import READ_CHOICES, score_predictions
 from vqa.evaluation.runs import Run
 
 CHANCE, MAJORITY = "chance", "majority"
@@ -27,16 +27,31 @@ def chance_run(run: Run, experiment: Mapping[str, Any]) -> tuple[str, Run]:
     """
     protocol = run.identity["protocol"] or ""
     if all(item.choices for item in run.predictions):
-        name, guesses = CHANCE, [_tied(item) for item in run.predictions]
+        name, scored = CHANCE, _guessed(run.predictions, protocol)
     else:
-        name, guesses = MAJORITY, _majority(run, experiment)
-    scored = score_predictions(guesses, protocol, resamples=0).predictions
+        name, scored = MAJORITY, _scored(_majority(run, experiment), protocol)
     return name, Run(name, scored, run.identity)
 
 
-def _tied(item: Prediction) -> Prediction:
-    """All choices alike, which every protocol for choices scores with the chance."""
-    return said(item, None, [0.0] * len(item.choices))
+def _guessed(items: Sequence[Prediction], protocol: str) -> list[Prediction]:
+    """What picking any choice is worth on average: a tie of all, where the protocol reads choices."""
+    tied = [said(item, None, [0.0] * len(item.choices)) for item in items]
+    if protocol in READ_CHOICES:
+        return _scored(tied, protocol)
+    totals = [0.0] * len(items)
+    for at in range(max(len(item.choices) for item in items)):
+        rows = [row for row, item in enumerate(items) if at < len(item.choices)]
+        texts = [items[row].with_said(items[row].choices[at], [], [], None) for row in rows]
+        worth = score_predictions(texts, protocol, resamples=0).scores
+        for row, score in zip(rows, worth, strict=True):
+            totals[row] += score
+    return [
+        item.with_score(total / len(item.choices)) for item, total in zip(tied, totals, strict=True)
+    ]
+
+
+def _scored(guesses: Sequence[Prediction], protocol: str) -> list[Prediction]:
+    return score_predictions(guesses, protocol, resamples=0).predictions
 
 
 def _majority(run: Run, experiment: Mapping[str, Any]) -> list[Prediction]:

@@ -105,7 +105,10 @@ def _line(rows: Sequence[Row], reference: str) -> list[Figure]:
 
 
 def heat(study: Mapping[str, Any], kind: str) -> Figure:
-    """Each variant's difference to the reference by type: one colour for more, one for less, white for none."""
+    """Each variant's difference to the reference by type: one colour for more, one for less, the ground for none.
+
+    The page's ink can be read on either colour, so on every shade between.
+    """
     names, rows = heat_table(study, kind)
     found = [cells for _, cells in rows]
     most = _widest(study, rows)
@@ -118,7 +121,8 @@ def heat(study: Mapping[str, Any], kind: str) -> Figure:
                 "y": [short(name) for name, _ in rows],
                 "zmin": -most,
                 "zmax": most,
-                "colorscale": [[0, "--series-2"], [0.5, "--raised"], [1, "--series-1"]],
+                "colorscale": [[0, "--less"], [0.5, "--raised"], [1, "--more"]],
+                "textfont": {"color": "--ink"},
                 "text": [
                     ["" if cell is None else f"{cell:+.1f}" for cell in line] for line in found
                 ],

@@ -14,7 +14,8 @@ from vqa.ablation.paths import check_path
 from vqa.config import Section, parse_override, set_value
 from vqa.errors import ConfigError
 from vqa.faults import explain
-from vqa.jobs.record import NAME_PATTERN, EngineName
+from vqa.jobs.record import EngineName
+from vqa.names import NAME_PATTERN
 from vqa.yaml_file import read_yaml
 
 Baseline = Literal["question-only", "image-only", "chance"]
@@ -134,10 +135,20 @@ def parse_ablation(
     except ValidationError as error:
         raise ConfigError(explain(error, Ablation), where=where) from None
     ablation = ablation.model_copy(update={"overrides": ablation.overrides | (overrides or {})})
-    named = isinstance(ablation.base, Path)
-    base = read_yaml(folder / ablation.base) if named else copy.deepcopy(dict(ablation.base))  # type: ignore[arg-type, operator]
+    base = _base(ablation.base, folder, where)
     for key, value in ablation.overrides.items():
         given = key in (overrides or {})
         check_path(key, where=f"override of {where}" if given else f"{where}: overrides")
         set_value(base, key, copy.deepcopy(value), where=f"{where}: overrides.{key}")
     return Source(ablation, base, where)
+
+
+def _base(base: Path | dict[str, Any], folder: Path, where: str) -> dict[str, Any]:
+    """The sections of a base experiment; an error names the ablation and its key beside the base's file."""
+    if not isinstance(base, Path):
+        return copy.deepcopy(base)
+    try:
+        return read_yaml(folder / base)
+    except ConfigError as error:
+        fix = error.fix or "base is an experiment's file, relative to the ablation's"
+        raise ConfigError(f"base: {error.where}: {error.what}", where=where, fix=fix) from None

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from vqa.ablation.study import Options, Study
 from vqa.errors import JobError
-from vqa.jobs.record import NAME_PATTERN
+from vqa.names import NAME_PATTERN
 
 Form = Literal["json", "csv", "html", "markdown", "latex"]
 FILES: dict[Form, str] = {

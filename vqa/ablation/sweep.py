@@ -15,7 +15,7 @@ from pathlib import Path
 
 from vqa.config import Experiment, load_experiment
 from vqa.errors import InputError, VQAError
-from vqa.jobs.record import NAME_PATTERN
+from vqa.names import NAME_PATTERN
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -163,28 +165,43 @@ def _wait(grid: Grid, service: Service, *, as_json: bool) -> int:
     from vqa.ablation.follow import follow
 
     plan = follow(grid, service, sys.stderr)
-    _compare(grid.ablation.group, as_json=as_json)
+    _compare(grid.ablation.group, service, as_json=as_json)
     for one in plan.failed:
         reason = one.job.reason if one.job is not None else ""
         _say(f"{one.cell.variant}, seed {one.cell.seed}: {one.state}: {reason}")
     return 1 if plan.failed else 0
 
 
-def _compare(group: str, *, as_json: bool) -> None:
-    """Print the table, where the runs lie on this machine and are enough to be compared."""
+def _compare(group: str, service: Service, *, as_json: bool) -> None:
+    """Print the table, where the runs are enough to be compared."""
+    from vqa.errors import JobError, ResultError
+    from vqa.jobs.remote import RemoteService
+
+    try:
+        if isinstance(service, RemoteService):
+            _compare_there(partial(service.study, group), as_json=as_json)
+        else:
+            _compare_here(group, as_json=as_json)
+    except (ResultError, JobError) as error:
+        if isinstance(error, JobError) and error.kind != "conflict":
+            raise
+        _say(str(error))
+
+
+def _compare_here(group: str, *, as_json: bool) -> None:
     from vqa.ablation.gather import gather
-    from vqa.ablation.members import of_group
     from vqa.ablation.study import make_study
     from vqa.ablation.write import print_study
-    from vqa.errors import ResultError
     from vqa.jobs.home import Home
 
-    home = Home.here()
-    if of_group(group, home) is None:
-        _say(f"the runs are not on this machine; `vqa compare {group}` there shows the table")
-        return
-    found = gather([group], {}, home)
-    try:
-        print_study(make_study(found.title, found.members, found.places), as_json=as_json)
-    except ResultError as error:
-        _say(str(error))
+    found = gather([group], {}, Home.here())
+    print_study(make_study(found.title, found.members, found.places), as_json=as_json)
+
+
+def _compare_there(study: Callable[[str], str], *, as_json: bool) -> None:
+    """The server compares, where the runs lie; people get its Markdown."""
+    from vqa.commands.patience import patiently
+    from vqa.commands.terminal import harmless
+
+    text = patiently(partial(study, "json" if as_json else "markdown"))
+    print((text if as_json else harmless(text)).rstrip("\n"))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vqa.collection import no_collection
-from vqa.commands.find import run_path
+from vqa.commands.find import own_run
 
 if TYPE_CHECKING:
     from vqa.config import Experiment
@@ -31,7 +31,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.epilog = EPILOG
     add = parser.add_argument
-    add("run", type=run_path, help="a finished run, or its job")
+    add("run", type=own_run, help="a finished run, or its job")
     add("--store", type=Path, help="another store than the one it was trained on")
     add("--split", help="the split that is scored (default: as the experiment says)")
     add(

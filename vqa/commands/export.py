@@ -6,12 +6,12 @@ import argparse
 import sys
 from pathlib import Path
 
-from vqa.commands.find import run_path
+from vqa.commands.find import own_run
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("run", type=run_path, help="a finished run, or its job")
+    parser.add_argument("run", type=own_run, help="a finished run, or its job")
     parser.add_argument(
         "--to", type=Path, required=True, metavar="DIR", help="where the model goes; must not exist"
     )

@@ -13,6 +13,7 @@ FULL = r"[0-9a-f]{8}"
 SHOWN = 5
 ENOUGH = 4
 """Digits of an id that may stand for a run directory: fewer are too easily a mistyped path."""
+AN_ID = rf"[0-9a-f]{{{ENOUGH},8}}"
 
 
 def find_job(service: Service, word: str) -> str:
@@ -48,13 +49,29 @@ def find_group(service: Service, name: str) -> str:
     from vqa.commands.terminal import plain
     from vqa.errors import JobError
     from vqa.jobs.queue import Filter
-    from vqa.jobs.record import LONGEST_NAME, NAME_PATTERN
+    from vqa.names import LONGEST_NAME, NAME_PATTERN
 
     named = re.fullmatch(NAME_PATTERN, name) and len(name) <= LONGEST_NAME
     if not (named and service.jobs(Filter(group=name), limit=1).jobs):
         fix = "see `vqa jobs`"
         raise JobError(f"no group {plain(name, 60)!r}", fix=fix, kind="not-found")
     return name
+
+
+def own_run(word: str) -> Path:
+    """A run directory on this machine, as `run_path` finds it.
+
+    Raises:
+        JobError: it is a job's of another machine's service, or see `run_path`.
+    """
+    from vqa.errors import JobError
+    from vqa.jobs.connect import server
+
+    path, away = run_path(word), server()
+    if away and not path.exists() and re.fullmatch(AN_ID, word):
+        fix = f"a job's run is used where it lies, on {away}"
+        raise JobError(f"no run {word!r} on this machine", fix=fix, kind="not-found")
+    return path
 
 
 def run_path(word: str) -> Path:
@@ -64,7 +81,7 @@ def run_path(word: str) -> Path:
         JobError: several jobs' ids begin so.
     """
     path = Path(word)
-    if path.exists() or not re.fullmatch(rf"[0-9a-f]{{{ENOUGH},8}}", word):
+    if path.exists() or not re.fullmatch(AN_ID, word):
         return path
     from vqa.errors import JobError
     from vqa.jobs.home import Home

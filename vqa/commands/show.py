@@ -92,7 +92,7 @@ def progress(made: Progress, *, going: bool) -> str:
 
     said = [percent(made) or "no step yet"]
     if made.epoch is not None:
-        said.append(f"epoch {made.epoch}")
+        said.append(f"epoch {made.epoch + 1}")  # as its log counts
     if made.loss is not None:
         said.append(f"loss {made.loss:.4g}")
     if made.best is not None:
@@ -130,11 +130,15 @@ def last_words(service: Service, detail: JobDetail) -> list[str]:
 
 
 def advice(job: JobView) -> str | None:
-    """What can be done now."""
+    """What can be done now, from here."""
+    from vqa.jobs.connect import server
+
     if job.state in ("failed", "cancelled", "lost"):
         return (
             f"`vqa resume {job.id}` goes on from its last checkpoint; `vqa logs {job.id}` has all"
         )
     if job.state == "succeeded":
-        return f"`vqa ask {job.id} PICTURE QUESTION`; `vqa export {job.id} --to DIR`"
+        there = (server() or "").rstrip("/")
+        more = f"its page is {there}/jobs/{job.id}" if there else f"`vqa export {job.id} --to DIR`"
+        return f"`vqa ask {job.id} PICTURE QUESTION`; {more}"
     return f"`vqa logs {job.id} --follow` shows it at work; `vqa cancel {job.id}` ends it"

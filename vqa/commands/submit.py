@@ -70,6 +70,7 @@ def request(args: argparse.Namespace) -> SubmitRequest:
 
     from vqa.config import load_experiment, read_fields
     from vqa.errors import JobError
+    from vqa.faults import said
     from vqa.jobs.views import SubmitRequest
 
     load_experiment(args.config, args.overrides)
@@ -80,7 +81,7 @@ def request(args: argparse.Namespace) -> SubmitRequest:
     except ValidationError as error:
         fault = error.errors()[0]
         option = str(fault["loc"][0]).replace("_", "-")
-        raise JobError(fault["msg"].lower(), where=f"--{option}") from None
+        raise JobError(said(fault), where=f"--{option}") from None
 
 
 def hint(job: JobView) -> None:

@@ -280,6 +280,9 @@ PROTOCOLS: Mapping[str, Scorer] = MappingProxyType(
 )
 """Every protocol by name."""
 
+READ_CHOICES = frozenset({"multiple-choice/1", "visual7w/1"})
+"""Those that read what was made of the choices; the others read the answer's text alone."""
+
 DIALECTS: Mapping[str, Dialect] = MappingProxyType(
     {f"vqa-accuracy/{dialect.name}": dialect for dialect in (SINCE_2021, BEFORE_2021)}
 )

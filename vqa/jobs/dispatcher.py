@@ -10,11 +10,12 @@ import fcntl
 import logging
 import shutil
 import signal
+import sqlite3
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import groupby
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from vqa.jobs.engines.base import ArrayEngine, Engine, Standing, Task
 from vqa.jobs.home import Home
 from vqa.jobs.outcome import mark_cancelled, result_of, why_lost
 from vqa.jobs.patience import Due, Leases, Stops, last_beat
-from vqa.jobs.placement import place
+from vqa.jobs.placement import lacking, place, why_never
 from vqa.jobs.queue import Queue
 from vqa.jobs.record import ACTIVE, WAITING, Job, State
 from vqa.jobs.retention import retain
@@ -36,7 +37,8 @@ log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 10.0
 """Time between two tries to reach an engine that did not answer."""
-
+BEHIND = "waits for jobs before it"
+"""The same whichever those are: each change is written to the disk."""
 
 ARRAYS = {"slurm": 1000}
 """Engines that take many jobs by one call, and how many are looked at for that (Slurm's own limit is 1001)."""
@@ -206,13 +208,19 @@ class Dispatcher:
     def _start_waiting(self) -> None:
         """In order of priority; where the first of an engine's jobs does not fit, those behind it wait too."""
         full: set[str] = set()
+        said: list[tuple[Job, str]] = []
         for jobs in batches(self.queue.waiting(more=ARRAYS)):
             name = jobs[0].submission.engine
-            if name not in full and not self._try_start(jobs):
+            why = BEHIND if name in full else self._try_start(jobs)
+            if why is not None:
                 full.add(name)
+                said += [(job, why) for job in jobs if job.reason != why]
+        if said:
+            with suppress(sqlite3.OperationalError):  # the disk may be full
+                self.queue.note(said)
 
-    def _try_start(self, jobs: Sequence[Job]) -> bool:
-        """Start a batch; one whose engine cannot be had here has failed."""
+    def _try_start(self, jobs: Sequence[Job]) -> str | None:
+        """Start a batch, or say what it waits for; one whose engine cannot be had here has failed."""
         try:
             engine = self._engine(jobs[0].submission.engine)
         except EngineError as error:
@@ -220,24 +228,28 @@ class Dispatcher:
                 claimed = self.queue.claim(job)
                 if claimed is not None:
                     self.queue.move(claimed, State.FAILED, str(error))
-            return True
+            return None
         return self._start(engine, jobs)
 
-    def _start(self, engine: Engine, jobs: Sequence[Job]) -> bool:
-        """Start a batch, of one job where the engine has a capacity; false where there is no room for it now."""
+    def _start(self, engine: Engine, jobs: Sequence[Job]) -> str | None:
+        """Start a batch, of one job where the engine has a capacity; or say for what room it waits."""
         if self._disk_is_full():
-            return False
+            needed = self.settings.quotas.min_free_mb
+            return f"waits for room on the disk: less than {needed} MiB are free"
         capacity, wanted = engine.capacity(), jobs[0].submission
         gpus: tuple[str, ...] = ()
         if capacity is not None:
             active = [a for a in self.queue.active() if a.submission.engine == wanted.engine]
             placed = place(capacity, active, wanted.resources)
             if placed is None:
-                return False
+                never = why_never(capacity, wanted.resources)
+                return (
+                    never or f"waits for {', '.join(lacking(capacity, active, wanted.resources))}"
+                )
             gpus = placed
         claimed = [self.queue.claim(job, gpus) for job in jobs]
         self._launch(engine, [job for job in claimed if job is not None])
-        return True
+        return None
 
     def _launch(self, engine: Engine, jobs: Sequence[Job]) -> None:
         """Give claimed jobs to their engine; whatever of that was done before is found, not done again.
@@ -318,7 +330,7 @@ class Dispatcher:
         """Say it where people look: at the job, and in the log; once where it stays the same."""
         if str(error) == job.reason:
             return
-        self.queue.note(job, str(error))
+        self.queue.note([(job, str(error))])
         log.warning("job %s: %s", job.id, error)
 
 

@@ -24,7 +24,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from vqa.errors import ConfigError, JobError
-from vqa.jobs.record import NAME_PATTERN, EngineName
+from vqa.jobs.record import EngineName
+from vqa.names import NAME_PATTERN
 from vqa.yaml_file import read_yaml
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from vqa.errors import JobError
 from vqa.jobs.home import Home
-from vqa.jobs.record import NAME_PATTERN
+from vqa.names import NAME_PATTERN
 
 Fields = dict[str, Any]
 STORE = ("data", "store")

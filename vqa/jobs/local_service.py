@@ -105,8 +105,9 @@ class LocalService:
         run_dir, fields = self.home.run_dir(job), found.submission.experiment
         result = self._result(found)
         warnings = read_warnings(run_dir)
+        made = read_progress(run_dir, ended=found.terminal) if run_dir.exists() else None
         return JobDetail(
-            job=self._view(found, progress=read_progress(run_dir) if run_dir.exists() else None),
+            job=self._view(found, progress=made),
             experiment=fields if self.paths_allowed else self.checker.library.named(fields),
             history=[
                 ChangeView(time=c.time, state=c.state, attempt=c.attempt, reason=c.reason)
@@ -128,8 +129,16 @@ class LocalService:
         Raises:
             JobError: no such job, or no such log.
         """
-        ended = self.queue.get(job).terminal  # asked first: what is written before that is read
-        return read_log(self.home.run_dir(job), name, offset, ended=ended)
+        found = self.queue.get(job)  # asked first: what is written before it has ended is read
+        use = found.submission.resources
+        return read_log(
+            self.home.run_dir(job),
+            name,
+            offset,
+            ended=found.terminal,
+            processes=use.nodes * use.devices,
+            nodes=use.nodes,
+        )
 
     def cancel(self, job: str) -> JobView:
         """Have a job ended.

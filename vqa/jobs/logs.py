@@ -14,8 +14,8 @@ from vqa.jobs.views import Chunk
 CHUNK_BYTES = 262_144
 JOURNAL = "metrics"
 RECORDS = {JOURNAL: "metrics.jsonl", "events": "events.jsonl"}
-EXPECTED = re.compile(r"(rank|runner)\d{1,4}\.log")
-"""Logs that every run will have, though it may not have begun to write them."""
+EXPECTED = re.compile(r"(rank|runner)(0|[1-9]\d{0,6})\.log")
+"""Logs of a process and of a node, which need not have begun to write them."""
 
 
 def log_files(run_dir: Path) -> dict[str, Path]:
@@ -27,13 +27,16 @@ def log_files(run_dir: Path) -> dict[str, Path]:
     return {name: path for name, path in found.items() if path.is_file() and not path.is_symlink()}
 
 
-def read_log(run_dir: Path, name: str, offset: int, *, ended: bool) -> Chunk:
+def read_log(
+    run_dir: Path, name: str, offset: int, *, ended: bool, processes: int = 1, nodes: int = 1
+) -> Chunk:
     """What a file holds from `offset` on, at most `CHUNK_BYTES`.
 
     Args:
         name: one of `log_files`, `metrics` or `events`. It is looked for and never made part of a path.
         offset: in bytes; a negative one counts from the end, from the next line on.
         ended: nothing writes any more, so that an unfinished last line is given too.
+        processes, nodes: of the run; a log of each is expected, though there may be none yet.
 
     Raises:
         JobError: there is no such log (`not-found`).
@@ -41,14 +44,22 @@ def read_log(run_dir: Path, name: str, offset: int, *, ended: bool) -> Chunk:
     files = log_files(run_dir)
     known = files | {name: run_dir / file for name, file in RECORDS.items()}
     if name not in known:
-        if EXPECTED.fullmatch(name):
+        counts = {"rank": processes, "runner": nodes}
+        found = EXPECTED.fullmatch(name)
+        if found and int(found[2]) < counts[found[1]]:
             return Chunk(text="", offset=max(0, offset), ended=ended)
-        names = ", ".join([*files, *RECORDS])
+        others = [file for file in files if not EXPECTED.fullmatch(file)]
+        names = ", ".join([*(_numbered(*one) for one in counts.items()), *others, *RECORDS])
         raise JobError(f"no log {name!r}", fix=f"there are {names}", kind="not-found")
     try:
         return _read(known[name], run_dir if name == JOURNAL else None, offset, ended)
     except FileNotFoundError:
         return Chunk(text="", offset=0, rewound=offset > 0, ended=ended)
+
+
+def _numbered(kind: str, count: int) -> str:
+    """`rank0.log`, or `rank0.log to rank7.log`."""
+    return f"{kind}0.log" + (f" to {kind}{count - 1}.log" if count > 1 else "")
 
 
 def _read(path: Path, journal_of: Path | None, offset: int, ended: bool) -> Chunk:

@@ -9,7 +9,7 @@ from typing import Any
 
 from vqa.errors import JobError
 from vqa.jobs.library import BACKBONE, FILES, STORE, TEXT_ENCODER
-from vqa.jobs.record import NAME_PATTERN
+from vqa.names import NAME_PATTERN
 
 
 def refuse_paths(experiment: Mapping[str, Any], server: str) -> None:

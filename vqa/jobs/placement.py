@@ -11,14 +11,27 @@ from vqa.jobs.record import Job, Resources
 
 def place(capacity: Capacity, active: Sequence[Job], wanted: Resources) -> tuple[str, ...] | None:
     """The GPUs for one more job, none for a job on the CPU; None where it does not fit now."""
+    if lacking(capacity, active, wanted):
+        return None
+    return tuple(_with_room(capacity, active, wanted.gpus)[: wanted.gpus])
+
+
+def lacking(capacity: Capacity, active: Sequence[Job], wanted: Resources) -> list[str]:
+    """What does not suffice for one more job now, with the numbers; empty where it fits."""
     used = [job.submission.resources for job in active]
-    gpus = _with_room(capacity, active, wanted.gpus)
-    fits = (
-        wanted.gpus <= len(gpus)
-        and wanted.cores <= capacity.cores - sum(r.cores for r in used)
-        and wanted.memory_mb <= capacity.memory_mb - sum(r.memory_mb for r in used)
+    gpus = len(_with_room(capacity, active, wanted.gpus))
+    cores = capacity.cores - sum(r.cores for r in used)
+    memory = capacity.memory_mb - sum(r.memory_mb for r in used)
+    room = (
+        (wanted.gpus, "GPUs", gpus, len(capacity.gpus)),
+        (wanted.cores, "cores", cores, capacity.cores),
+        (wanted.memory_mb, "MiB", memory, capacity.memory_mb),
     )
-    return tuple(gpus[: wanted.gpus]) if fits else None
+    return [
+        f"{asked} {name.removesuffix('s') if asked == 1 else name} ({max(0, free)} of {every} free)"
+        for asked, name, free, every in room
+        if asked > free
+    ]
 
 
 def _with_room(capacity: Capacity, active: Sequence[Job], wanted: int) -> list[str]:

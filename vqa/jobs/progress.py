@@ -17,17 +17,23 @@ from vqa.jobs.views import Progress
 TAIL_BYTES = 65_536
 """Enough for the last record of each kind."""
 WARNINGS_SHOWN = 100
+SPEED = "train/questions_per_second"
 ACCURACY = b'"val/accuracy": '
 NUMBER = re.compile(rb"(-?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?)[,}]")
 Record = dict[str, Any]
 
 
-def read_progress(run_dir: Path) -> Progress:
-    """What a run directory says now; an empty one says nothing."""
+def read_progress(run_dir: Path, *, ended: bool = False) -> Progress:
+    """What a run directory says now; an empty one says nothing.
+
+    Args:
+        ended: the run will not go on, so what its result says of it holds.
+    """
     journal = run_dir / "metrics.jsonl"
     records = list(_records(_tail(journal)))
     last = records[-1] if records else {}
     began = last_start(run_dir)
+    speed = _speed_of_all(run_dir) if ended else None
     try:
         return Progress(
             step=last.get("step", began.get("step", 0)),
@@ -35,7 +41,7 @@ def read_progress(run_dir: Path) -> Progress:
             epoch=last.get("epoch"),
             loss=_newest(records, "train/loss"),
             best=_best(journal),
-            questions_per_second=_newest(records, "train/questions_per_second"),
+            questions_per_second=_newest(records, SPEED) if speed is None else speed,
             seconds_left=_seconds_left(began, last),
             heartbeat_age=_heartbeat_age(run_dir),
         )
@@ -47,6 +53,13 @@ def read_overall(run_dir: Path) -> float | None:
     """The score in `result.json`; None where there is none."""
     overall = _read_json(run_dir / "result.json").get("overall")
     return overall if isinstance(overall, int | float) else None
+
+
+def _speed_of_all(run_dir: Path) -> float | None:
+    """Over the whole training, as comparisons show it; the journal has that of each stretch."""
+    training = _read_json(run_dir / "result.json").get("training")
+    speed = training.get("questions_per_second") if isinstance(training, dict) else None
+    return speed if isinstance(speed, int | float) else None
 
 
 def read_warnings(run_dir: Path) -> list[str]:

@@ -6,8 +6,8 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from vqa.jobs.record import NAME_PATTERN
 from vqa.jobs.views import Name, View
+from vqa.names import NAME_PATTERN
 
 MOST_CHOICES = 100
 BASE64_LENGTH = 24 << 20

@@ -187,11 +187,15 @@ class Queue:
                 return None
             return _record(connection, job.id)
 
-    def note(self, job: Job, reason: str) -> None:
-        """Say why an active job stands where it stands."""
-        self._connection().execute(
-            "UPDATE jobs SET reason = ? WHERE id = ? AND attempt = ?", (reason, job.id, job.attempt)
-        )
+    def note(self, said: Iterable[tuple[Job, str]]) -> None:
+        """Say why jobs that have not ended stand where they stand, until they move on."""
+        rows = [(reason, job.id, job.attempt, *TERMINAL) for job, reason in said]
+        with Transaction(self._connection()) as connection:
+            connection.executemany(
+                f"""UPDATE jobs SET reason = ? WHERE id = ? AND attempt = ?
+                    AND state NOT IN ({_marks(TERMINAL)})""",
+                rows,
+            )
 
     def set_handle(self, job: Job, handle: str) -> None:
         """Remember the engine's word for the running attempt."""
@@ -222,7 +226,8 @@ class Queue:
         self.get(job)
         with Transaction(self._connection()) as connection:
             done = connection.execute(
-                f"""UPDATE jobs SET state = ?, reason = 'cancelled before it ran', cancel_requested = 1, ended = ?
+                f"""UPDATE jobs SET state = ?, cancel_requested = 1, ended = ?,
+                    reason = CASE attempt WHEN 0 THEN 'cancelled before it ran' ELSE 'cancelled while it waited' END
                     WHERE id = ? AND state IN ({_marks(WAITING)})""",
                 (State.CANCELLED, now, job, *WAITING),
             )

@@ -9,9 +9,6 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 EngineName = Literal["local", "slurm", "ray"]
-NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
-LONGEST_NAME = 120
-"""Names of jobs, groups, stores and users: no separator, so that none can be a path."""
 
 
 class State(StrEnum):

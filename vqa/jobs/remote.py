@@ -19,7 +19,6 @@ from vqa.errors import EngineError, JobError
 from vqa.jobs.paths import refuse_paths
 from vqa.jobs.questions import Question, Reply
 from vqa.jobs.queue import Filter
-from vqa.jobs.record import NAME_PATTERN
 from vqa.jobs.views import (
     Chunk,
     GroupView,
@@ -29,11 +28,14 @@ from vqa.jobs.views import (
     StoreView,
     SubmitRequest,
 )
+from vqa.names import NAME_PATTERN
 
 API = "/api/v1"
 DELAYS = (0.2, 0.5, 1.0, 2.0)
 """Seconds before each further try."""
 TIMEOUT = httpx.Timeout(30.0, connect=5.0)
+STUDY_SECONDS = 1.0
+"""Between two looks at a study that is being made."""
 BUSY = (502, 503, 504)
 KINDS = ("invalid", "not-found", "conflict", "forbidden", "quota", "disk-full")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -120,6 +122,14 @@ class RemoteService:
         """Groups, newest first."""
         return self._read_list(GroupView, "GET", "/groups")
 
+    def study(self, group: str, form: str = "json") -> str:
+        """The comparison of a group's runs, in a form of `vqa.ablation.shelf`; waits until it is made."""
+        while True:
+            answer = self._send("GET", f"/groups/{_name(group)}/study", params={"form": form})
+            if answer.status_code != httpx.codes.ACCEPTED:
+                return answer.text
+            time.sleep(STUDY_SECONDS)
+
     def stores(self) -> list[StoreView]:
         """Stores that a submission may name."""
         return self._read_list(StoreView, "GET", "/stores")
@@ -136,14 +146,14 @@ class RemoteService:
         return request.model_copy(update={"key": key}).model_dump(mode="json", exclude_none=True)
 
     def _read(self, shape: type[Shape], method: str, path: str, **sent: Any) -> Shape:
-        content = self._send(method, path, **sent)
+        content = self._send(method, path, **sent).content
         try:
             return shape.model_validate_json(content)
         except ValidationError as error:
             raise self._foreign(error) from None
 
     def _read_list(self, shape: type[Shape], method: str, path: str, **sent: Any) -> list[Shape]:
-        content = self._send(method, path, **sent)
+        content = self._send(method, path, **sent).content
         try:
             return TypeAdapter(list[shape]).validate_json(content)  # type: ignore[valid-type]
         except ValidationError as error:
@@ -156,8 +166,10 @@ class RemoteService:
             fix="VQA_SERVER must name a `vqa serve` of this version",
         )
 
-    def _send(self, method: str, path: str, *, repeatable: bool = True, **sent: Any) -> bytes:
-        """The body of a good answer; tried again where that can do no harm."""
+    def _send(
+        self, method: str, path: str, *, repeatable: bool = True, **sent: Any
+    ) -> httpx.Response:
+        """A good answer; tried again where that can do no harm."""
         for delay in (*self._delays, None):
             try:
                 response = self._client.request(method, path, **sent)
@@ -179,15 +191,15 @@ class RemoteService:
             temporary=True,
         )
 
-    def _accept(self, response: httpx.Response) -> bytes:
-        """The body, or the error that the server describes.
+    def _accept(self, response: httpx.Response) -> httpx.Response:
+        """The answer, or the error that it describes.
 
         Raises:
             JobError: what the server says of the request.
             EngineError: the server failed, or is none of ours.
         """
         if response.is_success:
-            return response.content
+            return response
         if response.is_redirect:
             target = response.headers.get("location", "?")
             raise EngineError(
@@ -196,6 +208,12 @@ class RemoteService:
                 fix="set VQA_SERVER to the address that is meant",
             )
         problem = _problem(response)
+        if response.status_code == 404 and not _is_of_ours(problem):
+            raise JobError(
+                "no vqa server answers at that address (404)",
+                where=f"VQA_SERVER={self.address}",
+                fix="write it as https://host:port, with a path only where a proxy adds one",
+            )
         what, where = str(problem.get("detail") or problem.get("title")), problem.get("where")
         if response.status_code == 401:
             fix = "put a token of `vqa token add` there into the file of VQA_TOKEN_FILE"
@@ -286,6 +304,11 @@ def _query(wanted: Filter, limit: int) -> dict[str, Any]:
     query: dict[str, Any] = {key: value for key, value in single.items() if value is not None}
     states = [] if wanted.states is None else [str(state) for state in wanted.states]
     return query | {"limit": limit} | ({"state": states} if states else {})
+
+
+def _is_of_ours(problem: Mapping[str, Any]) -> bool:
+    """Whether a route of the interface answered; where there is none, only the framework's own words come."""
+    return problem.get("kind") in KINDS and problem.get("detail") != "Not Found"
 
 
 def _problem(response: httpx.Response) -> Mapping[str, Any]:

@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from vqa.jobs.record import LONGEST_NAME, NAME_PATTERN, EngineName, Resources, State
+from vqa.jobs.record import EngineName, Resources, State
+from vqa.names import LONGEST_NAME, NAME_PATTERN
 
 Name = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME, pattern=NAME_PATTERN)]
 Key = Annotated[str, Field(min_length=1, max_length=200)]
@@ -49,10 +50,10 @@ class Progress(View):
 
     Attributes:
         step, steps: optimiser steps done and in all.
-        epoch: of the last record.
+        epoch: of the last record; counts from 0, as the journal does.
         loss: the last training loss.
         best: best validation accuracy so far, 0 to 100.
-        questions_per_second: at the last record.
+        questions_per_second: at the last record; over the whole training once the run has ended with a result.
         seconds_left: as long as the rest would take at the mean speed of this attempt; None before it is known.
         heartbeat_age: seconds since the runner's last sign of life; None where there was none.
     """

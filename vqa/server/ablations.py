@@ -85,7 +85,7 @@ class Choice:
     """What a group's study may be made with.
 
     Attributes:
-        variants: of the grid first; with what is computed beside them.
+        variants: of the grid first; with what may be computed beside them (the study has one of the two).
         splits: for which there are predictions.
         protocols: by which runs were scored, and those by which the same runs could be.
     """

@@ -16,6 +16,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import compile_path
 
 from vqa.errors import EngineError, InputError, JobError, VQAError
+from vqa.faults import words
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +37,7 @@ class Problem(BaseModel):
 
     Attributes:
         title: the status in words.
-        detail: what is wrong.
+        detail: what is wrong with `where`; of several faults the others behind it, each with its place.
         kind: as `JobError.kind`, or `malformed`, `unauthorized`, `too-large`, `timeout`, `busy`, `internal`.
         where, fix: the key or field, and what to do.
     """
@@ -139,9 +140,9 @@ def install(app: FastAPI, present: Present) -> None:
 
     async def invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
-        faults = [_fault(fault) for fault in error.errors()[:FAULTS_SHOWN]]
-        where = _place(error.errors()[0]["loc"])
-        return present(request, problem(422, "; ".join(faults), where=where))
+        first, *more = error.errors()[:FAULTS_SHOWN]
+        faults = [words(first), *(f"{_place(fault['loc'])}: {words(fault)}" for fault in more)]
+        return present(request, problem(422, "; ".join(faults), where=_place(first["loc"])))
 
     app.add_exception_handler(HTTPException, http)
     app.add_exception_handler(RequestValidationError, invalid)
@@ -156,10 +157,6 @@ def _allowed(app: FastAPI, request: Request) -> str:
     matching = [path for path in described if compile_path(path)[0].match(request.url.path)]
     path = min(matching, key=lambda path: path.count("{"), default="")
     return ", ".join(sorted(method.upper() for method in described.get(path, {})))
-
-
-def _fault(fault: Mapping[str, Any]) -> str:
-    return f"{_place(fault['loc'])}: {fault['msg'][:1].lower()}{fault['msg'][1:]}"
 
 
 def _place(loc: tuple[int | str, ...]) -> str:

@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from vqa.errors import JobError, VQAError
 from vqa.jobs.home import Home
 from vqa.jobs.local_service import account
-from vqa.jobs.record import LONGEST_NAME, NAME_PATTERN
+from vqa.names import LONGEST_NAME, NAME_PATTERN, NAME_RULE
 from vqa.training.disk import sync_directory
 
 Scope = Literal["read", "submit", "admin"]
@@ -162,7 +162,7 @@ def _add(home: Home, name: str, scope: Scope, text: str) -> None:
     if scope not in RANKS:
         raise JobError(f"no scope {scope!r}", fix=f"one of {', '.join(RANKS)}")
     if not re.fullmatch(NAME_PATTERN, name) or len(name) > LONGEST_NAME:
-        raise JobError(f"{name!r} is no name", fix="use letters, digits, dots, dashes")
+        raise JobError(f"{name!r} is no name", fix=f"it {NAME_RULE}")
     token = Token(name=name, scope=scope, sha256=_digest(text), created=time.time())
 
     def change(entries: tuple[Token, ...]) -> tuple[Token, ...]:

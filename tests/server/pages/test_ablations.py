@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -39,9 +41,10 @@ class Group:
         rate: float | None = None,
         state: State = State.SUCCEEDED,
         user: str = "ann",
+        tags: Sequence[str] = (),
         **changes: Any,
     ) -> str:
-        tags = [f"variant={variant}", f"model.fusion={variant}"]
+        tags = [f"variant={variant}", f"model.fusion={variant}", *tags]
         given = {**BASE, "seed": seed, "tracking": {"tags": tags}}
         fields = parse_experiment(given).to_dict()
         job, _ = self.queue.submit(
@@ -323,3 +326,60 @@ def test_older_groups_have_a_page_of_their_own(site: Site, home: Home) -> None:
     assert "group-20" in first
     assert "group-00" not in first
     assert "group-00" in second
+
+
+def test_only_what_the_study_has_is_offered_as_a_baseline(site: Site, group: Group) -> None:
+    for variant in ("concat", "multiply"):
+        group.add(variant, rate=0.5, tags=["beside=chance"])
+    group.add("waits", state=State.QUEUED)
+    until_ready(site, "g")
+    for baseline in ("", "chance"):
+        text = get(site, f"/ablations/g?baseline={baseline}").text
+        select = text.partition('id="pick-baseline"')[2].partition("</select>")[0]
+        assert re.findall('<option value="(.*?)"', select) == ["concat", "multiply", "chance"]
+    assert 'value="chance" selected' in select
+
+
+def luminance(colour: Sequence[float]) -> float:
+    """Of a colour's red, green and blue, 0 to 255, as WCAG defines it."""
+    parts = [part / 255 for part in colour]
+    linear = [
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+    ]
+    return sum(share * part for share, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+def contrast(one: Sequence[float], other: Sequence[float]) -> float:
+    dark, light = sorted((luminance(one), luminance(other)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+def rgb(page: Page, name: str) -> list[int]:
+    value = page.evaluate(
+        "name => getComputedStyle(document.documentElement).getPropertyValue(name)", name
+    )
+    return [int(value.strip()[at : at + 2], 16) for at in (1, 3, 5)]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_figure_of_the_heat_map_can_be_read(
+    site: Site, group: Group, look: Look, shoot: Callable[..., object], scheme: str
+) -> None:
+    for variant, rate in (("concat", 0.5), ("multiply", 0.9), ("sum", 0.1), ("mlb", 0.7)):
+        group.add(variant, rate=rate)
+    until_ready(site, "g")
+    (trace,) = get(site, "/ablations/g/heat.json").json()["data"]
+    page = look(site, "/ablations/g", scheme=scheme)
+    page.get_by_role("heading", name=re.compile("^Differences to")).scroll_into_view_if_needed()
+    texts = page.locator("#part-types .plot text").filter(has_text=re.compile(r"^[+−-]\d"))
+    texts.first.wait_for()
+    fills = {text.evaluate("text => getComputedStyle(text).fill") for text in texts.all()}
+    assert texts.count() == 6
+    ink = rgb(page, "--ink")
+    assert fills == {"rgb({}, {}, {})".format(*ink)}
+    ends = [rgb(page, name) for _, name in trace["colorscale"]]
+    for less, more in itertools.pairwise(ends):
+        for share in (0, 0.25, 0.5, 0.75, 1):
+            cell = [a + share * (b - a) for a, b in zip(less, more, strict=True)]
+            assert contrast(cell, ink) >= 4.5, (scheme, cell)
+    shoot(page, f"ablation-heat-{scheme}")

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import html
+import io
 import json
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 import httpx
 import pytest
 import yaml
+from PIL import Image, ImageColor
 
 from tests.server.pages.people import Site, await_pictures, until
 from vqa.evaluation.predictions import Prediction, read_predictions, write_predictions
 from vqa.jobs.home import Home
 from vqa.jobs.queue import Queue
 from vqa.jobs.record import State
+from vqa.server.pages.layout import figure_text
 from vqa.server.pages.run_predictions import options, shares
 
 if TYPE_CHECKING:
@@ -62,6 +67,18 @@ def test_a_finished_run(finished_site: Site, finished_home: Finished, look: Look
     assert row.get_by_role("cell").all_inner_texts() == ["2", "1"]
 
 
+def test_an_ended_run_shows_what_its_log_and_its_result_say(
+    finished_site: Site, finished_home: Finished
+) -> None:
+    """Epochs are counted from 1; the speed is that of the whole training, as the ablation's table has it."""
+    home, (job, *_) = finished_home
+    result = json.loads((home.run_dir(job) / "result.json").read_text())
+    text = get(finished_site, f"/jobs/{job}").text
+    assert re.search(r"of \d+, epoch 2<", text)
+    speed = figure_text(result["training"]["questions_per_second"], 0)
+    assert f"<b>{speed}</b><span>questions/s" in text
+
+
 def test_predictions_from_the_filter_to_a_hidden_unit(
     finished_site: Site, finished_home: Finished, look: Look, shoot: Callable[..., object]
 ) -> None:
@@ -100,6 +117,24 @@ def test_predictions_from_the_filter_to_a_hidden_unit(
     shoot(page, "prediction")
     page.get_by_role("link", name="Next").click()
     page.get_by_role("heading", name=wrong[1].question).wait_for()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_probability_is_drawn_in_the_page_s_own_colour(
+    finished_site: Site, finished_home: Finished, look: Look, scheme: str
+) -> None:
+    """As on the page for asking; not in the browser's green."""
+    home, (job, *_) = finished_home
+    said = read_predictions(home.run_dir(job) / "predictions" / "test.jsonl")
+    query = urlencode({"split": "test", "question": said[0].question_id})
+    page = look(finished_site, f"/jobs/{job}/prediction?{query}", scheme=scheme)
+    meter = page.locator(".options meter").first
+    drawn = Image.open(io.BytesIO(meter.screenshot())).convert("RGB")
+    accent = page.evaluate(
+        "getComputedStyle(document.documentElement).getPropertyValue('--accent').trim()"
+    )
+    colours = {colour for _, colour in drawn.getcolors(1 << 24) or []}
+    assert ImageColor.getrgb(accent) in colours
 
 
 def shown(text: str) -> tuple[str, float]:

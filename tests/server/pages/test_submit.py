@@ -178,3 +178,48 @@ def test_a_fault_is_said_beside_the_form(
     assert "greater than 0" in page.locator("#submit-fault").inner_text()
     check_accessible(page)
     shoot(page, "submit-dark-phone")
+
+
+@pytest.mark.parametrize(
+    ("body", "fault"),
+    [
+        (
+            {"values": SMALL, "name": "../x"},
+            "name: should be letters, digits, dots, dashes and underscores, and begin with a letter or digit",
+        ),
+        (
+            {"values": SMALL, "group": "g", "axes": {"model.fusion": ["concat"]}},
+            "form: axes.model.fusion: has a single value, which compares nothing: "
+            "give two or more, or set the value and leave the axis out",
+        ),
+    ],
+)
+def test_what_the_form_says_is_said_once_and_in_its_words(
+    ann: TestClient, body: dict[str, Any], fault: str
+) -> None:
+    problem = ann.post(f"{ROOT}/submit/look", json=body).json()
+    assert ": ".join(filter(None, map(problem.get, ("where", "detail", "fix")))) == fault
+
+
+def test_what_is_no_number_is_refused_with_its_field(site: Site, home: Home, look: Look) -> None:
+    """The browser gives such a field out as empty, and an empty one stands for the default."""
+    page = look(site, "/submit")
+    size = page.locator('[data-path="data.batch_size"] input[data-value]')
+    size.press_sequentially("2-0")
+    page.get_by_text("Priority and machine").click()
+    page.get_by_label("Cores").press_sequentially("1e")
+    page.get_by_text("Priority and machine").click()
+    fault = page.locator("#submit-fault")
+    for button in ("See what it makes", "Submit"):
+        page.locator("form#submit").get_by_role("button", name=button).click()
+        assert fault.inner_text() == "data.batch_size and Cores: not a number"
+    assert jobs(home) == []
+    size.fill("20")
+    page.locator("form#submit").get_by_role("button", name="Submit").click()
+    assert fault.inner_text() == "Cores: not a number"
+    assert page.get_by_label("Cores").is_visible()
+    page.get_by_label("Cores").fill("1")
+    page.locator("form#submit").get_by_role("button", name="Submit").click()
+    page.wait_for_url("**/jobs/*")
+    (job,) = jobs(home)
+    assert job.submission.experiment["data"]["batch_size"] == 20

@@ -11,7 +11,7 @@ from fastapi.security import APIKeyCookie, HTTPBearer
 
 from vqa.errors import JobError
 from vqa.jobs.local_service import LocalService
-from vqa.jobs.record import LONGEST_NAME, NAME_PATTERN
+from vqa.names import LONGEST_NAME, NAME_PATTERN
 from vqa.server.guard import COOKIE
 from vqa.server.tokens import Scope, Token
 

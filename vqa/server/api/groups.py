@@ -13,8 +13,8 @@ from vqa.ablation.study import Options
 from vqa.errors import JobError
 from vqa.evaluation.protocols import PROTOCOLS
 from vqa.jobs.groups import May, jobs_of
-from vqa.jobs.record import LONGEST_NAME, NAME_PATTERN
 from vqa.jobs.views import JobView
+from vqa.names import LONGEST_NAME, NAME_PATTERN
 from vqa.server.ablations import Ablations
 from vqa.server.api.asking import Caller, Reader, Submitter
 

@@ -10,8 +10,8 @@ from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from vqa.errors import JobError
-from vqa.jobs.record import LONGEST_NAME, NAME_PATTERN
 from vqa.jobs.views import View
+from vqa.names import LONGEST_NAME, NAME_PATTERN
 from vqa.server.api.asking import Reader
 from vqa.server.holdings import Holdings
 

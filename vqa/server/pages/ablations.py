@@ -229,6 +229,7 @@ def _answer(found: Group, asked: Choices, known: Ablations, caller: Caller) -> d
         "next_sort": next_sort,
         "aria_sort": aria_sort,
         "choice": choice_of(found.members, found.places),
+        "baselines": _baselines(study, asked),
         "left_out": found.left_out,
         "going": any(not job.terminal for job in found.jobs),
         "forms": list(FILES),
@@ -244,6 +245,13 @@ def _answer(found: Group, asked: Choices, known: Ablations, caller: Caller) -> d
         "most_shown": COLOURS,
         "differing": _differing(found, asked, known),
     }
+
+
+def _baselines(study: Any, asked: Choices) -> list[str]:
+    """What the others can be tested against: what is in the study, and what was asked for."""
+    return list(
+        dict.fromkeys(filter(None, [*(row["name"] for row in study["variants"]), asked.baseline]))
+    )
 
 
 def _columns(study: Any) -> list[tuple[str, str, str]]:

@@ -16,7 +16,7 @@ from fastapi import Path as PathParameter
 from fastapi.responses import FileResponse
 
 from vqa.errors import JobError
-from vqa.jobs.record import NAME_PATTERN
+from vqa.names import NAME_PATTERN
 
 FOLDER = Path(__file__).parents[1] / "static"
 MEDIA_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}

@@ -13,7 +13,8 @@ from fastapi.responses import HTMLResponse, JSONResponse
 
 from vqa.errors import JobError, VQAError
 from vqa.jobs.queue import Filter
-from vqa.jobs.record import NAME_PATTERN, Job
+from vqa.jobs.record import Job
+from vqa.names import NAME_PATTERN
 from vqa.server.api.asking import Caller, Reader
 from vqa.server.api.stores import OpenHoldings, Sought, StoreName, find_examples
 from vqa.server.holdings import Counted, Holdings

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from vqa.errors import JobError
+from vqa.faults import words
 
 Checked = TypeVar("Checked", bound=BaseModel)
 
@@ -40,4 +41,4 @@ def checked(shape: type[Checked], fields: Mapping[str, Any]) -> Checked:
     except ValidationError as error:
         fault = error.errors()[0]
         where = str(fault["loc"][0])
-        raise JobError(fault["msg"], where=where, fix="see the filter's fields") from None
+        raise JobError(words(fault), where=where, fix="see the filter's fields") from None

@@ -29,7 +29,8 @@ export async function piece(address) {
   return response.text();
 }
 
-async function reason(response) {
+/** What a refusal says: where, what, and what to do. */
+export async function reason(response) {
   try {
     const problem = await response.json();
     return [problem.where, problem.detail, problem.fix].filter(Boolean).join(": ");

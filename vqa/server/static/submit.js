@@ -1,5 +1,5 @@
 // The submission's form: bricks show the fields of the kind that is chosen, compared keys become axes.
-import { post, say } from "./api.js";
+import { reason, say } from "./api.js";
 
 const form = document.getElementById("submit");
 const fault = document.getElementById("submit-fault");
@@ -51,6 +51,21 @@ function draft() {
   return body;
 }
 
+/** The fields whose text is no number: to the browser they are empty, and an empty one means its default. */
+function malformed() {
+  const used = all("[data-path]").filter((entry) => !unused(entry) && !compared(entry));
+  const controls = [...used.map((entry) => entry.querySelector("[data-value]")), ...all("[data-meta]")];
+  return controls.filter((control) => control.validity.badInput);
+}
+
+/** Name them beside the form, with the first of them in sight. */
+function refuse(controls) {
+  const names = controls.map((control) => control.closest("[data-path]")?.dataset.path ?? control.labels[0].textContent);
+  fault.textContent = `${names.join(" and ")}: not a number`;
+  for (let part = controls[0].closest("details"); part; part = part.parentElement.closest("details")) part.open = true;
+  controls[0].focus();
+}
+
 function kindOf(brick) {
   const select = brick.querySelector("select[data-value]");
   return select.value || select.options[0].textContent.replace(" (default)", "");
@@ -91,14 +106,18 @@ function check(entry, value) {
 
 async function send(address, accept) {
   fault.textContent = "";
+  const wrong = malformed();
+  if (wrong.length) {
+    refuse(wrong);
+    return null;
+  }
   const response = await fetch(address, {
     method: "POST",
     headers: { "Content-Type": "application/json", Accept: accept },
     body: JSON.stringify(draft()),
   });
   if (response.ok) return response;
-  const problem = await response.json().catch(() => ({ detail: response.statusText }));
-  fault.textContent = [problem.where, problem.detail, problem.fix].filter(Boolean).join(": ");
+  fault.textContent = await reason(response);
   return null;
 }
 
