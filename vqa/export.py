@@ -23,6 +23,7 @@ from torch import Tensor
 from vqa.asked import check_words, encoded_picture, region_row
 from vqa.config import Experiment, parse_experiment
 from vqa.data.batches import Batch, gather_choices, pack
+from vqa.data.cache.features import AUTOCAST
 from vqa.data.image import check_image, decode_image
 from vqa.data.table import build_choices
 from vqa.data.text import AnswerVocabulary, QuestionTokenizer
@@ -102,8 +103,7 @@ class VQAModel:
         device = device or torch.device("cpu")
         head = self.experiment.model.head
         independent = isinstance(head, Classifier) and head.loss == PROBABILITY_LOSS
-        dtypes = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
-        autocast = dtypes.get(self.experiment.trainer.precision)
+        autocast = AUTOCAST.get(self.experiment.trainer.precision)
         policy = self.experiment.evaluation.out_of_vocabulary
         return Predictor(self.network.to(device), device, autocast, independent, policy)
 

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from vqa.commands.terminal import size
+
 SHOWN_TYPES = 12
 UNEVEN = 0.001
 """Below this probability the places of the right choice are called different."""
@@ -61,7 +63,7 @@ def lines(found: dict[str, Any]) -> Iterator[str]:
     yield from _coverage(found["coverage"])
     yield from _estimate(found["estimate"])
     for one in found["cache"]:
-        yield f"kept: {one['kind']} {_bytes(one['bytes'])}{': ' * bool(one['about'])}{one['about']} ({one['path']})"
+        yield f"kept: {one['kind']} {size(one['bytes'])}{': ' * bool(one['about'])}{one['about']} ({one['path']})"
 
 
 def _split(name: str, split: dict[str, Any]) -> Iterator[str]:
@@ -133,13 +135,13 @@ def _coverage(coverage: list[dict[str, Any]]) -> Iterator[str]:
     if coverage:
         yield "covered by the most frequent answers of train:"
     for item in coverage:
-        size = (
+        name = (
             f"{item['answers']} ({item['vocabulary']:,})"
             if item["answers"] == "all"
             else f"{item['answers']:,}"
         )
         yield (
-            f"  {size:<14} {item['split']:<10} {_percent(item['questions_percent'])} of questions, "
+            f"  {name:<14} {item['split']:<10} {_percent(item['questions_percent'])} of questions, "
             f"{_percent(item['choices_percent'])} of choices"
         )
 
@@ -149,18 +151,10 @@ def _percent(value: float | None) -> str:
 
 
 def _estimate(estimate: dict[str, int]) -> Iterator[str]:
-    size = f"{estimate['image_height']}×{estimate['image_width']}"
-    yield f"on disk {_bytes(estimate['disk_bytes'])}"
+    pixels = f"{estimate['image_height']}×{estimate['image_width']}"
+    yield f"on disk {size(estimate['disk_bytes'])}"
     yield (
-        f"in memory {_bytes(estimate['image_bytes'])} of pictures at {size}, "
-        f"{_bytes(estimate['token_bytes'])} of words, "
-        f"{_bytes(estimate['table_bytes'])} of answers and choices"
+        f"in memory {size(estimate['image_bytes'])} of pictures at {pixels}, "
+        f"{size(estimate['token_bytes'])} of words, "
+        f"{size(estimate['table_bytes'])} of answers and choices"
     )
-
-
-def _bytes(count: float) -> str:
-    for unit in ("B", "KB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} TB"

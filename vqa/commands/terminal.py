@@ -50,7 +50,7 @@ def moment(unix: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(unix))
 
 
-def size(count: int) -> str:
+def size(count: float) -> str:
     """Bytes in the unit that fits."""
     amount = float(count)
     for unit in ("B", "KB", "MB", "GB"):

@@ -18,6 +18,7 @@ from vqa.errors import VQAError
 from vqa.model.parts import ImageEncoder
 
 AUTOCAST = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
+"""The type of matrix products by `trainer.precision`; none for float32 alone."""
 NOT_CONTENT = ("frozen", "lr", "weights")
 """Settings of an encoder that do not bear on what it makes; its weights count by their content."""
 
