@@ -41,12 +41,14 @@ def test_the_narrowest_group_above_counts(tree: tuple[Path, Path]) -> None:
     """Version 2, as Slurm and Kubernetes use it; what files are kept in can be taken."""
     proc, groups = tree
     (proc / "self" / "cgroup").write_text("0::/job/step\n")
-    stat = f"anon 7\ninactive_file {GIB}"
+    stat = f"anon 7\ninactive_file {GIB // 2}\nactive_file {GIB // 2}"
     write(groups / "job", memory__max=4 * GIB, memory__current=2 * GIB, memory__stat=stat)
     write(groups / "job" / "step", memory__max="max", memory__current=GIB, cpu__max="50000 100000")
     assert free_memory(*tree) == 3 * GIB
     assert total_memory(*tree) == 4 * GIB
     assert cores(*tree) == 1
+    write(groups / "job", memory__high=3 * GIB)  # beyond it the kernel slows down
+    assert (free_memory(*tree), total_memory(*tree)) == (2 * GIB, 3 * GIB)
 
 
 def test_the_older_tree(tree: tuple[Path, Path]) -> None:
@@ -59,6 +61,14 @@ def test_the_older_tree(tree: tuple[Path, Path]) -> None:
     assert (free_memory(*tree), total_memory(*tree)) == (GIB, 2 * GIB)
     assert cores(*tree) == cores(proc, groups / "none")
     write(groups / "cpu,cpuacct", cpu__cfs_quota_us=100000)
+    assert cores(*tree) == 1
+
+
+@pytest.mark.parametrize("mounted", ["cpu", "cpu,cpuacct"])
+def test_controllers_that_are_mounted_together(tree: tuple[Path, Path], mounted: str) -> None:
+    proc, groups = tree
+    (proc / "self" / "cgroup").write_text(f"1:{mounted if ',' in mounted else 'cpuacct,cpu'}:/\n")
+    write(groups / mounted, cpu__cfs_quota_us=100000, cpu__cfs_period_us=100000)
     assert cores(*tree) == 1
 
 

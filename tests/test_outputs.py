@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -68,3 +70,32 @@ def test_an_error_about_another_file_keeps_its_name(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError) as caught, naming(tmp_path / "wanted"):
         (tmp_path / "other").read_bytes()
     assert caught.value.filename == str(tmp_path / "other")
+
+
+def test_the_programs_own_output_is_written_to_and_not_replaced(tmp_path: Path) -> None:
+    """As `vqa compare --csv /dev/stdout >> log` has it."""
+    code = (
+        "from pathlib import Path; from vqa.outputs import replacing; print('before')\n"
+        "with replacing(Path('/dev/stdout')) as out: out.write(b'within\\n')\n"
+        "print('after')"
+    )
+    log = tmp_path / "log"
+    log.write_text("kept\n")
+    with log.open("ab") as out:
+        subprocess.run([sys.executable, "-c", code], stdout=out, check=True)
+    assert log.read_text() == "kept\nbefore\nwithin\nafter\n"
+
+
+def test_a_mode_is_kept_and_a_new_file_has_the_users(tmp_path: Path) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    old.write_text("x")
+    old.chmod(0o600)
+    before = os.umask(0o027)
+    try:
+        for file in (old, new):
+            with replacing(file) as out:
+                out.write(b"y")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(old.stat().st_mode) == 0o600
+    assert stat.S_IMODE(new.stat().st_mode) == 0o640

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 PROC, CGROUPS = Path("/proc"), Path("/sys/fs/cgroup")
@@ -19,6 +19,12 @@ def cores(proc: Path = PROC, cgroups: Path = CGROUPS) -> int:
     allowed = len(affinity(0)) if affinity else os.cpu_count() or 1
     quotas = [quota for group in _groups("cpu", proc, cgroups) if (quota := _quota(group))]
     return max(1, min([allowed, *(math.ceil(quota) for quota in quotas)]))
+
+
+def is_limited() -> bool:
+    """Whether this process may use fewer cores than it can run on: a container's share of time."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return affinity is not None and cores() < len(affinity(0))
 
 
 def total_memory(proc: Path = PROC, cgroups: Path = CGROUPS) -> int:
@@ -43,14 +49,15 @@ def _available(proc: Path) -> int:
 def _memory(proc: Path, cgroups: Path) -> Iterator[tuple[int, int]]:
     """Limit and use of every group that has a limit, in bytes."""
     for group in _groups("memory", proc, cgroups):
-        for limit, use, cached in (
-            ("memory.max", "memory.current", "inactive_file"),
-            ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+        for limits, use, prefix in (
+            (("memory.max", "memory.high"), "memory.current", ""),
+            (("memory.limit_in_bytes",), "memory.usage_in_bytes", "total_"),
         ):
-            most = _number(group / limit)
-            if most is not None:
-                used = (_number(group / use) or 0) - _entry(group / "memory.stat", cached)
-                yield most, max(0, used)
+            known = [most for name in limits if (most := _number(group / name)) is not None]
+            if known:
+                of_files = (f"{prefix}active_file", f"{prefix}inactive_file")
+                used = (_number(group / use) or 0) - _entries(group / "memory.stat", of_files)
+                yield min(known), max(0, used)
 
 
 def _quota(group: Path) -> float | None:
@@ -72,7 +79,8 @@ def _groups(controller: str, proc: Path, cgroups: Path) -> Iterator[Path]:
         names, _, path = entry.partition(":")
         if names and controller not in names.split(","):
             continue
-        tree = cgroups / names if names else cgroups
+        mounted = (cgroups / name for name in (controller, names))
+        tree = next((one for one in mounted if one.is_dir()), cgroups) if names else cgroups
         group = tree / path.strip("/")
         yield from (place for place in (group, *group.parents) if place.is_relative_to(tree))
 
@@ -83,13 +91,10 @@ def _number(file: Path) -> int | None:
     return int(text) if text.isdigit() else None
 
 
-def _entry(file: Path, name: str) -> int:
-    """A number by its name; 0 where it is not there."""
-    for line in _lines(file):
-        key, _, value = line.partition(" ")
-        if key == name and value.isdigit():
-            return int(value)
-    return 0
+def _entries(file: Path, names: Collection[str]) -> int:
+    """The sum of the numbers with these names, as far as they are there."""
+    entries = (line.partition(" ") for line in _lines(file))
+    return sum(int(value) for name, _, value in entries if name in names and value.isdigit())
 
 
 def _lines(file: Path) -> list[str]:

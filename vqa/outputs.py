@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
-import tempfile
+import secrets
+import stat
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,30 +35,54 @@ def naming(path: Path) -> Iterator[None]:
 def replacing(path: Path) -> Iterator[IO[bytes]]:
     """A file to write to; at the end of the block it is flushed to the disk and moved to `path`.
 
-    A reader sees the old file or the new one, never a part; where the block raises, `path` is untouched. A device
-    or a pipe is written to as it stands.
+    A reader sees the old file or the new one, never a part; where the block raises, `path` is untouched, and its
+    mode is kept. A device or a pipe is written to as it stands, and so is the file that this program's own output
+    goes to: /dev/stdout.
 
     Raises:
         OSError: it cannot be written; names `path`.
     """
     with naming(path):
-        if path.exists() and not path.is_file():
+        output = _own_output(path)
+        if output is not None:
+            sys.stdout.flush()
+            with os.fdopen(os.dup(output), "wb") as out:
+                yield out
+        elif path.exists() and not path.is_file():
             with path.open("wb") as out:
                 yield out
-            return
-        target = path.resolve() if path.is_symlink() else path  # such as /dev/stdout
-        make_folder(target.parent)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=target.parent)
-        try:
-            with os.fdopen(handle, "wb") as out:
+        else:
+            with _beside(path.resolve() if path.is_symlink() else path) as out:
                 yield out
-                out.flush()
-                os.fsync(out.fileno())
-            Path(name).chmod(0o644)
-            Path(name).replace(target)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+
+
+@contextmanager
+def _beside(target: Path) -> Iterator[IO[bytes]]:
+    """A new file in the same folder, which takes the place of `target` at the end."""
+    make_folder(target.parent)
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+    try:
+        with temporary.open("xb") as out:
+            yield out
+            out.flush()
+            os.fsync(out.fileno())
+        if target.exists():
+            temporary.chmod(stat.S_IMODE(target.stat().st_mode))
+        temporary.replace(target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _own_output(path: Path) -> int | None:
+    """The number of this process's output that `path` names; None where it names another file."""
+    for number in (1, 2):
+        try:
+            if os.path.samestat(path.stat(), os.fstat(number)):
+                return number
+        except OSError:
+            continue
+    return None
 
 
 def make_folder(folder: Path) -> None:

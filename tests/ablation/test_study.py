@@ -23,6 +23,7 @@ from tests.ablation.runs import (
     predictions,
     study_of,
 )
+from vqa.ablation.drawing import learning
 from vqa.ablation.gather import gather
 from vqa.ablation.study import Options, Study, make_study
 from vqa.ablation.tables import left_out, to_text
@@ -114,7 +115,7 @@ def test_learning_curves_are_of_the_runs_that_were_validated(tmp_path: Path) -> 
     for at, run in enumerate(sorted(folder.glob("concat-none*"))):
         lines = [{"step": s, "val/accuracy": 10.0 * s + at, "train/loss": 1.0} for s in (1, 2)]
         (run / "metrics.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
-    found = study_of(folder).curves
+    found = learning(study_of(folder).journals)
     assert list(found) == ["concat-none"]
     assert found["concat-none"].mean.tolist() == [11.0, 21.0]
     assert found["concat-none"].high.tolist() == [12.0, 22.0]

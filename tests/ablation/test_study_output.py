@@ -8,6 +8,7 @@ import io
 import json
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -76,7 +77,7 @@ def test_the_page_is_whole_escaped_and_alone(which: str, request: pytest.Fixture
     assert "default-src 'none'" in page.replace("&#39;", "'")
 
 
-def test_learning_curves_share_one_scale(study: Study) -> None:
+def test_learning_curves_share_one_scale(study: Study, tmp_path: Path) -> None:
     """Two seeds of one variant, one of another, none of the others."""
     steps = np.array([10.0, 20.0])
     both = Band(
@@ -98,7 +99,12 @@ def test_learning_curves_share_one_scale(study: Study) -> None:
     assert {y for _, y in _points(first.band)} >= {bottom, PANEL_EDGE}
     assert (first.beside, second.band) == ("", "")
     assert second.beside == first.mean == second.mean
-    page = to_html(replace(study, curves={"concat-none": both, HOSTILE: alone}))
+    lines = [
+        f'{{"step": {step}, "val/accuracy": {score}}}\n' for step, score in ((10, 30), (20, 60))
+    ]
+    journal = tmp_path / "metrics.jsonl"
+    journal.write_text("".join(lines))
+    page = to_html(replace(study, journals={"concat-none": [journal], HOSTILE: [journal]}))
     _Checker().feed(page)
     assert page.count("<figure>") == 2
     assert "<script" not in page

@@ -14,7 +14,7 @@ from tests.jobs.scripted import Scripted, finish, started
 from vqa.errors import EngineError
 from vqa.jobs import dispatcher as room
 from vqa.jobs.dispatcher import Dispatcher
-from vqa.jobs.engines.base import Capacity, Standing
+from vqa.jobs.engines.base import Capacity, Standing, Task
 from vqa.jobs.home import Home
 from vqa.jobs.queue import Queue
 from vqa.jobs.record import State
@@ -41,7 +41,7 @@ def test_an_engine_that_is_away_is_asked_again_later(
     assert engine.tasks == {}
     monkeypatch.setattr(room, "RETRY_SECONDS", 0.0)
     later = time.monotonic() + 11
-    monkeypatch.setattr("vqa.jobs.dispatcher.time.monotonic", lambda: later)
+    monkeypatch.setattr("vqa.jobs.patience.time.monotonic", lambda: later)
     dispatcher.step()
     assert list(engine.tasks) == [f"vqa-{job.id}-1"]
 
@@ -183,3 +183,29 @@ def test_an_engine_that_cannot_be_had_fails_its_jobs_and_no_others(
         "ray is not installed",
     )
     assert queue.get(good.id).state is State.STARTING
+
+
+def test_an_engine_that_is_away_is_asked_once_a_while_whatever_waits_for_it(
+    queue: Queue, dispatcher: Dispatcher, engine: Scripted, submission: Submit,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """Each call may take as long as its patience: other engines' jobs want to be looked after meanwhile."""
+    calls: list[str] = []
+
+    def submit(task: Task) -> str:
+        calls.append(task.name)
+        raise EngineError("ray does not answer", temporary=True)
+
+    monkeypatch.setattr(engine, "submit", submit)
+    jobs = [queue.submit(submission(name=f"n{number}"))[0] for number in range(5)]
+    for _ in range(3):
+        dispatcher.step()
+    assert calls == [f"vqa-{jobs[0].id}-1"]
+    assert queue.get(jobs[0].id).reason == "ray does not answer"
+    assert queue.get(jobs[1].id).state is State.QUEUED
+    assert queue.get(jobs[1].id).reason == "waits for its engine: ray does not answer"
+    assert {queue.get(job.id).reason for job in jobs[2:]} == {"waits for jobs before it"}
+    later = time.monotonic() + 11
+    monkeypatch.setattr("vqa.jobs.patience.time.monotonic", lambda: later)
+    dispatcher.step()
+    assert len(calls) == 2

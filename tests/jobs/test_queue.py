@@ -376,3 +376,14 @@ def test_connections_end_with_their_threads_and_with_the_queue(home_queue_file: 
     for connection in found:
         with pytest.raises(sqlite3.ProgrammingError, match="closed"):
             connection.execute("SELECT 1")
+
+
+def test_every_waiting_job_of_an_engine_says_why_but_for_those_that_do(queue: Queue) -> None:
+    jobs = [queue.submit(plain(number))[0] for number in range(4)]
+    other = queue.submit(plain(9, engine="slurm"))[0]
+    queue.note([(jobs[0], "waits for 2 cores")])
+    claimed = queue.claim(jobs[1])
+    assert claimed is not None
+    queue.note_silent("local", "waits for jobs before it")
+    said = [queue.get(job.id).reason for job in (*jobs, other)]
+    assert said == ["waits for 2 cores", "", *["waits for jobs before it"] * 2, ""]

@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 from typing_extensions import override
 
+from tests.training.test_resume import Death, die_at
 from vqa.config import Experiment
 from vqa.data.prepare import prepare
 from vqa.data.record import BadRow, Row
 from vqa.data.sources.scenes import Scenes
 from vqa.data.store import Store
-from vqa.errors import ConfigError, DataError
+from vqa.errors import ConfigError, DataError, RunError
+from vqa.training.loop import RunLoop
 from vqa.training.requirements import Questions, StoreFacts, check_data
 from vqa.training.run import train
 
@@ -147,6 +149,36 @@ def test_a_chooser_learns_from_the_questions_that_have_choices(
     assert result.status == "succeeded"
     assert "20 of 60 questions have not choices" in capsys.readouterr().err
     assert result.fields["counts"]["training_questions"] == 40
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_run_that_began_on_other_questions_does_not_go_on(
+    known: bool, experiment: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of an older program, which did not leave any out; it did not say their number either."""
+    prepare(Mixed(), tmp_path / "store", name="mixed")
+    made = experiment(
+        data={"store": str(tmp_path / "store"), "batch_size": 4},
+        model={"head": {"name": "chooser", "dim": 8}},
+        trainer={"checkpoint_every_n_steps": 2},
+    )
+    original = RunLoop._state
+
+    def older(self: RunLoop, *args: Any) -> dict[str, Any]:
+        state = original(self, *args)
+        return state | {"training_questions": 60} if known else _without(state)
+
+    with monkeypatch.context() as patch:
+        die_at(4, patch)
+        patch.setattr(RunLoop, "_state", older)
+        with pytest.raises(Death):
+            train(made, tmp_path / "run")
+    with pytest.raises(RunError, match="began on other training questions"):
+        train(made, tmp_path / "run")
+
+
+def _without(state: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in state.items() if name != "training_questions"}
 
 
 def test_there_are_no_more_processes_than_questions(experiment: Make, tmp_path: Path) -> None:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from vqa.ablation.study import Row, Study
 from vqa.tracking.buckets import Floats
-from vqa.tracking.curves import Band
+from vqa.tracking.curves import Band, read_curves, seed_band
 
+VALIDATED = "val/accuracy"
+"""What the journal calls the accuracy on the validation split."""
 LABEL, WIDTH, LINE, EDGE = 210, 520, 26, 30
 """Of the dots' picture, in pixels: names, scale, height of a row, room for the scale's figures."""
 
@@ -130,6 +133,17 @@ class Panels:
     steps: int
     width: int = PANEL_WIDTH + 2 * PANEL_EDGE
     height: int = PANEL_HEIGHT + 2 * PANEL_EDGE
+
+
+def learning(journals: Mapping[str, Sequence[Path]]) -> dict[str, Band]:
+    """The accuracy on the validation split by step, over the seeds of each variant that was validated."""
+    found = {}
+    for name, files in journals.items():
+        runs = [read_curves(file, names={VALIDATED}) for file in files]
+        band = seed_band(runs, VALIDATED)
+        if band is not None:
+            found[name] = band
+    return found
 
 
 def panels(curves: Mapping[str, Band], reference: str) -> Panels | None:

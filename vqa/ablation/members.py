@@ -263,8 +263,10 @@ def why(member: Member) -> str:
         "starting": "is starting",
         "running": "is running",
     }
-    state = words.get(member.status, member.status)
-    return f"{state}: {member.reason}" if member.reason else state
+    state, reason = words.get(member.status, member.status), member.reason
+    if state == "waits" and reason.startswith("waits "):  # for what, in the dispatcher's words
+        return reason
+    return f"{state}: {reason}" if reason else state
 
 
 def chance_is_wanted(places: Iterable[Place]) -> bool:

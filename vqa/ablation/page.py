@@ -6,7 +6,7 @@ import base64
 import hashlib
 from pathlib import Path
 
-from vqa.ablation.drawing import dots, heat_map, panels
+from vqa.ablation.drawing import dots, heat_map, learning, panels
 from vqa.ablation.study import TYPE_KINDS, Study
 from vqa.ablation.tables import heading, left_out, remarks, tables
 
@@ -34,7 +34,7 @@ def to_html(study: Study) -> str:
         heading=heading(study),
         tables=tables(study, most_types=100),
         dots=dots(study.rows),
-        panels=panels(study.curves, study.reference),
+        panels=panels(learning(study.journals), study.reference),
         heat_maps=[found for kind in TYPE_KINDS if (found := heat_map(study, kind))],
         left_out=left_out(study),
         remarks=remarks(study),

@@ -27,11 +27,8 @@ from vqa.evaluation.comparison import (
 from vqa.evaluation.runs import Run, load_run
 from vqa.evaluation.significance import seeded_test
 from vqa.faults import did_you_mean
-from vqa.tracking.curves import Band, read_curves, seed_band
 
 TYPE_KINDS = ("per_answer_type", "per_question_type")
-VALIDATED = "val/accuracy"
-"""What the journal calls the accuracy on the validation split."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +86,7 @@ class Study:
         reference: the variant that the others are tested against.
         axes: axis → its labels, the first one the reference's.
         main_effects: none where a single axis makes them the comparisons once more.
-        curves: each variant's accuracy on the validation split by step, over its seeds; not in files.
+        journals: of each variant's runs.
     """
 
     title: str
@@ -102,7 +99,7 @@ class Study:
     left_out: list[LeftOut]
     notes: list[str]
     images: int = 0
-    curves: dict[str, Band] = field(default_factory=dict)
+    journals: dict[str, list[Path]] = field(default_factory=dict)
 
     @property
     def pairs(self) -> list[Pair]:
@@ -238,19 +235,11 @@ def make_study(
         left_out=loaded.left_out,
         notes=[*notes, *note, *_unlike_seeds(loaded.variants), *comparison.notes],
         images=int(images.max()) + 1,
-        curves=_curves(loaded.members),
+        journals={
+            name: [run.path / "metrics.jsonl" for run in runs]
+            for name, runs in loaded.members.items()
+        },
     )
-
-
-def _curves(members: Mapping[str, Sequence[Member]]) -> dict[str, Band]:
-    """Of the variants whose runs were validated."""
-    found = {}
-    for name, runs in members.items():
-        journals = [read_curves(run.path / "metrics.jsonl", names={VALIDATED}) for run in runs]
-        band = seed_band(journals, VALIDATED)
-        if band is not None:
-            found[name] = band
-    return found
 
 
 def _loader(options: Options, load: Callable[[Path], Run] | None) -> Callable[[Path], Run]:

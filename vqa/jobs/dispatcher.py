@@ -13,7 +13,6 @@ import signal
 import sqlite3
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import groupby
@@ -25,7 +24,7 @@ from vqa.jobs.engines import make_engine
 from vqa.jobs.engines.base import ArrayEngine, Engine, Standing, Task
 from vqa.jobs.home import Home
 from vqa.jobs.outcome import mark_cancelled, result_of, why_lost
-from vqa.jobs.patience import Due, Leases, Stops, last_beat
+from vqa.jobs.patience import Absences, Due, Leases, Stops, last_beat
 from vqa.jobs.placement import lacking, place, why_never
 from vqa.jobs.queue import Queue
 from vqa.jobs.record import ACTIVE, WAITING, Job, State
@@ -58,7 +57,7 @@ class Dispatcher:
         self._engines: dict[str, Engine] = {}
         self._leases = Leases(self.settings.lease_seconds)
         self._stops = Stops(self.settings.grace_seconds)
-        self._not_before: dict[str, float] = {}
+        self._absences = Absences()
 
     def run(self, stop: threading.Event, *, until_idle: bool = False) -> None:
         """Serve the queue until told to stop, or until nothing is left to do.
@@ -215,9 +214,11 @@ class Dispatcher:
             if why is not None:
                 full.add(name)
                 said += [(job, why) for job in jobs if job.reason != why]
-        if said:
-            with suppress(sqlite3.OperationalError):  # the disk may be full
+        with suppress(sqlite3.OperationalError):  # the disk may be full
+            if said:
                 self.queue.note(said)
+            for engine in full:
+                self.queue.note_silent(engine, BEHIND)
 
     def _try_start(self, jobs: Sequence[Job]) -> str | None:
         """Start a batch, or say what it waits for; one whose engine cannot be had here has failed."""
@@ -232,7 +233,10 @@ class Dispatcher:
         return self._start(engine, jobs)
 
     def _start(self, engine: Engine, jobs: Sequence[Job]) -> str | None:
-        """Start a batch, of one job where the engine has a capacity; or say for what room it waits."""
+        """Start a batch, of one job where the engine has a capacity; or say for what it waits."""
+        away = self._absences.of(jobs[0].submission.engine)
+        if away is not None:
+            return f"waits for its engine: {away.what}"
         if self._disk_is_full():
             needed = self.settings.quotas.min_free_mb
             return f"waits for room on the disk: less than {needed} MiB are free"
@@ -256,17 +260,20 @@ class Dispatcher:
 
         Together where the engine takes arrays; where it takes no such one, fewer at a time.
         """
-        due = [job for job in jobs if job.cancel_requested or self._is_due(job)]
-        ready = [(job, task) for job in due if (task := self._prepared(job)) is not None]
+        away = self._absences.of(jobs[0].submission.engine) if jobs else None
+        if away is not None:
+            self._put_off(jobs, away)
+            return
+        ready = [(job, task) for job in jobs if (task := self._prepared(job)) is not None]
         most = len(ready) if isinstance(engine, ArrayEngine) else 1
         while ready:
             some = ready[:most]
             try:
                 handles = _submitted(engine, [task for _, task in some])
             except (VQAError, OSError) as error:
-                if _is_temporary(error):
-                    for job, _ in ready:
-                        self._refused(job, error)
+                if isinstance(error, EngineError) and error.temporary:
+                    self._absences.note(jobs[0].submission.engine, error, RETRY_SECONDS)
+                    self._put_off([job for job, _ in ready], error)
                     return
                 if len(some) > 1:
                     most = len(some) // 2
@@ -275,11 +282,15 @@ class Dispatcher:
             else:
                 for (job, _), handle in zip(some, handles, strict=True):
                     self.queue.set_handle(job, handle)
-                    self._not_before.pop(job.id, None)
             ready = ready[most:]
 
-    def _is_due(self, job: Job) -> bool:
-        return time.monotonic() >= self._not_before.get(job.id, 0.0)
+    def _put_off(self, jobs: Sequence[Job], error: EngineError) -> None:
+        """Their engine is away: they are handed over later, but for those that nobody wants any more."""
+        for job in jobs:
+            if job.cancel_requested:
+                self._refused(job, error)
+            else:
+                self._complain(job, error)
 
     def _prepared(self, job: Job) -> Task | None:
         try:
@@ -289,13 +300,11 @@ class Dispatcher:
             return None
 
     def _refused(self, job: Job, error: Exception) -> None:
-        """A job that could not be started: it is asked again later, or has failed."""
+        """A job that could not be started has failed, or is cancelled where that was wanted."""
         self._complain(job, error)
         if job.cancel_requested:  # should it run all the same, its runner finds this result
             mark_cancelled(self.home.run_dir(job.id), job)
             self.queue.move(job, State.CANCELLED)
-        elif _is_temporary(error):
-            self._not_before[job.id] = time.monotonic() + RETRY_SECONDS
         else:
             self.queue.move(job, State.FAILED, str(error))
 
@@ -353,10 +362,6 @@ def _submitted(engine: Engine, tasks: Sequence[Task]) -> list[str]:
     if len(tasks) > 1 and isinstance(engine, ArrayEngine):
         return engine.submit_array(tasks)
     return [engine.submit(task) for task in tasks]
-
-
-def _is_temporary(error: Exception) -> bool:
-    return isinstance(error, EngineError) and error.temporary
 
 
 def main() -> int:

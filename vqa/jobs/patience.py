@@ -10,6 +10,7 @@ import time
 from enum import Enum
 from pathlib import Path
 
+from vqa.errors import EngineError
 from vqa.jobs.heartbeat import read_beat
 from vqa.jobs.record import Job
 
@@ -81,3 +82,19 @@ class Stops:
     def forget(self, job: Job) -> None:
         """The job no longer runs."""
         self._next.pop((job.id, job.attempt), None)
+
+
+class Absences:
+    """Engines that did not answer: left alone for a while, since each try may take as long as the last."""
+
+    def __init__(self) -> None:
+        self._until: dict[str, tuple[float, EngineError]] = {}
+
+    def note(self, engine: str, error: EngineError, seconds: float) -> None:
+        """Leave an engine alone for so long."""
+        self._until[engine] = time.monotonic() + seconds, error
+
+    def of(self, engine: str) -> EngineError | None:
+        """What it last said; None where it may be asked."""
+        until, error = self._until.get(engine, (0.0, None))
+        return error if time.monotonic() < until else None

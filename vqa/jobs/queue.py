@@ -197,6 +197,13 @@ class Queue:
                 rows,
             )
 
+    def note_silent(self, engine: str, reason: str) -> None:
+        """Say why an engine's waiting jobs wait, of those alone of which nothing is said."""
+        self._connection().execute(
+            f"UPDATE jobs SET reason = ? WHERE engine = ? AND state IN ({_marks(WAITING)}) AND reason = ''",
+            (reason, engine, *WAITING),
+        )
+
     def set_handle(self, job: Job, handle: str) -> None:
         """Remember the engine's word for the running attempt."""
         self._connection().execute(

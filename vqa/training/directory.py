@@ -121,21 +121,33 @@ class RunDirectory:
         Raises:
             RunError: the directory holds another experiment or something else.
         """
-        if self.experiment_file.exists():
-            differing = self.experiment().differences(experiment)
-            if differing:
-                raise RunError(
-                    f"holds another experiment ({', '.join(differing[:5])} differ)",
-                    where=str(self.path),
-                    fix="choose another --run directory",
-                )
+        if self._holds(experiment):
             return
         if self.path.exists() and not all(map(self._is_begun, self.path.iterdir())):
+            if self._holds(experiment):  # another node was faster
+                return
             raise RunError(
                 "is not empty and holds no run", where=str(self.path), fix="choose another --run"
             )
         self.path.mkdir(parents=True, exist_ok=True)
         write_atomic(self.experiment_file, experiment.to_yaml())
+
+    def _holds(self, experiment: Experiment) -> bool:
+        """Whether this run was begun.
+
+        Raises:
+            RunError: another one was.
+        """
+        if not self.experiment_file.exists():
+            return False
+        differing = self.experiment().differences(experiment)
+        if differing:
+            raise RunError(
+                f"holds another experiment ({', '.join(differing[:5])} differ)",
+                where=str(self.path),
+                fix="choose another --run directory",
+            )
+        return True
 
     def _is_begun(self, file: Path) -> bool:
         """Whether it is an experiment that another node is writing just now."""

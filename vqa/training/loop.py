@@ -103,7 +103,7 @@ class RunLoop(Callback):
         self.module.output = None
         epochs, index = divmod(progress.batches, self.module.batches_an_epoch)
         if index == 0 or last:
-            self._after_epoch(trainer, epochs + (index > 0), last)
+            self._after_epoch(trainer, epochs + (index > 0))
         self._save_or_stop(trainer, last)
 
     def _after_step(self, batch: Batch) -> None:
@@ -117,10 +117,19 @@ class RunLoop(Callback):
             self._save_is_due = True
 
     def _long_validation_is_next(self) -> bool:
-        """Whether this is the last step before one that may outlast a request to stop: the epoch would be lost."""
-        left = -self.progress.batches % self.module.batches_an_epoch
-        near = 0 < left <= self.config.accumulate_grad_batches
-        return near and self.progress.validation_seconds > LONG_SECONDS
+        """Whether a validation that may outlast a request to stop comes after the next step: the epoch would be
+        lost. How long it takes is known from the one before."""
+        if self.progress.validation_seconds <= LONG_SECONDS:
+            return False
+        first = self.progress.batches + 1
+        following = range(first, first + self.config.accumulate_grad_batches)
+        return any(map(self._is_validated, following))
+
+    def _is_validated(self, batches: int) -> bool:
+        """Whether a validation comes after so many batches."""
+        epoch, index = divmod(batches, self.module.batches_an_epoch)
+        last = batches == self.session.plan.batches
+        return last or (index == 0 and epoch % self.config.check_val_every_n_epoch == 0)
 
     def _figures(self) -> dict[str, float]:
         """Means since the last record."""
@@ -165,13 +174,12 @@ class RunLoop(Callback):
         epoch = (self.progress.batches - 1) // self.module.batches_an_epoch
         self.mirror.log(self.journal.log(self.progress.steps, epoch, values))
 
-    def _after_epoch(self, trainer: Trainer, epoch: int, last: bool) -> None:
-        config = self.config
+    def _after_epoch(self, trainer: Trainer, epoch: int) -> None:
         self.module.watch.look()
         if self.module.batches_seen:
             self._shown_loss = self._loss()
         shown = {"loss": self._shown_loss}
-        if self.validation is not None and (epoch % config.check_val_every_n_epoch == 0 or last):
+        if self.validation is not None and self._is_validated(self.progress.batches):
             shown["val accuracy"] = self._validate(trainer, self.validation)
         self.display.epoch(epoch, shown)
         self._save_is_due = True
@@ -238,6 +246,7 @@ class RunLoop(Callback):
             "random": [own["random"] for own in every],
             "loss_sums": [own["loss_sum"] for own in every],
             "data_fingerprint": self.session.materials.store.fingerprint,
+            "training_questions": len(self.session.materials.train),
             "regions_fingerprint": self.session.materials.regions,
         }
 

@@ -75,9 +75,7 @@ def load_materials(experiment: Experiment) -> Materials:
     facts = StoreFacts(store)
     splits, questions = check_data(experiment, facts)
     given = facts.questions(splits.train).share(data.fraction, experiment.seed)
-    tokenizer, vocabulary = learnt_texts(
-        store, questions.rows, data.min_word_count, data.max_answers
-    )
+    tokenizer, vocabulary = learnt_texts(store, given.rows, data.min_word_count, data.max_answers)
     pretrained = experiment.model.question_encoder.tokenizer
     if pretrained is not None:
         tokenizer = QuestionTokenizer.pretrained(pretrained)

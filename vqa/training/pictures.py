@@ -16,7 +16,6 @@ from torch.autograd.graph import saved_tensors_hooks
 from vqa.config import Experiment
 from vqa.data.bank import free_bytes, total_bytes
 from vqa.data.batches import Batcher, entering
-from vqa.data.cache.rule import storage
 from vqa.data.memory import SHARE, Held, MemoryPlan, place_splits
 from vqa.data.supply import Request, Supply, keep_pictures, make_features
 from vqa.data.table import QuestionTable
@@ -51,6 +50,8 @@ def arrange_pictures(session: Session) -> Pictures:
     supply = make(experiment=experiment, request=request)
     if not session.place.same(int(supply.file is not None), device):
         supply = make(experiment=experiment.with_features("off"), request=request)
+    if session.run.features() and supply.file is None and session.place.first:
+        session.warn(f"this run began with kept features, and goes on without: {supply.source}")
     plan = _plan(session, supply, free)
     streamed = any(not one.resident for one in plan.splits)
     kept = keep_pictures(supply, request, streamed=streamed)
@@ -63,12 +64,10 @@ def arrange_pictures(session: Session) -> Pictures:
 
 
 def as_begun(experiment: Experiment, run: RunDirectory) -> Experiment:
-    """Whether features stand for pictures is settled when a run begins: they are rounded, so that a run which went on
-    with the other would not end as if it had never stopped."""
-    begun = run.features()
-    if experiment.data.features != "auto" or begun is None:
-        return experiment
-    return experiment.with_features(storage(experiment) if begun else "off")
+    """A run that began without features goes on so: they are rounded, and it would not end as if it had never
+    stopped."""
+    without = experiment.data.features == "auto" and run.features() is False
+    return experiment.with_features("off") if without else experiment
 
 
 def _rows(session: Session) -> np.ndarray:

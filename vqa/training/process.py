@@ -7,6 +7,8 @@ import os
 import sys
 from typing import Any
 
+from vqa.machine import cores, is_limited
+
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
 MEBIBYTE = 1 << 20
 GPU_SHARE_VARIABLE = "VQA_GPU_SHARE"
@@ -17,10 +19,13 @@ MENDED = (2, 39)
 
 
 def settle() -> None:
-    """Keep freed memory for the next step.
+    """Keep freed memory for the next step, and no more threads than a container has cores.
 
-    Otherwise glibc gives every large tensor back to the kernel and each step pays for its pages again.
+    Otherwise glibc gives every large tensor back to the kernel and each step pays for its pages again; and OpenMP
+    looks at the whole machine, so that threads wait for each other's share of time.
     """
+    if is_limited():
+        os.environ.setdefault("OMP_NUM_THREADS", str(cores()))
     mallopt = _of_glibc("mallopt")
     if mallopt is not None:
         mallopt(M_MMAP_THRESHOLD, 1024 * MEBIBYTE)

@@ -179,7 +179,8 @@ def _live(session: Session, signals: StopSignals, progress: Progress) -> str:
         name, steps = "started" if state is None else "resumed", session.plan.steps
         precision = session.experiment.trainer.precision
         run.event(name, step=progress.steps, steps=steps, pid=os.getpid(), precision=precision)
-        session.tell_untaught()
+        if state is None:
+            session.tell_untaught()
         session.tell_coverage()
     with closing(open_mirrors(session.experiment, run.path, enabled=first)) as mirror:
         status = _fit(session, state, progress, checkpoints, mirror, signals)
@@ -318,6 +319,14 @@ def _trusted_state(session: Session, checkpoints: Checkpoints) -> State | None:
         raise RunError(
             "the store has changed since this run began",
             where=str(store.path),
+            fix="train into another --run directory",
+        )
+    materials = session.materials
+    count = len(materials.train)
+    if state is not None and state.get("training_questions", count + materials.untaught) != count:
+        raise RunError(
+            "this run began on other training questions: an older program kept those that teach nothing",
+            where=str(session.run.path),
             fix="train into another --run directory",
         )
     if state is not None and state.get("regions_fingerprint") != session.materials.regions:

@@ -53,10 +53,12 @@ def judge(progress: Progress, accuracy: float, rule: EarlyStopping) -> bool:
 
 
 def share_statistics(network: nn.Module) -> None:
-    """Give all processes the first one's buffers, which are what is saved: each has batch-norm statistics of its own
+    """Give all processes the first one's, which are what is saved: each has batch-norm statistics of its own
     questions."""
-    for buffer in network.buffers():
-        distributed.broadcast(buffer, 0)
+    saved = network.state_dict()
+    for name, buffer in network.named_buffers():
+        if name in saved:
+            distributed.broadcast(buffer, 0)
 
 
 def agree(status: str | None, device: torch.device) -> str | None:

@@ -148,7 +148,7 @@ def _run(plan: Plan, variables: Mapping[str, str], orders: Orders) -> int:
         if runner.poll() is None:
             runner.kill()
             runner.wait()
-        kill_all({key: environment[key] for key in IDENTITY})
+        _clear({key: environment[key] for key in IDENTITY})
     return runner.returncode
 
 
@@ -163,6 +163,14 @@ def _start(plan: Plan, environment: Mapping[str, str]) -> subprocess.Popen[bytes
             stderr=log,
             preexec_fn=die_with(os.getpid()),
         )
+
+
+def _clear(variables: Mapping[str, str]) -> None:
+    """Leave no process of the attempt behind; how its runner ended counts even where one does not die."""
+    try:
+        kill_all(variables)
+    except TimeoutError as error:
+        print(error, flush=True)
 
 
 def on_term(orders: Orders) -> None:

@@ -10,7 +10,8 @@ from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from vqa.ablation.charts import COLOURS
-from vqa.ablation.study import TYPE_KINDS, VALIDATED, Options
+from vqa.ablation.drawing import VALIDATED
+from vqa.ablation.study import TYPE_KINDS, Options
 from vqa.ablation.verdict import verdict
 from vqa.evaluation.disagreement import Side
 
