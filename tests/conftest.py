@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from vqa.collection import collect_rarely
 from vqa.config import Experiment, parse_experiment
 from vqa.data.prepare import prepare
 from vqa.data.sources.scenes import Scenes
+from vqa.jobs.engines.base import JOB_VARIABLE
 
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")  # a machine under load is no failure
@@ -32,7 +32,7 @@ def _nothing_runs_on(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
     folder = tmp_path_factory.getbasetemp()
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
-            if process.pid != os.getpid() and Path(process.cwd()).is_relative_to(folder):
+            if JOB_VARIABLE in process.environ() and Path(process.cwd()).is_relative_to(folder):
                 process.kill()
 
 

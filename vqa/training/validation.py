@@ -96,5 +96,5 @@ def _vote(status: str | None, seconds: float, device: torch.device) -> tuple[str
     order = (None, CANCELLED, PREEMPTED)
     told = torch.tensor([float(order.index(status)), seconds], device=device)
     distributed.all_reduce(told, op=distributed.ReduceOp.MAX)
-    chosen, longest = told.tolist()
-    return order[int(chosen)], longest
+    chosen, greatest = told.tolist()
+    return order[int(chosen)], greatest
