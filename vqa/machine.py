@@ -15,16 +15,19 @@ PROC, CGROUPS = Path("/proc"), Path("/sys/fs/cgroup")
 
 def cores(proc: Path = PROC, cgroups: Path = CGROUPS) -> int:
     """Cores that may work for this process at once."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    allowed = len(affinity(0)) if affinity else os.cpu_count() or 1
     quotas = [quota for group in _groups("cpu", proc, cgroups) if (quota := _quota(group))]
-    return max(1, min([allowed, *(math.ceil(quota) for quota in quotas)]))
+    return max(1, min([_runnable(), *(math.ceil(quota) for quota in quotas)]))
 
 
 def is_limited() -> bool:
     """Whether this process may use fewer cores than it can run on: a container's share of time."""
+    return cores() < _runnable()
+
+
+def _runnable() -> int:
+    """Cores that this process can run on."""
     affinity = getattr(os, "sched_getaffinity", None)
-    return affinity is not None and cores() < len(affinity(0))
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def total_memory(proc: Path = PROC, cgroups: Path = CGROUPS) -> int:

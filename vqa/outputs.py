@@ -8,7 +8,7 @@ import secrets
 import stat
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -52,23 +52,34 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
             with path.open("wb") as out:
                 yield out
         else:
-            with _beside(path.resolve() if path.is_symlink() else path) as out:
+            target = path.resolve() if path.is_symlink() else path
+            make_folder(target.parent)
+            with exchanged(target) as out:
                 yield out
 
 
 @contextmanager
-def _beside(target: Path) -> Iterator[IO[bytes]]:
-    """A new file in the same folder, which takes the place of `target` at the end."""
-    make_folder(target.parent)
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+def exchanged(path: Path, *, durably: bool = True) -> Iterator[IO[bytes]]:
+    """A new file beside `path`, which takes its place and its mode at the end of the block.
+
+    Args:
+        durably: it is on the disk before.
+
+    Raises:
+        OSError: it cannot be written; names `path`.
+    """
+    # No number of a process: those of two containers may be the same.
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        with temporary.open("xb") as out:
-            yield out
-            out.flush()
-            os.fsync(out.fileno())
-        if target.exists():
-            temporary.chmod(stat.S_IMODE(target.stat().st_mode))
-        temporary.replace(target)
+        with naming(path):
+            with temporary.open("xb") as out:
+                yield out
+                if durably:
+                    out.flush()
+                    os.fsync(out.fileno())
+            with suppress(FileNotFoundError):
+                temporary.chmod(stat.S_IMODE(path.stat().st_mode))
+            temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise

@@ -12,10 +12,9 @@ import numpy as np
 
 from vqa.ablation.study import Row, Study
 from vqa.tracking.buckets import Floats
+from vqa.tracking.curve_names import VALIDATED
 from vqa.tracking.curves import Band, read_curves, seed_band
 
-VALIDATED = "val/accuracy"
-"""What the journal calls the accuracy on the validation split."""
 LABEL, WIDTH, LINE, EDGE = 210, 520, 26, 30
 """Of the dots' picture, in pixels: names, scale, height of a row, room for the scale's figures."""
 

@@ -48,7 +48,9 @@ class Closed(BaseModel):
         known = cls.model_fields
         return {
             name: _in_words(value)
-            if name in known and _is_a_number(known[name].annotation)
+            if isinstance(value, bool | list | tuple)
+            and name in known
+            and _is_a_number(known[name].annotation)
             else value
             for name, value in fields.items()
         }

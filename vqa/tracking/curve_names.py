@@ -30,8 +30,9 @@ class Curve:
         return re.escape(self.name).replace(r"\*", "[0-9]+")
 
 
+VALIDATED = "val/accuracy"
 CURVES = (
-    Curve("val/accuracy", "accuracy on the validation split, 0 to 100"),
+    Curve(VALIDATED, "accuracy on the validation split, 0 to 100"),
     Curve("train/loss", "mean loss of the answers since the last record"),
     Curve("train/gradient_norm", "mean norm of all gradients together, before clipping"),
     Curve("train/clipped_share", "share of the steps whose gradient was clipped, 0 to 1"),

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from vqa.outputs import FULL, naming
+from vqa.outputs import FULL, exchanged
 
 RESERVE_BYTES = 256 * 1024
 
@@ -87,19 +86,8 @@ def write_atomic(path: Path, text: str) -> None:
 
 def replace_text(path: Path, text: str, *, durably: bool = False) -> None:
     """Replace `path` by `text` in one step: a reader finds the old or the new."""
-    # Processes of two containers may have the same number.
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    try:
-        with naming(path):
-            with temporary.open("w", encoding="utf-8") as file:
-                file.write(text)
-                if durably:
-                    file.flush()
-                    os.fsync(file.fileno())
-            temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with exchanged(path, durably=durably) as file:
+        file.write(text.encode())
 
 
 def sync_directory(path: Path) -> None:

@@ -12,6 +12,7 @@ from typing_extensions import override
 
 from vqa.data.batches import Batch
 from vqa.model.question_encoder.diagnostics import forget_gates, gradient_norm_by_step
+from vqa.tracking.curve_names import VALIDATED
 from vqa.tracking.journal import Journal
 from vqa.tracking.wandb import Mirror
 from vqa.training.checkpoints import Checkpoints, State
@@ -189,7 +190,7 @@ class RunLoop(Callback):
         accuracy = validation.accuracy(self.predictor, trainer.global_rank, trainer.world_size)
         taken = longest(time.perf_counter() - started, self.session.device)
         self.progress.validation_seconds = taken
-        self._log({"val/accuracy": accuracy})
+        self._log({VALIDATED: accuracy})
         if judge(self.progress, accuracy, self.config.early_stopping):
             self.progress.best_seconds = self._seconds()
             if self.first:

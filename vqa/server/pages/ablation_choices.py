@@ -10,10 +10,10 @@ from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from vqa.ablation.charts import COLOURS
-from vqa.ablation.drawing import VALIDATED
 from vqa.ablation.study import TYPE_KINDS, Options
 from vqa.ablation.verdict import verdict
 from vqa.evaluation.disagreement import Side
+from vqa.tracking.curve_names import VALIDATED
 
 DEFAULT_METRIC, BEST_FIRST = VALIDATED, "-score"
 Row = Mapping[str, Any]
