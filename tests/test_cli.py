@@ -128,11 +128,10 @@ def test_a_disk_that_fails_is_one_line_whether_a_file_is_named_or_not(
 
 def test_the_program_collects_cycles_rarely_and_a_caller_of_main_keeps_its_way() -> None:
     code = """
-import gc, vqa.cli
+import gc, sys, vqa.cli
 before = gc.get_threshold()
 assert vqa.cli.main([]) == 0 and gc.get_threshold() == before
-vqa.cli.main = lambda: gc.get_threshold()[0]
-print(vqa.cli.program() > before[0])
+vqa.cli.main = lambda: 5 if gc.get_threshold() > before else 1
+sys.exit(vqa.cli.program())
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "True"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 5

@@ -15,6 +15,7 @@ from contextlib import suppress
 import vqa
 from vqa.collection import collect_rarely
 from vqa.errors import VQAError
+from vqa.lifetime import Ending
 from vqa.outputs import FULL
 
 COMMANDS = {
@@ -45,8 +46,9 @@ COMMANDS = {
 
 def program() -> int:
     """The `vqa` command in a process of its own."""
+    ending = Ending()
     collect_rarely()
-    return main()
+    return ending.at(main())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

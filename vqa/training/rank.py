@@ -6,6 +6,7 @@ import sys
 
 from vqa.collection import collect_rarely
 from vqa.errors import VQAError
+from vqa.lifetime import Ending
 from vqa.training.process import settle
 
 
@@ -27,4 +28,4 @@ def main(run_dir: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(Ending().at(main(sys.argv[1])))
