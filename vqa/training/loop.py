@@ -119,8 +119,8 @@ class RunLoop(Callback):
 
     def _long_validation_is_next(self) -> bool:
         """Whether a validation that may outlast a request to stop comes after the next step: the epoch would be
-        lost. How long it takes is known from the one before."""
-        if self.progress.validation_seconds <= LONG_SECONDS:
+        lost. How long it takes is known from the one before; the first may take long."""
+        if self.validation is None or self.progress.validation_seconds <= LONG_SECONDS:
             return False
         first = self.progress.batches + 1
         following = range(first, first + self.config.accumulate_grad_batches)

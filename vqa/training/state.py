@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
@@ -24,7 +25,7 @@ class Progress:
         stopped_early: training ended by early stopping.
         journal_bytes: size of the journal at this point.
         train_seconds: time spent in training over all lives of the run.
-        validation_seconds: how long the last validation took.
+        validation_seconds: how long the last validation took; before the first one nobody knows.
     """
 
     batches: int = 0
@@ -37,7 +38,7 @@ class Progress:
     stopped_early: bool = False
     journal_bytes: int = 0
     train_seconds: float = 0.0
-    validation_seconds: float = 0.0
+    validation_seconds: float = math.inf
 
     def position(self, batches_an_epoch: int) -> Position:
         """The next batch."""
