@@ -10,7 +10,7 @@ import pytest
 
 from vqa.commands import logs
 from vqa.jobs.home import Home
-from vqa.jobs.record import TERMINAL, State
+from vqa.jobs.record import TERMINAL, Loss, State
 
 STRANGE = "\x1b[2J\x1b]0;owned\x07\u202e"
 
@@ -127,7 +127,7 @@ def test_a_job_that_waits_again_shows_how_far_it_came_and_no_time_left(command, 
     job = jobs.running()
     assert " left" in command("show", job.id).out
     assert "so far" in command("show", job.id).out
-    assert jobs.queue.move(job, State.QUEUED, "lost: rank 0 was killed", restart=True)
+    assert jobs.queue.move(job, State.QUEUED, "lost: rank 0 was killed", loss=Loss(1, -1))
     shown = command("show", job.id).out
     assert "40 % 40/100, epoch 2, " in shown  # the journal counts from 0
     assert "lost: rank 0 was killed" in shown
@@ -181,7 +181,7 @@ def test_follow_goes_over_restarts_and_rewinds_to_the_end(
             time.sleep(0.3)
             jobs.log(job, "epoch 2\n")
             time.sleep(0.3)
-            jobs.queue.move(job, State.QUEUED, "lost: rank 0", restart=True)
+            jobs.queue.move(job, State.QUEUED, "lost: rank 0", loss=Loss(1, -1))
             claimed = jobs.queue.claim(jobs.queue.get(job.id))
             assert claimed
             time.sleep(0.3)

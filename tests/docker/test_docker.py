@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from vqa.commands import serve
-from vqa.jobs.home import RaySettings, parse_settings
+from vqa.jobs.home import RaySettings, Settings, parse_settings
 from vqa.server.guard import OPEN, Hosts
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -123,6 +123,7 @@ def test_what_it_runs_and_asks_exists() -> None:
     asked = serves(json.loads(command))
     assert (asked.host, asked.port) == ("0.0.0.0", 8000)
     assert asked.allow_host  # `vqa serve` refuses an open address without a name
+    assert asked.stop_jobs  # the container's end would kill them
     assert arguments("EXPOSE") == [str(asked.port)]
     (check,) = arguments("HEALTHCHECK")
     (address,) = re.findall(r"http://[^']+", check)
@@ -151,6 +152,7 @@ def test_compose(name: str) -> None:
     (default,) = re.findall(r"^ARG BASE=(\S+)", read("Dockerfile"), re.MULTILINE)
     assert build["args"]["BASE"] == f"${{VQA_BASE:-{default}}}"
     assert "environment" not in service
+    assert int(service["stop_grace_period"].removesuffix("s")) > Settings().grace_seconds
 
 
 def test_only_the_gpu_service_asks_for_gpus() -> None:
@@ -172,6 +174,8 @@ def test_kubernetes() -> None:
     assert pod["shareProcessNamespace"] is True
     asked = serves(container["args"])
     assert asked.allow_host == [made["Service"]["metadata"]["name"]]
+    assert asked.stop_jobs
+    assert pod["terminationGracePeriodSeconds"] > Settings().grace_seconds
     for probe in (container["startupProbe"], container["livenessProbe"]):
         (header,) = probe["httpGet"]["httpHeaders"]
         assert Hosts.of(asked.port).admits(header["value"])

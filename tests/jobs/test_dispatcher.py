@@ -14,7 +14,7 @@ from vqa.jobs.dispatcher import Dispatcher
 from vqa.jobs.engines.base import Capacity, Standing, Task
 from vqa.jobs.home import Home
 from vqa.jobs.queue import Queue
-from vqa.jobs.record import Resources, State
+from vqa.jobs.record import Job, Resources, State
 
 
 def test_a_job_goes_its_way(
@@ -72,6 +72,84 @@ def test_a_lost_job_is_started_again_until_its_restarts_are_used_up(
     assert (now.state, now.restarts) == (State.LOST, 2)
     assert "vanished" in now.reason
     assert "3 times" in now.reason
+
+
+def saved(home: Home, job: Job, step: int) -> None:
+    """The run has a checkpoint of that step."""
+    folder = home.run_dir(job.id) / "checkpoints"
+    folder.mkdir(exist_ok=True)
+    (folder / f"step-{step:09d}.json").write_text("{}")
+
+
+def test_a_lost_job_that_comes_further_each_time_is_started_again_without_end(
+    home: Home, queue: Queue, dispatcher: Dispatcher, engine: Scripted, submission: Submit
+) -> None:
+    job = started(queue, dispatcher, submission(max_restarts=1))
+    for step in (5, 10, 15, 15):
+        saved(home, job, step)
+        finish(home, engine, queue.get(job.id), None)
+        assert queue.get(job.id).state is State.STARTING
+        dispatcher.step()
+    assert (queue.get(job.id).state, queue.get(job.id).attempt) == (State.LOST, 4)
+    queue.resume(job.id)
+    dispatcher.step()
+    saved(home, job, 20)
+    finish(home, engine, queue.get(job.id), None)
+    dispatcher.step()
+    assert (queue.get(job.id).restarts, queue.get(job.id).reached) == (1, 20)
+
+
+def test_a_job_that_is_not_to_be_started_again_is_not(
+    home: Home, queue: Queue, dispatcher: Dispatcher, engine: Scripted, submission: Submit
+) -> None:
+    job = started(queue, dispatcher, submission(max_restarts=0))
+    saved(home, job, 5)
+    finish(home, engine, job, None)
+    dispatcher.step()
+    assert queue.get(job.id).state is State.LOST
+
+
+def run_once(dispatcher: Dispatcher, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Serve until told to stop, which is after one look at the jobs."""
+    stop, step = threading.Event(), dispatcher.step
+    monkeypatch.setattr(dispatcher, "step", lambda: (step(), stop.set()))
+    dispatcher.run(stop)
+
+
+@pytest.mark.parametrize("stop_jobs", [True, False])
+def test_jobs_on_this_machine_save_and_stop_with_it_where_that_is_wanted(
+    stop_jobs: bool, home: Home, queue: Queue, engine: Scripted, submission: Submit,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """Those of another engine go on, and none that waits is started."""
+    dispatcher = Dispatcher(home, lambda _: engine, stop_jobs=stop_jobs)
+    here, there = (started(queue, dispatcher, submission(engine=n)) for n in ("local", "slurm"))
+
+    def cancel(handle: str, *, force: bool) -> None:
+        engine.cancelled.append((handle, force))
+        finish(home, engine, here, "preempted")
+        queue.submit(submission())
+
+    monkeypatch.setattr(engine, "cancel", cancel)
+    run_once(dispatcher, monkeypatch)
+    assert engine.cancelled == ([(here.handle, False)] if stop_jobs else [])
+    after = State.PREEMPTED if stop_jobs else State.STARTING
+    assert [queue.get(job.id).state for job in (here, there)] == [after, State.STARTING]
+    assert len(engine.tasks) == 2
+
+
+def test_it_waits_no_longer_for_jobs_that_are_to_stop_than_they_are_given(
+    home: Home, queue: Queue, engine: Scripted, submission: Submit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = home.path / "settings.yaml"
+    settings.write_text(settings.read_text().replace("grace_seconds: 20", "grace_seconds: 0.3"))
+    dispatcher = Dispatcher(Home(home.path), lambda _: engine, stop_jobs=True)
+    job = started(queue, dispatcher, submission())
+    run_once(dispatcher, monkeypatch)
+    assert engine.cancelled == [
+        (job.handle, False)
+    ]  # and not killed: what ends the machine does it
+    assert queue.get(job.id).state is State.STARTING
 
 
 def test_the_runner_says_why_a_job_was_lost(

@@ -22,7 +22,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from vqa.errors import JobError
 from vqa.jobs import schema
 from vqa.jobs.queue import Filter, Queue
-from vqa.jobs.record import ACTIVE, TERMINAL, WAITING, Job, Resources, State, Submission
+from vqa.jobs.record import ACTIVE, TERMINAL, WAITING, Job, Loss, Resources, State, Submission
 
 Submit = Callable[..., Submission]
 
@@ -111,7 +111,7 @@ def test_a_late_word_about_an_earlier_attempt_changes_nothing(queue: Queue) -> N
     first = queue.claim(job)
     assert first is not None
     assert queue.claim(job) is None  # two dispatchers cannot start the same attempt
-    lost = queue.move(first, State.QUEUED, "lost", restart=True)
+    lost = queue.move(first, State.QUEUED, "lost", loss=Loss(1, -1))
     assert lost is not None
     second = queue.claim(lost)
     assert second is not None
@@ -311,8 +311,22 @@ def test_a_newer_queue_is_refused_and_an_older_one_brought_forward(
         with sqlite3.connect(home_queue_file) as connection:
             assert connection.execute("SELECT colour FROM jobs").fetchone() == ("red",)
         connection.close()
-    with pytest.raises(JobError, match="version 2, this program reads up to 1"):
+    told = f"version {schema.VERSION + 1}, this program reads up to {schema.VERSION}"
+    with pytest.raises(JobError, match=told):
         Queue(home_queue_file)
+
+
+def test_a_queue_of_the_first_program_keeps_its_jobs(home_queue_file: Path) -> None:
+    with sqlite3.connect(home_queue_file) as connection:
+        connection.executescript(schema.MIGRATIONS[0])
+        connection.execute("PRAGMA user_version=1")
+        connection.execute(
+            """INSERT INTO jobs (id, user, name, engine, priority, max_restarts, experiment, resources, state,
+               restarts, submitted) VALUES ('0a1b2c3d', 'ada', 'tiny', 'local', 0, 3, '{}', '{}', 'queued', 2, 1.0)"""
+        )
+    connection.close()
+    job = Queue(home_queue_file).get("0a1b2c3d")
+    assert (job.restarts, job.reached, job.submission.user) == (2, -1, "ada")
 
 
 def test_a_failing_migration_changes_nothing(

@@ -1,4 +1,4 @@
-"""vqa serve [--host 127.0.0.1] [--port 8000] [--allow-host NAME …] [--open]"""
+"""vqa serve [--host 127.0.0.1] [--port 8000] [--allow-host NAME …] [--stop-jobs] [--open]"""
 
 from __future__ import annotations
 
@@ -23,11 +23,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="a further name under which clients call it; may be given several times",
     )
+    add(
+        "--stop-jobs",
+        action="store_true",
+        help="when it ends, have the jobs on this machine save and stop: for a container, which they do not outlive",
+    )
     add("--open", action="store_true", help="open the pages in this machine's browser, signed in")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Serve until told to stop; jobs that run go on."""
+    """Serve until told to stop; jobs that run go on, but for those on this machine with `--stop-jobs`."""
     import logging
 
     from vqa.jobs.home import Home
@@ -35,5 +40,12 @@ def run(args: argparse.Namespace) -> int:
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)  # an engine's every question is no news
-    serve(Home.here(), args.host, args.port, args.allow_host, browse=args.open)
+    serve(
+        Home.here(),
+        args.host,
+        args.port,
+        args.allow_host,
+        stop_jobs=args.stop_jobs,
+        browse=args.open,
+    )
     return 0

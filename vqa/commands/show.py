@@ -65,7 +65,10 @@ def facts(detail: JobDetail) -> Iterator[tuple[str, str]]:
     yield "by", plain(job.user) + (f", group {plain(job.group)}" if job.group else "")
     yield "runs on", f"{job.engine}: {resources(job.resources)}"
     if job.attempt:
-        yield "attempt", f"{job.attempt}, lost {job.restarts} of at most {job.max_restarts} times"
+        yield (
+            "attempt",
+            f"{job.attempt}, lost {job.restarts} of at most {job.max_restarts} times without coming further",
+        )
     if job.started is not None and (going or job.ended is not None):
         took = (job.ended or time.time()) - job.started
         yield "so far" if going else "took", duration(took)

@@ -36,7 +36,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--cores", type=int, metavar="N", help="CPU cores a machine")
     add("--memory-mb", type=int, metavar="N", help="memory a machine, in MiB")
     add("--time-minutes", type=int, metavar="N", help="wall time to ask Slurm for")
-    add("--max-restarts", type=int, metavar="N", help="how often a lost job is started again")
+    add(
+        "--max-restarts",
+        type=int,
+        metavar="N",
+        help="how often a lost job is started again without having come further",
+    )
     add("--wait", action="store_true", help="until it has ended; exits 1 if it did not succeed")
     add("--json", action="store_true", help="print the job as JSON")
 

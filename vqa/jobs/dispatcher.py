@@ -13,7 +13,8 @@ import signal
 import sqlite3
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import groupby
 from pathlib import Path
@@ -22,12 +23,13 @@ from vqa.config import parse_experiment
 from vqa.errors import EngineError, VQAError
 from vqa.jobs.engines import make_engine
 from vqa.jobs.engines.base import ArrayEngine, Engine, Standing, Task
+from vqa.jobs.handover import ARRAYS, batches, submitted
 from vqa.jobs.home import Home
-from vqa.jobs.outcome import mark_cancelled, result_of, why_lost
+from vqa.jobs.outcome import mark_cancelled, reached, result_of, why_lost
 from vqa.jobs.patience import Absences, Due, Leases, Stops, last_beat
 from vqa.jobs.placement import lacking, place, why_never
 from vqa.jobs.queue import Queue
-from vqa.jobs.record import ACTIVE, WAITING, Job, State
+from vqa.jobs.record import ACTIVE, WAITING, Job, Loss, State
 from vqa.jobs.retention import retain
 from vqa.training.directory import RunDirectory
 from vqa.training.disk import write_atomic
@@ -39,9 +41,6 @@ RETRY_SECONDS = 10.0
 BEHIND = "waits for jobs before it"
 """The same whichever those are: each change is written to the disk."""
 
-ARRAYS = {"slurm": 1000}
-"""Engines that take many jobs by one call, and how many are looked at for that (Slurm's own limit is 1001)."""
-
 
 class Dispatcher:
     """The one dispatcher of a `VQA_HOME`.
@@ -49,15 +48,23 @@ class Dispatcher:
     Args:
         home: whose queue is served.
         engine: makes an engine by name; the real ones by default.
+        stop_jobs: jobs on this machine are to end with this process, saved.
     """
 
-    def __init__(self, home: Home, engine: Callable[[str], Engine] | None = None) -> None:
+    def __init__(
+        self,
+        home: Home,
+        engine: Callable[[str], Engine] | None = None,
+        *,
+        stop_jobs: bool = False,
+    ) -> None:
         self.home, self.queue, self.settings = home, Queue(home.queue_file), home.settings
         self._make = engine or (lambda name: make_engine(name, home.settings))
         self._engines: dict[str, Engine] = {}
         self._leases = Leases(self.settings.lease_seconds)
         self._stops = Stops(self.settings.grace_seconds)
         self._absences = Absences()
+        self._stop_jobs, self._leaving = stop_jobs, False
 
     def run(self, stop: threading.Event, *, until_idle: bool = False) -> None:
         """Serve the queue until told to stop, or until nothing is left to do.
@@ -69,6 +76,7 @@ class Dispatcher:
             with self._lock() as mine:
                 if mine:
                     self._serve(stop, until_idle)
+                    self._leave()
                 elif until_idle:
                     return
             if until_idle and not self._has_work():  # asked again once others can take the lock
@@ -85,6 +93,16 @@ class Dispatcher:
             if until_idle and not self._has_work():
                 return
             stop.wait(self.settings.poll_seconds)
+
+    def _leave(self) -> None:
+        """Ask the jobs on this machine to save and stop, and wait for that as long as their grace lasts."""
+        self._leaving = self._stop_jobs
+        end = time.monotonic() + self.settings.grace_seconds
+        while self._leaving and time.monotonic() < end:
+            here = [job for job in self.queue.active() if job.submission.engine == "local"]
+            self._follow(self._engine("local"), [job for job in here if job.handle is not None])
+            self._leaving = bool(here)
+            time.sleep(self.settings.poll_seconds)
 
     def step(self) -> None:
         """Look at every active job once, then start what fits."""
@@ -140,6 +158,8 @@ class Dispatcher:
             self._conclude(job)
         elif job.cancel_requested:
             self._stop(engine, job, "cancelled")
+        elif self._leaving:
+            self._stop(engine, job, "the service stops")
         elif standing is Standing.PENDING and job.state is State.RUNNING:
             self.queue.move(job, State.STARTING, "waits in its engine's queue again")
         elif standing is Standing.RUNNING:
@@ -197,10 +217,14 @@ class Dispatcher:
             log.warning("job %s: its checkpoints cannot be removed: %s", job.id, error)
 
     def _lose(self, job: Job, reason: str) -> None:
-        if job.restarts >= job.submission.max_restarts:
+        """Queued again; not for ever where it comes no further."""
+        step = reached(self.home.run_dir(job.id))
+        in_a_row = 0 if step > job.reached else job.restarts
+        if in_a_row >= job.submission.max_restarts:
             self.queue.move(job, State.LOST, f"{reason}; started {job.attempt} times")
         else:
-            self.queue.move(job, State.QUEUED, f"lost: {reason}", restart=True)
+            loss = Loss(in_a_row + 1, step)
+            self.queue.move(job, State.QUEUED, f"lost: {reason}", loss=loss)
 
     # Starting
 
@@ -269,7 +293,7 @@ class Dispatcher:
         while ready:
             some = ready[:most]
             try:
-                handles = _submitted(engine, [task for _, task in some])
+                handles = submitted(engine, [task for _, task in some])
             except (VQAError, OSError) as error:
                 if isinstance(error, EngineError) and error.temporary:
                     self._absences.note(jobs[0].submission.engine, error, RETRY_SECONDS)
@@ -341,27 +365,6 @@ class Dispatcher:
             return
         self.queue.note([(job, str(error))])
         log.warning("job %s: %s", job.id, error)
-
-
-def batches(jobs: Iterable[Job]) -> list[list[Job]]:
-    """Jobs that are handed over together, in the order of the first of each: of one group, with equal needs.
-
-    Where the engine takes no arrays, each alone, so that none overtakes another.
-    """
-    found: dict[tuple[object, ...], list[Job]] = {}
-    for job in jobs:
-        wanted = job.submission
-        alone = wanted.group is None or wanted.resources.nodes > 1 or wanted.engine not in ARRAYS
-        key = (wanted.engine, job.id if alone else wanted.group, wanted.priority, wanted.resources)
-        found.setdefault(key, []).append(job)
-    return list(found.values())
-
-
-def _submitted(engine: Engine, tasks: Sequence[Task]) -> list[str]:
-    """Their handles; an array of one is none."""
-    if len(tasks) > 1 and isinstance(engine, ArrayEngine):
-        return engine.submit_array(tasks)
-    return [engine.submit(task) for task in tasks]
 
 
 def main() -> int:

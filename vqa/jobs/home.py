@@ -104,7 +104,7 @@ class Settings(Section):
 
     Attributes:
         engine: where a job runs that names no engine.
-        max_restarts: how often a lost job is started again.
+        max_restarts: how often a lost job is started again without having come further.
         grace_seconds: time between asking a run to stop and killing it.
         lease_seconds: a running job whose heartbeat stands still for so long is lost.
         poll_seconds: how often the dispatcher looks.

@@ -41,6 +41,13 @@ def why_lost(run_dir: Path, attempt: int) -> str:
     return "its processes vanished without a result"
 
 
+def reached(run_dir: Path) -> int:
+    """The step of the newest checkpoint; −1 where there is none."""
+    saved = sorted((run_dir / "checkpoints").glob("step-*.json"))
+    number = saved[-1].stem.removeprefix("step-") if saved else "-1"
+    return int(number) if number.isdecimal() else -1
+
+
 def mark_cancelled(run_dir: Path, job: Job) -> None:
     """Have the run of a job that nothing runs any more say that it was cancelled."""
     run = RunDirectory(run_dir)

@@ -21,6 +21,7 @@ from vqa.jobs.record import (
     Change,
     EngineName,
     Job,
+    Loss,
     Resources,
     State,
     Submission,
@@ -211,19 +212,20 @@ class Queue:
         )
 
     def move(
-        self, job: Job, state: State, reason: str = "", *, restart: bool = False
+        self, job: Job, state: State, reason: str = "", *, loss: Loss | None = None
     ) -> Job | None:
         """Change the state of the attempt that `job` shows; None where it is no longer active in that attempt.
 
         Args:
-            restart: count one more restart.
+            loss: after which it goes on.
         """
         ended = time.time() if state in TERMINAL else None
+        counted = loss or Loss(job.restarts, job.reached)
         with Transaction(self._connection()) as connection:
             done = connection.execute(
-                f"""UPDATE jobs SET state = ?, reason = ?, restarts = restarts + ?, ended = ?
+                f"""UPDATE jobs SET state = ?, reason = ?, restarts = ?, reached = ?, ended = ?
                     WHERE id = ? AND attempt = ? AND state IN ({_marks(ACTIVE)})""",
-                (state, reason, int(restart), ended, job.id, job.attempt, *ACTIVE),
+                (state, reason, *counted, ended, job.id, job.attempt, *ACTIVE),
             )
             return _record(connection, job.id) if done.rowcount else None
 
@@ -357,6 +359,7 @@ def _job(row: sqlite3.Row) -> Job:
         submission=submission,
         attempt=row["attempt"],
         restarts=row["restarts"],
+        reached=row["reached"],
         handle=row["handle"],
         gpus=tuple(json.loads(row["gpus"])),
         cancel_requested=bool(row["cancel_requested"]),

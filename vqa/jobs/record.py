@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -68,7 +68,7 @@ class Submission:
         experiment: the resolved experiment, as `Experiment.to_dict` gives it; paths are absolute.
         key: an idempotency key, unique to its user.
         priority: higher starts first; equal ones in the order of submission.
-        max_restarts: how often a lost job is started again.
+        max_restarts: how often a lost job is started again without having come further.
     """
 
     experiment: dict[str, Any]
@@ -89,7 +89,8 @@ class Job:
     Attributes:
         seq: place in the order of submission.
         attempt: how often it was started; every start has a number of its own.
-        restarts: how often it was lost.
+        restarts: how often it was lost since it last came further.
+        reached: the step that it had come to when it was last lost; −1 before.
         handle: the engine's word for the running attempt; None before the engine gave one.
         gpus: the GPUs that the running attempt was given.
         cancel_requested: somebody wants it ended.
@@ -103,6 +104,7 @@ class Job:
     submission: Submission
     attempt: int = 0
     restarts: int = 0
+    reached: int = -1
     handle: str | None = None
     gpus: tuple[str, ...] = ()
     cancel_requested: bool = False
@@ -115,6 +117,18 @@ class Job:
     def terminal(self) -> bool:
         """Whether nothing more will happen to it by itself."""
         return self.state in TERMINAL
+
+
+class Loss(NamedTuple):
+    """A job's processes vanished.
+
+    Attributes:
+        restarts: losses in a row, this one counted, before it came further.
+        reached: the step that it had come to.
+    """
+
+    restarts: int
+    reached: int
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,7 @@ MIGRATIONS: tuple[str, ...] = (
     );
     CREATE INDEX history_by_job ON history (job);
     """,
+    "ALTER TABLE jobs ADD COLUMN reached INTEGER NOT NULL DEFAULT -1;",
 )
 """Entry k takes a database of version k to version k + 1. Entries are only ever added."""
 

@@ -30,7 +30,7 @@ class SubmitRequest(View):
         key: an idempotency key: a second submission under it gives the first one's job.
         priority: higher starts first.
         cores, memory_mb, time_minutes: a machine, see `Resources`; None lets the service choose.
-        max_restarts: how often it is started again when its processes vanish.
+        max_restarts: how often it is started again when its processes vanish before it has come further.
     """
 
     experiment: dict[str, Any] = Field(examples=[{"data": {"store": "scenes", "batch_size": 64}}])

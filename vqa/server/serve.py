@@ -37,6 +37,7 @@ def serve(
     allow_hosts: Sequence[str] = (),
     *,
     dispatch: bool = True,
+    stop_jobs: bool = False,
     browse: bool = False,
 ) -> None:
     """Serve until told to stop.
@@ -46,6 +47,7 @@ def serve(
         host, port: where to listen; port 0 takes a free one.
         allow_hosts: names beside those of this machine under which clients call the server.
         dispatch: also hand jobs to engines, one dispatcher at a time.
+        stop_jobs: jobs on this machine save and stop before this returns; otherwise they go on.
         browse: open the pages in this machine's browser, signed in.
 
     Raises:
@@ -58,7 +60,7 @@ def serve(
         port = listener.getsockname()[1]
         codes = Codes(token_file)
         server = Server(create_app(home, Hosts.of(port, allow_hosts), stop, codes), stop)
-        worker = Worker(_dispatcher(home), stop, server) if dispatch else None
+        worker = Worker(_dispatcher(home, stop_jobs), stop, server) if dispatch else None
         address = f"http://{_shown(host)}:{port}"
         print(f"vqa: {address}; the token is in {token_file}", file=sys.stderr)
         _invite(address, codes, browse=browse)
@@ -123,10 +125,10 @@ class Worker:
             self._stop.set()
 
 
-def _dispatcher(home: Home) -> Work:
+def _dispatcher(home: Home, stop_jobs: bool) -> Work:
     from vqa.jobs.dispatcher import Dispatcher
 
-    return lambda stop: Dispatcher(home).run(stop)
+    return lambda stop: Dispatcher(home, stop_jobs=stop_jobs).run(stop)
 
 
 def _check(host: str, allow_hosts: Sequence[str]) -> None:
