@@ -34,7 +34,7 @@ from vqa.training.loader import TrainingBatches
 from vqa.training.loop import RunLoop
 from vqa.training.materials import Materials
 from vqa.training.module import TrainingModule
-from vqa.training.session import Place, Session, lightning, quiet
+from vqa.training.session import Place, Session, leave_others, lightning, quiet
 from vqa.training.signals import StopSignals
 from vqa.training.state import Progress
 
@@ -173,6 +173,7 @@ def train(
         loop.done = done
         with quiet(), unseen_gpus(opened.device):
             lightning(config.trainer, opened.device, loop, opened.place).fit(module)
+        leave_others()
 
 
 def batches(

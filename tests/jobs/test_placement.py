@@ -72,6 +72,15 @@ def test_what_fits_an_idle_machine_is_placed_on_it(wanted: Resources) -> None:
     assert (place(capacity, [], wanted) is not None) == (why_never(capacity, wanted) is None)
 
 
+def test_slices_of_a_gpu_do_not_work_together() -> None:
+    capacity = Capacity(("MIG-1", "GPU-1", "MIG-2", "GPU-2"), 9, 1000)
+    one, two, three = (Resources(accelerator="gpu", devices=number) for number in (1, 2, 3))
+    assert place(capacity, [], one) == ("MIG-1",)
+    assert place(capacity, [], two) == ("GPU-1", "GPU-2")
+    assert place(capacity, [], three) is None
+    assert "has 2 for one job" in str(why_never(capacity, three))
+
+
 def test_why_it_never_fits_has_the_numbers() -> None:
     capacity = Capacity(("0",), 2, 100)
     assert why_never(capacity, Resources(nodes=2)) == (

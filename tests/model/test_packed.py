@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -210,3 +211,16 @@ def test_frozen_word_vectors_get_no_gradient() -> None:
     run_packed(layer, inputs)[1].sum().backward()
     assert inputs.data.grad is None
     assert all(p.grad is not None for p in layer.parameters())
+
+
+def test_weights_in_pieces_are_no_news(monkeypatch: pytest.MonkeyPatch) -> None:
+    """cuDNN says so at every step; they are in the type of the products, so made for the step."""
+
+    def cudnn(*given: Any) -> Any:
+        warnings.warn("RNN module weights are not part of single contiguous chunk", stacklevel=1)
+        return torch.lstm(*given)
+
+    monkeypatch.setitem(recurrent.FUNCTIONS, nn.LSTM, cudnn)
+    with torch.autocast("cpu", torch.bfloat16):
+        states, _ = recurrent.run_torch(nn.LSTM(4, 5), inputs_of(LENGTHS, 4, torch.float32))
+    assert states.data.dtype is torch.bfloat16

@@ -7,8 +7,10 @@ import os
 import pytest
 import torch
 
+from vqa.config import TrainerConfig
 from vqa.data.bank import free_bytes
-from vqa.training.hardware import VISIBLE, take_share, unseen_gpus
+from vqa.errors import ConfigError
+from vqa.training.hardware import VISIBLE, choose_device, take_share, unseen_gpus
 from vqa.training.process import GPU_SHARE_VARIABLE
 
 
@@ -40,6 +42,20 @@ def test_a_share_is_taken_of_a_gpu_alone_and_where_one_is_told(
     assert taken == []
     take_share(gpu)
     assert taken == [(0.25, gpu)]
+
+
+@pytest.mark.parametrize(("devices", "found"), [(1, 0), (3, 2)])
+def test_more_gpus_than_there_are_are_refused(
+    devices: int, found: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: found > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: found)
+    with pytest.raises(ConfigError, match="trainer"):
+        choose_device(TrainerConfig(accelerator="gpu", devices=devices))
+    if found:
+        assert choose_device(TrainerConfig(devices=found)) == torch.device("cuda", 0)
+        with pytest.raises(ConfigError, match="3 GPUs are asked for, and torch finds 2"):
+            choose_device(TrainerConfig(devices=devices))
 
 
 @pytest.mark.parametrize("before", [None, "0,1"])

@@ -1,7 +1,10 @@
 """The state of a run in its checkpoints."""
 
+import pytest
+import torch
+
 from vqa.training.result import peak_memory
-from vqa.training.state import Progress
+from vqa.training.state import Progress, RandomState
 
 
 def test_progress_survives_its_state() -> None:
@@ -18,6 +21,12 @@ def test_a_state_of_an_older_program_is_read() -> None:
     del state["best_seconds"]
     again.take(state)
     assert again == Progress(steps=3)
+
+
+def test_a_run_on_a_cpu_opens_no_gpu_for_its_random_state(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_rng_state", lambda: pytest.fail("a GPU was opened"))
+    assert RandomState.capture().states["cuda"] is None
 
 
 def test_peak_memory_is_in_mebibytes() -> None:

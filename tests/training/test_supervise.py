@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import time
@@ -60,6 +61,14 @@ def test_ranks_that_end_well(ranks: Ranks) -> None:
 def test_the_first_fault_ends_all_and_is_told(ranks: Ranks) -> None:
     verdict = watch(ranks(HANGS, "echo 1; echo 2; echo 'vqa: no store'; exit 2"))
     assert verdict == Verdict((-9, 2), culprit=1, error="no store")
+
+
+def test_of_faults_that_are_seen_at_once_the_first_word_counts(ranks: Ranks) -> None:
+    started = ranks("echo 'vqa: rank 1 is gone'; exit 1", "echo 'vqa: the loss is nan'; exit 1")
+    for rank, spoke in zip(started, (2000, 1000), strict=True):
+        rank.process.wait()
+        os.utime(rank.log, (spoke, spoke))
+    assert watch(started) == Verdict((1, 1), culprit=1, error="the loss is nan")
 
 
 def test_a_fault_of_another_kind_is_told_by_its_last_lines(ranks: Ranks) -> None:

@@ -105,7 +105,15 @@ class Decoded:
 
     def fetch(self, index: np.ndarray) -> Tensor:
         """Decode the pictures at `index`."""
-        return self.decode(self.rows[index], 1).to(self.device, non_blocking=True)
+        pictures = self.decode(self.rows[index], 1)
+        if self.device.type != "cuda":
+            return pictures.to(self.device)
+        return _sent(pictures.pin_memory(), self._stream)
+
+    @cached_property
+    def _stream(self) -> torch.cuda.Stream:
+        """One for all batches, as of `Streamed`."""
+        return torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
 
 
 @dataclass(frozen=True)

@@ -39,16 +39,23 @@ def _with_room(capacity: Capacity, active: Sequence[Job], wanted: int) -> list[s
     jobs = Counter(gpu for job in active for gpu in job.gpus)
     alone = {gpu for job in active if len(job.gpus) > 1 for gpu in job.gpus}
     most = capacity.jobs_per_gpu if wanted == 1 else 1
-    free = [gpu for gpu in capacity.gpus if gpu not in alone and jobs[gpu] < most]
+    suited = _that_join(capacity, wanted)
+    free = [gpu for gpu in suited if gpu not in alone and jobs[gpu] < most]
     return sorted(free, key=lambda gpu: jobs[gpu])
+
+
+def _that_join(capacity: Capacity, wanted: int) -> list[str]:
+    """The GPUs of which so many can work together: a process sees one slice (MIG) of all that it is given."""
+    return [gpu for gpu in capacity.gpus if wanted == 1 or not gpu.startswith("MIG-")]
 
 
 def why_never(capacity: Capacity, wanted: Resources) -> str | None:
     """Why a job would not fit even an idle machine; None where it would."""
     if wanted.nodes > 1:
         return f"asks for {wanted.nodes} nodes, and the local engine has one; use slurm or ray"
-    if wanted.gpus > len(capacity.gpus):
-        return f"asks for {wanted.gpus} GPUs, and this machine has {len(capacity.gpus)}"
+    if wanted.gpus > (most := len(_that_join(capacity, wanted.gpus))):
+        slices = " for one job (of slices, MIG, each stands alone)" * (most < len(capacity.gpus))
+        return f"asks for {wanted.gpus} GPUs, and this machine has {most}{slices}"
     if wanted.cores > capacity.cores:
         return f"asks for {wanted.cores} cores, and this machine has {capacity.cores}"
     if wanted.memory_mb > capacity.memory_mb:

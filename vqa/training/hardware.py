@@ -19,7 +19,7 @@ def choose_device(config: TrainerConfig) -> torch.device:
     """The device of this process.
 
     Raises:
-        ConfigError: a GPU is asked for and there is none.
+        ConfigError: a GPU is asked for and there is none, or more of them than there are.
     """
     available = torch.cuda.is_available()
     if config.accelerator == "gpu" and not available:
@@ -28,6 +28,13 @@ def choose_device(config: TrainerConfig) -> torch.device:
         )
     if config.accelerator == "cpu" or not available:
         return torch.device("cpu")
+    found = torch.cuda.device_count()
+    if config.devices > found:
+        raise ConfigError(
+            f"{config.devices} GPUs are asked for, and torch finds {found} on this machine",
+            where="trainer.devices",
+            fix=f"ask for at most {found}, or set trainer.accelerator=cpu",
+        )
     return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
 
 

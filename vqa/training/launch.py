@@ -55,6 +55,14 @@ class Rank:
             with contextlib.suppress(ProcessLookupError):
                 self.process.send_signal(number)
 
+    @property
+    def spoke(self) -> float:
+        """When it last wrote something, a Unix time."""
+        try:
+            return self.log.stat().st_mtime
+        except OSError:
+            return float("inf")
+
     def last_words(self) -> str:
         """The last lines that it wrote; of a message of this program that one alone."""
         try:

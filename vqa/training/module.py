@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from pytorch_lightning import LightningModule
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 from typing_extensions import override
@@ -44,6 +45,9 @@ class TrainingModule(LightningModule):
         self.watch = FiniteWatch()
         self.keep_input_gradients = False
         self.reset_figures()
+        DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(  # type: ignore[no-untyped-call]
+            self, [f"network.{name}" for name in constants(network)]
+        )
 
     def reset_figures(self) -> None:
         """Begin to count anew."""
@@ -120,3 +124,15 @@ class TrainingModule(LightningModule):
         factor = rate(config.schedule, self.total_steps, self.batches_an_epoch, together)
         schedule = LambdaLR(optimizer, factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def constants(network: Network) -> list[str]:
+    """Buffers that all processes have alike from the beginning: of encoders that do not learn, and those that no state
+    keeps. To send them at every step would take longer than many a step."""
+    kept = network.state_dict().keys()
+    still = tuple(
+        f"{name}."
+        for name, part in network.named_children()
+        if name.endswith("_encoder") and not any(p.requires_grad for p in part.parameters())
+    )
+    return [n for n, _ in network.named_buffers() if n not in kept or n.startswith(still)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import logging
 import math
 import os
@@ -67,7 +66,6 @@ class Place:
             world_size=self.world,
             device_id=device if device.type == "cuda" else None,
         )
-        atexit.register(distributed.destroy_process_group)
 
     def least(self, value: int, device: torch.device) -> int:
         """The smallest value that any process has, so that all decide alike."""
@@ -80,6 +78,12 @@ class Place:
     def same(self, value: int, device: torch.device) -> bool:
         """Whether all processes have this value."""
         return self.least(value, device) == value == -self.least(-value, device)
+
+
+def leave_others() -> None:
+    """Part from the other processes of the run, which do the same now."""
+    if distributed.is_initialized():
+        distributed.destroy_process_group()
 
 
 @dataclass(frozen=True)
@@ -237,7 +241,9 @@ def lightning(
     cpu = device.type == "cpu"
     strategy: Strategy | str = "auto"
     if place.world > 1:
-        strategy = DDPStrategy(process_group_backend=backend_for(device))
+        strategy = DDPStrategy(
+            process_group_backend=backend_for(device), gradient_as_bucket_view=True
+        )
     trainer = Trainer(
         accelerator="cpu" if cpu else "gpu",
         devices=config.devices,
@@ -276,8 +282,8 @@ def quiet() -> Iterator[None]:
             warnings.filterwarnings("ignore", module="pytorch_lightning")
             warnings.filterwarnings("ignore", message="The `srun` command is available")
             warnings.filterwarnings("ignore", message=".*eval mode at the start of training.*")
-            # Under autocast cuDNN gets weights that were made for the step.
-            warnings.filterwarnings("ignore", message="RNN module weights are not part of single")
+            # A gradient scaler leaves steps out, and the first may be one.
+            warnings.filterwarnings("ignore", message="Detected call of `lr_scheduler.step")
             yield
     finally:
         logger.setLevel(level)

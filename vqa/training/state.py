@@ -71,7 +71,7 @@ class RandomState:
             int(has_gauss),
             float(gauss),
         ]
-        cuda = torch.cuda.get_rng_state() if torch.cuda.is_available() else None
+        cuda = torch.cuda.get_rng_state() if torch.cuda.is_initialized() else None  # type: ignore[no-untyped-call]
         version, words, gauss_next = random.getstate()
         return cls(
             {

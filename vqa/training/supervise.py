@@ -126,9 +126,10 @@ class Watch:
             assert rank.code is not None
             if rank.code < 0:
                 self._mourn(rank)
-            elif rank.code > 0 and rank.code != STOPPED and self._fault is None:
-                self._fault = rank
-                self._limit(FAULT_SECONDS)
+        failed = [rank for rank in ended if (rank.code or 0) > 0 and rank.code != STOPPED]
+        if failed and self._fault is None:
+            self._fault = min(failed, key=lambda rank: rank.spoke)  # the others fail by its end
+            self._limit(FAULT_SECONDS)
         if self._ranks[0] in ended and self._deadline == float("inf"):
             self._limit(LINGER_SECONDS)
 

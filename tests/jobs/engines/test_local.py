@@ -67,6 +67,7 @@ def test_a_task_sees_the_gpus_that_it_was_given(tmp_path: Path) -> None:
     gpu = Resources(accelerator="gpu", devices=2, cores=8)
     task = Task("j", 1, tmp_path, gpu, ("1", "3"))
     assert task.environment()["CUDA_VISIBLE_DEVICES"] == "1,3"
+    assert task.environment()["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"  # the order of those numbers
     assert task.environment()["OMP_NUM_THREADS"] == "4"
     assert Task("j", 1, tmp_path, Resources()).environment()["CUDA_VISIBLE_DEVICES"] == ""
 

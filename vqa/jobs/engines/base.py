@@ -73,6 +73,7 @@ class Task:
             variables["CUDA_VISIBLE_DEVICES"] = ""
         elif self.gpus:
             variables["CUDA_VISIBLE_DEVICES"] = ",".join(self.gpus)
+            variables["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"  # as nvidia-smi counts them
         return variables
 
 

@@ -6,6 +6,7 @@ implementation computes with them.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -115,10 +116,14 @@ def run_torch(
         data, weights = inputs.data.to(dtype), [weight.to(dtype) for weight in layer.parameters()]
         shape = (2 if layer.bidirectional else 1, int(inputs.batch_sizes[0]), layer.hidden_size)
         zero = data.new_zeros(shape)
-        output, hidden, *_ = FUNCTIONS[type(layer)](
-            data, inputs.batch_sizes, (zero, zero) if lstm else zero, weights,
-            True, 1, 0.0, layer.training, layer.bidirectional,
-        )  # fmt: skip
+        with (
+            warnings.catch_warnings()
+        ):  # cuDNN would have the weights in one piece; these are made for the step
+            warnings.filterwarnings("ignore", message="RNN module weights are not part of single")
+            output, hidden, *_ = FUNCTIONS[type(layer)](
+                data, inputs.batch_sizes, (zero, zero) if lstm else zero, weights,
+                True, 1, 0.0, layer.training, layer.bidirectional,
+            )  # fmt: skip
     if inputs.unsorted_indices is not None:
         hidden = hidden.index_select(1, inputs.unsorted_indices)
     return _with_data(inputs, output), hidden.transpose(0, 1).flatten(1)

@@ -50,14 +50,22 @@ class TransformersEncoder(QuestionEncoder):
 
     @override
     def forward(self, words: PackedSequence) -> EncodedText:
-        """Packed ids to vectors in the order of the batch; padded within, with a mask."""
-        ids, lengths = pad_packed_sequence(words, batch_first=True)
+        """Packed ids to vectors in the order of the batch; padded within, with a mask.
+
+        Within they stay as they are packed, longest first: to order them would wait for the device.
+        """
+        ids, lengths = pad_packed_sequence(
+            PackedSequence(words.data, words.batch_sizes), batch_first=True
+        )
         self._check_length(ids.shape[1])
-        mask = torch.arange(ids.shape[1], device=ids.device) < lengths.to(ids.device)[:, None]
+        there = lengths.to(ids.device, non_blocking=True)[:, None]
+        mask = torch.arange(ids.shape[1], device=ids.device) < there
         with torch.no_grad() if self.frozen else contextlib.nullcontext():
             states = self.network(input_ids=ids, attention_mask=mask.long()).last_hidden_state
-        packed = pack_padded_sequence(states, lengths, batch_first=True, enforce_sorted=False)
-        return EncodedText(self._pool(states, mask), states=packed)
+        vector, packed = self._pool(states, mask), pack_padded_sequence(states, lengths, True)
+        if words.unsorted_indices is not None:
+            vector = vector.index_select(0, words.unsorted_indices)
+        return EncodedText(vector, states=words._replace(data=packed.data))
 
     def _pool(self, states: Tensor, mask: Tensor) -> Tensor:
         if self.pooling == "cls":
