@@ -42,8 +42,8 @@ class Server:
     def address(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def start(self) -> None:
-        command = [sys.executable, "-m", "vqa.cli", "serve", "--port", str(self.port)]
+    def start(self, *words: str) -> None:
+        command = [sys.executable, "-m", "vqa.cli", "serve", "--port", str(self.port), *words]
         environment = {**os.environ, "VQA_HOME": str(self.home.path)}
         with (self.home.path / "server.log").open("ab") as log:
             self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
@@ -126,6 +126,25 @@ def test_a_group_is_resumed_and_cancelled_at_once(command, server: Server, named
     assert "nothing was done" in command("cancel", *group).err
     until(lambda: all(queue.get(job).state is State.CANCELLED for job in (killed, going)))
     assert "no group 'fusion'" in command("cancel", "--group", "fusion").err
+
+
+def test_jobs_that_do_not_outlive_their_server_are_saved_by_it_and_go_on(
+    command, server: Server, named: Path
+) -> None:
+    assert server.stop() == 0
+    server.start("--stop-jobs")
+    job = command("submit", named, "trainer.max_epochs=100000").out.strip()
+    queue = Queue(server.home.queue_file)
+    run = server.home.run_dir(job)
+    until(lambda: (run / "metrics.jsonl").exists())
+    assert server.stop() == 0
+    stopped = queue.get(job)
+    assert (stopped.state, stopped.restarts) == (State.PREEMPTED, 0)
+    assert any((run / "checkpoints").glob("step-*.json"))
+    server.start()
+    until(lambda: '"resumed"' in (run / "events.jsonl").read_text())
+    assert command("cancel", job).code == 0
+    until(lambda: queue.get(job).state is State.CANCELLED)
 
 
 def test_an_ablation_is_followed_and_compared_where_its_runs_lie(
