@@ -194,10 +194,10 @@ def test_runs_of_one_variant_that_differ_in_more_are_named(tmp_path: Path) -> No
     experiment = yaml.safe_load((run / "experiment.yaml").read_text())
     experiment["optimizer"]["lr"] = 0.5
     (run / "experiment.yaml").write_text(yaml.safe_dump(experiment))
-    assert (
-        "the runs of concat-none differ in optimizer.lr too, not in their seed only"
-        in study_of(folder).notes
-    )
+    told = "the runs differ in optimizer.lr beside their axes (0.001: concat-none, concat-soft, multiply-none and 1"
+    notes = study_of(folder).notes
+    assert f"{told} more; 0.5: concat-none)" in notes
+    assert not any("not in their seed only" in note for note in notes)
 
 
 def test_effects_of_a_single_axis_are_told_where_they_say_more_than_the_comparisons(
