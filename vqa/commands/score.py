@@ -97,7 +97,7 @@ def _request(args: argparse.Namespace) -> tuple[ScoreRequest, list[str]]:
 def _default_protocol(joined: Joined) -> str:
     from vqa.evaluation.protocols import protocol_for
 
-    return "gqa/1" if joined.truth.raw else protocol_for(joined.predictions)
+    return joined.truth.protocol or protocol_for(joined.predictions)
 
 
 def _score(

@@ -22,10 +22,12 @@ from vqa.evaluation.accuracy import (
 from vqa.evaluation.bootstrap import RESAMPLES, Interval, codes, image_sums, mean_interval
 from vqa.evaluation.multiple_choice import (
     OUT_OF_VOCABULARY,
+    SOFT,
     OutOfVocabulary,
     choice_score,
     is_tie,
     policies,
+    said_texts,
 )
 from vqa.evaluation.predictions import Prediction, check_unique
 from vqa.evaluation.result import EvaluationResult, grouped, mean, official_mean
@@ -88,12 +90,12 @@ def score_predictions(
 
 
 def protocol_for(predictions: Sequence[Prediction]) -> str:
-    """The protocol that fits the ground truth: multiple choice where every question has choices,
-    VQA accuracy where every question has ten answers, else exact match."""
-    if predictions and all(item.choices for item in predictions):
-        return "multiple-choice/1"
+    """The protocol that fits the ground truth: VQA accuracy where every question has ten answers,
+    choices or none; multiple choice where every question has choices; else exact match."""
     if predictions and all(len(item.answers) == 10 for item in predictions):
         return "vqa-accuracy/since-2021"
+    if predictions and all(item.choices for item in predictions):
+        return "multiple-choice/1"
     return "exact/1"
 
 
@@ -171,18 +173,19 @@ def _intervals(
 
 
 def _vqa_accuracy(dialect: Dialect) -> Scorer:
-    def score(predictions: Sequence[Prediction], _: OutOfVocabulary) -> Scored:
+    def score(predictions: Sequence[Prediction], policy: OutOfVocabulary) -> Scored:
         require_answers(predictions, f"vqa-accuracy/{dialect.name}")
         accuracy = VQAAccuracy(dialect)
         stated = {"other_answers": "by position", "rounding": "2 decimals, as the official tool"}
+        if any(item.choice_scores for item in predictions):
+            stated |= {"choices": "the best-scored one is the answer"} | policies(policy, SOFT)
         lone = sum(len(item.answers) == 1 for item in predictions)
         notes = [
             f"{lone} questions have a single answer and score 0 by this rule; exact/1 suits them"
         ]
-        accuracies = [accuracy.accuracy(item.answer, item.answers) for item in predictions]
+        accuracies = [_soft(accuracy, item, policy) for item in predictions]
         scores = [round(100 * value, 10) for value in accuracies]
-        notes = [*(notes if lone else []), *_unsaid(predictions)]
-        return Scored(scores, accuracies, policies=stated, notes=notes, digits=2)
+        return Scored(scores, accuracies, policies=stated, notes=notes if lone else [], digits=2)
 
     year = dialect.name.replace("-", " ")
     score.__doc__ = f"""How many of ten people gave the answer, three counting whole; the official tool's {year}.
@@ -190,6 +193,14 @@ def _vqa_accuracy(dialect: Dialect) -> Scorer:
     Paper: Antol et al. 2015, VQA: visual question answering.
     """
     return score
+
+
+def _soft(accuracy: VQAAccuracy, item: Prediction, policy: OutOfVocabulary) -> float:
+    """The accuracy of what was said, 0 to 1; the mean over choices that tie."""
+    if not item.choice_scores:
+        return accuracy.accuracy(item.answer, item.answers)
+    said = said_texts(item, policy)
+    return mean([accuracy.accuracy(text, item.answers) for text in said]) if said else 0.0
 
 
 def _exact(predictions: Sequence[Prediction], _: OutOfVocabulary) -> Scored:
@@ -280,10 +291,10 @@ PROTOCOLS: Mapping[str, Scorer] = MappingProxyType(
 )
 """Every protocol by name."""
 
-READ_CHOICES = frozenset({"multiple-choice/1", "visual7w/1"})
-"""Those that read what was made of the choices; the others read the answer's text alone."""
-
 DIALECTS: Mapping[str, Dialect] = MappingProxyType(
     {f"vqa-accuracy/{dialect.name}": dialect for dialect in (SINCE_2021, BEFORE_2021)}
 )
 """The dialects of VQA accuracy by protocol name."""
+
+READ_CHOICES = frozenset({"multiple-choice/1", "visual7w/1", *DIALECTS})
+"""Those that read what was made of the choices; the others read the answer's text alone."""
