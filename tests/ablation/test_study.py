@@ -176,6 +176,26 @@ def test_with_nothing_finished_the_reasons_are_said(tmp_path: Path) -> None:
         study_of(tmp_path)
 
 
+def test_a_number_beyond_all_reckoning_leaves_its_run_out(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path, known, baselines=[])
+    run = next(run for run in folder.iterdir() if run.name.startswith("concat-none.s1"))
+    result = (run / "result.json").read_text().replace("12345", "9" * 400)
+    (run / "result.json").write_text(result)
+    [left] = study_of(folder).left_out
+    assert (left.variant, left.reason[:42]) == (
+        "concat-none",
+        "unreadable: result.json cannot be read (in",
+    )
+
+
+def test_vqa_accuracy_of_single_answers_is_told(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path, known, baselines=[])
+    study = study_of(folder, replace(QUICK, protocol="vqa-accuracy/since-2021"))
+    told = "600 questions have a single answer and score 0 by this rule; exact/1 suits them"
+    assert told in study.notes
+    assert told not in study_of(folder).notes
+
+
 def test_a_later_run_of_the_same_cell_counts_and_hides_a_failed_one(tmp_path: Path) -> None:
     folder = make_folder(tmp_path, known, seeds=1)
     run = next(run for run in folder.iterdir() if run.name.startswith("concat-none"))

@@ -143,14 +143,25 @@ def _place(experiment: Mapping[str, Any]) -> Place | None:
 def _result(path: Path) -> dict[str, Any]:
     file = path / "result.json"
     try:
-        result = json.loads(file.read_text(encoding="utf-8"))
+        result = json.loads(file.read_text(encoding="utf-8"), parse_int=_whole)
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError, OverflowError, RecursionError) as error:
         raise RunError(f"result.json cannot be read ({error})", where=str(path)) from None
     if not isinstance(result, dict):
         raise RunError("result.json is no object", where=str(path))
     return result
+
+
+def _whole(text: str) -> int:
+    """A number that can be reckoned with.
+
+    Raises:
+        OverflowError: it is beyond any fraction.
+    """
+    value = int(text)
+    float(value)
+    return value
 
 
 def _experiment(path: Path) -> dict[str, Any]:

@@ -179,13 +179,10 @@ def _vqa_accuracy(dialect: Dialect) -> Scorer:
         stated = {"other_answers": "by position", "rounding": "2 decimals, as the official tool"}
         if any(item.choice_scores for item in predictions):
             stated |= {"choices": "the best-scored one is the answer"} | policies(policy, SOFT)
-        lone = sum(len(item.answers) == 1 for item in predictions)
-        notes = [
-            f"{lone} questions have a single answer and score 0 by this rule; exact/1 suits them"
-        ]
         accuracies = [_soft(accuracy, item, policy) for item in predictions]
         scores = [round(100 * value, 10) for value in accuracies]
-        return Scored(scores, accuracies, policies=stated, notes=notes if lone else [], digits=2)
+        notes = unscorable(predictions, f"vqa-accuracy/{dialect.name}")
+        return Scored(scores, accuracies, policies=stated, notes=notes, digits=2)
 
     year = dialect.name.replace("-", " ")
     score.__doc__ = f"""How many of ten people gave the answer, three counting whole; the official tool's {year}.
@@ -193,6 +190,14 @@ def _vqa_accuracy(dialect: Dialect) -> Scorer:
     Paper: Antol et al. 2015, VQA: visual question answering.
     """
     return score
+
+
+def unscorable(predictions: Sequence[Prediction], protocol: str) -> list[str]:
+    """A note where questions have a single answer, of which VQA accuracy makes nothing."""
+    lone = sum(len(item.answers) == 1 for item in predictions) if protocol in DIALECTS else 0
+    if not lone:
+        return []
+    return [f"{lone} questions have a single answer and score 0 by this rule; exact/1 suits them"]
 
 
 def _soft(accuracy: VQAAccuracy, item: Prediction, policy: OutOfVocabulary) -> float:
