@@ -36,9 +36,13 @@ def guessed(protocol: str, *names: str) -> list[float]:
     return [round(float(score), 6) for score in made.scores]
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("protocol", [name for name in PROTOCOLS if name != "anls/1"])
 def test_where_one_choice_is_right_it_is_one_over_their_number(protocol: str) -> None:
     assert guessed(protocol, "two", "four") == [50, 25]
+
+
+def test_a_choice_that_is_nearly_right_is_worth_something_by_letters() -> None:
+    assert guessed("anls/1", "two", "four") == [50, (100 + 50) / 4]  # grey is half of red
 
 
 def test_a_choice_counts_as_much_as_the_protocol_gives_for_it() -> None:

@@ -33,7 +33,7 @@ def explain_question(
         return [*head, *_soft(item, DIALECTS[protocol], out_of_vocabulary, result.overall)]
     if protocol == "multiple-choice/1" or (protocol == "visual7w/1" and item.choice_scores):
         return [*head, protocol, *_choices(item, out_of_vocabulary)]
-    if protocol == "exact/1":
+    if protocol in ("exact/1", "tdiuc/1"):
         return [*head, protocol, *_exact(item)]
     right = item.answers or item.choices[item.label :][:1]
     compared = [f"  said   {item.answer!a}", *(f"  right  {answer!a}" for answer in right)]

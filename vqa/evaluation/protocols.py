@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from statistics import fmean, harmonic_mean
 from types import MappingProxyType
 from typing import Any
 
@@ -31,6 +32,7 @@ from vqa.evaluation.multiple_choice import (
 )
 from vqa.evaluation.predictions import Prediction, check_unique
 from vqa.evaluation.result import EvaluationResult, grouped, mean, official_mean
+from vqa.evaluation.text_scores import nearest, similarity, token_f1
 
 GROUP_RESAMPLES = 2_000
 """At most so many resamples a group: there may be dozens of groups."""
@@ -216,6 +218,50 @@ def _exact(predictions: Sequence[Prediction], _: OutOfVocabulary) -> Scored:
     return Scored(scores, policies=stated, notes=_unsaid(predictions))
 
 
+def _anls(predictions: Sequence[Prediction], _: OutOfVocabulary) -> Scored:
+    """How near the answer is to a right one, letter by letter; less than half-way is wrong.
+
+    Paper: Biten et al. 2019, Scene text visual question answering (ANLS, threshold 0.5).
+    """
+    require_answers(predictions, "anls/1")
+    stated = {
+        "normalisation": "lower case, blanks at the ends and runs of them apart",
+        "threshold": "a similarity below 0.5 scores 0; 0.5 counts, as in the challenge's script",
+    }
+    scores = [nearest(item.answer, item.answers, similarity) for item in predictions]
+    return Scored(scores, policies=stated, notes=_unsaid(predictions))
+
+
+def _token_f1(predictions: Sequence[Prediction], _: OutOfVocabulary) -> Scored:
+    """How many words the answer and a right one have in common: F1, of several right answers the best.
+
+    Paper: Rajpurkar et al. 2016, SQuAD: 100,000+ questions for machine comprehension of text.
+    """
+    require_answers(predictions, "token-f1/1")
+    stated = {"normalisation": "lower case, no punctuation, no a, an, the"}
+    scores = [nearest(item.answer, item.answers, token_f1) for item in predictions]
+    return Scored(scores, policies=stated, notes=_unsaid(predictions))
+
+
+def _tdiuc(predictions: Sequence[Prediction], policy: OutOfVocabulary) -> Scored:
+    """Exact match, and the means over the kinds of question, however many questions each has.
+
+    Paper: Kafle and Kanan 2017, An analysis of visual question answering algorithms.
+    """
+    scored = _exact(predictions, policy)
+    by_type = grouped([item.question_type for item in predictions])
+    if not by_type:
+        return replace(scored, notes=[*scored.notes, "not computed: questions have no types"])
+    means = [mean([scored.scores[row] for row in rows]) for rows in by_type.values()]
+    return replace(
+        scored,
+        details={
+            "arithmetic_mean_per_type": round(fmean(means), scored.digits),
+            "harmonic_mean_per_type": round(harmonic_mean(means), scored.digits),
+        },
+    )
+
+
 def _unsaid(predictions: Sequence[Prediction]) -> list[str]:
     """A note where choices were scored but nothing was said that an open-ended protocol could read."""
     count = sum(item.answer is None and bool(item.choice_scores) for item in predictions)
@@ -290,6 +336,9 @@ PROTOCOLS: Mapping[str, Scorer] = MappingProxyType(
         "vqa-accuracy/before-2021": _vqa_accuracy(BEFORE_2021),
         "exact/1": _exact,
         "multiple-choice/1": _multiple_choice,
+        "anls/1": _anls,
+        "token-f1/1": _token_f1,
+        "tdiuc/1": _tdiuc,
         "gqa/1": _gqa,
         "visual7w/1": _visual7w,
     }
