@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from unittest.mock import Mock
@@ -17,10 +18,12 @@ from PIL import Image
 import vqa
 from vqa.cli import main
 from vqa.config import Experiment
+from vqa.data.image import DEFAULT_LIMITS
 from vqa.data.sources.scenes import Scenes, split_by_image
 from vqa.data.store import Store
 from vqa.errors import DataError, ModelError
 from vqa.evaluation.predictions import read_predictions
+from vqa.export import Answer, VQAModel
 from vqa.training.run import train
 
 HEADS = {"classifier": {"name": "classifier"}, "chooser": {"name": "chooser", "dim": 8}}
@@ -123,13 +126,44 @@ def test_weights_of_another_model_are_refused(run: Path, tmp_path: Path) -> None
         vqa.load(copy)
 
 
+def test_a_model_has_the_modes_that_new_files_have(run: Path, tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        vqa.load(run).save(tmp_path / "model")
+    finally:
+        os.umask(before)
+    files = [file for file in (tmp_path / "model").rglob("*") if file.is_file()]
+    assert len(files) >= 5
+    assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o640}
+    assert stat.S_IMODE((tmp_path / "model").stat().st_mode) == 0o750
+
+
+def test_what_is_printed_cannot_steer_a_terminal(
+    run: Path, picture: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hostile = Answer("\x1b[31mred", 0.5, [("\x1b[31mred", 0.5), ("blue\n", 0.5)], None, [])
+    monkeypatch.setattr(VQAModel, "ask", Mock(return_value=hostile))
+    assert main(["ask", str(run), str(picture), "what?"]) == 0
+    shown = capsys.readouterr().out
+    assert "red" in shown
+    assert all(line.isprintable() for line in shown.splitlines())
+    assert len(shown.splitlines()) == 3
+
+
 def test_bad_questions_and_pictures_are_refused(run: Path, picture: Path, tmp_path: Path) -> None:
     model = vqa.load(run)
     for question in ("", "  ", "word " * 5000):
         with pytest.raises(ModelError, match="question"):
             model.ask(picture, question, choices=["a", "b"])
-    with pytest.raises(ModelError, match="cannot be read"):
+    with pytest.raises(DataError, match="no such image file"):
         model.ask(tmp_path / "missing.png", "what?", choices=["a", "b"])
+    os.mkfifo(tmp_path / "pipe.png")
+    with pytest.raises(DataError, match="not a plain file"):
+        model.ask(tmp_path / "pipe.png", "what?", choices=["a", "b"])
+    with (tmp_path / "huge.png").open("wb") as out:
+        out.truncate(DEFAULT_LIMITS.file_bytes + 1)
+    with pytest.raises(DataError, match=r"huge\.png"):
+        model.ask(tmp_path / "huge.png", "what?", choices=["a", "b"])
     with pytest.raises(DataError):
         model.ask(b"no picture", "what?", choices=["a", "b"])
     with pytest.raises(

@@ -10,6 +10,8 @@ from PIL import Image
 from torch import Tensor
 
 from vqa.config import Experiment
+from vqa.data.image import read_image
+from vqa.data.record import ImageInput
 from vqa.data.regions.files import read_one
 from vqa.data.regions.record import Form
 from vqa.errors import ModelError
@@ -40,7 +42,8 @@ def encoded_picture(image: str | Path | bytes | Image.Image | np.ndarray) -> byt
     """The picture as a file has it.
 
     Raises:
-        ModelError: it is none of these, or cannot be read.
+        ModelError: it is none of these.
+        DataError: a file cannot be read, is no plain file or too large.
     """
     if isinstance(image, bytes):
         return image
@@ -55,10 +58,7 @@ def encoded_picture(image: str | Path | bytes | Image.Image | np.ndarray) -> byt
             f"a file, its bytes, a Pillow image or pixels are expected, not {image!r:.40}",
             where="image",
         )
-    try:
-        return Path(image).read_bytes()
-    except OSError as error:
-        raise ModelError(f"cannot be read ({error.strerror})", where=str(image)) from None
+    return read_image(ImageInput(path=Path(image)))
 
 
 def _from_pixels(pixels: np.ndarray) -> Image.Image:

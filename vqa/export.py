@@ -6,8 +6,9 @@ import hashlib
 import json
 import os
 import re
+import secrets
 import shutil
-import tempfile
+import stat
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -198,10 +199,10 @@ class VQAModel:
         """
         with naming(path):
             make_folder(path.parent)
-            temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+            temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+            temporary.mkdir()
             try:
                 self._write(temporary)
-                temporary.chmod(0o755)
                 if path.exists():
                     shutil.rmtree(path)
                 temporary.replace(path)
@@ -233,9 +234,15 @@ class VQAModel:
 
 
 def _save_weights(state: dict[str, Tensor], file: Path) -> None:
-    """Write a state; what safetensors says of the system's errors becomes one again."""
+    """Write a state; what safetensors says of the system's errors becomes one again.
+
+    It makes files for their owner alone: this one gets the mode that any new file has here.
+    """
+    file.touch()
+    mode = stat.S_IMODE(file.stat().st_mode)
     try:
         safetensors.torch.save_file(state, file)
+        file.chmod(mode)
     except safetensors.SafetensorError as error:
         number = re.search(r"\(os error (\d+)\)", str(error))
         if number is None:

@@ -9,6 +9,7 @@ import pytest
 from tests.ablation.runs import QUICK, make_folder, study_of
 from vqa.ablation.chance import chance_run
 from vqa.ablation.study import Options
+from vqa.errors import InputError
 from vqa.evaluation.predictions import Prediction
 from vqa.evaluation.protocols import PROTOCOLS
 from vqa.evaluation.runs import Run
@@ -35,9 +36,13 @@ def guessed(protocol: str, *names: str) -> list[float]:
     return [round(float(score), 6) for score in made.scores]
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("protocol", [name for name in PROTOCOLS if name != "anls/1"])
 def test_where_one_choice_is_right_it_is_one_over_their_number(protocol: str) -> None:
     assert guessed(protocol, "two", "four") == [50, 25]
+
+
+def test_a_choice_that_is_nearly_right_is_worth_something_by_letters() -> None:
+    assert guessed("anls/1", "two", "four") == [50, (100 + 50) / 4]  # grey is half of red
 
 
 def test_a_choice_counts_as_much_as_the_protocol_gives_for_it() -> None:
@@ -47,6 +52,12 @@ def test_a_choice_counts_as_much_as_the_protocol_gives_for_it() -> None:
     assert by["vqa-accuracy/since-2021"] == pytest.approx((100 + 60) / 3)
     assert by["exact/1"] == by["gqa/1"] == pytest.approx(200 / 3)
     assert by["multiple-choice/1"] == by["visual7w/1"] == pytest.approx(100 / 3)
+
+
+def test_without_a_store_the_majority_is_not_known() -> None:
+    run = Run("mine", [Prediction("q", "i", answers=["red"], score=0.0)], {"protocol": "exact/1"})
+    with pytest.raises(InputError, match="the store whose training answers are to be counted is"):
+        chance_run(run, {})
 
 
 @pytest.mark.parametrize("protocol", ["exact/1", "gqa/1"])

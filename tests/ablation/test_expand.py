@@ -15,7 +15,7 @@ from tests.ablation.runs import BASE
 from vqa.ablation.cell import place_of
 from vqa.ablation.expand import Grid, expand
 from vqa.ablation.schema import load_ablation, parse_ablation
-from vqa.config import load_experiment, parse_experiment
+from vqa.config import Experiment, load_experiment, parse_experiment
 from vqa.errors import ConfigError
 from vqa.model.config import ModelConfig
 
@@ -183,6 +183,36 @@ def test_excluded_combinations_and_overrides() -> None:
     assert made.cells[0].experiment.trainer.max_epochs == 5
 
 
+def test_an_override_that_some_cell_keeps_is_taken() -> None:
+    made = experiments(overrides={"model.fusion.dim": 8})
+    dims = {one.model.fusion.name: getattr(one.model.fusion, "dim", None) for one in made}
+    assert dims == {"concat": None, "multiply": 8, "sum": 256}  # the base's own brick keeps it
+    quick = {"label": "quick", "set": {"trainer.max_epochs": 1}}
+    recipe = {"recipe": [{"label": "base", "set": {}}, quick]}
+    made = experiments(axes=recipe, overrides={"trainer.max_epochs": 7})
+    assert {one.trainer.max_epochs for one in made} == {1, 7}
+
+
+def experiments(**fields: Any) -> list[Experiment]:
+    return [cell.experiment for cell in grid(**fields).cells if not cell.baseline]
+
+
+def test_stores_as_an_axis_are_told_to_need_a_common_test() -> None:
+    [note] = grid(axes={"data.store": ["a", "b"]}, baselines=[]).notes
+    assert note.startswith("data.store is varied: runs of different stores are compared only once")
+    assert grid(baselines=[]).notes == []
+
+
+def test_an_exclusion_names_a_list_as_it_is_written() -> None:
+    hidden = [[128, 64], [128], [64]]
+    axes = {"model.head.hidden": hidden, "model.fusion": ["concat", "sum"]}
+    whole = {"model.head.hidden": [128, 64], "model.fusion": "sum"}
+    either = {"model.head.hidden": [[128], [64]], "model.fusion": "concat"}
+    base = BASE | {"model": {"head": {"name": "classifier"}}}
+    made = grid(base=base, axes=axes, baselines=[], exclude=[whole, either])
+    assert variants(made) == ["hidden128x64-concat", "hidden128-sum", "hidden64-sum"]
+
+
 def test_the_same_file_gives_the_same_names() -> None:
     assert [cell.name for cell in grid().cells] == [cell.name for cell in grid().cells]
     names = [cell.name for cell in grid().cells]
@@ -222,6 +252,21 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         r"cell batch_size0: data\.batch_size: .*greater than or equal to 1",
     ),
     ({"axes": {"seed": [1, 2]}}, "seed is no axis"),
+    (
+        {"axes": {"evaluation.protocol": ["exact/1", "multiple-choice/1"]}},
+        r"evaluation\.protocol is no axis: no comparison takes runs that were scored otherwise",
+    ),
+    ({"axes": {"evaluation.split": ["val", "test"]}}, "`vqa evaluate` scores trained runs anew"),
+    ({"overrides": {"seed": 5}}, r"override of a\.yaml: seed: the ablation sets .*`seeds`"),
+    ({"overrides": {"tracking.group": "mine"}}, "write it as `group`"),
+    (
+        {"overrides": {"model.fusion": "mutan"}},
+        r"model\.fusion: the axis model\.fusion sets it in every cell",
+    ),
+    (
+        {"overrides": {"model.fusion.dim": 8}, "axes": {"model.fusion": ["concat", "sum"]}},
+        r"model\.fusion\.dim: the axis model\.fusion sets it",
+    ),
     ({"axes": {"tracking.project": ["a", "b"]}}, "it decides no result"),
     (
         {
@@ -285,6 +330,12 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
 def test_what_does_not_fit_is_refused(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         grid(**fields)
+
+
+def test_an_empty_file_is_told_how_an_ablation_begins(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("")
+    with pytest.raises(ConfigError, match=r"an ablation: .* begin with `group:`"):
+        load_ablation(tmp_path / "a.yaml")
 
 
 def test_ten_thousand_cells_are_refused_before_one_is_built(

@@ -176,6 +176,26 @@ def test_with_nothing_finished_the_reasons_are_said(tmp_path: Path) -> None:
         study_of(tmp_path)
 
 
+def test_a_number_beyond_all_reckoning_leaves_its_run_out(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path, known, baselines=[])
+    run = next(run for run in folder.iterdir() if run.name.startswith("concat-none.s1"))
+    result = (run / "result.json").read_text().replace("12345", "9" * 400)
+    (run / "result.json").write_text(result)
+    [left] = study_of(folder).left_out
+    assert (left.variant, left.reason[:42]) == (
+        "concat-none",
+        "unreadable: result.json cannot be read (in",
+    )
+
+
+def test_vqa_accuracy_of_single_answers_is_told(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path, known, baselines=[])
+    study = study_of(folder, replace(QUICK, protocol="vqa-accuracy/since-2021"))
+    told = "600 questions have a single answer and score 0 by this rule; exact/1 suits them"
+    assert told in study.notes
+    assert told not in study_of(folder).notes
+
+
 def test_a_later_run_of_the_same_cell_counts_and_hides_a_failed_one(tmp_path: Path) -> None:
     folder = make_folder(tmp_path, known, seeds=1)
     run = next(run for run in folder.iterdir() if run.name.startswith("concat-none"))
@@ -194,10 +214,10 @@ def test_runs_of_one_variant_that_differ_in_more_are_named(tmp_path: Path) -> No
     experiment = yaml.safe_load((run / "experiment.yaml").read_text())
     experiment["optimizer"]["lr"] = 0.5
     (run / "experiment.yaml").write_text(yaml.safe_dump(experiment))
-    assert (
-        "the runs of concat-none differ in optimizer.lr too, not in their seed only"
-        in study_of(folder).notes
-    )
+    told = "the runs differ in optimizer.lr beside their axes (0.001: concat-none, concat-soft, multiply-none and 1"
+    notes = study_of(folder).notes
+    assert f"{told} more; 0.5: concat-none)" in notes
+    assert not any("not in their seed only" in note for note in notes)
 
 
 def test_effects_of_a_single_axis_are_told_where_they_say_more_than_the_comparisons(

@@ -93,6 +93,16 @@ def test_a_dry_run_shows_the_grid_and_submits_nothing(
     assert {one["state"] for one in shown["members"]} == {"missing"}
 
 
+def test_what_must_be_known_before_the_training_is_said(
+    tmp_path: Path, service: InstantService, capsys
+) -> None:
+    file = write(tmp_path, axes={"data.store": ["a", "b"]}, baselines=[])
+    assert vqa("ablate", file) == 0
+    assert "vqa: note: data.store is varied: " in capsys.readouterr().err
+    assert vqa("ablate", file) == 0
+    assert "note:" not in capsys.readouterr().err
+
+
 def test_it_waits_and_prints_the_comparison(file: Path, service: InstantService, capsys) -> None:
     assert vqa("ablate", file, "--wait") == 0
     out, err = capsys.readouterr()

@@ -133,6 +133,14 @@ def test_runs_of_one_variant_that_differ_in_more_are_named(tmp_path: Path, capsy
     assert told == ["note: the runs of x differ in optimizer.lr too, not in their seed only"]
 
 
+def test_vqa_accuracy_of_single_answers_is_told(tmp_path: Path, capsys) -> None:
+    a, b = make_run(tmp_path / "a", 1, 0.6), make_run(tmp_path / "b", 2, 0.6)
+    words = [a, b, "--protocol", "vqa-accuracy/since-2021", "--resamples", 200]
+    assert run(*words) == 0
+    assert "note: " in (shown := capsys.readouterr().out)
+    assert "questions have a single answer and score 0 by this rule; exact/1 suits them" in shown
+
+
 @pytest.mark.parametrize("name", ["data_fingerprint", "protocol"])
 def test_what_differs_is_named(tmp_path: Path, name: str) -> None:
     a, b = make_run(tmp_path / "a", 1, 0.6), make_run(tmp_path / "b", 2, 0.6, **{name: "another"})

@@ -150,10 +150,39 @@ def test_nothing_to_test_is_none() -> None:
     )
 
 
+TEN = ["cat"] * 6 + ["dog"] * 2 + ["cow", "emu"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "scores", "mask", "count_wrong"),
+    [
+        (None, [0.1, 0.9, 0.5, 0.5], 60, 60),
+        ("dog", [0.1, 0.9, 0.5, 0.5], 60, 60),
+        ("cat", [0.1, 0.9, 0.5, 0.5], 100, 100),  # said apart from the choices
+        (None, [0.9, 0.9, 0.9, None], (100 + 60 + 30) / 3, (100 + 60 + 30) / 3),
+        ("cat", [0.9, 0.9, 0.9, None], (100 + 60 + 30) / 3, (100 + 60 + 30) / 3),
+        (None, [None] * 4, (100 + 60 + 30 + 0) / 4, 0),
+        ("dog", [], 60, 60),
+        ("yak", [], 0, 0),
+    ],
+)
+def test_vqa_accuracy_of_choices_is_that_of_the_best_scored_one(
+    answer: str | None, scores: list, mask: float, count_wrong: float
+) -> None:
+    choices = ["cat", "dog", "cow", "yak"]
+    item = Prediction("1", "i", answers=TEN, choices=choices, label=0, choice_scores=scores)
+    asked = [replace(item, answer=answer)]
+    for policy, score in (("mask", mask), ("count-wrong", count_wrong)):
+        result = score_predictions(asked, "vqa-accuracy/since-2021", out_of_vocabulary=policy)
+        assert result.overall == pytest.approx(score)
+        assert ("out_of_vocabulary" in result.policies) == bool(scores)
+
+
 def test_default_protocols() -> None:
     ten = Prediction("1", "i", answers=["a"] * 10)
     assert protocol_for(MIXED) == "multiple-choice/1"
     assert protocol_for([ten]) == "vqa-accuracy/since-2021"
+    assert protocol_for([replace(ten, choices=["a", "b"], label=0)]) == "vqa-accuracy/since-2021"
     assert protocol_for([ten, Prediction("2", "i", answers=["a"])]) == "exact/1"
 
 

@@ -31,14 +31,44 @@ def test_v1_multiple_choice_files(tmp_path: Path, printed) -> None:
         {"question_id": 0, "answer": "cat"},
         {"question_id": 1, "choices": ["emu", "dog", "cat"], "choice_scores": [2, None, 2]},
     ]
-    result = printed(*files, "--results", write(tmp_path / "r", said), "--per-question")
-    assert result["protocol"] == "multiple-choice/1"
+    results = write(tmp_path / "r", said)
+    assert printed(*files, "--results", results)["protocol"] == SINCE
+    files += ["--protocol", "multiple-choice/1"]
+    result = printed(*files, "--results", results, "--per-question")
     assert result["per_question"] == {"0": 100, "1": 50}
     assert result["details"]["ties"] == 1
     assert result["details"]["chance"] == pytest.approx(33.3333)
     unknown = write(tmp_path / "u", [{"question_id": at, "answer": "yak"} for at in (0, 1)])
     with pytest.raises(ResultError, match="question 0: the answer 'yak' is none of the choices"):
         run(*files, "--results", unknown)
+
+
+def test_v1_multiple_choice_is_soft_accuracy_unless_another_protocol_is_asked_for(
+    tmp_path: Path, printed, capsys
+) -> None:
+    question = {"image_id": 1, "question": "?", "multiple_choices": ["dog", "cat", "emu"]}
+    questions = [question | {"question_id": at} for at in (0, 1)]
+    files = [
+        *("--questions", write(tmp_path / "q", {"num_choices": 3, "questions": questions})),
+        *(
+            "--annotations",
+            write(
+                tmp_path / "a",
+                {"annotations": [annotation(at, ["cat"] * 8 + ["dog"] * 2) for at in (0, 1)]},
+            ),
+        ),
+    ]
+    said = [
+        {"question_id": 0, "answer": "dog"},
+        {"question_id": 1, "choice_scores": [2, 2, 1]},
+    ]
+    files += ["--results", write(tmp_path / "r", said)]
+    result = printed(*files, "--per-question")
+    assert (result["protocol"], result["per_question"]) == (SINCE, {"0": 60, "1": 80})
+    assert result["notes"] == []
+    assert run(*files, "--explain", "1") == 0
+    assert "policy mask, 2 tie: score 80.00" in capsys.readouterr().out
+    assert printed(*files, "--protocol", "multiple-choice/1")["overall"] == 25
 
 
 def visual7w() -> dict:
@@ -69,11 +99,14 @@ def test_visual7w(tmp_path: Path, printed) -> None:
     ]
     results = write(tmp_path / "r.json", said)
     arguments = ["--questions", questions, "--results", results, "--split", "val"]
-    result = printed(*arguments, "--protocol", "visual7w/1")
+    result = printed(*arguments)
+    assert result["protocol"] == "visual7w/1"
     assert result["per_question_type"] == {"what": 25, "where": 50}
     assert result["details"]["ties"] == 1
     with pytest.raises(ResultError, match=r"no question of split 'test' \(it has val"):
         run(*arguments[:-1], "test")
+    apart = write(tmp_path / "o.json", [{"qa_id": at, "answer": "The sofa"} for at in range(3)])
+    assert printed("--questions", questions, "--results", apart)["overall"] == 0
     bare = write(
         tmp_path / "b.json", [{"qa_id": at, "choice_scores": [1, 0, 0, 0]} for at in range(3)]
     )
@@ -104,7 +137,7 @@ def test_scores_of_choices_without_an_answer_are_told(tmp_path: Path, printed) -
     ]
     said.append({"qa_id": 2, "answer": "On the sofa."})
     results = write(tmp_path / "r.json", said)
-    for protocol in ("exact/1", "gqa/1", SINCE):
+    for protocol in ("exact/1", "gqa/1"):
         files = ["--questions", questions, "--results", results, "--protocol", protocol]
         notes = printed(*files)["notes"]
         assert any(note.startswith("2 questions have choice_scores") for note in notes), protocol

@@ -16,6 +16,7 @@ FIXED = {
     "seed": "list them under `seeds`",
     "tracking": "it decides no result",
     "schema_version": "there is one",
+    "evaluation": "no comparison takes runs that were scored otherwise; `vqa evaluate` scores trained runs anew",
 }
 
 
@@ -27,11 +28,17 @@ class Value:
         label: short and without spaces; names the value in variants, tags and tables.
         changes: key path → what it is set to.
         raw: as written, by which an exclusion may name it.
+        kept: the key paths whose value is the base's own.
     """
 
     label: str
     changes: dict[str, Any]
     raw: Any
+    kept: frozenset[str] = frozenset()
+
+    def replaces(self, path: str) -> bool:
+        """Whether it sets the key, whatever the base says of it."""
+        return any(f"{path}.".startswith(f"{one}.") for one in self.changes if one not in self.kept)
 
 
 @dataclass(frozen=True)
@@ -50,6 +57,10 @@ class Axis:
     def paths(self) -> set[str]:
         """All key paths that its values change."""
         return {path for value in self.values for path in value.changes}
+
+    def replaces(self, path: str) -> bool:
+        """Whether each of its values sets the key, whatever the base says of it."""
+        return all(value.replaces(path) for value in self.values)
 
 
 def parse_axes(
@@ -117,7 +128,8 @@ def _value(name: str, raw: Any, base: Mapping[str, Any], where: str) -> Value:
         label, changes = raw["label"], {name: raw["value"]}
     for path in changes:
         check_path(path, where=where)
-    changes = {path: _kept(path, value, base) for path, value in changes.items()}
+    own = {path: _own(path, value, base) for path, value in changes.items()}
+    kept = {path: brick for path, brick in own.items() if brick is not None}
     label = str(label) if label is not None else auto_label(name, raw)
     if not LABEL.fullmatch(label):
         raise ConfigError(
@@ -125,20 +137,20 @@ def _value(name: str, raw: Any, base: Mapping[str, Any], where: str) -> Value:
             where=where,
             fix="write {label: short, value: …}; letters, digits and . _ + -",
         )
-    return Value(label, changes, raw)
+    return Value(label, {**changes, **kept}, raw, frozenset(kept))
 
 
 def _is_labelled(raw: Any, content: str) -> bool:
     return isinstance(raw, dict) and raw.keys() == {"label", content}
 
 
-def _kept(path: str, value: Any, base: Mapping[str, Any]) -> Any:
-    """The base's own brick where `value` is its bare name."""
+def _own(path: str, value: Any, base: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The base's own brick where `value` is its bare name, else None."""
     node: Any = base
     for key in path.split("."):
         node = node.get(key) if isinstance(node, Mapping) else None
     own = isinstance(value, str) and isinstance(node, Mapping) and node.get("name") == value
-    return dict(node) if own else value
+    return dict(node) if own and isinstance(node, Mapping) else None
 
 
 def auto_label(name: str, value: Any) -> str:
@@ -181,6 +193,11 @@ def _check_distinct(values: Sequence[Value], where: str) -> None:
                     where=where,
                     fix="write {label: short, value: …}",
                 )
+
+
+def is_value(axes: Sequence[Axis], name: str, wanted: Any) -> bool:
+    """Whether an axis has a value that is written so."""
+    return any(value.raw == wanted for axis in axes if axis.name == name for value in axis.values)
 
 
 def find_value(axes: Sequence[Axis], name: str, wanted: Any, where: str) -> tuple[Axis, Value]:

@@ -59,7 +59,9 @@ def _majority(run: Run, experiment: Mapping[str, Any]) -> list[Prediction]:
     from vqa.evaluation.predict import questions_of
 
     data = experiment.get("data") or {}
-    store = Store.open(Path(str(data.get("store"))))
+    if not data.get("store"):
+        raise InputError("the store whose training answers are to be counted is not known")
+    store = Store.open(Path(str(data["store"])))
     if run.identity["data_fingerprint"] not in (None, store.fingerprint):
         raise InputError("is not the store of these runs", where=str(store.path))
     prior = AnswerPrior(questions_of(store, store.rows(str(data.get("train_split", "train")))), [])

@@ -5,11 +5,11 @@ from __future__ import annotations
 import copy
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vqa.ablation.axes import Axis, Value, find_value, parse_axes
+from vqa.ablation.axes import Axis, Value, find_value, is_value, parse_axes
 from vqa.ablation.blind import BLIND, Blind, blinded, neutral
 from vqa.ablation.cell import LONGEST_TAG, Cell, tags
 from vqa.ablation.schema import Ablation, Source
@@ -52,6 +52,7 @@ def expand(source: Source) -> Grid:
     ablation, where = source.ablation, source.where
     _check_tags(source)
     axes = parse_axes(ablation.axes, source.base, where)
+    _check_overrides(source, axes)
     _check_size(axes, ablation, where)
     combinations = _combinations(axes, ablation.exclude, where)
     made = [cell for one in combinations for cell in _cells(source, axes, one)]
@@ -59,7 +60,7 @@ def expand(source: Source) -> Grid:
     _check_distinct(made, where)
     joined, notes = _with_baselines(source, axes, combinations, made)
     _check_budget(joined, ablation, where)
-    return Grid(ablation, axes, joined, notes)
+    return Grid(ablation, axes, joined, [*notes, *_apart(axes)])
 
 
 def _check_tags(source: Source) -> None:
@@ -71,6 +72,31 @@ def _check_tags(source: Source) -> None:
             where=source.where,
             fix="leave the = out",
         )
+
+
+def _check_overrides(source: Source, axes: Sequence[Axis]) -> None:
+    """Refuse an override of what every cell sets by itself: it would change none of them."""
+    own = {"seed": "list them under `seeds`", "tracking.group": "write it as `group`"}
+    for path in source.ablation.overrides:
+        axis = next((one.name for one in axes if one.replaces(path)), None)
+        if path not in own and axis is None:
+            continue
+        by = "the ablation" if axis is None else f"the axis {axis}"
+        raise ConfigError(
+            f"{path}: {by} sets it in every cell",
+            where=f"override of {source.where}",
+            fix=own.get(path, "change the axis, or leave the override out"),
+        )
+
+
+def _apart(axes: Sequence[Axis]) -> list[str]:
+    """A note on cells whose runs are scored on different questions, which no comparison takes."""
+    if not any("data.store" in axis.paths for axis in axes):
+        return []
+    return [
+        "data.store is varied: runs of different stores are compared only once each was scored on one of them"
+        " (vqa evaluate RUN --store STORE)"
+    ]
 
 
 def _check_size(axes: Sequence[Axis], ablation: Ablation, where: str) -> None:
@@ -97,7 +123,8 @@ def _combinations(
     if not kept:
         raise ConfigError("exclude: leaves nothing", where=where)
     for axis, column in zip(axes, zip(*kept, strict=True), strict=True):
-        gone = [value.label for value in axis.values if value not in column]
+        left = {value.label for value in column}
+        gone = [value.label for value in axis.values if value.label not in left]
         if gone:
             raise ConfigError(f"exclude: leaves no cell with {axis.name}={gone[0]}", where=where)
     return kept
@@ -112,7 +139,8 @@ def _rule(axes: Sequence[Axis], entry: Mapping[str, Any], where: str) -> Rule:
         raise ConfigError("names no axis", where=where, fix="write {axis: label, …}")
     rule: Rule = {}
     for name, wanted in entry.items():
-        options = wanted if isinstance(wanted, list) else [wanted]
+        one_of = isinstance(wanted, list) and not is_value(axes, name, wanted)
+        options = wanted if one_of else [wanted]
         rule[name] = {find_value(axes, name, one, where)[1].label for one in options}
     return rule
 
@@ -176,17 +204,23 @@ def _check_effects(axes: Sequence[Axis], cells: Sequence[Cell], where: str) -> N
     """Refuse two values of an axis that make the same experiment everywhere."""
     digests = {(*cell.labels.values(), cell.seed): cell.experiment.digest() for cell in cells}
     for at, axis in enumerate(axes):
-        for a, b in itertools.combinations(axis.values, 2):
-            pairs = [
-                digests[key] == digests[twin]
-                for key in digests
-                if key[at] == a.label and (twin := (*key[:at], b.label, *key[at + 1 :])) in digests
-            ]
-            if pairs and all(pairs):
+        settings: dict[tuple[Any, ...], dict[Any, str]] = {}
+        for key, digest in digests.items():
+            settings.setdefault((*key[:at], *key[at + 1 :]), {})[key[at]] = digest
+        for a, b in _alike(settings.values()):
+            if all(one[a] == one[b] for one in settings.values() if a in one and b in one):
                 raise ConfigError(
-                    f"axes.{axis.name}: {a.label} and {b.label} make the same experiment",
-                    where=where,
+                    f"axes.{axis.name}: {a} and {b} make the same experiment", where=where
                 )
+
+
+def _alike(settings: Iterable[Mapping[Any, str]]) -> Iterator[tuple[Any, Any]]:
+    """Pairs of labels that make the same experiment in some setting of the other axes."""
+    for digests in settings:
+        same: dict[str, list[Any]] = {}
+        for label, digest in digests.items():
+            yield from ((earlier, label) for earlier in same.setdefault(digest, []))
+            same[digest].append(label)
 
 
 def _check_distinct(cells: Sequence[Cell], where: str) -> None:

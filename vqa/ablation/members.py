@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import itertools
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vqa.ablation.alike import AUTO, Settings, beside_axes, shortly, told, unlike, unlike_axes
 from vqa.ablation.cell import Place, place_of
+from vqa.ablation.derive import flat
 from vqa.errors import InputError, RunError
 
 if TYPE_CHECKING:
@@ -142,14 +143,25 @@ def _place(experiment: Mapping[str, Any]) -> Place | None:
 def _result(path: Path) -> dict[str, Any]:
     file = path / "result.json"
     try:
-        result = json.loads(file.read_text(encoding="utf-8"))
+        result = json.loads(file.read_text(encoding="utf-8"), parse_int=_whole)
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError, OverflowError, RecursionError) as error:
         raise RunError(f"result.json cannot be read ({error})", where=str(path)) from None
     if not isinstance(result, dict):
         raise RunError("result.json is no object", where=str(path))
     return result
+
+
+def _whole(text: str) -> int:
+    """A number that can be reckoned with.
+
+    Raises:
+        OverflowError: it is beyond any fraction.
+    """
+    value = int(text)
+    float(value)
+    return value
 
 
 def _experiment(path: Path) -> dict[str, Any]:
@@ -183,51 +195,72 @@ class Sorted:
 
 def sort_members(members: Sequence[Member], places: Sequence[Place]) -> Sorted:
     """Put runs that differ in their seed only together, baselines last; of several with one seed the last counts."""
-    kept: dict[str, dict[int | str, Member]] = {}
-    repeated = 0
-    for member, place in zip(members, places, strict=True):
-        if member.status == SUCCEEDED:
-            seeds = kept.setdefault(place.variant, {})
-            repeated += _key(member) in seeds
-            seeds[_key(member)] = member
-    left_out = [
-        (place, member, why(member))
-        for member, place in zip(members, places, strict=True)
-        if member.status != SUCCEEDED and _key(member) not in kept.get(place.variant, {})
-    ]
-    notes = [*_mixed(kept), *_precisions(kept)]
-    if repeated:
-        notes.append(f"{repeated} runs have a later one of the same variant and seed, which counts")
+    found = _by_seed(members, places)
+    by_variant = {place.variant: place for place in places}
+    settings = {
+        name: [flat(member.experiment) for member in seeds.values() if member.experiment]
+        for name, seeds in found.kept.items()
+    }
+    beside = beside_axes(settings, by_variant)
+    counted = {name: by_variant[name] for name in found.kept}
+    notes = [*told(beside), *_mixed(settings, beside), *_precisions(found.kept)]
+    notes += unlike_axes(counted)
+    if found.repeated:
+        notes.append(
+            f"{found.repeated} runs have a later one of the same variant and seed, which counts"
+        )
     in_order = sorted(places, key=lambda place: place.baseline is not None)
     order = dict.fromkeys(place.variant for place in in_order)
-    variants = {name: list(kept[name].values()) for name in order if name in kept}
-    return Sorted(variants, {place.variant: place for place in places}, left_out, notes)
+    variants = {name: list(found.kept[name].values()) for name in order if name in found.kept}
+    return Sorted(variants, by_variant, found.left_out, notes)
+
+
+@dataclass
+class _BySeed:
+    """Runs of each variant by seed, those left out, and how many succeeded before another one that counts."""
+
+    kept: dict[str, dict[int | str, Member]] = field(default_factory=dict)
+    left_out: list[tuple[Place, Member, str]] = field(default_factory=list)
+    repeated: int = 0
+
+
+def _by_seed(members: Sequence[Member], places: Sequence[Place]) -> _BySeed:
+    found = _BySeed()
+    last: dict[tuple[str, int | str], int] = {}
+    for at, (member, place) in enumerate(zip(members, places, strict=True)):
+        if member.status == SUCCEEDED:
+            seeds = found.kept.setdefault(place.variant, {})
+            found.repeated += _key(member) in seeds
+            seeds[_key(member)] = member
+            last[place.variant, _key(member)] = at
+    for at, (member, place) in enumerate(zip(members, places, strict=True)):
+        counted = last.get((place.variant, _key(member)))
+        if member.status == SUCCEEDED or (counted is not None and at < counted):
+            continue
+        reason = why(member) if counted is None else _not_yet(member, members[counted])
+        if reason:
+            found.left_out.append((place, member, reason))
+    return found
+
+
+def _not_yet(member: Member, older: Member) -> str:
+    """Why a run does not count and an older one does; "" where both are of one experiment."""
+    keys = [key for key in unlike(flat(member.experiment), flat(older.experiment)) if key != AUTO]
+    return f"{why(member)}; an older run counts, which differs in {shortly(keys)}" if keys else ""
 
 
 def _key(member: Member) -> int | str:
     return str(member.path) if member.seed is None else member.seed
 
 
-def _mixed(kept: Mapping[str, Mapping[int | str, Member]]) -> list[str]:
-    """Variants whose runs differ in more than their seed, by the experiments that are known."""
-    from vqa.ablation.derive import flat
-
+def _mixed(settings: Mapping[str, Sequence[Settings]], beside: Collection[str]) -> list[str]:
+    """Variants whose runs differ in more than their seed and what is told `beside`, as far as it is known."""
     notes = []
-    for name, seeds in kept.items():
-        known = [flat(member.experiment) for member in seeds.values() if member.experiment]
-        first, others = known[:1], known[1:]
-        keys = sorted(
-            {
-                key
-                for one, other in itertools.product(first, others)
-                for key in one.keys() | other.keys()
-                if one.get(key) != other.get(key)
-            }
-        )
+    for name, known in settings.items():
+        keys = {key for other in known[1:] for key in unlike(known[0], other)}.difference(beside)
         if keys:
-            notes.append(
-                f"the runs of {name} differ in {', '.join(keys[:5])} too, not in their seed only"
-            )
+            shown = ", ".join(sorted(keys)[:5])
+            notes.append(f"the runs of {name} differ in {shown} too, not in their seed only")
     return notes
 
 
@@ -240,18 +273,13 @@ def _precisions(kept: Mapping[str, Mapping[int | str, Member]]) -> list[str]:
             found.setdefault(one, []).append(name)
     if len(found) < 2:
         return []
-    told = "; ".join(f"{one}: {_shortly(names)}" for one, names in sorted(found.items()))
-    return [f"trainer.precision differs ({told})"]
+    shown = "; ".join(f"{one}: {shortly(names)}" for one, names in sorted(found.items()))
+    return [f"trainer.precision differs ({shown})"]
 
 
 def _precision(member: Member) -> str | None:
     trainer = member.experiment.get("trainer")
     return trainer.get("precision") if isinstance(trainer, Mapping) else None
-
-
-def _shortly(names: Sequence[str]) -> str:
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(names[:3]) + more
 
 
 def why(member: Member) -> str:

@@ -119,7 +119,8 @@ def load_ablation(path: Path | str, overrides: Sequence[str] = ()) -> Source:
     """
     path = Path(path)
     parsed = dict(parse_override(text) for text in overrides)
-    return parse_ablation(read_yaml(path), path.parent, str(path), parsed)
+    fields = read_yaml(path, "an ablation", "begin with `group:`")
+    return parse_ablation(fields, path.parent, str(path), parsed)
 
 
 def parse_ablation(

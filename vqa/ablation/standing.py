@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vqa.ablation.cell import Place
-from vqa.ablation.members import Member, sort_members, why
+from vqa.ablation.members import Member, Sorted, sort_members
 from vqa.ablation.study import TYPE_KINDS, costs
 from vqa.evaluation.significance import seed_summary
 
@@ -31,19 +31,20 @@ def standing(title: str, members: Sequence[Member], places: Sequence[Place]) -> 
         "comparisons": [],
         "main_effects": [],
         "interactions": [],
-        "left_out": [
-            {"variant": place.variant, "seed": one.seed, "path": str(one.path), "reason": reason}
-            for place, one, reason in found.left_out
-        ],
+        "left_out": _left_out(found),
         "notes": found.notes,
     }
 
 
 def left_out_now(members: Sequence[Member], places: Sequence[Place]) -> list[Found]:
     """Runs that did not succeed, with the reason."""
+    return _left_out(sort_members(members, places))
+
+
+def _left_out(found: Sorted) -> list[Found]:
     return [
-        {"variant": place.variant, "seed": one.seed, "path": str(one.path), "reason": why(one)}
-        for place, one, _ in sort_members(members, places).left_out
+        {"variant": place.variant, "seed": one.seed, "path": str(one.path), "reason": reason}
+        for place, one, reason in found.left_out
     ]
 
 

@@ -24,6 +24,7 @@ from vqa.evaluation.comparison import (
     compare_runs,
     variant_figures,
 )
+from vqa.evaluation.protocols import unscorable
 from vqa.evaluation.runs import Run, load_run
 from vqa.evaluation.significance import seeded_test
 from vqa.faults import did_you_mean
@@ -233,7 +234,13 @@ def make_study(
         main_effects=factorial.main_effects() if factorial and not compared else [],
         interactions=factorial.interactions() if factorial else [],
         left_out=loaded.left_out,
-        notes=[*notes, *note, *_unlike_seeds(loaded.variants), *comparison.notes],
+        notes=[
+            *notes,
+            *note,
+            *_unlike_seeds(loaded.variants),
+            *unscorable(everything[0].runs[0].predictions, comparison.identity["protocol"] or ""),
+            *comparison.notes,
+        ],
         images=int(images.max()) + 1,
         journals={
             name: [run.path / "metrics.jsonl" for run in runs]

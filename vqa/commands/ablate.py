@@ -66,6 +66,8 @@ def run(args: argparse.Namespace) -> int:
         return 0
     with preparation_of(args.ablation):
         submitted = submit(plan, service, args.engine)
+    for note in grid.notes if submitted else []:
+        _say(f"note: {note}")
     again = retry(plan, service) if args.retry_failed else []
     _say(
         f"{grid.ablation.group}: {len(submitted)} submitted, {len(again)} submitted again, {_standing(plan)}"

@@ -40,7 +40,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Answer one question."""
+    from vqa.commands.terminal import plain
     from vqa.errors import InputError, ModelError
+    from vqa.evaluation.predictions import MAX_ANSWER
 
     if len(args.choice) == 1:
         raise InputError(
@@ -59,9 +61,9 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(to_json(answer), ensure_ascii=False, indent=2))
         return 0
-    print(answer.answer)
+    print(plain(answer.answer, MAX_ANSWER))
     for text, probability in answer.top:
-        print(f"  {100 * probability:5.1f} %  {text}")
+        print(f"  {100 * probability:5.1f} %  {plain(text, MAX_ANSWER)}")
     return 0
 
 
@@ -122,7 +124,8 @@ def _is_elsewhere(run: Path) -> bool:
 
 def draw(file: Path, image: Path, question: str, answer: Answer) -> None:
     """Write a picture of where the model looked, one panel a glimpse."""
-    from vqa.data.image import decode_image
+    from vqa.data.image import decode_image, read_image
+    from vqa.data.record import ImageInput
     from vqa.errors import ModelError
     from vqa.evaluation.attention_map import panel
     from vqa.outputs import replacing
@@ -133,7 +136,7 @@ def draw(file: Path, image: Path, question: str, answer: Answer) -> None:
             where="--attention",
             fix="train with model.attention=soft; regions need their boxes, too",
         )
-    pixels = decode_image(image.read_bytes())
+    pixels = decode_image(read_image(ImageInput(path=image)))
     lines = [question, f"{answer.answer} ({100 * (answer.confidence or 0):.0f} %)"]
     drawn = io.BytesIO()
     panel(pixels, answer.attention, lines).save(drawn, "PNG")

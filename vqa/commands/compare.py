@@ -190,17 +190,21 @@ def _variants(args: argparse.Namespace) -> list[Variant]:
 
 
 def _notes(variants: Sequence[Variant]) -> list[str]:
-    """What the experiments of the runs say against counting them as seeds of one variant.
+    """What the experiments of the runs say against counting them as seeds of one variant, and the questions against
+    the protocol.
 
     Raises:
         RunError: two runs of a variant have one seed.
     """
     from vqa.ablation.gather import gather
     from vqa.ablation.members import sort_members
+    from vqa.evaluation.protocols import unscorable
 
     paths = {one.name: [Path(run.name) for run in one.runs] for one in variants}
     found = gather([], paths, None)
-    return sort_members(found.members, found.places).notes
+    first = variants[0].runs[0]
+    lone = unscorable(first.predictions, first.identity["protocol"] or "")
+    return [*sort_members(found.members, found.places).notes, *lone]
 
 
 def _named(text: str) -> tuple[str, list[Path]]:

@@ -16,8 +16,12 @@ if TYPE_CHECKING:
     from vqa.evaluation.scoring import Joined, ScoreRequest
 
 EPILOG = """
-protocols: vqa-accuracy/since-2021, vqa-accuracy/before-2021, exact/1, multiple-choice/1, gqa/1,
-visual7w/1
+protocols: vqa-accuracy/since-2021, vqa-accuracy/before-2021, exact/1, multiple-choice/1, anls/1,
+token-f1/1, tdiuc/1, gqa/1, visual7w/1
+
+Without --protocol the layout decides (GQA's and Visual7W's have their own), else the questions:
+VQA accuracy for ten answers (with choices that of the best-scored one), multiple choice for other
+questions with choices, else exact match.
 
 Every file may be gzipped. A predictions file of a run (predictions/SPLIT.jsonl) holds the questions
 and the right answers, so it can be scored alone: vqa score --results RUN/predictions/val.jsonl
@@ -97,7 +101,7 @@ def _request(args: argparse.Namespace) -> tuple[ScoreRequest, list[str]]:
 def _default_protocol(joined: Joined) -> str:
     from vqa.evaluation.protocols import protocol_for
 
-    return "gqa/1" if joined.truth.raw else protocol_for(joined.predictions)
+    return joined.truth.protocol or protocol_for(joined.predictions)
 
 
 def _score(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from vqa.evaluation.accuracy import exact_score, explain
+from vqa.evaluation.accuracy import Dialect, exact_score, explain
 from vqa.evaluation.multiple_choice import (
     OutOfVocabulary,
     choice_score,
     chosen_positions,
     right_positions,
+    said_texts,
 )
 from vqa.evaluation.normalise import light
 from vqa.evaluation.predictions import Prediction
@@ -29,15 +30,24 @@ def explain_question(
     if item.answer is None and not item.choice_scores:
         head.append("no answer was given: it counts as wrong")
     if protocol in DIALECTS:
-        return [*head, *explain(item.answer, item.answers, DIALECTS[protocol])]
+        return [*head, *_soft(item, DIALECTS[protocol], out_of_vocabulary, result.overall)]
     if protocol == "multiple-choice/1" or (protocol == "visual7w/1" and item.choice_scores):
         return [*head, protocol, *_choices(item, out_of_vocabulary)]
-    if protocol == "exact/1":
+    if protocol in ("exact/1", "tdiuc/1"):
         return [*head, protocol, *_exact(item)]
     right = item.answers or item.choices[item.label :][:1]
     compared = [f"  said   {item.answer!a}", *(f"  right  {answer!a}" for answer in right)]
     stated = f"normalisation: {result.policies['normalisation']}"
     return [*head, protocol, *compared, stated, f"score {result.overall:.2f}"]
+
+
+def _soft(item: Prediction, dialect: Dialect, policy: OutOfVocabulary, score: float) -> list[str]:
+    """What was said against what people answered, each choice where several tie."""
+    said = said_texts(item, policy)
+    if len(said) < 2:
+        return explain(said[0] if said else None, item.answers, dialect)
+    lines = [line for text in said for line in explain(text, item.answers, dialect)]
+    return [*lines, f"policy {policy}, {len(said)} tie: score {score:.2f}"]
 
 
 def _exact(item: Prediction) -> list[str]:

@@ -23,6 +23,9 @@ from vqa.evaluation.predictions import Prediction
 OutOfVocabulary = Literal["mask", "count-wrong"]
 OUT_OF_VOCABULARY: tuple[OutOfVocabulary, ...] = ("mask", "count-wrong")
 
+EXPECTED = "expected: choices that share the best score give the share of them that is right"
+SOFT = "expected: choices that share the best score give the mean of their scores"
+
 
 def chosen_positions(prediction: Prediction) -> tuple[int, ...]:
     """The positions of the chosen choice: one, several where they tie, none where nothing could be
@@ -43,6 +46,21 @@ def chosen_positions(prediction: Prediction) -> tuple[int, ...]:
     if prediction.answer is None:
         return ()
     return _positions_of(prediction.answer, prediction)
+
+
+def said_texts(prediction: Prediction, policy: OutOfVocabulary = "mask") -> list[str]:
+    """The texts that answer a question, of which a protocol that compares texts gives the mean score.
+
+    The best-scored choices, all of them where none can be said and `policy` guesses; the `answer` alone where
+    there are no scores of choices, or where it is another text than the best choices. Nothing where nothing was said.
+    """
+    answer = prediction.answer
+    if not prediction.choice_scores:
+        return [] if answer is None else [answer]
+    chosen = [prediction.choices[at] for at in chosen_positions(prediction)]
+    if answer is not None and answer not in chosen:
+        return [answer]
+    return prediction.choices if not chosen and policy == "mask" else chosen
 
 
 def right_positions(prediction: Prediction) -> tuple[int, ...]:
@@ -99,11 +117,11 @@ def _positions_of(answer: str, prediction: Prediction) -> tuple[int, ...]:
     return near
 
 
-def policies(policy: OutOfVocabulary) -> dict[str, str]:
+def policies(policy: OutOfVocabulary, ties: str = EXPECTED) -> dict[str, str]:
     """The policies in words, for the result."""
     unsayable = "scores its chance" if policy == "mask" else "scores 0"
     return {
-        "ties": "expected: choices that share the best score give the share of them that is right",
+        "ties": ties,
         "out_of_vocabulary": f"{policy}: a choice outside the vocabulary cannot be chosen; "
         f"a question in which none can be said {unsayable}",
     }

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from statistics import fmean, harmonic_mean
 from types import MappingProxyType
 from typing import Any
 
@@ -22,13 +23,16 @@ from vqa.evaluation.accuracy import (
 from vqa.evaluation.bootstrap import RESAMPLES, Interval, codes, image_sums, mean_interval
 from vqa.evaluation.multiple_choice import (
     OUT_OF_VOCABULARY,
+    SOFT,
     OutOfVocabulary,
     choice_score,
     is_tie,
     policies,
+    said_texts,
 )
 from vqa.evaluation.predictions import Prediction, check_unique
 from vqa.evaluation.result import EvaluationResult, grouped, mean, official_mean
+from vqa.evaluation.text_scores import nearest, similarity, token_f1
 
 GROUP_RESAMPLES = 2_000
 """At most so many resamples a group: there may be dozens of groups."""
@@ -88,12 +92,12 @@ def score_predictions(
 
 
 def protocol_for(predictions: Sequence[Prediction]) -> str:
-    """The protocol that fits the ground truth: multiple choice where every question has choices,
-    VQA accuracy where every question has ten answers, else exact match."""
-    if predictions and all(item.choices for item in predictions):
-        return "multiple-choice/1"
+    """The protocol that fits the ground truth: VQA accuracy where every question has ten answers,
+    choices or none; multiple choice where every question has choices; else exact match."""
     if predictions and all(len(item.answers) == 10 for item in predictions):
         return "vqa-accuracy/since-2021"
+    if predictions and all(item.choices for item in predictions):
+        return "multiple-choice/1"
     return "exact/1"
 
 
@@ -171,17 +175,15 @@ def _intervals(
 
 
 def _vqa_accuracy(dialect: Dialect) -> Scorer:
-    def score(predictions: Sequence[Prediction], _: OutOfVocabulary) -> Scored:
+    def score(predictions: Sequence[Prediction], policy: OutOfVocabulary) -> Scored:
         require_answers(predictions, f"vqa-accuracy/{dialect.name}")
         accuracy = VQAAccuracy(dialect)
         stated = {"other_answers": "by position", "rounding": "2 decimals, as the official tool"}
-        lone = sum(len(item.answers) == 1 for item in predictions)
-        notes = [
-            f"{lone} questions have a single answer and score 0 by this rule; exact/1 suits them"
-        ]
-        accuracies = [accuracy.accuracy(item.answer, item.answers) for item in predictions]
+        if any(item.choice_scores for item in predictions):
+            stated |= {"choices": "the best-scored one is the answer"} | policies(policy, SOFT)
+        accuracies = [_soft(accuracy, item, policy) for item in predictions]
         scores = [round(100 * value, 10) for value in accuracies]
-        notes = [*(notes if lone else []), *_unsaid(predictions)]
+        notes = unscorable(predictions, f"vqa-accuracy/{dialect.name}")
         return Scored(scores, accuracies, policies=stated, notes=notes, digits=2)
 
     year = dialect.name.replace("-", " ")
@@ -192,12 +194,72 @@ def _vqa_accuracy(dialect: Dialect) -> Scorer:
     return score
 
 
+def unscorable(predictions: Sequence[Prediction], protocol: str) -> list[str]:
+    """A note where questions have a single answer, of which VQA accuracy makes nothing."""
+    lone = sum(len(item.answers) == 1 for item in predictions) if protocol in DIALECTS else 0
+    if not lone:
+        return []
+    return [f"{lone} questions have a single answer and score 0 by this rule; exact/1 suits them"]
+
+
+def _soft(accuracy: VQAAccuracy, item: Prediction, policy: OutOfVocabulary) -> float:
+    """The accuracy of what was said, 0 to 1; the mean over choices that tie."""
+    if not item.choice_scores:
+        return accuracy.accuracy(item.answer, item.answers)
+    said = said_texts(item, policy)
+    return mean([accuracy.accuracy(text, item.answers) for text in said]) if said else 0.0
+
+
 def _exact(predictions: Sequence[Prediction], _: OutOfVocabulary) -> Scored:
     """Whether the answer is one of the right ones, blanks at the ends and case apart."""
     require_answers(predictions, "exact/1")
     stated = {"normalisation": "white space at both ends stripped, case folded; nothing else"}
     scores = [exact_score(item.answer, item.answers) for item in predictions]
     return Scored(scores, policies=stated, notes=_unsaid(predictions))
+
+
+def _anls(predictions: Sequence[Prediction], _: OutOfVocabulary) -> Scored:
+    """How near the answer is to a right one, letter by letter; less than half-way is wrong.
+
+    Paper: Biten et al. 2019, Scene text visual question answering (ANLS, threshold 0.5).
+    """
+    require_answers(predictions, "anls/1")
+    stated = {
+        "normalisation": "lower case, blanks at the ends and runs of them apart",
+        "threshold": "a similarity below 0.5 scores 0; 0.5 counts, as in the challenge's script",
+    }
+    scores = [nearest(item.answer, item.answers, similarity) for item in predictions]
+    return Scored(scores, policies=stated, notes=_unsaid(predictions))
+
+
+def _token_f1(predictions: Sequence[Prediction], _: OutOfVocabulary) -> Scored:
+    """How many words the answer and a right one have in common: F1, of several right answers the best.
+
+    Paper: Rajpurkar et al. 2016, SQuAD: 100,000+ questions for machine comprehension of text.
+    """
+    require_answers(predictions, "token-f1/1")
+    stated = {"normalisation": "lower case, no punctuation, no a, an, the"}
+    scores = [nearest(item.answer, item.answers, token_f1) for item in predictions]
+    return Scored(scores, policies=stated, notes=_unsaid(predictions))
+
+
+def _tdiuc(predictions: Sequence[Prediction], policy: OutOfVocabulary) -> Scored:
+    """Exact match, and the means over the kinds of question, however many questions each has.
+
+    Paper: Kafle and Kanan 2017, An analysis of visual question answering algorithms.
+    """
+    scored = _exact(predictions, policy)
+    by_type = grouped([item.question_type for item in predictions])
+    if not by_type:
+        return replace(scored, notes=[*scored.notes, "not computed: questions have no types"])
+    means = [mean([scored.scores[row] for row in rows]) for rows in by_type.values()]
+    return replace(
+        scored,
+        details={
+            "arithmetic_mean_per_type": round(fmean(means), scored.digits),
+            "harmonic_mean_per_type": round(harmonic_mean(means), scored.digits),
+        },
+    )
 
 
 def _unsaid(predictions: Sequence[Prediction]) -> list[str]:
@@ -274,16 +336,19 @@ PROTOCOLS: Mapping[str, Scorer] = MappingProxyType(
         "vqa-accuracy/before-2021": _vqa_accuracy(BEFORE_2021),
         "exact/1": _exact,
         "multiple-choice/1": _multiple_choice,
+        "anls/1": _anls,
+        "token-f1/1": _token_f1,
+        "tdiuc/1": _tdiuc,
         "gqa/1": _gqa,
         "visual7w/1": _visual7w,
     }
 )
 """Every protocol by name."""
 
-READ_CHOICES = frozenset({"multiple-choice/1", "visual7w/1"})
-"""Those that read what was made of the choices; the others read the answer's text alone."""
-
 DIALECTS: Mapping[str, Dialect] = MappingProxyType(
     {f"vqa-accuracy/{dialect.name}": dialect for dialect in (SINCE_2021, BEFORE_2021)}
 )
 """The dialects of VQA accuracy by protocol name."""
+
+READ_CHOICES = frozenset({"multiple-choice/1", "visual7w/1", *DIALECTS})
+"""Those that read what was made of the choices; the others read the answer's text alone."""

@@ -37,6 +37,7 @@ class Truth:
         records: in the order of the file that holds the answers.
         raw: the published record by question id, for protocols with figures of their own (GQA).
         optional: ids that may but need not be answered (GQA's unbalanced questions).
+        protocol: what the layout is scored by; "" where the questions decide.
         choice_order: whether the order of the choices is the file's own; Visual7W lists the right
             one apart, so there the choices stand in alphabetical order, which favours none.
     """
@@ -45,6 +46,7 @@ class Truth:
     raw: Mapping[str, Any] = field(default_factory=dict)
     optional: frozenset[str] = frozenset()
     choice_order: bool = True
+    protocol: str = ""
     right: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -268,7 +270,7 @@ def _visual7w(value: Any, where: str) -> Truth:
         split = _optional(image, "split", place)
         for inner, pair in records_of(image.get("qa_pairs"), f"{place}: qa_pairs"):
             records.append(_visual7w_pair(pair, split, inner))
-    return Truth(records, choice_order=False)
+    return Truth(records, choice_order=False, protocol="visual7w/1")
 
 
 def _visual7w_pair(pair: dict[str, Any], split: str, where: str) -> Prediction:
@@ -307,7 +309,7 @@ def _gqa(value: dict[str, Any], where: str) -> Truth:
     records = [_gqa_question(key, record, f"{where}: {key}") for key, record in value.items()]
     optional = frozenset(key for key, record in value.items() if record.get("isBalanced") is False)
     balanced = [item for item in records if item.question_id not in optional]
-    return Truth(balanced, raw=value, optional=optional)
+    return Truth(balanced, raw=value, optional=optional, protocol="gqa/1")
 
 
 _GQA_PARTS: Mapping[str, type] = MappingProxyType(

@@ -201,7 +201,7 @@ DATA_SETS: tuple[DataSet, ...] = (
         name="tdiuc", source="tdiuc",
         summary="Twelve kinds of question, absurd ones among them; setup.py in it gets the pictures.",
         paper="Kafle and Kanan 2017, An analysis of visual question answering algorithms",
-        licence=f"questions: {_UNKNOWN}; {_COCO}", protocol="exact/1",
+        licence=f"questions: {_UNKNOWN}; {_COCO}", protocol="tdiuc/1",
         page="https://arxiv.org/abs/1703.09684",
         counts=(
             Count("train", 1_115_299, verified=False), Count("val", 538_868, verified=False),
