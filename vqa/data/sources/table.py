@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 from vqa.data.record import BadRow, Example, ImageInput, Row
 from vqa.data.sources.files import Unusable, as_text, kind_of
 from vqa.data.sources.folder import PictureFolder, number_of
-from vqa.data.sources.table_answers import LABELS, AnswerReader
+from vqa.data.sources.table_answers import LABELS, AnswerReader, Origin, PastTheEnd
 from vqa.data.sources.table_columns import (
     SYNONYMS,
     WITHHOLDABLE,
@@ -88,16 +88,27 @@ class Table:
         """Yield every record.
 
         Raises:
-            DataError: a file is unreadable, or a column that is needed is not there.
+            DataError: a file is unreadable, a column that is needed is not there, or the labels count
+                from 1 and are not said to.
         """
+        origin = Origin()
         for opened in self._opened:
-            folder = PictureFolder(self.images or opened.file.path.parent)
-            for number, (place, record) in enumerate(opened.file.records()):
-                where = f"{opened.file.path}, {place}"
-                try:
-                    yield Row(*self._example(opened, folder, record, number), where)
-                except Unusable as error:
-                    yield BadRow(where, str(error))
+            yield from self._rows_of(opened, origin)
+        origin.check()
+
+    def _rows_of(self, opened: _Opened, origin: Origin) -> Iterator[Row | BadRow]:
+        folder = PictureFolder(self.images or opened.file.path.parent)
+        for number, (place, record) in enumerate(opened.file.records()):
+            where = f"{opened.file.path}, {place}"
+            try:
+                if isinstance(record, Broken):
+                    raise Unusable(record.reason)
+                origin.see(opened.columns.value(record, "label"))
+                yield Row(*self._example(opened, folder, record, number), where)
+            except Unusable as error:
+                if isinstance(error, PastTheEnd):
+                    origin.past.append(where)
+                yield BadRow(where, str(error))
 
     def notices(self) -> list[str]:
         """What was guessed about the files, a line each.
@@ -136,10 +147,8 @@ class Table:
             raise _no_column("image", columns, where)
 
     def _example(
-        self, opened: _Opened, folder: PictureFolder, record: dict[str, Any] | Broken, number: int
+        self, opened: _Opened, folder: PictureFolder, record: dict[str, Any], number: int
     ) -> tuple[Example, ImageInput]:
-        if isinstance(record, Broken):
-            raise Unusable(record.reason)
         columns = opened.columns
         question = columns.needed(record, "question")
         if not isinstance(question, str):
@@ -220,8 +229,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Your own data set: JSON (a list of objects), JSON Lines, CSV, TSV or Parquet, plain or\n"
         "gzipped. Columns are found by their usual names, or named with --map. A label is the\n"
-        "right choice's position from 0, its letter or its text. Without a split column or\n"
-        "SPLIT=FILE everything is 'train'; --split-by-image draws splits."
+        "right choice's position from 0, its letter or its text, an answer its letter or text.\n"
+        "Without a split column or SPLIT=FILE everything is 'train'; --split-by-image draws splits."
     )
     parser.epilog = (
         "example: vqa prepare table train=a.json test=b.json --map image=image_name\n"

@@ -55,10 +55,17 @@ class Columns:
 
         Several columns give the list of those of their values that are there.
         """
+        value = self.cells(record, field)
+        if len(self.by_field.get(field, ())) > 1:
+            return [cell for cell in value if cell != ""] or None
+        return value
+
+    def cells(self, record: Mapping[str, Any], field: str) -> Any:
+        """The same, but several columns give all of their values, "" where one has nothing."""
         columns = self.by_field.get(field, ())
         values = [None if is_missing(value := _look_up(record, c)) else value for c in columns]
         if len(values) > 1:
-            return [value for value in values if value is not None] or None
+            return ["" if value is None else value for value in values]
         return values[0] if values else None
 
     def needed(self, record: Mapping[str, Any], field: str) -> Any:
