@@ -111,6 +111,41 @@ def test_pictures_are_found_by_name_without_suffix_or_number(tmp_path):
     assert {row.image.root for row in rows} == {folder}
 
 
+def pictures_of(tmp_path, files, images):
+    """What becomes of a table's images in a folder of these files: a picture's name, or why there is none."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for name in files:
+        (folder / name).write_bytes(b"")
+    records = [{**RECORDS[0], "image": image} for image in images]
+    rows = read(write_csv(tmp_path / "t.csv", records), "--images", folder)
+    return [row.image.path.name if isinstance(row, Row) else row.reason for row in rows]
+
+
+def test_a_picture_of_this_very_name_comes_before_one_with_its_number(tmp_path):
+    files = ["7.webp", "dog_7.jpg", "8.jpg", "008.jpg", "v1.2.png", "cow_000012.jpg"]
+    images = ["7", "8", "8.0", "008", "v1.2", "12", "12.0"]
+    found = ["7.webp", "8.jpg", "8.jpg", "008.jpg", "v1.2.png", "cow_000012.jpg", "cow_000012.jpg"]
+    assert pictures_of(tmp_path, files, images) == found
+
+
+def test_a_name_that_several_pictures_have_is_reported(tmp_path):
+    files = ["a.png", "a.jpg", "8.jpg", "008.jpg", *(f"{k}_5.jpg" for k in range(9))]
+    assert pictures_of(tmp_path, files, ["a", "a.png", "08", "5"]) == [
+        "image 'a' could be a.jpg or a.png",
+        "a.png",
+        "image '08' could be 008.jpg or 8.jpg",
+        "image '5' could be 0_5.jpg or 1_5.jpg or 2_5.jpg or …",
+    ]
+
+
+def test_a_table_without_pictures_looks_for_none(tmp_path):
+    for name in ("a.png", "a.jpg"):
+        (tmp_path / name).write_bytes(b"")
+    (row,) = read(write_csv(tmp_path / "t.csv", [{**RECORDS[0], "image": "a"}]), "--text-only")
+    assert (row.example.image_id, row.image.path) == ("a", None)
+
+
 def test_pictures_inside_parquet_are_bytes_with_one_id_each(tmp_path):
     pictures = [{"bytes": b"first", "path": None}, {"bytes": b"second", "path": "x.png"}]
     records = [{**RECORDS[0], "image": picture} for picture in (*pictures, pictures[0])]

@@ -13,8 +13,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
 from vqa.data.record import BadRow, Example, ImageInput, Row
-from vqa.data.sources.files import Unusable, as_text, kind_of
-from vqa.data.sources.folder import PictureFolder, number_of
+from vqa.data.sources.files import Unusable, as_text, kind_of, plain_number
+from vqa.data.sources.folder import PictureFolder
 from vqa.data.sources.table_answers import LABELS, AnswerReader, Origin, PastTheEnd
 from vqa.data.sources.table_columns import (
     SYNONYMS,
@@ -173,28 +173,26 @@ class Table:
         self, columns: Columns, folder: PictureFolder, record: Mapping[str, Any]
     ) -> tuple[str, ImageInput]:
         """The image's id ("" where nothing names it) and where its bytes are."""
-        image_id = _optional(columns, record, "image_id")
+        image_id = plain_number(_optional(columns, record, "image_id"))
         if not self.pictures:
             value = columns.value(record, "image")
-            return image_id or (
-                _picture(value, folder)[0] if value is not None else ""
-            ), ImageInput()
+            return image_id or (_name(value)[0] if value is not None else ""), ImageInput()
         value = columns.needed(record, "image" if "image" in columns else "image_id")
-        name, image = _picture(value, folder)
+        name, data = _name(value)
+        image = folder.find_named(name) if data is None else ImageInput(data=data)
         return image_id or name, image
 
 
-def _picture(value: Any, folder: PictureFolder) -> tuple[str, ImageInput]:
-    """A picture's name and place, from its path or number, or from bytes as `datasets` has them."""
+def _name(value: Any) -> tuple[str, bytes | None]:
+    """A picture's name from its path or number; made of its bytes, where they are here as `datasets` has them."""
     path = value.get("path") if isinstance(value, Mapping) else None
     data = value.get("bytes") if isinstance(value, Mapping) else value
     if isinstance(data, bytes):
-        return hashlib.sha256(data).hexdigest()[:16], ImageInput(data=data)
+        return hashlib.sha256(data).hexdigest()[:16], data
     name = as_text(path if isinstance(value, Mapping) else value, "image").strip()
     if re.match(r"[a-z]+://", name, re.IGNORECASE):
         raise Unusable(f"the image is a web address ({name[:60]}); fetch the pictures first")
-    name = PurePosixPath(name.replace("\\", "/")).as_posix()
-    return name, folder.find(name, number_of(name))
+    return plain_number(PurePosixPath(name.replace("\\", "/")).as_posix()), None
 
 
 def _split_of_stem(i: int, stems: Sequence[str]) -> str:
