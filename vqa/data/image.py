@@ -95,7 +95,7 @@ def read_image(image: ImageInput, limits: ImageLimits = DEFAULT_LIMITS) -> bytes
     except FileNotFoundError:
         raise DataError("no such image file", where=str(image.path)) from None
     except (OSError, ValueError) as error:
-        raise DataError(f"unreadable ({error})", where=str(image.path)) from error
+        raise DataError(f"unreadable ({_os_reason(error)})", where=str(image.path)) from error
 
 
 def check_image(data: bytes, *, limits: ImageLimits = DEFAULT_LIMITS, where: str = "") -> ImageInfo:
@@ -159,7 +159,9 @@ def _inside(path: Path, root: Path | None) -> Path:
         if root is None or real.is_relative_to(root.resolve()):
             return real
     except (OSError, ValueError, RuntimeError) as error:  # a NUL in the name, a loop of links
-        raise DataError(f"not a usable path ({error})", where=repr(str(path))) from error
+        raise DataError(
+            f"not a usable path ({_os_reason(error)})", where=repr(str(path))
+        ) from error
     raise DataError(
         "leads out of the image folder", where=str(path), fix="put the file itself into the folder"
     )
@@ -241,6 +243,11 @@ def _load(picture: Any, where: str) -> None:
         picture.load()
     except Exception as error:  # decoders raise OSError, SyntaxError, struct.error, zlib.error, …
         raise DataError(f"truncated or damaged image ({_reason(error)})", where=where) from error
+
+
+def _os_reason(error: Exception) -> str:
+    """What the system says, without the file's name."""
+    return getattr(error, "strerror", None) or str(error)
 
 
 def _reason(error: Exception) -> str:

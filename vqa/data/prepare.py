@@ -42,7 +42,7 @@ class UnusableRecords(DataError):
 
     def __init__(self, records: Sequence[BadRow], what: str, max_bad: str = "") -> None:
         self.records = list(records)
-        shown = "; ".join(f"{row.where}: {row.reason}" for row in records[:SHOWN])
+        shown = "; ".join(f"{row.where}: {row.said}" for row in records[:SHOWN])
         more = f"; … {len(records) - SHOWN:,} more" if len(records) > SHOWN else ""
         listed = " (--json lists them all)" if more else ""
         fix = f"correct them{listed}" + (f", or leave them out with {max_bad}" if max_bad else "")
@@ -203,11 +203,12 @@ class _Keep:
 
 @dataclass(slots=True)
 class _Picture:
-    """One image id: what it stands for, its check until that is settled, why it is unusable."""
+    """One image id: what it stands for, its check until that is settled, why it is unusable, and the file at fault."""
 
     image: str | int
     check: Future[tuple[ImageInfo, bytes]] | None
     reason: str = ""
+    file: str = ""
     written: bool = False
 
 
@@ -248,7 +249,7 @@ class _Pictures:
             return row
         if not picture.written and not picture.reason:
             self._write(row, picture)
-        return BadRow(row.where, picture.reason) if picture.reason else row
+        return BadRow(row.where, picture.reason, picture.file) if picture.reason else row
 
     def _write(self, row: Row, picture: _Picture) -> None:
         image_id = row.example.image_id
@@ -261,7 +262,11 @@ class _Pictures:
         try:
             info, data = picture.check.result()
         except DataError as error:
-            picture.reason = f"image {error}"
+            reason = f"{error.what} — {error.fix}" if error.fix else error.what
+            picture.reason, picture.file = (
+                reason if error.where else f"image: {reason}",
+                error.where,
+            )
         else:
             path = row.image.path if self._keep.link else None
             self._writer.add_image(

@@ -187,7 +187,7 @@ def test_a_missing_answer_is_bad_only_where_its_split_has_answers(tmp_path):
     table_of = source(write_json(tmp_path / "t.json", records), "--text-only")
     store = prepare(table_of, tmp_path / "store", text_only=True, max_bad=1)
     assert store.manifest.splits == {"test": 2, "train": 1}
-    assert [bad["where"] for bad in store.rejected()] == [f"{tmp_path / 't.json'}, record 1"]
+    assert [bad.where for bad in store.rejected()] == [f"{tmp_path / 't.json'}, record 1"]
 
 
 @pytest.fixture
@@ -278,7 +278,7 @@ def test_a_long_cell_costs_its_record_at_most(tmp_path):
     table = source(write_csv(tmp_path / "t.csv", records), "--text-only")
     store = prepare(table, tmp_path / "store", text_only=True, max_bad=1)
     assert store.manifest.splits == {"train": 1}
-    assert "200,000 characters, the limit is 4,000" in store.rejected()[0]["reason"]
+    assert "200,000 characters, the limit is 4,000" in store.rejected()[0].reason
     assert csv.field_size_limit() == limit
 
 
