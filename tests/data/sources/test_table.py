@@ -168,6 +168,16 @@ def test_splits_by_file_by_column_and_by_name(tmp_path, capsys):
     assert "is taken as split 'test'" in capsys.readouterr().err
 
 
+def test_known_splits_are_known_however_they_are_written(tmp_path):
+    names = ["train", "Val", "TEST", "Dev", "Fold1"]
+    records = [{**RECORDS[0], "split": name} for name in names]
+    rows = read(write_json(tmp_path / "t.json", records))
+    assert [row.example.split for row in rows] == ["train", "val", "test", "dev", "Fold1"]
+    files = [write_json(tmp_path / f"{name}.json", RECORDS[:1]) for name in ("Train", "Test")]
+    assert [row.example.split for row in read(*files)] == ["train", "test"]
+    assert read(f"Validation={files[0]}")[0].example.split == "validation"
+
+
 def test_files_of_one_name_give_different_ids(tmp_path):
     files = []
     for name in ("x", "y"):

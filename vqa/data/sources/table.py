@@ -61,7 +61,7 @@ class _Opened:
 class Table:
     """Records with columns of any names.
 
-    A record's split is its input's, else its split column's, else `train`. A record without an id
+    A record's split is its input's, else its split column's, else `train`; `Val` is `val`. A record without an id
     gets "<file's stem>/<number of the record>". One without an answer passes here: whether its
     whole split withholds them shows only at the end, and `prepare` sees to it.
 
@@ -136,7 +136,8 @@ class Table:
             if given.split:
                 chosen = chosen.without("split")
             stem = stems[i] if stems.count(stems[i]) == 1 else f"{stems[i]}.{i}"
-            opened.append(_Opened(file, chosen, given.split or _split_of_stem(i, stems), stem))
+            split = _split_name(given.split or _split_of_stem(i, stems))
+            opened.append(_Opened(file, chosen, split, stem))
             notices += guesses + _file_notices(opened[-1], given, self.splits)
         return opened, notices
 
@@ -165,7 +166,7 @@ class Table:
             label=said.label,
             question_type=_optional(columns, record, "question_type"),
             answer_type=_optional(columns, record, "answer_type"),
-            split=_optional(columns, record, "split") or opened.split,
+            split=_split_name(_optional(columns, record, "split")) or opened.split,
         )
         return example, image
 
@@ -197,7 +198,13 @@ def _name(value: Any) -> tuple[str, bytes | None]:
 
 def _split_of_stem(i: int, stems: Sequence[str]) -> str:
     """Several files that are named like splits are these splits."""
-    return stems[i] if len(stems) > 1 and set(stems) <= KNOWN_SPLITS else DEFAULT_SPLIT
+    known = len(stems) > 1 and {stem.lower() for stem in stems} <= KNOWN_SPLITS
+    return stems[i] if known else DEFAULT_SPLIT
+
+
+def _split_name(text: str) -> str:
+    """A split as experiments know it, however its letters are written: Val is val."""
+    return text.lower() if text.lower() in KNOWN_SPLITS else text
 
 
 def _optional(columns: Columns, record: Mapping[str, Any], name: str) -> str:
