@@ -133,7 +133,7 @@ def test_a_question_id_stands_once(tmp_path, make, rows_of):
     rows = [make.row(question_id="7"), make.row(question_id="7", split="test"), make.row()]
     store = prepare(rows_of(rows), tmp_path / "store", max_bad=1)
     assert store.manifest.splits == {"train": 2}
-    assert reasons(store) == ["question id '7' occurs before"]
+    assert reasons(store) == ["question id '7' occurs before in made"]
 
 
 def test_an_image_id_stands_for_one_picture(tmp_path, make, rows_of, png):

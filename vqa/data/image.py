@@ -34,6 +34,7 @@ Resize = Literal["stretch", "fit", "crop"]
 MARGIN = (127, 127, 127)
 """Colour of the margins that `fit` adds."""
 ORIENTATION = 0x0112
+CONVERT = "convert it, as a HEIC or AVIF picture to JPEG"
 UPRIGHT, SIDEWAYS = 1, {5, 6, 7, 8}
 
 FORMATS: tuple[tuple[bytes, type[Any]], ...] = (
@@ -175,7 +176,7 @@ def _open(data: bytes, limits: ImageLimits, where: str) -> Any:
         raise DataError("empty image file", where=where)
     kind = next((kind for magic, kind in FORMATS if data.startswith(magic)), None)
     if kind is None or (data[:4] == b"RIFF" and data[8:12] != b"WEBP"):
-        raise DataError("not a PNG, JPEG, WebP, GIF, BMP or TIFF image", where=where)
+        raise DataError("not a PNG, JPEG, WebP, GIF, BMP or TIFF image", where=where, fix=CONVERT)
     _check_size(_declared(data), limits, where)
     try:
         picture = kind(io.BytesIO(data))
@@ -229,6 +230,7 @@ def _check_size(size: tuple[int, int], limits: ImageLimits, where: str) -> None:
         raise DataError(
             f"declares {width:,}×{height:,} pixels, the limit is {limits.pixels:,} in all",
             where=where,
+            fix="scale it down",
         )
 
 

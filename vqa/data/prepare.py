@@ -15,7 +15,7 @@ from typing import Any
 
 from vqa.data.check import Refused, checked
 from vqa.data.image import DEFAULT_LIMITS, ImageInfo, ImageLimits, check_image, read_image
-from vqa.data.record import BadRow, ImageInput, Row, Source
+from vqa.data.record import BadRow, ImageInput, Row, Source, without_folders
 from vqa.data.store import Store, StoreWriter
 from vqa.data.withheld import Withheld
 from vqa.errors import DataError, VQAError
@@ -155,8 +155,9 @@ class _Tally:
 
 
 def _judged(rows: Iterator[Row | BadRow]) -> Iterator[Row | BadRow]:
-    """Check texts and the uniqueness of question ids."""
-    seen: set[str] = set()
+    """Check texts and the uniqueness of question ids, of which each is kept with its file alone."""
+    files: dict[str, str] = {}
+    seen: dict[str, str] = {}
     for row in rows:
         if isinstance(row, BadRow):
             yield row
@@ -167,9 +168,12 @@ def _judged(rows: Iterator[Row | BadRow]) -> Iterator[Row | BadRow]:
             yield BadRow(row.where, str(reason))
             continue
         if example.question_id in seen:
-            yield BadRow(row.where, f"question id {example.question_id!r} occurs before")
+            file = without_folders(seen[example.question_id])
+            place = f" in {file}" if file else ""
+            yield BadRow(row.where, f"question id {example.question_id!r} occurs before{place}")
             continue
-        seen.add(example.question_id)
+        file = row.where.rpartition(", ")[0]
+        seen[example.question_id] = files.setdefault(file, file)
         yield Row(example, row.image, row.where)
 
 

@@ -90,6 +90,36 @@ def test_a_row_of_another_width_is_named(tmp_path):
     assert "2 cells, but the header has 3" in rows[1].reason
 
 
+def test_what_spreadsheets_leave_behind_costs_nothing(tmp_path):
+    file = tmp_path / "t.csv"
+    file.write_text("sep=;\nimage;question;answer;;\na.png;What?;dog;;\n;;;;\nb.png;Who?;x, y;;\n")
+    rows = read(file)
+    assert [type(row) for row in rows] == [Row, Row]
+    assert [row.example.answers for row in rows] == [["dog"], ["x, y"]]
+    assert [row.where for row in rows] == [f"{file}, line 3", f"{file}, line 5"]
+
+
+def test_answers_that_look_like_several_in_one_are_noticed(tmp_path, capsys):
+    records = [{**RECORDS[0], "answers": text} for text in ("red", "red|blue|red") * 2]
+    file = f"train={write_csv(tmp_path / 't.csv', records)}"
+    read(file)
+    assert capsys.readouterr().err.count("answers such as 'red|blue|red', read as one") == 1
+    read(file, "--separator", "|")
+    assert capsys.readouterr().err == ""
+
+
+def test_ids_that_two_files_share_are_told_and_need_not_be_read(tmp_path, capsys):
+    records = [{**record, "id": k} for k, record in enumerate(RECORDS)]
+    names = ("train", "test")
+    words = [f"{name}={write_json(tmp_path / f'{name}.json', records)}" for name in names]
+    with pytest.raises(DataError, match=r"id '0' occurs before in train\.json"):
+        prepare(source(*words, "--text-only"), tmp_path / "store", text_only=True)
+    assert "question_id= for none" in capsys.readouterr().err
+    rows = read(*words, "--map", "question_id=", "--text-only")
+    ids = [row.example.question_id for row in rows]
+    assert ids == ["train/0", "train/1", "test/0", "test/1"]
+
+
 def test_an_image_that_is_missing_or_on_the_web_is_reported(tmp_path):
     records = [{**RECORDS[0], "image": ""}, {**RECORDS[0], "image": "https://x.org/a.png"}]
     rows = read(write_json(tmp_path / "t.json", [*records, {**RECORDS[0], "image": [1]}]))
@@ -246,7 +276,7 @@ DAMAGED = {
     "cut.json": (b'[{"question": "Wh', "truncated or not JSON"),
     "text.json": (b'"hello"', "no list of records"),
     "numbers.json": (b"{}", "no list of records"),
-    "twice.csv": (b"a,a\n1,2\n", "two columns 'a'"),
+    "twice.csv": (b"a,a\n1,2\n", "two columns 'a' — give each"),
     "quote.csv": (b'image,question,answer\na,b,c\nd,"e,f\ng,h,i\n', "line 3: .*not closed"),
     "head.csv": (b'image,"question,answer\na,b,c\n', "line 1: .*not closed"),
     "inner.csv": (b'image,question,answer\n\na,"say "b"",c\n', "line 3: .*written twice"),

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
@@ -24,11 +25,13 @@ from vqa.data.sources.table_columns import (
     resolve,
     suggestion,
 )
-from vqa.data.sources.table_files import Broken, TableFile, open_table
+from vqa.data.sources.table_files import LOOKED_AT, Broken, TableFile, open_table
 from vqa.errors import DataError
 
 DEFAULT_SPLIT = "train"
 KNOWN_SPLITS = frozenset({"train", "training", "val", "valid", "validation", "dev", "test"})
+JOINT = re.compile(r"[|;]")
+"""What stands between several answers in one cell."""
 _ASSIGNED = re.compile(r"([\w.-]+)=(.+)")
 
 
@@ -138,7 +141,9 @@ class Table:
             stem = stems[i] if stems.count(stems[i]) == 1 else f"{stems[i]}.{i}"
             split = _split_name(given.split or _split_of_stem(i, stems))
             opened.append(_Opened(file, chosen, split, stem))
-            notices += guesses + _file_notices(opened[-1], given, self.splits)
+            notices += guesses + _file_notices(
+                opened[-1], given, self.splits, self.answers.separator
+            )
         return opened, notices
 
     def _check(self, chosen: Columns, columns: Sequence[str], where: str) -> None:
@@ -217,7 +222,7 @@ def _no_column(name: str, columns: Sequence[str], where: str) -> DataError:
     return DataError(f"no column for the {name}", where=where, fix=fix)
 
 
-def _file_notices(opened: _Opened, given: Input, splits: bool) -> list[str]:
+def _file_notices(opened: _Opened, given: Input, splits: bool, separator: str | None) -> list[str]:
     notices = []
     if splits and not given.split and "split" not in opened.columns:
         change = f"write SPLIT={given.path.name} to change"
@@ -226,7 +231,18 @@ def _file_notices(opened: _Opened, given: Input, splits: bool) -> list[str]:
         notices.append(f"{given.path} has no column for answers (--map answer=… if it has)")
     if "label" in opened.columns and not {"choices", "answer", "answers"} & opened.columns.fields:
         notices.append(f"{given.path} has no choices: the label is taken as the answer")
+    if given.opened is None and "answers" in opened.columns and not separator:
+        notices += islice(_joined(opened), 1)
     return notices
+
+
+def _joined(opened: _Opened) -> Iterator[str]:
+    """Cells of several answers, it seems, that are read as one."""
+    for _, record in islice(opened.file.records(), LOOKED_AT):
+        cell = None if isinstance(record, Broken) else opened.columns.value(record, "answers")
+        if isinstance(cell, str) and not cell.lstrip().startswith("[") and JOINT.search(cell):
+            shown = f"{opened.file.path} has answers such as {cell[:60]!r}"
+            yield f"{shown}, read as one (--separator if they are several)"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -244,7 +260,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("inputs", nargs="+", metavar="[SPLIT=]FILE", help="the files, each with a split or not")
     add("--map", action="append", default=[], metavar="FIELD=COLUMN[,COLUMN…]",
-        help=f"where a field stands: {', '.join(SYNONYMS)}; image.path is path in image")  # fmt: skip
+        help=f"where a field stands: {', '.join(SYNONYMS)}; image.path is path in image; FIELD= for none")  # fmt: skip
     add("--images", type=Path, metavar="DIR",
         help="folder that the images' names are relative to (default: the file's)")  # fmt: skip
     add("--separator", metavar="TEXT", help="between several answers or choices in one cell")

@@ -83,22 +83,23 @@ class Columns:
 
 
 def parse_map(entries: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """Read `--map field=column` and `--map choices=column,column,…`.
+    """Read `--map field=column`, `--map choices=column,column,…` and `--map field=`, which has no column.
 
     Raises:
-        InputError: an entry without a column, an unknown field, or a field that occurs twice.
+        InputError: an entry without "=", an unknown field, or a field that occurs twice.
     """
     mapping: dict[str, tuple[str, ...]] = {}
     for entry in entries:
-        field, _, columns = entry.partition("=")
+        field, assigned, columns = entry.partition("=")
         if field not in SYNONYMS:
             raise InputError(
                 f"no field {field!r}", where=f"--map {entry}", fix=suggestion(field, SYNONYMS)
             )
-        if not columns or field in mapping:
-            what = "it occurs twice" if columns else "it names no column"
-            raise InputError(what, where=f"--map {entry}", fix="write field=column")
-        mapping[field] = tuple(part.strip() for part in columns.split(","))
+        if not assigned or field in mapping:
+            what = "it occurs twice" if assigned else "it names no column"
+            fix = "write field=column, or field= where no column holds it"
+            raise InputError(what, where=f"--map {entry}", fix=fix)
+        mapping[field] = tuple(part.strip() for part in columns.split(",")) if columns else ()
     return mapping
 
 
@@ -113,7 +114,7 @@ def resolve(
 
     Args:
         columns: what the file has.
-        mapping: what the user said.
+        mapping: what the user said; a field with no column is not looked for.
         where: the file, for messages.
         elsewhere: columns of the other files; answers may be withheld here that stand there.
 
@@ -123,6 +124,8 @@ def resolve(
     chosen: dict[str, tuple[str, ...]] = {}
     notices: list[str] = []
     for field, names in mapping.items():
+        if not names:
+            continue
         names = (",".join(names),) if ",".join(names) in columns else names
         missing = [name for name in names if not _stands(name, columns)]
         if not missing:
@@ -139,7 +142,9 @@ def resolve(
         if name is not None:
             chosen[field] = (name,)
             if name != field:
-                notices.append(f"{field} is read from column {name!r} (--map {field}=… to change)")
+                notices.append(
+                    f"{field} is read from column {name!r} (--map {field}=… to change, or {field}= for none)"
+                )
     return Columns(chosen), sorted(notices)
 
 
