@@ -99,6 +99,7 @@ def test_json_is_all_that_is_printed(easy, tmp_path, capsys):
     assert facts["splits"] == {"train": 11, "test": 12}
     assert (facts["questions"], facts["images"], facts["rejected"]) == (23, 8, 1)
     assert facts["first_rejected"][0]["reason"] == "empty question"
+    assert facts["rejected_file"] == str(tmp_path / "store" / "rejected.jsonl")
     assert facts["fingerprint"] == Store.open(tmp_path / "store").fingerprint
     assert facts["seconds"] > 0
 

@@ -89,6 +89,14 @@ def named(tmp_path: Path, experiment: Callable[..., Experiment]) -> Path:
     return file
 
 
+def test_a_server_s_store_is_looked_up_to_say_what_a_job_is_scored_on(
+    command, server: Server, named: Path
+) -> None:
+    said = command("submit", named, "evaluation.split=train", "trainer.max_epochs=100000")
+    assert said.err.count("the questions that the run learns from") == 1
+    assert command("cancel", said.out.strip()).code == 0
+
+
 def test_from_submission_to_result_by_name(command, server: Server, named: Path) -> None:
     waiting = command("submit", named, "--name", "first", "--key", "k", "--json")
     assert waiting.code == 0, waiting

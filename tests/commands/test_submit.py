@@ -15,6 +15,8 @@ import yaml
 
 from vqa.commands import submit
 from vqa.config import load_experiment, parse_experiment
+from vqa.data.prepare import prepare
+from vqa.data.sources.scenes import Scenes
 from vqa.jobs.home import Home
 from vqa.jobs.queue import Queue
 from vqa.jobs.record import State
@@ -36,6 +38,17 @@ def test_a_job_is_queued_with_what_was_asked(command, jobs, config: Path) -> Non
     wanted = load_experiment(config, ["model.fusion=concat"])
     assert parse_experiment(asked.experiment).digest() == wanted.digest()
     assert f"vqa logs {job.id} --follow" in said.err
+
+
+def test_a_job_that_will_be_scored_on_its_own_questions_is_told(
+    command, jobs, config: Path, tmp_path: Path
+) -> None:
+    scenes = Scenes({"train": 20}, questions_per_image=3)
+    store = prepare(scenes, tmp_path / "lone", name="scenes").path
+    assert "learns from" not in command("submit", config).err
+    said = command("submit", config, f"data.store={store}")
+    assert said.code == 0
+    assert said.err.count("the questions that the run learns from") == 1
 
 
 def test_the_same_key_gives_the_same_job(command, jobs, config: Path) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from vqa.cli import main
 from vqa.data.inspect import Answers, even_places, inspect
 from vqa.data.prepare import prepare
+from vqa.data.record import BadRow
 
 
 @pytest.fixture
@@ -219,12 +220,33 @@ def test_no_store_is_a_clear_error(tmp_path, capsys):
 
 
 def test_reasons_of_rejection_are_counted(tmp_path, make, rows_of):
-    from vqa.data.record import BadRow
-
     bad = [BadRow("f, record 2", "no answer"), BadRow("f, record 3", "no image")]
     bad.append(BadRow("f, record 4", "no image"))
     store = prepare(rows_of([make.row(), *bad]), tmp_path / "store", max_bad=3)
     assert inspect(store)["rejected_reasons"] == [
-        {"reason": "no image", "records": 2, "first": "f, record 3"},
-        {"reason": "no answer", "records": 1, "first": "f, record 2"},
+        {"reason": "no image", "records": 2, "first": "f, record 3", "image": ""},
+        {"reason": "no answer", "records": 1, "first": "f, record 2", "image": ""},
     ]
+
+
+def test_missing_pictures_are_one_reason(tmp_path, make, rows_of):
+    rows = [make.row(tmp_path / f"x{k}.png", image_id=f"x{k}") for k in range(40)]
+    store = prepare(rows_of([make.row(), *rows]), tmp_path / "store", max_bad=40)
+    wanted = {"reason": "no such image file", "records": 40, "first": "made, record 1"}
+    wanted["image"] = str(tmp_path / "x0.png")
+    assert inspect(store)["rejected_reasons"] == [wanted]
+    older = [
+        {"where": row.where, "reason": f"image {row.image}: {row.reason}"}
+        for row in store.rejected()
+    ]
+    (store.path / "rejected.jsonl").write_text("\n".join(map(json.dumps, older)))
+    assert inspect(store)["rejected_reasons"] == [wanted]
+
+
+def test_reasons_that_differ_in_names_and_numbers_are_one(tmp_path, make, rows_of):
+    reasons = [f"question id '{k}' isn't new, of {k} choices; index-from-1" for k in (1, 2, 1234.5)]
+    bad = [BadRow(f"f, record {k}", reason) for k, reason in enumerate(reasons)]
+    store = prepare(rows_of([make.row(), *bad]), tmp_path / "store", max_bad=3)
+    (found,) = inspect(store)["rejected_reasons"]
+    assert found["reason"] == "question id … isn't new, of … choices; index-from-1"
+    assert found["records"] == 3

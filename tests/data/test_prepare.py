@@ -22,7 +22,7 @@ GREEN = (0, 255, 0)
 
 
 def reasons(store: Store) -> list[str]:
-    return [record["reason"] for record in store.rejected()]
+    return [record.reason for record in store.rejected()]
 
 
 def test_a_store_gives_back_what_the_source_gave(tmp_path, make, rows_of, png):
@@ -114,7 +114,7 @@ def test_an_unusable_record_is_reported_with_its_reason(tmp_path, make, rows_of,
     assert list(tmp_path.iterdir()) == []
     store = prepare(rows_of([good, bad]), tmp_path / "store", max_bad=1)
     assert store.manifest.splits == {"train": 1}
-    assert [record["where"] for record in store.rejected()] == ["made, record 2"]
+    assert [record.where for record in store.rejected()] == ["made, record 2"]
 
 
 def test_tabs_and_line_ends_become_blanks(tmp_path, make, rows_of):
@@ -133,7 +133,7 @@ def test_a_question_id_stands_once(tmp_path, make, rows_of):
     rows = [make.row(question_id="7"), make.row(question_id="7", split="test"), make.row()]
     store = prepare(rows_of(rows), tmp_path / "store", max_bad=1)
     assert store.manifest.splits == {"train": 2}
-    assert reasons(store) == ["question id '7' occurs before"]
+    assert reasons(store) == ["question id '7' occurs before in made"]
 
 
 def test_an_image_id_stands_for_one_picture(tmp_path, make, rows_of, png):
@@ -148,7 +148,7 @@ def test_every_question_about_a_bad_picture_is_reported(tmp_path, make, rows_of,
     rows = [make.row(cut, image_id="cut"), make.row(), make.row(cut, image_id="cut")]
     store = prepare(rows_of(rows), tmp_path / "store", max_bad=2)
     assert store.manifest.images == 1
-    assert [record["where"] for record in store.rejected()] == ["made, record 1", "made, record 3"]
+    assert [record.where for record in store.rejected()] == ["made, record 1", "made, record 3"]
     assert all("truncated" in reason for reason in reasons(store))
 
 
@@ -187,6 +187,22 @@ def test_a_bad_file_is_reported(tmp_path, make, rows_of, png, name, reason):
         prepare(rows_of([row, make.row(image_id="other")]), tmp_path / "store")
     assert "made, record 1: image" in str(caught.value)
     assert not (tmp_path / "store").exists()
+
+
+def test_a_fault_and_its_file_are_kept_apart(tmp_path, make, rows_of):
+    bad = [make.row(tmp_path / "gone.png", image_id="gone"), make.row(b"x", image_id="x")]
+    store = prepare(rows_of([make.row(), *bad]), tmp_path / "store", max_bad=2)
+    first, second = store.rejected()
+    assert (first.reason, first.image) == ("no such image file", str(tmp_path / "gone.png"))
+    assert first.said == f"image {tmp_path / 'gone.png'}: no such image file"
+    assert second.image == ""
+    assert second.said.startswith("image: not a PNG")
+
+
+def test_a_reason_has_no_path_that_the_system_would_tell(tmp_path, make, rows_of):
+    long = make.row(tmp_path / ("n" * 300), image_id="long")
+    store = prepare(rows_of([make.row(), long]), tmp_path / "store", max_bad=1)
+    assert reasons(store) == ["unreadable (File name too long)"]
 
 
 def test_a_link_inside_the_folder_is_followed(tmp_path, make, rows_of, png):

@@ -28,7 +28,7 @@ def test_missing_answers_are_found_wherever_they_stand(tmp_path, make, rows_of, 
     assert list(tmp_path.iterdir()) == []
     store = prepare(rows_of(rows), tmp_path / "store", max_bad=1)
     assert store.manifest.splits == {"train": 2}
-    assert [record["where"] for record in store.rejected()] == [f"made, record {place + 1}"]
+    assert [record.where for record in store.rejected()] == [f"made, record {place + 1}"]
 
 
 def test_a_label_is_answer_enough(tmp_path, make, rows_of):

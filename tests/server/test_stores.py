@@ -88,6 +88,26 @@ def test_a_store_is_counted_once_and_kept(
     assert later.counted("scenes").found == found
 
 
+def test_records_left_out_are_told_without_folders(ann: TestClient, home: Home) -> None:
+    shutil.copytree(home.stores / "scenes", home.stores / "less")
+    rows = [
+        {"where": "/srv/a b/t.csv, line 2", "reason": "image /srv/a b/x.avif: no such image file"},
+        {"where": "/srv/a b/t.csv, line 3", "reason": "no such image file", "image": "a/photos/y"},
+        {"where": "t.csv, line 4", "reason": "its annotation (/srv/v2/ann.json, record 3): yes/no"},
+    ]
+    (home.stores / "less" / "rejected.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    manifest = home.stores / "less" / "store.json"
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"rejected": 3}))
+    found = counted(ann, "less")["inspection"]["rejected_reasons"]
+    assert found[0] == {
+        "reason": "no such image file",
+        "records": 2,
+        "first": "t.csv, line 2",
+        "image": "x.avif",
+    }
+    assert found[1]["reason"] == "its annotation (ann.json, record 3): yes/no"
+
+
 def test_a_store_that_cannot_be_counted_says_why(ann: TestClient, home: Home) -> None:
     shutil.copytree(home.stores / "scenes", home.stores / "cut")
     (home.stores / "cut" / "examples.arrow").write_bytes(b"no table")

@@ -110,6 +110,31 @@ def test_a_validation_split_is_asked_and_scored(experiment: Make, scenes_store: 
         check_data(chooser, Without(store, "has_label"))
 
 
+@pytest.fixture
+def lone_store(tmp_path: Path) -> Path:
+    """A store whose every question is for training."""
+    return prepare(Scenes({"train": 20}, questions_per_image=3), tmp_path / "lone").path
+
+
+def test_a_run_says_that_it_is_scored_on_what_it_learns_from(
+    experiment: Make, lone_store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = experiment(data={"store": str(lone_store)}, trainer={"max_steps": 2})
+    result = train(made, tmp_path / "run")
+    said = "the score is of split 'train', the questions that the run learns from"
+    assert capsys.readouterr().err.count(said) == 1
+    assert result.fields["notes"][0].startswith(said)
+
+
+def test_nothing_is_said_where_a_run_is_scored_on_new_questions(
+    experiment: Make, scenes_store: Path
+) -> None:
+    store = Store.open(scenes_store)
+    assert check_data(experiment(), StoreFacts(store))[0].caution == ""
+    asked = experiment(evaluation={"split": "train"})
+    assert "learns from" in check_data(asked, StoreFacts(store))[0].caution
+
+
 def test_an_unknown_split_is_refused_before_it_is_read(
     experiment: Make, scenes_store: Path
 ) -> None:

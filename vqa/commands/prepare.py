@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import asdict
 from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
@@ -55,6 +56,8 @@ SOURCES = {
 }
 BESIDE = ("features", "regions")
 """What is prepared beside a store; each has a command of its own."""
+SHOWN = 5
+"""Records left out that a report shows."""
 PLAIN_STEP = 50_000
 """Without a terminal, a line of progress stands after every so many records."""
 
@@ -215,6 +218,8 @@ def _report(
     """Say what was made; `kin` is what the files look like that are not the published set itself."""
     compared = {"published": [one.to_json() for one in published], "looks_like": kin}
     facts = summary(store, seconds) | compared
+    from vqa.data.record import BadRow
+
     if as_json:
         print(json.dumps(facts, ensure_ascii=False, indent=2))
         return
@@ -223,11 +228,9 @@ def _report(
     images = "images, none of them read" if facts["text_only"] else "images"
     print(f"{'':<12} {facts['images']:>10,} {images}")
     if facts["rejected"]:
-        print(
-            f"{'':<12} {facts['rejected']:>10,} records left out ({store.path / 'rejected.jsonl'})"
-        )
+        print(f"{'':<12} {facts['rejected']:>10,} records left out ({facts['rejected_file']})")
         for record in facts["first_rejected"]:
-            print(f"  {record['where']}: {record['reason']}")
+            print(f"  {record['where']}: {BadRow(**record).said}")
     for one in published:
         print(one.line())
     if kin is not None:
@@ -249,7 +252,8 @@ def summary(store: Store, seconds: float) -> dict[str, Any]:
         "images": manifest.images,
         "text_only": manifest.text_only,
         "rejected": manifest.rejected,
-        "first_rejected": store.rejected(limit=5),
+        "first_rejected": [asdict(row) for row in store.rejected(limit=SHOWN)],
+        "rejected_file": str(store.path / "rejected.jsonl") if manifest.rejected else None,
         "fingerprint": manifest.fingerprint,
         "seconds": round(seconds, 3),
     }

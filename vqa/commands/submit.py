@@ -57,6 +57,7 @@ def run(args: argparse.Namespace) -> int:
     if not args.json:
         print(job.id, flush=True)
         hint(job)
+        caution(service, job)
     if args.wait:
         job = wait(service, job)
     if args.json:
@@ -95,6 +96,30 @@ def hint(job: JobView) -> None:
 
     text = f"{plain(job.name)} is {job.state}; `vqa logs {job.id} --follow` shows it at work"
     print(f"vqa: {text}", file=sys.stderr)
+
+
+def caution(service: Service, job: JobView) -> None:
+    """Say where a job's score will be of questions that it learns from, as far as it can be known from here."""
+    from vqa.config import parse_experiment
+    from vqa.errors import VQAError
+    from vqa.training.splits import resolve_splits
+
+    try:
+        experiment = parse_experiment(service.show(job.id).experiment, where=job.id)
+        names = _splits(service, str(experiment.data.store))
+    except VQAError:  # the job is queued; the run says it too
+        return
+    if names and (text := resolve_splits(names, experiment).caution):
+        print(f"vqa: {text}", file=sys.stderr)
+
+
+def _splits(service: Service, store: str) -> dict[str, int]:
+    """The splits of a store, given by its place or by its name there; none where it is not known."""
+    if store.startswith("/"):
+        from vqa.data.store import Store
+
+        return Store.open(store).manifest.splits
+    return next((view.splits for view in service.stores() if view.name == store), {})
 
 
 def wait(service: Service, job: JobView) -> JobView:

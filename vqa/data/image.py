@@ -34,6 +34,7 @@ Resize = Literal["stretch", "fit", "crop"]
 MARGIN = (127, 127, 127)
 """Colour of the margins that `fit` adds."""
 ORIENTATION = 0x0112
+CONVERT = "convert it, as a HEIC or AVIF picture to JPEG"
 UPRIGHT, SIDEWAYS = 1, {5, 6, 7, 8}
 
 FORMATS: tuple[tuple[bytes, type[Any]], ...] = (
@@ -95,7 +96,7 @@ def read_image(image: ImageInput, limits: ImageLimits = DEFAULT_LIMITS) -> bytes
     except FileNotFoundError:
         raise DataError("no such image file", where=str(image.path)) from None
     except (OSError, ValueError) as error:
-        raise DataError(f"unreadable ({error})", where=str(image.path)) from error
+        raise DataError(f"unreadable ({_os_reason(error)})", where=str(image.path)) from error
 
 
 def check_image(data: bytes, *, limits: ImageLimits = DEFAULT_LIMITS, where: str = "") -> ImageInfo:
@@ -159,7 +160,9 @@ def _inside(path: Path, root: Path | None) -> Path:
         if root is None or real.is_relative_to(root.resolve()):
             return real
     except (OSError, ValueError, RuntimeError) as error:  # a NUL in the name, a loop of links
-        raise DataError(f"not a usable path ({error})", where=repr(str(path))) from error
+        raise DataError(
+            f"not a usable path ({_os_reason(error)})", where=repr(str(path))
+        ) from error
     raise DataError(
         "leads out of the image folder", where=str(path), fix="put the file itself into the folder"
     )
@@ -173,7 +176,7 @@ def _open(data: bytes, limits: ImageLimits, where: str) -> Any:
         raise DataError("empty image file", where=where)
     kind = next((kind for magic, kind in FORMATS if data.startswith(magic)), None)
     if kind is None or (data[:4] == b"RIFF" and data[8:12] != b"WEBP"):
-        raise DataError("not a PNG, JPEG, WebP, GIF, BMP or TIFF image", where=where)
+        raise DataError("not a PNG, JPEG, WebP, GIF, BMP or TIFF image", where=where, fix=CONVERT)
     _check_size(_declared(data), limits, where)
     try:
         picture = kind(io.BytesIO(data))
@@ -227,6 +230,7 @@ def _check_size(size: tuple[int, int], limits: ImageLimits, where: str) -> None:
         raise DataError(
             f"declares {width:,}×{height:,} pixels, the limit is {limits.pixels:,} in all",
             where=where,
+            fix="scale it down",
         )
 
 
@@ -241,6 +245,11 @@ def _load(picture: Any, where: str) -> None:
         picture.load()
     except Exception as error:  # decoders raise OSError, SyntaxError, struct.error, zlib.error, …
         raise DataError(f"truncated or damaged image ({_reason(error)})", where=where) from error
+
+
+def _os_reason(error: Exception) -> str:
+    """What the system says, without the file's name."""
+    return getattr(error, "strerror", None) or str(error)
 
 
 def _reason(error: Exception) -> str:

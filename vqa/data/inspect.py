@@ -5,7 +5,7 @@ Everything is counted over Arrow columns and NumPy arrays, so that 400,000 quest
 
 from __future__ import annotations
 
-from collections import Counter
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
@@ -17,11 +17,14 @@ import pyarrow.compute as pc
 
 from vqa.data.cache.place import cached
 from vqa.data.distributions import distributions
+from vqa.data.record import BadRow
 from vqa.data.store import Store
 from vqa.data.words import word_coverage
 
 TOP = 10
 REASONS = 30
+VARYING = re.compile(r"""(?<!\w)(['"]).*?\1(?!\w)|(?<![\w-])(?:0x)?\d[\da-f]*(?:[.,]\d+)*""")
+"""What differs between two records with one fault: quoted texts, numbers, addresses in memory."""
 VOCABULARY_SIZES = (1000, 3000, None)
 """Answer vocabularies whose coverage is told; None is every answer."""
 TOKEN_BYTES = 4
@@ -124,17 +127,22 @@ def inspect(store: Store, image_size: tuple[int, int] = (64, 64)) -> dict[str, A
 
 
 def rejected_reasons(store: Store) -> list[dict[str, Any]]:
-    """Why records were not used, the most frequent reason first, each with the first such record."""
+    """Why records were not used, the most frequent reason first, each with the first such record and
+    its picture where that is at fault; reasons that differ in quoted words and numbers are one."""
     if not store.manifest.rejected:
         return []
-    first: dict[str, str] = {}
-    counts: Counter[str] = Counter()
+    alike: dict[str, list[BadRow]] = {}
     for row in store.rejected():
-        counts[row["reason"]] += 1
-        first.setdefault(row["reason"], row["where"])
+        alike.setdefault(VARYING.sub("…", row.reason), []).append(row)
+    groups = sorted(alike.items(), key=lambda item: -len(item[1]))[:REASONS]
     return [
-        {"reason": reason, "records": count, "first": first[reason]}
-        for reason, count in counts.most_common(REASONS)
+        {
+            "reason": rows[0].reason if len({row.reason for row in rows}) == 1 else reason,
+            "records": len(rows),
+            "first": rows[0].where,
+            "image": rows[0].image,
+        }
+        for reason, rows in groups
     ]
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from vqa.data.check import Refused, checked
 from vqa.data.image import DEFAULT_LIMITS, ImageInfo, ImageLimits, check_image, read_image
-from vqa.data.record import BadRow, ImageInput, Row, Source
+from vqa.data.record import BadRow, ImageInput, Row, Source, without_folders
 from vqa.data.store import Store, StoreWriter
 from vqa.data.withheld import Withheld
 from vqa.errors import DataError, VQAError
@@ -42,7 +42,7 @@ class UnusableRecords(DataError):
 
     def __init__(self, records: Sequence[BadRow], what: str, max_bad: str = "") -> None:
         self.records = list(records)
-        shown = "; ".join(f"{row.where}: {row.reason}" for row in records[:SHOWN])
+        shown = "; ".join(f"{row.where}: {row.said}" for row in records[:SHOWN])
         more = f"; … {len(records) - SHOWN:,} more" if len(records) > SHOWN else ""
         listed = " (--json lists them all)" if more else ""
         fix = f"correct them{listed}" + (f", or leave them out with {max_bad}" if max_bad else "")
@@ -155,8 +155,9 @@ class _Tally:
 
 
 def _judged(rows: Iterator[Row | BadRow]) -> Iterator[Row | BadRow]:
-    """Check texts and the uniqueness of question ids."""
-    seen: set[str] = set()
+    """Check texts and the uniqueness of question ids, of which each is kept with its file alone."""
+    files: dict[str, str] = {}
+    seen: dict[str, str] = {}
     for row in rows:
         if isinstance(row, BadRow):
             yield row
@@ -167,9 +168,12 @@ def _judged(rows: Iterator[Row | BadRow]) -> Iterator[Row | BadRow]:
             yield BadRow(row.where, str(reason))
             continue
         if example.question_id in seen:
-            yield BadRow(row.where, f"question id {example.question_id!r} occurs before")
+            file = without_folders(seen[example.question_id])
+            place = f" in {file}" if file else ""
+            yield BadRow(row.where, f"question id {example.question_id!r} occurs before{place}")
             continue
-        seen.add(example.question_id)
+        file = row.where.rpartition(", ")[0]
+        seen[example.question_id] = files.setdefault(file, file)
         yield Row(example, row.image, row.where)
 
 
@@ -203,11 +207,12 @@ class _Keep:
 
 @dataclass(slots=True)
 class _Picture:
-    """One image id: what it stands for, its check until that is settled, why it is unusable."""
+    """One image id: what it stands for, its check until that is settled, why it is unusable, and the file at fault."""
 
     image: str | int
     check: Future[tuple[ImageInfo, bytes]] | None
     reason: str = ""
+    file: str = ""
     written: bool = False
 
 
@@ -248,7 +253,7 @@ class _Pictures:
             return row
         if not picture.written and not picture.reason:
             self._write(row, picture)
-        return BadRow(row.where, picture.reason) if picture.reason else row
+        return BadRow(row.where, picture.reason, picture.file) if picture.reason else row
 
     def _write(self, row: Row, picture: _Picture) -> None:
         image_id = row.example.image_id
@@ -261,7 +266,11 @@ class _Pictures:
         try:
             info, data = picture.check.result()
         except DataError as error:
-            picture.reason = f"image {error}"
+            reason = f"{error.what} — {error.fix}" if error.fix else error.what
+            picture.reason, picture.file = (
+                reason if error.where else f"image: {reason}",
+                error.where,
+            )
         else:
             path = row.image.path if self._keep.link else None
             self._writer.add_image(

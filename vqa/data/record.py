@@ -61,10 +61,27 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class BadRow:
-    """A record that cannot be used, and why."""
+    """A record that cannot be used, and why.
+
+    Attributes:
+        where: its file and its place in there.
+        reason: without the names of files, so that records with the same fault have the same.
+        image: its picture's file, where the fault is in that.
+    """
 
     where: str
     reason: str
+    image: str = ""
+
+    @property
+    def said(self) -> str:
+        """The reason, with the picture's file."""
+        return f"image {self.image}: {self.reason}" if self.image else self.reason
+
+
+def without_folders(where: str) -> str:
+    """A file's name, or the place of a record, without the folders that the file lies in."""
+    return where.rpartition("/")[2]
 
 
 class Source(Protocol):

@@ -4,7 +4,7 @@ STORE/
     examples.arrow   the canonical examples, in the source's order
     images.arrow     image_id, image {bytes, path}, width, height, sha256; in a store that was
                      prepared from text only every image is the same grey pixel
-    rejected.jsonl   every record that was not used: where, reason
+    rejected.jsonl   every record that was not used: where, reason, and the image at fault
     store.json       the manifest, written last
 """
 
@@ -15,6 +15,7 @@ import dataclasses
 import hashlib
 import itertools
 import json
+import re
 import shutil
 import tempfile
 from collections import Counter
@@ -58,6 +59,8 @@ IMAGE_FEATURES = Features(
         "sha256": Value("string"),
     }
 )
+OLDER_REASON = re.compile(r"image (?P<image>[^:]*/.*?): (?P<reason>.+)", re.DOTALL)
+"""How a store says why a picture is unusable that was made before the image was told apart."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,7 +100,7 @@ class Store:
                 where=str(path),
                 fix="make one with: vqa prepare SOURCE … --to STORE",
             ) from None
-        except (OSError, ValueError, TypeError) as error:
+        except (OSError, ValueError, TypeError, KeyError) as error:
             raise DataError(f"unreadable manifest ({error})", where=str(manifest_file)) from error
         if manifest.format_version != FORMAT_VERSION:
             raise DataError(
@@ -180,12 +183,12 @@ class Store:
             raise DataError("image changed since the store was prepared", where=str(path))
         return data
 
-    def rejected(self, limit: int | None = None) -> list[dict[str, str]]:
-        """The first `limit` records that were not used, each with `where` and `reason`."""
+    def rejected(self, limit: int | None = None) -> list[BadRow]:
+        """The first `limit` records that were not used, each as a `BadRow`."""
         try:
             with (self.path / "rejected.jsonl").open(encoding="utf-8") as lines:
-                return [json.loads(line) for line in itertools.islice(lines, limit)]
-        except (OSError, ValueError) as error:
+                return [_bad_row(json.loads(line)) for line in itertools.islice(lines, limit)]
+        except (OSError, ValueError, TypeError, KeyError) as error:
             raise DataError(
                 f"unreadable ({error})", where=str(self.path / "rejected.jsonl")
             ) from error
@@ -195,6 +198,12 @@ class Store:
             return Dataset.from_file(str(self.path / name))
         except (OSError, pa.ArrowException) as error:
             raise DataError(f"unreadable table ({error})", where=str(self.path / name)) from error
+
+
+def _bad_row(record: dict[str, str]) -> BadRow:
+    """A record of rejected.jsonl; older programs wrote the image's path into the reason."""
+    older = None if "image" in record else OLDER_REASON.fullmatch(record["reason"])
+    return BadRow(**record | older.groupdict()) if older else BadRow(**record)
 
 
 class StoreWriter:

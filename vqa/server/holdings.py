@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import re
 import threading
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
@@ -29,8 +30,10 @@ if TYPE_CHECKING:
 MOST_INDICES = 4
 MOST_DECODED = 4
 """So many pictures are decoded at a time: one may take 150 MB."""
-FORM = 1
+FORM = 2
 """Of what is kept on the disk; another program's is counted anew."""
+FOLDERS = re.compile(r"(?<![\w/.])(?:/[^/\s]+)+/(?=[^/\s])")
+"""The way to a file on somebody's machine, in a reason that an older program wrote."""
 log = logging.getLogger(__name__)
 
 
@@ -194,11 +197,15 @@ class Holdings:
 
 def _inspected(path: Path) -> dict[str, Any]:
     from vqa.data.inspect import inspect
+    from vqa.data.record import without_folders
     from vqa.data.store import Store
 
     found = inspect(Store.open(path))
     found.pop("cache")  # has paths, and changes by itself
     del found["store"]
+    for group in found["rejected_reasons"]:
+        group["reason"] = FOLDERS.sub("", group["reason"])
+        group |= {key: without_folders(group[key]) for key in ("first", "image")}
     return found
 
 

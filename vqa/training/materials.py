@@ -13,7 +13,8 @@ from vqa.data.store import Store
 from vqa.data.table import QuestionTable
 from vqa.data.text import AnswerVocabulary, QuestionTokenizer
 from vqa.model.config import Sizes
-from vqa.training.requirements import Splits, StoreFacts, check_data
+from vqa.training.requirements import StoreFacts, check_data
+from vqa.training.splits import Splits
 
 
 @dataclass(frozen=True)

@@ -18,17 +18,7 @@ from vqa.data.store import Store
 from vqa.errors import ConfigError
 from vqa.evaluation.protocols import check_protocol
 from vqa.model.config import ModelConfig
-
-VALIDATION_NAMES = ("val", "valid", "validation", "dev")
-
-
-@dataclass(frozen=True)
-class Splits:
-    """The splits of a store by what they are for."""
-
-    train: str
-    validation: str | None
-    evaluation: str
+from vqa.training.splits import Splits, resolve_splits
 
 
 @dataclass(frozen=True)
@@ -150,17 +140,11 @@ def choose_splits(store: Store, experiment: Experiment) -> Splits:
     Raises:
         DataError: the store has no such split, or results of it cannot be kept under its name.
     """
-    names = store.manifest.splits
-    train, wanted = experiment.data.train_split, experiment.data.validation_split
-    found = next((name for name in VALIDATION_NAMES if name in names and name != train), None)
-    validation = {"auto": found, "none": None}.get(wanted, wanted)
-    evaluation = experiment.evaluation.split
-    if evaluation == "auto":
-        evaluation = "test" if "test" in names else validation or train
-    for name in filter(None, (train, validation, evaluation)):
+    splits = resolve_splits(store.manifest.splits, experiment)
+    for name in filter(None, (splits.train, splits.validation, splits.evaluation)):
         store.check_split(name)
-    file_stem(evaluation)
-    return Splits(train, validation, evaluation)
+    file_stem(splits.evaluation)
+    return splits
 
 
 def _check_processes(questions: int, processes: int) -> None:

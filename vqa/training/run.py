@@ -181,6 +181,7 @@ def _live(session: Session, signals: StopSignals, progress: Progress) -> str:
         precision = session.experiment.trainer.precision
         run.event(name, step=progress.steps, steps=steps, pid=os.getpid(), precision=precision)
         if state is None:
+            session.tell_scored()
             session.tell_untaught()
         session.tell_coverage()
     with closing(open_mirrors(session.experiment, run.path, enabled=first)) as mirror:
@@ -284,7 +285,9 @@ def _score(session: Session, split: str, predictions: list[Prediction]) -> dict[
     file, settings = session.run.predictions_file(split), session.experiment.evaluation
     if has_truth(predictions):
         policy, vocabulary = settings.out_of_vocabulary, session.model.answers
-        return score(predictions, settings.protocol, policy, file, vocabulary).to_json()
+        found = score(predictions, settings.protocol, policy, file, vocabulary).to_json()
+        cautions = filter(None, [session.materials.splits.caution])
+        return found | {"notes": [*cautions, *found["notes"]]}
     file.parent.mkdir(parents=True, exist_ok=True)
     write_predictions(file, predictions)
     return {"n": len(predictions), "notes": [f"split {split} has no answers: nothing was scored"]}

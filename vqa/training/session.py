@@ -202,6 +202,11 @@ class Session:
             self.run.event("warning", message=message)
             print(f"vqa: {message}", file=sys.stderr)
 
+    def tell_scored(self) -> None:
+        """Say where the score will be of questions that the run learns from."""
+        if self.materials.splits.caution:
+            self.warn(self.materials.splits.caution)
+
     def tell_untaught(self) -> None:
         """Say how many training questions are left out."""
         materials, reads = self.materials, self.experiment.model.reads_choices

@@ -188,7 +188,7 @@ def test_junk_in_a_record_is_reported_and_never_crashes(name: str, tmp_path: Pat
             told += 1
         else:
             told += store.manifest.rejected > 0
-            assert all(record["where"] and record["reason"] for record in store.rejected())
+            assert all(record.where and record.reason for record in store.rejected())
     assert told > 5
 
 
@@ -221,7 +221,7 @@ def test_no_name_in_the_data_leaves_the_pictures(name: str, absolute: bool, tmp_
     assert store.manifest.rejected == 1
     (record,) = store.rejected()
     reason = "coco_split" if name == "vqa-cp" else "leads out of the image folder"
-    assert reason in record["reason"]
+    assert reason in record.reason
 
 
 @pytest.mark.parametrize("name", WITHHELD)

@@ -90,6 +90,36 @@ def test_a_row_of_another_width_is_named(tmp_path):
     assert "2 cells, but the header has 3" in rows[1].reason
 
 
+def test_what_spreadsheets_leave_behind_costs_nothing(tmp_path):
+    file = tmp_path / "t.csv"
+    file.write_text("sep=;\nimage;question;answer;;\na.png;What?;dog;;\n;;;;\nb.png;Who?;x, y;;\n")
+    rows = read(file)
+    assert [type(row) for row in rows] == [Row, Row]
+    assert [row.example.answers for row in rows] == [["dog"], ["x, y"]]
+    assert [row.where for row in rows] == [f"{file}, line 3", f"{file}, line 5"]
+
+
+def test_answers_that_look_like_several_in_one_are_noticed(tmp_path, capsys):
+    records = [{**RECORDS[0], "answers": text} for text in ("red", "red|blue|red") * 2]
+    file = f"train={write_csv(tmp_path / 't.csv', records)}"
+    read(file)
+    assert capsys.readouterr().err.count("answers such as 'red|blue|red', read as one") == 1
+    read(file, "--separator", "|")
+    assert capsys.readouterr().err == ""
+
+
+def test_ids_that_two_files_share_are_told_and_need_not_be_read(tmp_path, capsys):
+    records = [{**record, "id": k} for k, record in enumerate(RECORDS)]
+    names = ("train", "test")
+    words = [f"{name}={write_json(tmp_path / f'{name}.json', records)}" for name in names]
+    with pytest.raises(DataError, match=r"id '0' occurs before in train\.json"):
+        prepare(source(*words, "--text-only"), tmp_path / "store", text_only=True)
+    assert "question_id= for none" in capsys.readouterr().err
+    rows = read(*words, "--map", "question_id=", "--text-only")
+    ids = [row.example.question_id for row in rows]
+    assert ids == ["train/0", "train/1", "test/0", "test/1"]
+
+
 def test_an_image_that_is_missing_or_on_the_web_is_reported(tmp_path):
     records = [{**RECORDS[0], "image": ""}, {**RECORDS[0], "image": "https://x.org/a.png"}]
     rows = read(write_json(tmp_path / "t.json", [*records, {**RECORDS[0], "image": [1]}]))
@@ -109,6 +139,41 @@ def test_pictures_are_found_by_name_without_suffix_or_number(tmp_path):
     names = ["cat.png", "000012.jpg", "sub/x.png", "gone.png"]
     assert [row.image.path for row in rows] == [folder / name for name in names]
     assert {row.image.root for row in rows} == {folder}
+
+
+def pictures_of(tmp_path, files, images):
+    """What becomes of a table's images in a folder of these files: a picture's name, or why there is none."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for name in files:
+        (folder / name).write_bytes(b"")
+    records = [{**RECORDS[0], "image": image} for image in images]
+    rows = read(write_csv(tmp_path / "t.csv", records), "--images", folder)
+    return [row.image.path.name if isinstance(row, Row) else row.reason for row in rows]
+
+
+def test_a_picture_of_this_very_name_comes_before_one_with_its_number(tmp_path):
+    files = ["7.webp", "dog_7.jpg", "8.jpg", "008.jpg", "v1.2.png", "cow_000012.jpg"]
+    images = ["7", "8", "8.0", "008", "v1.2", "12", "12.0"]
+    found = ["7.webp", "8.jpg", "8.jpg", "008.jpg", "v1.2.png", "cow_000012.jpg", "cow_000012.jpg"]
+    assert pictures_of(tmp_path, files, images) == found
+
+
+def test_a_name_that_several_pictures_have_is_reported(tmp_path):
+    files = ["a.png", "a.jpg", "8.jpg", "008.jpg", *(f"{k}_5.jpg" for k in range(9))]
+    assert pictures_of(tmp_path, files, ["a", "a.png", "08", "5"]) == [
+        "image 'a' could be a.jpg or a.png",
+        "a.png",
+        "image '08' could be 008.jpg or 8.jpg",
+        "image '5' could be 0_5.jpg or 1_5.jpg or 2_5.jpg or …",
+    ]
+
+
+def test_a_table_without_pictures_looks_for_none(tmp_path):
+    for name in ("a.png", "a.jpg"):
+        (tmp_path / name).write_bytes(b"")
+    (row,) = read(write_csv(tmp_path / "t.csv", [{**RECORDS[0], "image": "a"}]), "--text-only")
+    assert (row.example.image_id, row.image.path) == ("a", None)
 
 
 def test_pictures_inside_parquet_are_bytes_with_one_id_each(tmp_path):
@@ -133,6 +198,16 @@ def test_splits_by_file_by_column_and_by_name(tmp_path, capsys):
     assert "is taken as split 'test'" in capsys.readouterr().err
 
 
+def test_known_splits_are_known_however_they_are_written(tmp_path):
+    names = ["train", "Val", "TEST", "Dev", "Fold1"]
+    records = [{**RECORDS[0], "split": name} for name in names]
+    rows = read(write_json(tmp_path / "t.json", records))
+    assert [row.example.split for row in rows] == ["train", "val", "test", "dev", "Fold1"]
+    files = [write_json(tmp_path / f"{name}.json", RECORDS[:1]) for name in ("Train", "Test")]
+    assert [row.example.split for row in read(*files)] == ["train", "test"]
+    assert read(f"Validation={files[0]}")[0].example.split == "validation"
+
+
 def test_files_of_one_name_give_different_ids(tmp_path):
     files = []
     for name in ("x", "y"):
@@ -152,7 +227,7 @@ def test_a_missing_answer_is_bad_only_where_its_split_has_answers(tmp_path):
     table_of = source(write_json(tmp_path / "t.json", records), "--text-only")
     store = prepare(table_of, tmp_path / "store", text_only=True, max_bad=1)
     assert store.manifest.splits == {"test": 2, "train": 1}
-    assert [bad["where"] for bad in store.rejected()] == [f"{tmp_path / 't.json'}, record 1"]
+    assert [bad.where for bad in store.rejected()] == [f"{tmp_path / 't.json'}, record 1"]
 
 
 @pytest.fixture
@@ -201,7 +276,7 @@ DAMAGED = {
     "cut.json": (b'[{"question": "Wh', "truncated or not JSON"),
     "text.json": (b'"hello"', "no list of records"),
     "numbers.json": (b"{}", "no list of records"),
-    "twice.csv": (b"a,a\n1,2\n", "two columns 'a'"),
+    "twice.csv": (b"a,a\n1,2\n", "two columns 'a' — give each"),
     "quote.csv": (b'image,question,answer\na,b,c\nd,"e,f\ng,h,i\n', "line 3: .*not closed"),
     "head.csv": (b'image,"question,answer\na,b,c\n', "line 1: .*not closed"),
     "inner.csv": (b'image,question,answer\n\na,"say "b"",c\n', "line 3: .*written twice"),
@@ -243,7 +318,7 @@ def test_a_long_cell_costs_its_record_at_most(tmp_path):
     table = source(write_csv(tmp_path / "t.csv", records), "--text-only")
     store = prepare(table, tmp_path / "store", text_only=True, max_bad=1)
     assert store.manifest.splits == {"train": 1}
-    assert "200,000 characters, the limit is 4,000" in store.rejected()[0]["reason"]
+    assert "200,000 characters, the limit is 4,000" in store.rejected()[0].reason
     assert csv.field_size_limit() == limit
 
 

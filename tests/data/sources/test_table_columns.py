@@ -147,6 +147,79 @@ def test_an_answer_is_a_choice_before_it_is_a_number(tmp_path):
     assert example(tmp_path, {"choices": [3, 1, 2], "answer": 1}).label == 1
 
 
+NUMBERS = ["1", "2", "3", "4"]
+WHOLE = {
+    "a float": ({"choices": NUMBERS, "answer": 2.0}, []),
+    "a float as text": ({"choices": NUMBERS, "answer": "2.0"}, []),
+    "choices in one cell": ({"choices": "1|2|3|4", "answer": "2.0"}, ["--separator", "|"]),
+    "floats as choices": ({"choices": [1.0, 2.0, 3.0, 4.0], "answer": "2"}, []),
+    "many": ({"choices": NUMBERS, "answers": ["2.0", "2", "3"]}, []),
+    "a label beside it": ({"choices": NUMBERS, "label": "B", "answer": "2.0"}, []),
+}
+
+
+@pytest.mark.parametrize(("record", "arguments"), WHOLE.values(), ids=WHOLE)
+def test_a_whole_number_with_a_point_is_the_number_and_no_position(tmp_path, record, arguments):
+    said = example(tmp_path, record, *arguments)
+    assert (said.choices, said.label, said.answers[0]) == (NUMBERS, 1, "2")
+
+
+def test_whole_numbers_are_written_without_a_point(tmp_path):
+    record = {"image": 12.0, "question_id": 7.0, "answer": 3.0}
+    said = example(tmp_path, record)
+    assert (said.image_id, said.question_id, said.answers) == ("12", "7", ["3"])
+    assert example(tmp_path, {"answer": 2.5}).answers == ["2.5"]
+
+
+def test_an_answer_is_a_position_where_the_user_says_so(tmp_path):
+    record = {"choices": PETS, "answer": "1.0"}
+    assert example(tmp_path, record, "--label-is", "index").answers == ["dog"]
+    assert example(tmp_path, record, "--label-is", "index-from-1").answers == ["cat"]
+    beside = {"choices": PETS, "answer": "dog", "label": None}
+    assert example(tmp_path, beside, "--label-is", "index").label == 1
+
+
+def test_a_label_that_is_written_with_a_point_may_be_a_text_or_a_position(tmp_path):
+    assert "text or as index" in reason(tmp_path, {"choices": NUMBERS, "label": "2.0"})
+
+
+PLACES = {
+    "letter": ({"correct": "B"}, []),
+    "from 1": ({"correct": 2}, ["--label-is", "index-from-1"]),
+    "position": ({"correct": 1}, []),
+    "text": ({"correct": "blue"}, []),
+}
+
+
+@pytest.mark.parametrize(("record", "arguments"), PLACES.values(), ids=PLACES)
+def test_an_empty_choice_keeps_its_place_while_the_label_is_read(tmp_path, record, arguments):
+    label = ("--map", "label=correct", *arguments)
+    cells = {"A": "", "B": "blue", "C": None, "D": "green"}
+    for given, more in (
+        (cells, ["--map", "choices=A,B,C,D"]),
+        ({"choices": "|blue||green"}, ["--separator", "|"]),
+        ({"choices": ["", "blue", " ", "green"]}, []),
+    ):
+        said = example(tmp_path, {**given, **record}, *label, *more)
+        assert (said.choices, said.label, said.answers) == (["blue", "green"], 0, ["blue"])
+
+
+def test_labels_that_count_from_1_are_told(tmp_path):
+    records = [{"question": "?", "choices": PETS, "label": label} for label in (1, "3", 2, 3)]
+    file = write_json(tmp_path / "t.json", records)
+    with pytest.raises(
+        DataError, match=r"record 1: 2 labels equal .* --label-is index-from-1"
+    ) as e:
+        read(file, "--text-only")
+    assert "--max-bad" not in str(e.value)
+    rows = read(file, "--text-only", "--label-is", "index-from-1")
+    assert [row.example.label for row in rows] == [0, 2, 1, 2]
+    rows = read(file, "--text-only", "--label-is", "index")
+    assert [type(row) for row in rows] == [Row, BadRow, Row, BadRow]
+    write_json(file, [*records, {**records[0], "label": 0}])
+    assert [type(row) for row in read(file, "--text-only")] == [Row, BadRow, Row, BadRow, Row]
+
+
 def test_many_answers_point_at_the_most_common(tmp_path):
     answers = ["dog", "cow", "cow"]
     said = example(tmp_path, {"choices": PETS, "answers": answers})
@@ -169,7 +242,12 @@ BAD = {
     "question is a number": ({"question": 3, "answer": "x"}, "a whole number"),
     "question is a list": ({"question": ["What?"], "answer": "x"}, "a list"),
     "answer in no choice": ({"choices": PETS, "answer": "horse"}, "'horse' is not among the 3"),
-    "label out of range": ({"choices": PETS, "label": 3}, "'3' is not among the 3"),
+    "label out of range": ({"choices": PETS, "label": 4}, "'4' is not among the 3"),
+    "an answer that may be a position": (
+        {"choices": PETS, "answer": 1},
+        "say --label-is index, or",
+    ),
+    "label of an empty choice": ({"choices": ["", *PETS], "label": "A"}, "number 1 of 4, is empty"),
     "label negative": ({"choices": PETS, "label": -2}, "'-2' is not among"),
     "letter out of range": ({"choices": PETS, "label": "D"}, "'D' is not among"),
     "label is a list": ({"choices": PETS, "label": [1]}, "a list"),

@@ -9,9 +9,12 @@ from functools import cached_property
 from pathlib import Path
 
 from vqa.data.record import ImageInput
+from vqa.data.sources.files import Unusable
 from vqa.errors import DataError
 
 MOST_DIGITS = 18
+MOST_NAMED = 3
+"""Pictures that a message names."""
 _PICTURES = frozenset({".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff"})
 _NUMBERED = re.compile(r"(?:.*_)?(\d+)\.(?:jpe?g|png)", re.IGNORECASE)
 
@@ -37,29 +40,53 @@ class PictureFolder:
         names, numbers = self._listing
         path = names.get(published)
         if path is None and number is not None:
-            path = numbers.get(number)
+            path = numbers.get(number, [None])[0]
         if path is None and "." not in published:
-            path = self._stems.get(published)
-        return ImageInput(path=path or self.root / published, root=self.root)
+            path = self._stems.get(published, [None])[0]
+        return self._at(path or self.root / published)
+
+    def find_named(self, name: str) -> ImageInput:
+        """The picture that a person's table calls `name`: by its whole name, else without its suffix, else by the
+        number at the end; else where it should lie.
+
+        Raises:
+            Unusable: several are called so.
+        """
+        names, numbers = self._listing
+        if name in names:
+            return self._at(names[name])
+        number = number_of(name)
+        found = self._stems.get(name) or ([] if number is None else numbers.get(number, []))
+        if len(found) > 1:
+            called = [path.name for path in found[:MOST_NAMED]] + ["…"] * (len(found) > MOST_NAMED)
+            raise Unusable(f"image {name!r} could be {' or '.join(called)}")
+        return self._at(found[0] if found else self.root / name)
+
+    def _at(self, path: Path) -> ImageInput:
+        return ImageInput(path=path, root=self.root)
 
     @cached_property
-    def _listing(self) -> tuple[dict[str, Path], dict[int, Path]]:
+    def _listing(self) -> tuple[dict[str, Path], dict[int, list[Path]]]:
+        """Pictures by their name, and by the number at its end."""
         names: dict[str, Path] = {}
-        numbers: dict[int, Path] = {}
+        numbers: dict[int, list[Path]] = {}
         for folder in (*self._existing_subfolders(), self.root):
             for name in _file_names(folder):
                 names.setdefault(name, folder / name)
                 match = _NUMBERED.fullmatch(name)
                 number = number_of(match[1]) if match else None
                 if number is not None:
-                    numbers.setdefault(number, folder / name)
+                    numbers.setdefault(number, []).append(folder / name)
         return names, numbers
 
     @cached_property
-    def _stems(self) -> dict[str, Path]:
+    def _stems(self) -> dict[str, list[Path]]:
         """Pictures by their name without its suffix."""
-        paths = self._listing[0].values()
-        return {path.stem: path for path in paths if path.suffix.lower() in _PICTURES}
+        stems: dict[str, list[Path]] = {}
+        for path in self._listing[0].values():
+            if path.suffix.lower() in _PICTURES:
+                stems.setdefault(path.stem, []).append(path)
+        return stems
 
     def _existing_subfolders(self) -> list[Path]:
         folders = (self.root / name for name in self.subfolders)

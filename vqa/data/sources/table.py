@@ -9,13 +9,14 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
 from vqa.data.record import BadRow, Example, ImageInput, Row
-from vqa.data.sources.files import Unusable, as_text, kind_of
-from vqa.data.sources.folder import PictureFolder, number_of
-from vqa.data.sources.table_answers import LABELS, AnswerReader
+from vqa.data.sources.files import Unusable, as_text, kind_of, plain_number
+from vqa.data.sources.folder import PictureFolder
+from vqa.data.sources.table_answers import LABELS, AnswerReader, Origin, PastTheEnd
 from vqa.data.sources.table_columns import (
     SYNONYMS,
     WITHHOLDABLE,
@@ -24,11 +25,13 @@ from vqa.data.sources.table_columns import (
     resolve,
     suggestion,
 )
-from vqa.data.sources.table_files import Broken, TableFile, open_table
+from vqa.data.sources.table_files import LOOKED_AT, Broken, TableFile, open_table
 from vqa.errors import DataError
 
 DEFAULT_SPLIT = "train"
 KNOWN_SPLITS = frozenset({"train", "training", "val", "valid", "validation", "dev", "test"})
+JOINT = re.compile(r"[|;]")
+"""What stands between several answers in one cell."""
 _ASSIGNED = re.compile(r"([\w.-]+)=(.+)")
 
 
@@ -61,7 +64,7 @@ class _Opened:
 class Table:
     """Records with columns of any names.
 
-    A record's split is its input's, else its split column's, else `train`. A record without an id
+    A record's split is its input's, else its split column's, else `train`; `Val` is `val`. A record without an id
     gets "<file's stem>/<number of the record>". One without an answer passes here: whether its
     whole split withholds them shows only at the end, and `prepare` sees to it.
 
@@ -88,16 +91,27 @@ class Table:
         """Yield every record.
 
         Raises:
-            DataError: a file is unreadable, or a column that is needed is not there.
+            DataError: a file is unreadable, a column that is needed is not there, or the labels count
+                from 1 and are not said to.
         """
+        origin = Origin()
         for opened in self._opened:
-            folder = PictureFolder(self.images or opened.file.path.parent)
-            for number, (place, record) in enumerate(opened.file.records()):
-                where = f"{opened.file.path}, {place}"
-                try:
-                    yield Row(*self._example(opened, folder, record, number), where)
-                except Unusable as error:
-                    yield BadRow(where, str(error))
+            yield from self._rows_of(opened, origin)
+        origin.check()
+
+    def _rows_of(self, opened: _Opened, origin: Origin) -> Iterator[Row | BadRow]:
+        folder = PictureFolder(self.images or opened.file.path.parent)
+        for number, (place, record) in enumerate(opened.file.records()):
+            where = f"{opened.file.path}, {place}"
+            try:
+                if isinstance(record, Broken):
+                    raise Unusable(record.reason)
+                origin.see(opened.columns.value(record, "label"))
+                yield Row(*self._example(opened, folder, record, number), where)
+            except Unusable as error:
+                if isinstance(error, PastTheEnd):
+                    origin.past.append(where)
+                yield BadRow(where, str(error))
 
     def notices(self) -> list[str]:
         """What was guessed about the files, a line each.
@@ -125,8 +139,11 @@ class Table:
             if given.split:
                 chosen = chosen.without("split")
             stem = stems[i] if stems.count(stems[i]) == 1 else f"{stems[i]}.{i}"
-            opened.append(_Opened(file, chosen, given.split or _split_of_stem(i, stems), stem))
-            notices += guesses + _file_notices(opened[-1], given, self.splits)
+            split = _split_name(given.split or _split_of_stem(i, stems))
+            opened.append(_Opened(file, chosen, split, stem))
+            notices += guesses + _file_notices(
+                opened[-1], given, self.splits, self.answers.separator
+            )
         return opened, notices
 
     def _check(self, chosen: Columns, columns: Sequence[str], where: str) -> None:
@@ -136,10 +153,8 @@ class Table:
             raise _no_column("image", columns, where)
 
     def _example(
-        self, opened: _Opened, folder: PictureFolder, record: dict[str, Any] | Broken, number: int
+        self, opened: _Opened, folder: PictureFolder, record: dict[str, Any], number: int
     ) -> tuple[Example, ImageInput]:
-        if isinstance(record, Broken):
-            raise Unusable(record.reason)
         columns = opened.columns
         question = columns.needed(record, "question")
         if not isinstance(question, str):
@@ -156,7 +171,7 @@ class Table:
             label=said.label,
             question_type=_optional(columns, record, "question_type"),
             answer_type=_optional(columns, record, "answer_type"),
-            split=_optional(columns, record, "split") or opened.split,
+            split=_split_name(_optional(columns, record, "split")) or opened.split,
         )
         return example, image
 
@@ -164,33 +179,37 @@ class Table:
         self, columns: Columns, folder: PictureFolder, record: Mapping[str, Any]
     ) -> tuple[str, ImageInput]:
         """The image's id ("" where nothing names it) and where its bytes are."""
-        image_id = _optional(columns, record, "image_id")
+        image_id = plain_number(_optional(columns, record, "image_id"))
         if not self.pictures:
             value = columns.value(record, "image")
-            return image_id or (
-                _picture(value, folder)[0] if value is not None else ""
-            ), ImageInput()
+            return image_id or (_name(value)[0] if value is not None else ""), ImageInput()
         value = columns.needed(record, "image" if "image" in columns else "image_id")
-        name, image = _picture(value, folder)
+        name, data = _name(value)
+        image = folder.find_named(name) if data is None else ImageInput(data=data)
         return image_id or name, image
 
 
-def _picture(value: Any, folder: PictureFolder) -> tuple[str, ImageInput]:
-    """A picture's name and place, from its path or number, or from bytes as `datasets` has them."""
+def _name(value: Any) -> tuple[str, bytes | None]:
+    """A picture's name from its path or number; made of its bytes, where they are here as `datasets` has them."""
     path = value.get("path") if isinstance(value, Mapping) else None
     data = value.get("bytes") if isinstance(value, Mapping) else value
     if isinstance(data, bytes):
-        return hashlib.sha256(data).hexdigest()[:16], ImageInput(data=data)
+        return hashlib.sha256(data).hexdigest()[:16], data
     name = as_text(path if isinstance(value, Mapping) else value, "image").strip()
     if re.match(r"[a-z]+://", name, re.IGNORECASE):
         raise Unusable(f"the image is a web address ({name[:60]}); fetch the pictures first")
-    name = PurePosixPath(name.replace("\\", "/")).as_posix()
-    return name, folder.find(name, number_of(name))
+    return plain_number(PurePosixPath(name.replace("\\", "/")).as_posix()), None
 
 
 def _split_of_stem(i: int, stems: Sequence[str]) -> str:
     """Several files that are named like splits are these splits."""
-    return stems[i] if len(stems) > 1 and set(stems) <= KNOWN_SPLITS else DEFAULT_SPLIT
+    known = len(stems) > 1 and {stem.lower() for stem in stems} <= KNOWN_SPLITS
+    return stems[i] if known else DEFAULT_SPLIT
+
+
+def _split_name(text: str) -> str:
+    """A split as experiments know it, however its letters are written: Val is val."""
+    return text.lower() if text.lower() in KNOWN_SPLITS else text
 
 
 def _optional(columns: Columns, record: Mapping[str, Any], name: str) -> str:
@@ -203,7 +222,7 @@ def _no_column(name: str, columns: Sequence[str], where: str) -> DataError:
     return DataError(f"no column for the {name}", where=where, fix=fix)
 
 
-def _file_notices(opened: _Opened, given: Input, splits: bool) -> list[str]:
+def _file_notices(opened: _Opened, given: Input, splits: bool, separator: str | None) -> list[str]:
     notices = []
     if splits and not given.split and "split" not in opened.columns:
         change = f"write SPLIT={given.path.name} to change"
@@ -212,7 +231,18 @@ def _file_notices(opened: _Opened, given: Input, splits: bool) -> list[str]:
         notices.append(f"{given.path} has no column for answers (--map answer=… if it has)")
     if "label" in opened.columns and not {"choices", "answer", "answers"} & opened.columns.fields:
         notices.append(f"{given.path} has no choices: the label is taken as the answer")
+    if given.opened is None and "answers" in opened.columns and not separator:
+        notices += islice(_joined(opened), 1)
     return notices
+
+
+def _joined(opened: _Opened) -> Iterator[str]:
+    """Cells of several answers, it seems, that are read as one."""
+    for _, record in islice(opened.file.records(), LOOKED_AT):
+        cell = None if isinstance(record, Broken) else opened.columns.value(record, "answers")
+        if isinstance(cell, str) and not cell.lstrip().startswith("[") and JOINT.search(cell):
+            shown = f"{opened.file.path} has answers such as {cell[:60]!r}"
+            yield f"{shown}, read as one (--separator if they are several)"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -220,8 +250,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Your own data set: JSON (a list of objects), JSON Lines, CSV, TSV or Parquet, plain or\n"
         "gzipped. Columns are found by their usual names, or named with --map. A label is the\n"
-        "right choice's position from 0, its letter or its text. Without a split column or\n"
-        "SPLIT=FILE everything is 'train'; --split-by-image draws splits."
+        "right choice's position from 0, its letter or its text, an answer its letter or text.\n"
+        "Without a split column or SPLIT=FILE everything is 'train'; --split-by-image draws splits."
     )
     parser.epilog = (
         "example: vqa prepare table train=a.json test=b.json --map image=image_name\n"
@@ -230,7 +260,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("inputs", nargs="+", metavar="[SPLIT=]FILE", help="the files, each with a split or not")
     add("--map", action="append", default=[], metavar="FIELD=COLUMN[,COLUMN…]",
-        help=f"where a field stands: {', '.join(SYNONYMS)}; image.path is path in image")  # fmt: skip
+        help=f"where a field stands: {', '.join(SYNONYMS)}; image.path is path in image; FIELD= for none")  # fmt: skip
     add("--images", type=Path, metavar="DIR",
         help="folder that the images' names are relative to (default: the file's)")  # fmt: skip
     add("--separator", metavar="TEXT", help="between several answers or choices in one cell")

@@ -7,17 +7,56 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from vqa.data.record import NO_LABEL
-from vqa.data.sources.files import Unusable, as_text, kind_of
+from vqa.data.sources.files import Unusable, as_text, kind_of, plain_number
 from vqa.data.sources.table_columns import Columns
+from vqa.errors import DataError
 
 LABELS = ("auto", "index", "index-from-1", "letter", "text")
 """How a label can name the right choice; `auto` takes any but what can be read in two ways."""
 
+WITHHELD = frozenset({"-1", "-1.0"})
+"""Labels that say that the right choice is not told."""
+POSITION = "; if it is a position, say --label-is index, or index-from-1"
+
 _LETTER = re.compile(r"\(?([A-Za-z])[).:]?")
+
+
+class PastTheEnd(Unusable):
+    """A label equal to the number of its choices: the last one's, if labels count from 1."""
+
+
+@dataclass
+class Origin:
+    """Whether a table's labels count from 0.
+
+    Attributes:
+        has_zero: whether a label is 0.
+        past: where labels stand that equal the number of their choices.
+    """
+
+    has_zero: bool = False
+    past: list[str] = field(default_factory=list)
+
+    def see(self, label: Any) -> None:
+        """Take note of a label as it is written."""
+        self.has_zero = self.has_zero or plain_number(str(label).strip()) == "0"
+
+    def check(self) -> None:
+        """Refuse labels that count from 1: read from 0, all but the last choice's would name a wrong one.
+
+        Raises:
+            DataError: they do, by all they show.
+        """
+        if self.past and not self.has_zero:
+            raise DataError(
+                f"{len(self.past):,} labels equal the number of their choices, and none is 0",
+                where=self.past[0],
+                fix="say --label-is index-from-1; or index, if they do count from 0",
+            )
 
 
 @dataclass(frozen=True)
@@ -47,26 +86,31 @@ class AnswerReader:
         Raises:
             Unusable: something is of the wrong kind, or label and answer contradict each other.
         """
-        choices = self._choices(columns.value(record, "choices"))
+        cells = self._choices(columns.cells(record, "choices"))
         answers = self.many(columns.value(record, "answers"), "answers")
         one = self.many(columns.value(record, "answer"), "answer")
         label = columns.value(record, "label")
-        label = None if label in (NO_LABEL, str(NO_LABEL)) else label
-        if not choices:
+        label = None if str(label).strip() in WITHHELD else label
+        if not any(cell.strip() for cell in cells):
             said = answers or one or self.many(None if "choices" in columns else label, "label")
             return Answers(said, [], NO_LABEL)
         if label is not None:
-            place = self.place(label, choices)
-            return Answers(_agreeing(answers or one, choices, place), choices, place)
+            place = self.place(label, cells)
+            return _answers(_agreeing(answers or one, cells, place), cells, place)
         if len(one) == 1:
-            text = _by_text(one[0].strip(), choices)
-            place = self.place(one[0], choices) if text is None else text
-            return Answers(answers or [choices[place]], choices, place)
-        said = answers or one
-        return Answers(said, choices, _among(_most_common(said), choices) if said else NO_LABEL)
+            place = self._right(one[0].strip(), cells, "label" in columns)
+            said = [_as_written(answer, cells) for answer in answers]
+            return _answers(said or [cells[place]], cells, place)
+        said = [_as_written(answer, cells) for answer in answers or one]
+        return _answers(said, cells, _among(_most_common(said), cells) if said else NO_LABEL)
 
-    def many(self, value: Any, field: str) -> list[str]:
+    def many(self, value: Any, field: str, *, blanks: bool = False) -> list[str]:
         """A cell as a list of texts: a list, a list written as text, separated texts, or one text.
+
+        Args:
+            value: what the cell holds.
+            field: named in messages.
+            blanks: whether nothing between two separators counts, as an empty text.
 
         Raises:
             Unusable: another kind of value; an object's values could be counts as well as answers.
@@ -79,7 +123,7 @@ class AnswerReader:
                 f" was expected (--map {field}=COLUMN.KEY reads one key of it)"
             )
         if isinstance(value, str):
-            value = self._split(value)
+            value = self._split(value, blanks)
         items = value if isinstance(value, list | tuple) else [value]
         return [as_text(_inner(item), field) for item in items]
 
@@ -87,6 +131,7 @@ class AnswerReader:
         """The position of the choice that `label` names, by its text, number or letter.
 
         Raises:
+            PastTheEnd: it would name the last one if positions counted from 1.
             Unusable: it names none, or two.
         """
         text = as_text(label, "label").strip()
@@ -101,25 +146,43 @@ class AnswerReader:
             raise Unusable(
                 f"label {text!r} can be read as {' or as '.join(found)}; say which with --label-is"
             )
-        if not places:
-            raise Unusable(f"the right answer {text!r} is not among the {len(choices)} choices")
-        return places.pop()
+        if places:
+            return places.pop()
+        if self.label == "auto" and _by_index_from_1(text, choices) == len(choices) - 1:
+            raise PastTheEnd(str(_not_among(text, choices)))
+        raise _not_among(text, choices)
+
+    def _right(self, answer: str, choices: Sequence[str], has_labels: bool) -> int:
+        """The place of the choice that a single answer names; a number is a position only on the user's word.
+
+        Raises:
+            Unusable: it names none.
+        """
+        if self.label != "auto" and not has_labels:
+            return self.place(answer, choices)
+        found = (read(answer, choices) for read in (_by_text, _by_letter))
+        place = next((place for place in found if place is not None), None)
+        if place is None:
+            raise _not_among(answer, choices, POSITION if plain_number(answer).isdecimal() else "")
+        return place
 
     def _choices(self, value: Any) -> list[str]:
+        """The choices at the places that labels count; an empty one is blank."""
         if isinstance(value, Mapping):  # {"A": "red", "B": "blue"}
             return [as_text(choice, "choices") for choice in value.values()]
-        choices = self.many(value, "choices")
-        if isinstance(value, str) and len(choices) == 1:
+        choices = self.many(value, "choices", blanks=True)
+        if isinstance(value, str) and sum(bool(choice.strip()) for choice in choices) == 1:
             raise Unusable(f"one choice, {value[:40]!r}; give --separator if it holds several")
         return choices
 
-    def _split(self, value: str) -> list[Any]:
+    def _split(self, value: str, blanks: bool) -> list[Any]:
         if value.lstrip().startswith("["):
             written = _written_list(value)
             if written is not None:
                 return written
         if self.separator:
-            return [part.strip() for part in value.split(self.separator) if part.strip()]
+            parts = [part.strip() for part in value.split(self.separator)]
+            return parts if blanks else [part for part in parts if part]
         return [value]
 
 
@@ -148,10 +211,30 @@ def _inner(item: Any) -> Any:
     return item
 
 
+def _answers(answers: list[str], cells: Sequence[str], place: int) -> Answers:
+    """The answers with the choices that are not empty; `place` counts those that are.
+
+    Raises:
+        Unusable: the right choice is an empty one.
+    """
+    if place == NO_LABEL:
+        label = NO_LABEL
+    elif cells[place].strip():
+        label = sum(bool(cell.strip()) for cell in cells[:place])
+    else:
+        raise Unusable(f"the right choice, number {place + 1} of {len(cells)}, is empty")
+    return Answers(answers, [cell for cell in cells if cell.strip()], label)
+
+
+def _not_among(answer: str, choices: Sequence[str], fix: str = "") -> Unusable:
+    count = sum(bool(choice.strip()) for choice in choices)
+    return Unusable(f"the right answer {answer!r} is not among the {count} choices{fix}")
+
+
 def _among(answer: str, choices: Sequence[str]) -> int:
     place = _by_text(answer.strip(), choices)
     if place is None:
-        raise Unusable(f"the right answer {answer!r} is not among the {len(choices)} choices")
+        raise _not_among(answer, choices)
     return place
 
 
@@ -163,11 +246,18 @@ def _agreeing(answers: list[str], choices: Sequence[str], place: int) -> list[st
     """
     if not answers:
         return [choices[place]]
-    if _by_text(choices[place].strip(), answers) is not None:
-        return answers
+    written = [_as_written(answer, choices) for answer in answers]
+    if choices[place].strip() in (answer.strip() for answer in written):
+        return written
     if len(answers) == 1 and _by_letter(answers[0].strip(), choices) == place:
         return [choices[place]]
     raise Unusable(f"the label says {choices[place]!r}, but the answer is {answers[0]!r}")
+
+
+def _as_written(answer: str, choices: Sequence[str]) -> str:
+    """An answer, written as the choice that it names."""
+    place = _by_text(answer.strip(), choices)
+    return answer if place is None else choices[place]
 
 
 def _most_common(answers: Sequence[str]) -> str:
@@ -175,11 +265,17 @@ def _most_common(answers: Sequence[str]) -> str:
 
 
 def _by_text(text: str, choices: Sequence[str]) -> int | None:
-    return next((i for i, choice in enumerate(choices) if choice.strip() == text), None)
+    """The choice written so; else the same number written otherwise, 2 as 2.0."""
+    written = [choice.strip() for choice in choices]
+    if text in written:
+        return written.index(text)
+    numbers = [plain_number(choice) for choice in written]
+    number = plain_number(text)
+    return numbers.index(number) if number in numbers else None
 
 
 def _by_index(text: str, choices: Sequence[str], first: int = 0) -> int | None:
-    number = text.removesuffix(".0")
+    number = plain_number(text)
     place = int(number) - first if number.isdecimal() and len(number) < 10 else -1
     return place if 0 <= place < len(choices) else None
 

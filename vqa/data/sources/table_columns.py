@@ -55,10 +55,17 @@ class Columns:
 
         Several columns give the list of those of their values that are there.
         """
+        value = self.cells(record, field)
+        if len(self.by_field.get(field, ())) > 1:
+            return [cell for cell in value if cell != ""] or None
+        return value
+
+    def cells(self, record: Mapping[str, Any], field: str) -> Any:
+        """The same, but several columns give all of their values, "" where one has nothing."""
         columns = self.by_field.get(field, ())
         values = [None if is_missing(value := _look_up(record, c)) else value for c in columns]
         if len(values) > 1:
-            return [value for value in values if value is not None] or None
+            return ["" if value is None else value for value in values]
         return values[0] if values else None
 
     def needed(self, record: Mapping[str, Any], field: str) -> Any:
@@ -76,22 +83,23 @@ class Columns:
 
 
 def parse_map(entries: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """Read `--map field=column` and `--map choices=column,column,…`.
+    """Read `--map field=column`, `--map choices=column,column,…` and `--map field=`, which has no column.
 
     Raises:
-        InputError: an entry without a column, an unknown field, or a field that occurs twice.
+        InputError: an entry without "=", an unknown field, or a field that occurs twice.
     """
     mapping: dict[str, tuple[str, ...]] = {}
     for entry in entries:
-        field, _, columns = entry.partition("=")
+        field, assigned, columns = entry.partition("=")
         if field not in SYNONYMS:
             raise InputError(
                 f"no field {field!r}", where=f"--map {entry}", fix=suggestion(field, SYNONYMS)
             )
-        if not columns or field in mapping:
-            what = "it occurs twice" if columns else "it names no column"
-            raise InputError(what, where=f"--map {entry}", fix="write field=column")
-        mapping[field] = tuple(part.strip() for part in columns.split(","))
+        if not assigned or field in mapping:
+            what = "it occurs twice" if assigned else "it names no column"
+            fix = "write field=column, or field= where no column holds it"
+            raise InputError(what, where=f"--map {entry}", fix=fix)
+        mapping[field] = tuple(part.strip() for part in columns.split(",")) if columns else ()
     return mapping
 
 
@@ -106,7 +114,7 @@ def resolve(
 
     Args:
         columns: what the file has.
-        mapping: what the user said.
+        mapping: what the user said; a field with no column is not looked for.
         where: the file, for messages.
         elsewhere: columns of the other files; answers may be withheld here that stand there.
 
@@ -116,6 +124,8 @@ def resolve(
     chosen: dict[str, tuple[str, ...]] = {}
     notices: list[str] = []
     for field, names in mapping.items():
+        if not names:
+            continue
         names = (",".join(names),) if ",".join(names) in columns else names
         missing = [name for name in names if not _stands(name, columns)]
         if not missing:
@@ -132,7 +142,9 @@ def resolve(
         if name is not None:
             chosen[field] = (name,)
             if name != field:
-                notices.append(f"{field} is read from column {name!r} (--map {field}=… to change)")
+                notices.append(
+                    f"{field} is read from column {name!r} (--map {field}=… to change, or {field}= for none)"
+                )
     return Columns(chosen), sorted(notices)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ QUOTES = (
     'is a quote that begins there not closed? within a quoted text, a quote is written twice: ""'
 )
 
+SEPARATOR = re.compile(r"sep=(.)")
 _DELIMITERS = (",", "\t", ";", "|")
 _SUFFIXES = {
     ".json": "json",
@@ -87,7 +89,9 @@ def open_table(path: Path, key: str | None = None) -> TableFile:
         return ParquetFile(path)
     head = _first_lines(path)
     if kind in ("csv", "tsv"):
-        return DelimitedFile(path, "\t" if kind == "tsv" else _delimiter(head[0]))
+        said = SEPARATOR.fullmatch(head[0].rstrip("\r\n"))
+        usual = "\t" if kind == "tsv" else _delimiter(head[0])
+        return DelimitedFile(path, said[1] if said else usual, said is not None)
     lines = kind == "lines" or (len(head) == 2 and all(_is_object(line) for line in head))
     return JsonLinesFile(path) if lines else JsonFile(path, key)
 
@@ -158,21 +162,28 @@ class JsonLinesFile:
 
 @dataclass(frozen=True)
 class DelimitedFile:
-    """CSV or TSV with a header."""
+    """CSV or TSV with a header.
+
+    Args:
+        path: where it lies.
+        delimiter: between cells.
+        said: whether a line before the header says so ("sep=;", as spreadsheets write it).
+    """
 
     path: Path
     delimiter: str
+    said: bool = False
 
     def columns(self) -> list[str]:
-        """The header."""
-        return next(self._lines())[1]
+        """The header, without the columns that have no name."""
+        return [name for name in next(self._lines())[1] if name]
 
     def records(self) -> Iterator[tuple[str, Record]]:
         """Yield every record with the number of its last line from 1."""
         lines = self._lines()
         names = next(lines)[1]
         for number, cells in lines:
-            if cells:
+            if any(cell.strip() for cell in cells):
                 yield f"line {number}", _row(names, cells)
 
     def _lines(self) -> Iterator[tuple[int, list[str]]]:
@@ -181,6 +192,8 @@ class DelimitedFile:
         try:
             with open_text(self.path) as file:
                 reader = csv.reader(file, delimiter=self.delimiter, strict=True)
+                if self.said:
+                    _cells(reader)
                 names = self._header(_cells(reader) or [])
                 done = reader.line_num
                 yield done, names
@@ -199,9 +212,13 @@ class DelimitedFile:
         names = [name.strip() for name in cells]
         if not any(names):
             raise DataError("no header", where=str(self.path), fix="name the columns in line 1")
-        twice = {name for name in names if names.count(name) > 1}
+        twice = {name for name in names if name and names.count(name) > 1}
         if twice:
-            raise DataError(f"two columns {sorted(twice)[0]!r}", where=str(self.path))
+            raise DataError(
+                f"two columns {sorted(twice)[0]!r}",
+                where=str(self.path),
+                fix="give each a name of its own in the header",
+            )
         return names
 
 

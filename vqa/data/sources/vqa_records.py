@@ -9,7 +9,7 @@ from pathlib import Path
 from sys import intern
 from typing import Any, NamedTuple
 
-from vqa.data.record import NO_LABEL, BadRow, Example
+from vqa.data.record import NO_LABEL, BadRow, Example, without_folders
 from vqa.data.sources.files import Unusable, kind_of, mapping, text, texts
 
 _SPLITS = {"valid": "val", "validation": "val"}
@@ -43,9 +43,9 @@ class Annotations:
         """
         found = self.by_question.pop(question_id, None)
         if found is None:
-            raise Unusable(f"question {question_id} has no annotation in {self.file}")
+            raise Unusable(f"question {question_id} has no annotation in {self.file.name}")
         if isinstance(found, BadRow):
-            raise Unusable(f"its annotation ({found.where}): {found.reason}")
+            raise Unusable(f"its annotation ({without_folders(found.where)}): {found.reason}")
         return found
 
     def left_over(self) -> Iterator[BadRow]:
@@ -75,7 +75,8 @@ def example_of(record: Any, annotations: Annotations | None, split: str, seen: s
         return Example(question_id, image_id, question, choices=choices, split=split)
     if annotation.image_id != image_id:
         raise Unusable(
-            f"image_id {image_id}, but {annotation.image_id} in its annotation ({annotation.where})"
+            f"image_id {image_id}, but {annotation.image_id} in its annotation"
+            f" ({without_folders(annotation.where)})"
         )
     return Example(
         question_id,
@@ -94,7 +95,8 @@ def _label(choices: list[str], annotation: Annotation) -> int:
     if not choices:
         return NO_LABEL
     if annotation.right is None:
-        raise Unusable(f"its annotation ({annotation.where}) has no multiple_choice_answer")
+        place = without_folders(annotation.where)
+        raise Unusable(f"its annotation ({place}) has no multiple_choice_answer")
     if annotation.right not in choices:
         raise Unusable(f"the right answer {annotation.right!r} is not among the choices")
     return choices.index(annotation.right)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlencode
@@ -22,8 +21,6 @@ from vqa.server.pages.data_charts import CHARTS, figure, shares
 from vqa.server.pages.signin import OpenPages
 
 JOBS_SEARCHED, JOBS_SHOWN = 500, 12
-FOLDERS = re.compile(r"(?:/[^/\s]+)+/(?=[^/\s])")
-"""The way to a file on somebody's machine."""
 ChartName = Annotated[str, PathParameter(pattern=NAME_PATTERN, max_length=40)]
 
 router = APIRouter(include_in_schema=False)
@@ -98,12 +95,7 @@ def _counted(store: str, known: Counted) -> dict[str, Any]:
             for name, title in CHARTS.items()
             if name in told
         ]
-    return {"store": store, "counted": known, "charts": charts, "local": _local}
-
-
-def _local(text: str) -> str:
-    """A message without the folders in which files stood."""
-    return FOLDERS.sub("", text)
+    return {"store": store, "counted": known, "charts": charts}
 
 
 def _learners(caller: Caller, path: Path) -> list[Job]:
