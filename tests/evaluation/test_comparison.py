@@ -265,3 +265,30 @@ def test_a_run_against_itself_finds_nothing(tmp_path: Path) -> None:
     loaded = load_run(make_run(tmp_path / "a", 1, 0.6))
     pair = compare_runs([Variant("x", [loaded]), Variant("y", [loaded])], resamples=200).pairs[0]
     assert (pair.test.difference, pair.test.p_value, pair.only_a) == (0, 1, [])
+
+
+def test_a_clear_winner_among_many_is_found(tmp_path: Path) -> None:
+    """However many pairs are corrected together, and however few resamples: no p stops at one over these."""
+    files = [tmp_path / f"{number}" for number in range(12)]
+    for number, file in enumerate(files):
+        write_predictions(file, predictions(number, 0.9 if number == 0 else 0.1))
+    variants = [Variant(file.name, [load_run(file)]) for file in files]
+    pairs = compare_runs(variants, resamples=100).pairs
+    assert len(pairs) == 66
+    assert {pair.a for pair in pairs if pair.adjusted_p < 0.001} == {"0"}
+
+
+@pytest.mark.parametrize("command", ["compare", "score", "report"])
+@pytest.mark.parametrize("resamples", ["-1", "1", "99"])
+def test_too_few_resamples_are_refused(
+    command: str, resamples: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from vqa.cli import main
+
+    write_predictions(tmp_path / "a", predictions(1, 0.6))
+    given = {"score": ["--results", str(tmp_path / "a")], "report": [str(tmp_path), "--dry-run"]}
+    words = given.get(command, [str(tmp_path / "a"), str(tmp_path / "a")])
+    if command == "report":
+        pytest.importorskip("wandb_workspaces", reason="wandb-workspaces is not installed")
+    assert main([command, *words, "--resamples", resamples]) == 2
+    assert f"--resamples: {resamples} is too few, at least 100" in capsys.readouterr().err

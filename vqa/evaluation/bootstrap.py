@@ -24,10 +24,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from vqa.errors import InputError
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 RESAMPLES = 10_000
+LEAST_RESAMPLES = 100
 CHUNK_ELEMENTS = 2_000_000
 """Multinomial counts held at once: 16 MB."""
 
@@ -66,6 +69,24 @@ class Interval:
             name: round(value, digits) if isinstance(value, float) else value
             for name, value in asdict(self).items()
         }
+
+
+def check_resamples(resamples: int, *, none: bool = False) -> None:
+    """Refuse so few resamples that an interval's ends are those of single ones.
+
+    Args:
+        none: 0, for no interval, is allowed.
+
+    Raises:
+        InputError: it is below `LEAST_RESAMPLES`.
+    """
+    if resamples >= LEAST_RESAMPLES or (none and resamples == 0):
+        return
+    raise InputError(
+        f"{resamples} is too few, at least {LEAST_RESAMPLES} are needed",
+        where="--resamples",
+        fix=f"leave it out for {RESAMPLES}{', or give 0 for no interval' if none else ''}",
+    )
 
 
 def codes(keys: Iterable[Hashable]) -> Ints:
