@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from vqa.ablation.sentences import pair_sentence
 from vqa.commands import compare
 from vqa.errors import InputError, ResultError, RunError
 from vqa.evaluation.comparison import Variant, compare_runs
 from vqa.evaluation.predictions import Prediction, write_predictions
-from vqa.evaluation.runs import load_run
+from vqa.evaluation.runs import Run, load_run
 
 
 def predictions(seed: int, rate: float, protocol_scores: bool = True) -> list[Prediction]:
@@ -292,3 +294,17 @@ def test_too_few_resamples_are_refused(
         pytest.importorskip("wandb_workspaces", reason="wandb-workspaces is not installed")
     assert main([command, *words, "--resamples", resamples]) == 2
     assert f"--resamples: {resamples} is too few, at least 100" in capsys.readouterr().err
+
+
+def test_a_small_difference_is_shown_with_the_digits_that_it_has(tmp_path: Path) -> None:
+    items = [
+        Prediction(f"{at:05}", f"i{at}", answer="yes", answers=["yes"], score=100.0)
+        for at in range(20_000)
+    ]
+    worse = [item.with_score(0.0) if at < 12 else item for at, item in enumerate(items)]
+    sides = [Variant(name, [Run(name, said, {})]) for name, said in (("a", items), ("b", worse))]
+    [pair] = compare_runs(sides, resamples=1000).pairs
+    assert re.fullmatch(
+        r"a beats b by 0\.06 \[0\.0[34], 0\.(09|1[01])\], p < 0\.001", pair.sentence
+    )
+    assert pair_sentence(pair, *sides).startswith("a beats b by 0.06 [0.0")

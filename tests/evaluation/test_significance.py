@@ -22,9 +22,11 @@ from vqa.evaluation.power import detectable
 from vqa.evaluation.sign_flips import sign_flip_p
 from vqa.evaluation.significance import (
     PairedTest,
+    decimals,
     holm,
     in_family,
     mcnemar,
+    mean_over_seeds,
     paired_test,
     power_text,
     seed_summary,
@@ -123,7 +125,70 @@ def test_mcnemar() -> None:
 def test_a_run_against_itself() -> None:
     scores, images = np.array([0.0, 100, 100, 0]), np.array([0, 0, 1, 1])
     same = paired_test(scores, scores, images, resamples=200)
-    assert (same.difference, same.low, same.high, same.p_value) == (0, 0, 0, 1)
+    assert (same.difference, same.low, same.high, same.p_value) == (
+        0,
+        -same.high,
+        pytest.approx(100 * (1 - 0.025**0.5)),
+        1,
+    )
+
+
+@pytest.mark.parametrize("gap", [100.0, 40.0, 0.0])
+def test_a_difference_alike_on_every_image_is_as_doubtful_either_way(gap: float) -> None:
+    """The images that were not drawn may differ otherwise, the further the fewer images there are."""
+    a, b, images = np.full(20, gap), np.zeros(20), np.arange(20)
+    forth, back = paired_test(a, b, images), paired_test(b, a, images)
+    assert (forth.low, forth.high) == (-back.high, -back.low)
+    others = 1 - 0.025 ** (1 / 20)
+    assert forth.low == pytest.approx(gap - others * (gap + 100))
+    assert forth.high == pytest.approx(gap + others * (100 - gap))
+
+
+@pytest.mark.parametrize("level", [0.0, 30.0, 100.0])
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_a_variant_alike_on_every_image_has_the_interval_of_a_mean(
+    level: float, seeds: int
+) -> None:
+    images = np.arange(20)
+    low, high = mean_over_seeds(np.full((seeds, 20), level), images)
+    expected = mean_interval(image_sums(np.full(20, level), images))
+    assert expected is not None
+    assert (low, high) == (expected.low, expected.high)
+    assert high - low == pytest.approx(100 * (1 - 0.025 ** (1 / 20)))
+
+
+def test_a_variants_interval_is_over_its_seeds_too() -> None:
+    rng = np.random.default_rng(1)
+    images = np.arange(2000)
+    runs = seeds(rng, 0)
+    low, high = mean_over_seeds(runs, images, resamples=200)
+    against_nothing = seeded_test(runs, np.zeros_like(runs), images, paired=True, resamples=200)
+    assert (low, high) == pytest.approx((against_nothing.low, against_nothing.high))
+    one_low, one_high = mean_over_seeds(runs[:1], images, resamples=200)
+    assert high - low > one_high - one_low
+
+
+@pytest.mark.parametrize(
+    ("half_width", "digits"), [(20.0, 1), (0.1, 1), (0.0996, 2), (0.05, 2), (0.002, 3), (0.0, 1)]
+)
+def test_digits_show_the_half_width(half_width: float, digits: int) -> None:
+    assert decimals(half_width) == digits
+
+
+def test_a_side_of_one_seed_varies_as_the_other_one() -> None:
+    """No true difference between three seeds and a single one, whose luck is most of the doubt."""
+    rng = np.random.default_rng(14)
+    images = np.arange(60)
+
+    def runs(count: int) -> np.ndarray:
+        return 50 + 5 * rng.standard_normal((count, 1)) + 5 * rng.standard_normal((count, 60))
+
+    p_values = [
+        seeded_test(*sides, images, paired=False, resamples=20).p_value
+        for _ in range(200)
+        for sides in ((runs(3), runs(1)), (runs(1), runs(3)))
+    ]
+    assert 1 <= 100 * np.mean(np.array(p_values) <= 0.05) <= 9
 
 
 def test_swapping_the_runs_mirrors_the_test() -> None:

@@ -22,19 +22,21 @@ FIELDS = ("data_fingerprint", "split", "protocol", "out_of_vocabulary")
 
 @dataclass(frozen=True)
 class Run:
-    """One trained model's scored predictions.
+    """One model's scored predictions.
 
     Attributes:
         name: the path as given.
         predictions: sorted by question id, every one with a score.
         identity: every one of `FIELDS`; None for what is not known.
         seed: of the training; None where it is not known.
+        computed: whether it is no model's but what guessing gets.
     """
 
     name: str
     predictions: list[Prediction]
     identity: Mapping[str, str | None]
     seed: int | None = None
+    computed: bool = False
 
     @cached_property
     def scores(self) -> Floats:

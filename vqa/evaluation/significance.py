@@ -62,6 +62,11 @@ class PairedTest:
     images: int
     method: str
 
+    @property
+    def digits(self) -> int:
+        """Behind the point, in sentences."""
+        return decimals((self.high - self.low) / 2)
+
 
 class McNemar(NamedTuple):
     """Questions that only one of two runs gets right, and the exact two-sided p of so uneven a
@@ -87,14 +92,13 @@ def paired_test(
     data = _difference_sums(a, b, images)
     difference = float(data.sums.sum() / data.counts.sum())
     error = standard_error(data)
-    interval = mean_interval(data, resamples=resamples, seed=seed)
+    interval = mean_interval(data, resamples=resamples, seed=seed, lowest=-100.0)
     if interval is None:
         raise ValueError("a comparison needs at least two images")
-    constant = not np.any(data.sums)
     return PairedTest(
         difference=difference,
-        low=0.0 if constant else interval.low,
-        high=0.0 if constant else interval.high,
+        low=interval.low,
+        high=interval.high,
         p_value=sign_flip_p(data.sums, resamples, np.random.default_rng(seed + 1)),
         standard_error=error,
         likely_error=error,
@@ -142,13 +146,20 @@ def in_family(test: PairedTest, tests: int) -> PairedTest:
     return replace(test, detectable=WHOLE_SCALE if hopeless else reach)
 
 
+def decimals(half_width: float) -> int:
+    """As many digits behind the point as the half-width of an interval needs to be seen, at least one."""
+    if half_width <= 0:
+        return 1
+    return min(6, max(1, -math.floor(math.log10(half_width))))
+
+
 def power_text(test: PairedTest) -> str:
     """What a test that found nothing could have found, for the end of a sentence."""
     if test.standard_error == 0 and test.difference == 0:
         return "they score alike on every image"
     if test.detectable >= WHOLE_SCALE:
         return "too few images or seeds: this test could not have found any difference"
-    return f"this test would have found {test.detectable:.1f}"
+    return f"this test would have found {test.detectable:.{decimals(test.detectable)}f}"
 
 
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:
@@ -187,6 +198,28 @@ def seeded_test(
     test = paired_test(a.mean(0), b.mean(0), images, resamples=resamples, seed=seed)
     spread = _spread([a - b] if paired else [a, b], images)
     return test if spread is None else _with_seeds(test, spread)
+
+
+def mean_over_seeds(
+    scores: Floats, images: Ints, *, resamples: int = RESAMPLES
+) -> tuple[float, float]:
+    """The 95 % interval of a variant's mean, over images and, where there are several seeds, over these as in
+    `seeded_test`; `scores` [seeds, questions].
+
+    Raises:
+        ValueError: there are fewer than two images.
+    """
+    alone = mean_interval(image_sums(scores.mean(0), images), resamples=resamples)
+    if alone is None:
+        raise ValueError("an interval needs at least two images")
+    spread = _spread([scores], images)
+    if spread is None:
+        return alone.low, alone.high
+    error, freedom = _combined((alone.standard_error**2, alone.images - 1.0), spread)
+    if error == 0:
+        return alone.low, alone.high
+    mean, reach = float(scores.mean()), _reach(freedom) * error
+    return max(0.0, mean - reach), min(100.0, mean + reach)
 
 
 def seed_summary(figures: Sequence[float]) -> dict[str, float | int | None]:
@@ -251,13 +284,13 @@ def _noise_variance(scores: Floats, images: Ints) -> float:
 
 
 def _with_seeds(test: PairedTest, spread: _Spread) -> PairedTest:
-    from scipy.special import stdtr, stdtrit
+    from scipy.special import stdtr
 
     over_images = (test.standard_error**2, test.images - 1.0)
     error, freedom = _combined(over_images, spread)
     if error == 0:
         return test
-    reach = float(stdtrit(freedom, 0.5 + LEVEL / 200)) * error
+    reach = _reach(freedom) * error
     likely = spread._replace(seeds=likely_variance(spread.seeds, spread.freedom))
     likely_error, likely_freedom = _combined(over_images, likely)
     return PairedTest(
@@ -285,6 +318,13 @@ def _combined(over_images: tuple[float, float], spread: _Spread) -> tuple[float,
     noise = (spread.noise, spread.freedom * freedom)
     parts = [(spread.seeds, spread.freedom), over_images, noise]
     return math.sqrt(variance), _satterthwaite(variance, parts)
+
+
+def _reach(freedom: float) -> float:
+    """Half the width of a t interval, in standard errors."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(freedom, 0.5 + LEVEL / 200))
 
 
 def _satterthwaite(total: float, parts: Sequence[tuple[float, float]]) -> float:
