@@ -14,7 +14,9 @@ from vqa.ablation.sentences import pair_sentence
 from vqa.commands import compare
 from vqa.errors import InputError, ResultError, RunError
 from vqa.evaluation.comparison import Variant, compare_runs
-from vqa.evaluation.predictions import Prediction, write_predictions
+from vqa.evaluation.multiple_choice import OutOfVocabulary
+from vqa.evaluation.predictions import Prediction, scores_digest, write_predictions
+from vqa.evaluation.protocols import score_predictions
 from vqa.evaluation.runs import Run, load_run
 
 
@@ -308,3 +310,45 @@ def test_a_small_difference_is_shown_with_the_digits_that_it_has(tmp_path: Path)
         r"a beats b by 0\.06 \[0\.0[34], 0\.(09|1[01])\], p < 0\.001", pair.sentence
     )
     assert pair_sentence(pair, *sides).startswith("a beats b by 0.06 [0.0")
+
+
+@pytest.mark.parametrize("ended", ["before the predictions", "after all"])
+def test_scores_of_another_evaluation_are_not_believed(tmp_path: Path, ended: str) -> None:
+    """`vqa evaluate` under another protocol writes its figures, then the predictions; a kill may come between."""
+    run_dir = make_run(tmp_path / "run", 1, 0.6)
+    file = run_dir / "predictions" / "val.jsonl"
+    again = [item.with_score(0.0) for item in predictions(1, 0.6)]
+    said = {"protocol": "vqa-accuracy/since-2021", "scores_sha256": scores_digest(again)}
+    (run_dir / "evaluations").mkdir()
+    (run_dir / "evaluations" / "val.json").write_text(json.dumps(said))
+    if ended == "after all":
+        write_predictions(file, again)
+    found = load_run(run_dir)
+    assert found.identity["protocol"] == "vqa-accuracy/since-2021"
+    assert found.scores.max() == 0  # a single answer has no others
+
+
+def test_scores_that_their_evaluation_names_are_believed(tmp_path: Path) -> None:
+    run_dir = make_run(tmp_path / "run", 1, 0.6)
+    kept = [item.with_score(12.5) for item in predictions(1, 0.6)]
+    write_predictions(run_dir / "predictions" / "val.jsonl", kept)
+    (run_dir / "evaluations").mkdir()
+    for digest, score in ((scores_digest(kept), 12.5), ("another", 100.0)):
+        said = {"protocol": "exact/1", "scores_sha256": digest}
+        (run_dir / "evaluations" / "val.json").write_text(json.dumps(said))
+        assert load_run(run_dir).scores.max() == score
+    assert scores_digest([replace(kept[0], score=None), *kept[1:]]) is None
+    assert scores_digest(kept[::-1]) != scores_digest(kept)
+
+
+def test_scored_anew_a_run_keeps_its_policy(tmp_path: Path) -> None:
+    """A question none of whose choices can be said scores its chance, or nothing, as the evaluation said."""
+    item = Prediction("1", "i", choices=["a", "b"], label=0, choice_scores=[None, None])
+    path = make_run(tmp_path / "run", 1, 0.6, protocol="multiple-choice/1")
+    write_predictions(path / "predictions" / "val.jsonl", [item])
+    (path / "evaluations").mkdir()
+    policies: tuple[OutOfVocabulary, ...] = ("mask", "count-wrong")
+    for policy, score in zip(policies, (50, 0), strict=True):
+        said = score_predictions([item], "multiple-choice/1", out_of_vocabulary=policy).to_json()
+        (path / "evaluations" / "val.json").write_text(json.dumps(said))
+        assert load_run(path).scores.tolist() == [score]
