@@ -69,7 +69,7 @@ def test_names_that_are_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         run("nothing")
     with pytest.raises(RunError, match="holds no run"):
         run(tmp_path, "--baseline", "x")
-    with pytest.raises(InputError, match="below 100"):
+    with pytest.raises(InputError, match="at least 100"):
         run("nothing", "--resamples", 3)
     assert not (tmp_path / "home").exists()
 

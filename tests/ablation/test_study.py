@@ -24,7 +24,9 @@ from tests.ablation.runs import (
     study_of,
 )
 from vqa.ablation.drawing import learning
+from vqa.ablation.expand import expand
 from vqa.ablation.gather import gather
+from vqa.ablation.schema import parse_ablation
 from vqa.ablation.study import Options, Study, make_study
 from vqa.ablation.tables import left_out, to_text
 from vqa.errors import ResultError
@@ -55,7 +57,9 @@ def test_the_first_cell_is_the_reference_and_real_differences_are_found(study: S
         claims["multiply-soft"],
     )
     assert claims["question-only"].startswith("concat-none beats question-only by ")
-    assert re.fullmatch(r"concat-none beats chance by .*, p = 0\.\d+, 3 seeds", claims["chance"])
+    assert re.fullmatch(
+        r"concat-none beats chance by .* ± .*, p < 0\.001, 3 seeds", claims["chance"]
+    )
     assert "Holm's over 6 comparisons with concat-none" in to_text(study)
 
 
@@ -291,3 +295,32 @@ def test_runs_on_other_data_are_refused(tmp_path: Path) -> None:
     (run_dir / "result.json").write_text(json.dumps(result | {"data_fingerprint": "other"}))
     with pytest.raises(ResultError, match="data_fingerprint differs"):
         study_of(folder)
+
+
+def test_a_variant_of_unlike_seeds_does_not_beat_chance(tmp_path: Path) -> None:
+    """Two seeds of three guess: the third one's luck is no recipe's merit."""
+    given = {"group": "g", "base": BASE, "axes": {"model.fusion": ["concat", "multiply"]}}
+    for cell in expand(
+        parse_ablation(given | {"baselines": ["chance"], "seeds": 3}, Path(), "a")
+    ).cells:
+        lucky = cell.labels["model.fusion"] == "concat" and cell.seed == 2
+        make_run(tmp_path / cell.name, cell.experiment.to_dict(), 0.75 if lucky else 0.26)
+    study = study_of(tmp_path)
+    claims = {pair.a: claim for pair, claim in zip(study.pairs, study.claims, strict=True)}
+    assert re.fullmatch(
+        r"no difference found between chance and concat \(.* ± .*, 3 seeds\); .*", claims["chance"]
+    )
+    assert {row.name: row for row in study.rows}["chance"].low == pytest.approx(25, abs=0.5)
+
+
+def test_a_single_seed_against_several_is_said_to_vary_as_they_do(tmp_path: Path) -> None:
+    given = {"group": "g", "base": BASE, "axes": {"model.fusion": ["concat", "multiply"]}}
+    for cell in expand(parse_ablation(given | {"baselines": [], "seeds": 3}, Path(), "a")).cells:
+        if cell.labels["model.fusion"] == "concat":
+            rate = (0.40, 0.44, 0.60)[cell.seed]
+            make_run(tmp_path / cell.name, cell.experiment.to_dict(), rate)
+        elif cell.seed == 0:
+            make_run(tmp_path / cell.name, cell.experiment.to_dict(), 0.55)
+    [claim] = study_of(tmp_path).claims
+    assert claim.startswith("no difference found between multiply and concat")
+    assert "1 and 3 seeds, taken to vary alike" in claim

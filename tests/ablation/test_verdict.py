@@ -46,7 +46,7 @@ def test_the_best_against_the_reference(tmp_path: Path) -> None:
     assert found.low is not None
     assert found.high is not None
     assert found.low < found.difference < found.high
-    assert found.untested == "sum"
+    assert found.untested == ("sum",)
     assert not found.is_best  # by the other test it may be no better than `sum`
 
 
@@ -56,7 +56,7 @@ def test_the_reference_is_the_best(tmp_path: Path) -> None:
     assert found is not None
     assert (found.best, found.other, found.real) == ("multiply", "twin", False)
     assert found.level_with == ("twin",)
-    assert found.untested == ""
+    assert found.untested == ()
     assert not found.is_best
     clear = verdict(study(group(tmp_path / "2", {"a": 0.7, "b": 0.4}), "a"))
     assert clear is not None
@@ -64,6 +64,63 @@ def test_the_reference_is_the_best(tmp_path: Path) -> None:
     assert clear.difference > 0
     assert (clear.other, clear.real, clear.level_with) == ("b", True, ())
     assert clear.is_best
+
+
+def told(reference: str, p_values: dict[str, float], *means: tuple[str, float]) -> dict[str, Any]:
+    """A study of these means, each variant but the reference tested against that."""
+    rows = [
+        {"name": name, "mean": mean, "sd": 1.0, "scores": [mean] * 3, "baseline": None}
+        for name, mean in means
+    ]
+    comparisons = [
+        {
+            "a": a,
+            "difference": -1.0,
+            "low": -2.0,
+            "high": 0.0,
+            "adjusted_p_value": p,
+            "detectable": 3.0,
+        }
+        for a, p in p_values.items()
+    ]
+    return {"variants": rows, "comparisons": comparisons, "reference": reference}
+
+
+def test_nothing_is_best_beside_a_third_one_that_may_be_as_good() -> None:
+    """The second is steady and lower; the third varies so much that nothing is known of it."""
+    means = (("best", 67.4), ("steady", 63.6), ("wild", 62.4))
+    found = verdict(told("best", {"steady": 0.0005, "wild": 0.72}, *means))
+    assert found is not None
+    assert (found.other, found.p, found.level_with) == ("wild", 0.72, ("wild",))
+    assert not found.real
+    assert not found.is_best
+    clear = verdict(told("best", {"steady": 0.0005, "wild": 0.01}, *means))
+    assert clear is not None
+    assert (clear.other, clear.is_best) == ("steady", True)
+
+
+def test_nothing_is_best_before_all_were_tested_against_it() -> None:
+    """The reference is second; nobody knows how the third stands to the best."""
+    means = (("best", 67.4), ("reference", 63.6), ("third", 62.4), ("fourth", 60.0))
+    p_values = {"best": 0.0005, "third": 0.7, "fourth": 0.001}
+    found = verdict(told("reference", p_values, *means))
+    assert found is not None
+    assert (found.other, found.real, found.untested) == ("reference", True, ("third", "fourth"))
+    assert not found.is_best
+    pair = verdict(told("reference", {"best": 0.0005}, *means[:2]))
+    assert pair is not None
+    assert pair.is_best
+
+
+def test_the_only_variant_is_told_from_every_control() -> None:
+    study = told(
+        "mine", {"blind": 0.001, "chance": 0.3}, ("mine", 60), ("blind", 50), ("chance", 40)
+    )
+    for row in study["variants"][1:]:
+        row["baseline"] = row["name"]
+    found = verdict(study)
+    assert found is not None
+    assert (found.best, found.other, found.level_with) == ("mine", "chance", ("chance",))
 
 
 def test_before_a_study_is_there(tmp_path: Path) -> None:

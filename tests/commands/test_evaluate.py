@@ -104,6 +104,27 @@ def test_audit_and_baselines_stand_in_the_result(
     assert found["fit_on"] == "train"
 
 
+def test_an_evaluation_that_fails_leaves_what_stands_there(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from vqa.evaluation.runs import load_run
+
+    file = run / "predictions" / "test.jsonl"
+    before, loaded = file.read_bytes(), load_run(run)
+    (tmp_path / "file").write_text("")
+    words = ["evaluate", str(run), "--protocol", "vqa-accuracy/since-2021"]
+    assert main([*words, "--report", str(tmp_path / "file" / "report.html")]) == 2
+    assert file.read_bytes() == before
+    assert not (run / "evaluations").exists()
+    assert load_run(run).scores.tolist() == loaded.scores.tolist()
+    assert main(words) == 0
+    assert file.read_bytes() != before
+    assert load_run(run).identity["protocol"] == "vqa-accuracy/since-2021"
+    capsys.readouterr()
+    file.write_bytes(before)  # as if it had been killed before it wrote the predictions
+    assert load_run(run).scores.max() == 0  # a single answer has no others
+
+
 def test_the_table_says_it_all(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["evaluate", str(run), "--audit", "--baselines"]) == 0
     shown = capsys.readouterr().out

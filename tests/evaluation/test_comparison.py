@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from vqa.ablation.sentences import pair_sentence
 from vqa.commands import compare
 from vqa.errors import InputError, ResultError, RunError
 from vqa.evaluation.comparison import Variant, compare_runs
-from vqa.evaluation.predictions import Prediction, write_predictions
-from vqa.evaluation.runs import load_run
+from vqa.evaluation.multiple_choice import OutOfVocabulary
+from vqa.evaluation.predictions import Prediction, scores_digest, write_predictions
+from vqa.evaluation.protocols import score_predictions
+from vqa.evaluation.runs import Run, load_run
 
 
 def predictions(seed: int, rate: float, protocol_scores: bool = True) -> list[Prediction]:
@@ -273,3 +277,86 @@ def test_a_run_against_itself_finds_nothing(tmp_path: Path) -> None:
     loaded = load_run(make_run(tmp_path / "a", 1, 0.6))
     pair = compare_runs([Variant("x", [loaded]), Variant("y", [loaded])], resamples=200).pairs[0]
     assert (pair.test.difference, pair.test.p_value, pair.only_a) == (0, 1, [])
+
+
+def test_a_clear_winner_among_many_is_found(tmp_path: Path) -> None:
+    """However many pairs are corrected together, and however few resamples: no p stops at one over these."""
+    files = [tmp_path / f"{number}" for number in range(12)]
+    for number, file in enumerate(files):
+        write_predictions(file, predictions(number, 0.9 if number == 0 else 0.1))
+    variants = [Variant(file.name, [load_run(file)]) for file in files]
+    pairs = compare_runs(variants, resamples=100).pairs
+    assert len(pairs) == 66
+    assert {pair.a for pair in pairs if pair.adjusted_p < 0.001} == {"0"}
+
+
+@pytest.mark.parametrize("command", ["compare", "score", "report"])
+@pytest.mark.parametrize("resamples", ["-1", "1", "99"])
+def test_too_few_resamples_are_refused(
+    command: str, resamples: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from vqa.cli import main
+
+    write_predictions(tmp_path / "a", predictions(1, 0.6))
+    given = {"score": ["--results", str(tmp_path / "a")], "report": [str(tmp_path), "--dry-run"]}
+    words = given.get(command, [str(tmp_path / "a"), str(tmp_path / "a")])
+    if command == "report":
+        pytest.importorskip("wandb_workspaces", reason="wandb-workspaces is not installed")
+    assert main([command, *words, "--resamples", resamples]) == 2
+    assert f"--resamples: {resamples} is too few, at least 100" in capsys.readouterr().err
+
+
+def test_a_small_difference_is_shown_with_the_digits_that_it_has(tmp_path: Path) -> None:
+    items = [
+        Prediction(f"{at:05}", f"i{at}", answer="yes", answers=["yes"], score=100.0)
+        for at in range(20_000)
+    ]
+    worse = [item.with_score(0.0) if at < 12 else item for at, item in enumerate(items)]
+    sides = [Variant(name, [Run(name, said, {})]) for name, said in (("a", items), ("b", worse))]
+    [pair] = compare_runs(sides, resamples=1000).pairs
+    assert re.fullmatch(
+        r"a beats b by 0\.06 \[0\.0[34], 0\.(09|1[01])\], p < 0\.001", pair.sentence
+    )
+    assert pair_sentence(pair, *sides).startswith("a beats b by 0.06 [0.0")
+
+
+@pytest.mark.parametrize("ended", ["before the predictions", "after all"])
+def test_scores_of_another_evaluation_are_not_believed(tmp_path: Path, ended: str) -> None:
+    """`vqa evaluate` under another protocol writes its figures, then the predictions; a kill may come between."""
+    run_dir = make_run(tmp_path / "run", 1, 0.6)
+    file = run_dir / "predictions" / "val.jsonl"
+    again = [item.with_score(0.0) for item in predictions(1, 0.6)]
+    said = {"protocol": "vqa-accuracy/since-2021", "scores_sha256": scores_digest(again)}
+    (run_dir / "evaluations").mkdir()
+    (run_dir / "evaluations" / "val.json").write_text(json.dumps(said))
+    if ended == "after all":
+        write_predictions(file, again)
+    found = load_run(run_dir)
+    assert found.identity["protocol"] == "vqa-accuracy/since-2021"
+    assert found.scores.max() == 0  # a single answer has no others
+
+
+def test_scores_that_their_evaluation_names_are_believed(tmp_path: Path) -> None:
+    run_dir = make_run(tmp_path / "run", 1, 0.6)
+    kept = [item.with_score(12.5) for item in predictions(1, 0.6)]
+    write_predictions(run_dir / "predictions" / "val.jsonl", kept)
+    (run_dir / "evaluations").mkdir()
+    for digest, score in ((scores_digest(kept), 12.5), ("another", 100.0)):
+        said = {"protocol": "exact/1", "scores_sha256": digest}
+        (run_dir / "evaluations" / "val.json").write_text(json.dumps(said))
+        assert load_run(run_dir).scores.max() == score
+    assert scores_digest([replace(kept[0], score=None), *kept[1:]]) is None
+    assert scores_digest(kept[::-1]) != scores_digest(kept)
+
+
+def test_scored_anew_a_run_keeps_its_policy(tmp_path: Path) -> None:
+    """A question none of whose choices can be said scores its chance, or nothing, as the evaluation said."""
+    item = Prediction("1", "i", choices=["a", "b"], label=0, choice_scores=[None, None])
+    path = make_run(tmp_path / "run", 1, 0.6, protocol="multiple-choice/1")
+    write_predictions(path / "predictions" / "val.jsonl", [item])
+    (path / "evaluations").mkdir()
+    policies: tuple[OutOfVocabulary, ...] = ("mask", "count-wrong")
+    for policy, score in zip(policies, (50, 0), strict=True):
+        said = score_predictions([item], "multiple-choice/1", out_of_vocabulary=policy).to_json()
+        (path / "evaluations" / "val.json").write_text(json.dumps(said))
+        assert load_run(path).scores.tolist() == [score]

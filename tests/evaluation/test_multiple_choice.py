@@ -226,3 +226,15 @@ def test_permuted_keeps_the_right_choice() -> None:
         permuted(LENGTHS[0], [0, 0])
     with pytest.raises(ResultError, match="other questions"):
         order_report(by_meaning(LENGTHS), lambda items: items[:1])
+
+
+@pytest.mark.parametrize("width", [3, 5, 7])
+@pytest.mark.parametrize("count", [100, 333])
+def test_of_equally_many_choices_the_p_is_pearsons(width: int, count: int) -> None:
+    """With one degree of freedom less than there are positions, whatever rounding makes of the shares."""
+    from scipy.stats import chisquare
+
+    labels = np.random.default_rng(width).integers(0, width, count)
+    asked = [question(at, [0.0] * width, int(label)) for at, label in enumerate(labels)]
+    expected = chisquare(np.bincount(labels, minlength=width)).pvalue
+    assert position_bias(asked)["right_p"] == pytest.approx(expected, abs=1e-6)

@@ -17,7 +17,7 @@ def report(name: str, *arguments: str) -> dict:
 
 
 def test_bench_score() -> None:
-    found = report("bench_score", "--questions", "200", "--resamples", "10")
+    found = report("bench_score", "--questions", "200", "--resamples", "100")
     assert found["seconds"] > 0
     assert found["peak_megabytes"] > 0
 

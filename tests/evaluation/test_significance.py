@@ -5,8 +5,6 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from vqa.evaluation.bootstrap import (
     ImageSums,
@@ -20,16 +18,19 @@ from vqa.evaluation.bootstrap import (
     mean_interval,
     standard_error,
 )
+from vqa.evaluation.power import detectable
+from vqa.evaluation.sign_flips import sign_flip_p
 from vqa.evaluation.significance import (
-    detectable,
+    PairedTest,
+    decimals,
     holm,
     in_family,
     mcnemar,
+    mean_over_seeds,
     paired_test,
     power_text,
     seed_summary,
     seeded_test,
-    sign_flip_p,
 )
 from vqa.evaluation.simulation import World, simulate, simulate_seeds
 
@@ -102,15 +103,6 @@ def test_interval_edges() -> None:
     )
 
 
-@given(st.lists(st.integers(-3, 3), min_size=1, max_size=9))
-def test_sign_flips_are_those_of_every_arrangement(sums: list[int]) -> None:
-    values = np.array(sums, dtype=float)
-    totals = [abs(np.dot(signs, values)) for signs in itertools.product((-1, 1), repeat=len(sums))]
-    exact = np.mean(np.array(totals) >= abs(values.sum()) - 1e-9)
-    drawn = sign_flip_p(values, 4000, np.random.default_rng(0))
-    assert drawn == pytest.approx(exact, abs=0.045)
-
-
 def test_holm() -> None:
     adjusted = holm({"a": 0.01, "b": 0.04, "c": 0.03, "d": 0.005})
     assert adjusted == pytest.approx({"a": 0.03, "b": 0.06, "c": 0.06, "d": 0.02})
@@ -133,7 +125,70 @@ def test_mcnemar() -> None:
 def test_a_run_against_itself() -> None:
     scores, images = np.array([0.0, 100, 100, 0]), np.array([0, 0, 1, 1])
     same = paired_test(scores, scores, images, resamples=200)
-    assert (same.difference, same.low, same.high, same.p_value) == (0, 0, 0, 1)
+    assert (same.difference, same.low, same.high, same.p_value) == (
+        0,
+        -same.high,
+        pytest.approx(100 * (1 - 0.025**0.5)),
+        1,
+    )
+
+
+@pytest.mark.parametrize("gap", [100.0, 40.0, 0.0])
+def test_a_difference_alike_on_every_image_is_as_doubtful_either_way(gap: float) -> None:
+    """The images that were not drawn may differ otherwise, the further the fewer images there are."""
+    a, b, images = np.full(20, gap), np.zeros(20), np.arange(20)
+    forth, back = paired_test(a, b, images), paired_test(b, a, images)
+    assert (forth.low, forth.high) == (-back.high, -back.low)
+    others = 1 - 0.025 ** (1 / 20)
+    assert forth.low == pytest.approx(gap - others * (gap + 100))
+    assert forth.high == pytest.approx(gap + others * (100 - gap))
+
+
+@pytest.mark.parametrize("level", [0.0, 30.0, 100.0])
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_a_variant_alike_on_every_image_has_the_interval_of_a_mean(
+    level: float, seeds: int
+) -> None:
+    images = np.arange(20)
+    low, high = mean_over_seeds(np.full((seeds, 20), level), images)
+    expected = mean_interval(image_sums(np.full(20, level), images))
+    assert expected is not None
+    assert (low, high) == (expected.low, expected.high)
+    assert high - low == pytest.approx(100 * (1 - 0.025 ** (1 / 20)))
+
+
+def test_a_variants_interval_is_over_its_seeds_too() -> None:
+    rng = np.random.default_rng(1)
+    images = np.arange(2000)
+    runs = seeds(rng, 0)
+    low, high = mean_over_seeds(runs, images, resamples=200)
+    against_nothing = seeded_test(runs, np.zeros_like(runs), images, paired=True, resamples=200)
+    assert (low, high) == pytest.approx((against_nothing.low, against_nothing.high))
+    one_low, one_high = mean_over_seeds(runs[:1], images, resamples=200)
+    assert high - low > one_high - one_low
+
+
+@pytest.mark.parametrize(
+    ("half_width", "digits"), [(20.0, 1), (0.1, 1), (0.0996, 2), (0.05, 2), (0.002, 3), (0.0, 1)]
+)
+def test_digits_show_the_half_width(half_width: float, digits: int) -> None:
+    assert decimals(half_width) == digits
+
+
+def test_a_side_of_one_seed_varies_as_the_other_one() -> None:
+    """No true difference between three seeds and a single one, whose luck is most of the doubt."""
+    rng = np.random.default_rng(14)
+    images = np.arange(60)
+
+    def runs(count: int) -> np.ndarray:
+        return 50 + 5 * rng.standard_normal((count, 1)) + 5 * rng.standard_normal((count, 60))
+
+    p_values = [
+        seeded_test(*sides, images, paired=False, resamples=20).p_value
+        for _ in range(200)
+        for sides in ((runs(3), runs(1)), (runs(1), runs(3)))
+    ]
+    assert 1 <= 100 * np.mean(np.array(p_values) <= 0.05) <= 9
 
 
 def test_swapping_the_runs_mirrors_the_test() -> None:
@@ -148,14 +203,14 @@ def test_swapping_the_runs_mirrors_the_test() -> None:
 
 
 def test_a_detectable_difference_is_detected_four_times_in_five() -> None:
-    assert detectable(1.0) == pytest.approx(2.8016, abs=1e-3)
+    assert detectable(1.0, 1e6) == pytest.approx(2.8016, abs=1e-3)
     rng = np.random.default_rng(11)
     world = World(images=150)
     found = 0
     for _ in range(400):
         a, b, images = world.draw(rng)
         error = standard_error(image_sums(a - b, images))
-        shifted = image_sums(a - b + detectable(error), images)
+        shifted = image_sums(a - b + detectable(error, 149), images)
         found += sign_flip_p(shifted.sums, 299, rng) <= 0.05
     assert 72 <= found / 4 <= 88  # 80 expected, four standard errors
 
@@ -231,6 +286,21 @@ def test_what_could_have_been_found_is_that_of_the_corrected_test() -> None:
     assert "could not have found any" in power_text(few)
     same = paired_test(a, a, images, resamples=200)
     assert power_text(same) == "they score alike on every image"
+
+
+@pytest.mark.parametrize("tests", [1, 12])
+def test_of_few_seeds_what_could_have_been_found_is_found_four_times_in_five(tests: int) -> None:
+    """Three paired seeds whose luck is most of the doubt: the difference that half of the tests promise to find."""
+    rng = np.random.default_rng(13)
+    images = np.arange(50)
+
+    def tried(shift: float) -> PairedTest:
+        gaps = shift + 2 * rng.standard_normal((3, 1)) + 2 * rng.standard_normal((3, 50))
+        return seeded_test(gaps, np.zeros_like(gaps), images, paired=True, resamples=20)
+
+    promised = float(np.median([in_family(tried(0), tests).detectable for _ in range(250)]))
+    found = np.mean([tried(promised).p_value * tests <= 0.05 for _ in range(250)])
+    assert 0.7 <= found <= 0.9
 
 
 def test_seed_summary() -> None:

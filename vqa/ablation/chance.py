@@ -30,7 +30,7 @@ def chance_run(run: Run, experiment: Mapping[str, Any]) -> tuple[str, Run]:
         name, scored = CHANCE, _guessed(run.predictions, protocol)
     else:
         name, scored = MAJORITY, _scored(_majority(run, experiment), protocol)
-    return name, Run(name, scored, run.identity)
+    return name, Run(name, scored, run.identity, computed=True)
 
 
 def _guessed(items: Sequence[Prediction], protocol: str) -> list[Prediction]:

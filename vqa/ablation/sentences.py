@@ -23,7 +23,7 @@ def pair_sentence(pair: Pair, a: Variant, b: Variant) -> str:
 
 def _trained(a: Variant, b: Variant) -> str:
     """The seeds of both; what was computed and not trained has none."""
-    counts = [len(one.runs) for one in (a, b) if any(run.seed is not None for run in one.runs)]
+    counts = [len(one.runs) for one in (a, b) if not one.computed]
     return _seeds(*counts) if counts else _seeds(len(a.runs), len(b.runs))
 
 
@@ -54,16 +54,18 @@ def interaction_sentence(effect: Effect) -> str:
 def size(test: PairedTest) -> str:
     """The difference without its sign: with its half-width, or its bounds where they are not even."""
     low, high = (test.low, test.high) if test.difference >= 0 else (-test.high, -test.low)
+    digits = test.digits
     if _even(test):
-        return f"{abs(test.difference):.1f} ± {(high - low) / 2:.1f}"
-    return f"{abs(test.difference):.1f} [{low:.1f}, {high:.1f}]"
+        return f"{abs(test.difference):.{digits}f} ± {(high - low) / 2:.{digits}f}"
+    return f"{abs(test.difference):.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
 
 
 def signed(test: PairedTest) -> str:
     """The difference with its sign, otherwise as `size`."""
+    digits = test.digits
     if _even(test):
-        return f"{test.difference:+.1f} ± {(test.high - test.low) / 2:.1f}"
-    return f"{test.difference:+.1f} [{test.low:.1f}, {test.high:.1f}]"
+        return f"{test.difference:+.{digits}f} ± {(test.high - test.low) / 2:.{digits}f}"
+    return f"{test.difference:+.{digits}f} [{test.low:.{digits}f}, {test.high:.{digits}f}]"
 
 
 def _even(test: PairedTest) -> bool:
@@ -72,11 +74,12 @@ def _even(test: PairedTest) -> bool:
 
 
 def _doubt(effect: Effect) -> str:
-    seeds = _seeds(effect.seeds) if effect.seeds else "means over unlike seeds"
+    seeds = _seeds(effect.seeds) if effect.seeds else "means over unlike seeds, of these runs only"
     return f"{p_text(effect.adjusted_p)}, {seeds}"
 
 
 def _seeds(a: int, b: int | None = None) -> str:
     if b is not None and a != b:
-        return f"{a} and {b} seeds"
+        alike = ", taken to vary alike" if min(a, b) == 1 else ""
+        return f"{a} and {b} seeds{alike}"
     return "1 seed" if a == 1 else f"{a} seeds"

@@ -8,8 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from vqa.ablation.cell import Place
 from vqa.ablation.chance import chance_run
 from vqa.ablation.effects import Effect, Factorial
@@ -26,7 +24,7 @@ from vqa.evaluation.comparison import (
 )
 from vqa.evaluation.protocols import unscorable
 from vqa.evaluation.runs import Run, load_run
-from vqa.evaluation.significance import seeded_test
+from vqa.evaluation.significance import mean_over_seeds
 from vqa.faults import did_you_mean
 
 TYPE_KINDS = ("per_answer_type", "per_question_type")
@@ -319,11 +317,7 @@ def _row(
     variant: Variant, loaded: _Loaded, place: Place | None, images: Ints, options: Options
 ) -> Row:
     figures = variant_figures(variant)
-    scores = variant.scores
-    # Against nothing: the interval of a mean over images and seeds is that of its difference from zero.
-    test = seeded_test(
-        scores, np.zeros_like(scores), images, paired=True, resamples=options.resamples
-    )
+    low, high = mean_over_seeds(variant.scores, images, resamples=options.resamples)
     members = loaded.members.get(variant.name, [])
     return Row(
         name=variant.name,
@@ -333,8 +327,8 @@ def _row(
         runs=[run.name for run in variant.runs] if members else [],
         mean=figures["overall"]["mean"],
         sd=figures["overall"]["sd"],
-        low=max(0.0, test.low),
-        high=min(100.0, test.high),
+        low=low,
+        high=high,
         per_answer_type=figures["per_answer_type"],
         per_question_type=figures["per_question_type"],
         scores=[float(run.scores.mean()) for run in variant.runs],

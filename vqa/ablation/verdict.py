@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vqa.ablation.sentences import LEVEL
+from vqa.evaluation.significance import decimals
 
 Row = Mapping[str, Any]
 
@@ -17,12 +18,12 @@ class Verdict:
 
     Attributes:
         best, mean, sd, seeds: the variant of the grid with the highest mean.
-        other: what it was tested against: the reference, or the runner-up where it is the reference itself; "" where
-            nothing was tested.
+        other: what it was tested against: the reference, or where it is the reference itself the highest of
+            `level_with`, else the runner-up; "" where nothing was tested.
         difference, low, high, p: best less other; p is Holm's.
         detectable: what the test would have found.
-        untested: the runner-up, where the test says nothing of it.
-        level_with: variants of the grid of which no difference to the best was found, where all were tested with it.
+        untested: variants of the grid that were not tested against the best, the highest first.
+        level_with: those of which no difference to the best was found.
     """
 
     best: str
@@ -35,7 +36,7 @@ class Verdict:
     high: float | None = None
     p: float | None = None
     detectable: float | None = None
-    untested: str = ""
+    untested: tuple[str, ...] = ()
     level_with: tuple[str, ...] = ()
 
     @property
@@ -45,8 +46,13 @@ class Verdict:
 
     @property
     def is_best(self) -> bool:
-        """Whether the highest mean is more than luck: a test against the next one found a difference."""
-        return self.real and not self.untested
+        """Whether the highest mean is more than luck: tests against all others found a difference."""
+        return self.real and not self.untested and not self.level_with
+
+    @property
+    def digits(self) -> int:
+        """Behind the point of the difference and its bounds."""
+        return 1 if self.low is None or self.high is None else decimals((self.high - self.low) / 2)
 
 
 def verdict(study: Mapping[str, Any]) -> Verdict | None:
@@ -56,23 +62,17 @@ def verdict(study: Mapping[str, Any]) -> Verdict | None:
     if not grid:
         return None
     ranked = sorted(grid, key=lambda row: -row["mean"])
-    best, second = ranked[0], ranked[1] if len(ranked) > 1 else None
+    best, reference = ranked[0], study["reference"]
     base = Verdict(best["name"], best["mean"], best["sd"], len(best["scores"]))
     tests = {test["a"]: test for test in study["comparisons"]}
-    if best["name"] != study["reference"]:
-        untested = second["name"] if second and second["name"] != study["reference"] else ""
-        return _tested(base, tests.get(best["name"]), 1, study["reference"], untested)
-    other = second["name"] if second else max(tests, default="", key=lambda name: _mean(rows, name))
-    level = tuple(
-        row["name"]
-        for row in ranked[1:]
-        if row["name"] in tests and tests[row["name"]]["adjusted_p_value"] >= LEVEL
-    )
-    return _tested(base, tests.get(other), -1, other, "", level)
-
-
-def _mean(rows: Sequence[Row], name: str) -> float:
-    return next(float(row["mean"]) for row in rows if row["name"] == name)
+    if best["name"] != reference:
+        untested = tuple(row["name"] for row in ranked[1:] if row["name"] != reference)
+        return _tested(base, tests.get(best["name"]), 1, reference, untested)
+    beside = ranked[1:] or sorted(rows, key=lambda row: -row["mean"])
+    others = [row["name"] for row in beside if row["name"] in tests]
+    level = tuple(name for name in others if tests[name]["adjusted_p_value"] >= LEVEL)
+    other = next(iter([*level, *others]), "")
+    return _tested(base, tests.get(other), -1, other, (), level)
 
 
 def _tested(
@@ -80,7 +80,7 @@ def _tested(
     test: Mapping[str, Any] | None,
     sign: int,
     other: str,
-    untested: str,
+    untested: tuple[str, ...],
     level_with: tuple[str, ...] = (),
 ) -> Verdict:
     if test is None:

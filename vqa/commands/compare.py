@@ -56,12 +56,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 @no_collection()
 def run(args: argparse.Namespace) -> int:
     """Read the runs, compare every pair, print a table and a sentence for each."""
-    from vqa.errors import InputError
+    from vqa.evaluation.bootstrap import check_resamples
     from vqa.evaluation.comparison import compare_runs, dumps
     from vqa.evaluation.files import write_atomically
 
-    if args.resamples < 100:
-        raise InputError("--resamples is below 100", fix="10000 gives p to two digits")
+    check_resamples(args.resamples)
     if _is_study(args):
         return _study(args)
     variants = _variants(args)

@@ -100,22 +100,22 @@ def evaluate(args: argparse.Namespace) -> dict[str, Any]:
     settle()
     from vqa.evaluation.evaluate import has_truth, write_evaluation
     from vqa.evaluation.predict import predict
-    from vqa.evaluation.predictions import write_predictions
+    from vqa.evaluation.predictions import scores_digest
 
     job = _open(args)
     file = job.file("predictions", "jsonl")
     exam = job.exam(args.batch_size)
     predictions = predict(exam, job.store)
     if has_truth(predictions):
-        fields = _scored(args, job, exam, predictions)
+        predictions, fields = _scored(args, job, exam, predictions)
+        fields["scores_sha256"] = scores_digest(predictions)
     else:
-        write_predictions(file, predictions)
         note = f"split {job.split} has no answers: nothing was scored; predictions stand in {file}"
         fields = {"n": len(predictions), "notes": [note]}
     fields |= {"split": job.split, "data_fingerprint": job.store.fingerprint}
     if args.submission is not None:
         fields["submission"] = _submit(args, job, predictions)
-    write_evaluation(job.file("evaluations", "json"), fields)
+    write_evaluation(job.file("evaluations", "json"), fields, file, predictions)
     return fields
 
 
@@ -220,15 +220,14 @@ def _check_truth(args: argparse.Namespace, store: Store, split: str) -> None:
 
 def _scored(
     args: argparse.Namespace, job: Job, exam: Exam, predictions: list[Prediction]
-) -> dict[str, Any]:
-    """The figures, with audit, baselines and page where they were asked for."""
+) -> tuple[list[Prediction], dict[str, Any]]:
+    """The scored predictions and the figures, with audit, baselines and page where they were asked for."""
     from vqa.evaluation.evaluate import score
 
     settings = job.experiment.evaluation
     policy = args.out_of_vocabulary or settings.out_of_vocabulary
     protocol = args.protocol or settings.protocol
-    file = job.file("predictions", "jsonl")
-    result = score(predictions, protocol, policy, file, job.model.answers)
+    result = score(predictions, protocol, policy, vocabulary=job.model.answers)
     fields = result.to_json()
     if args.baselines:
         fields["baselines"] = _baselines(job, result, policy)
@@ -236,7 +235,7 @@ def _scored(
         fields["audit"] = _audit(job, exam, result, policy)
     if args.report is not None:
         _report(args.report, job, result, fields)
-    return fields
+    return result.predictions, fields
 
 
 def _audit(

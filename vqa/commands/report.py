@@ -42,8 +42,10 @@ def run(args: argparse.Namespace) -> int:
     from vqa.ablation.gather import gather
     from vqa.ablation.study import Options, make_study
     from vqa.ablation.wandb_report import check_installed, make_report, make_workspace, spec
+    from vqa.evaluation.bootstrap import check_resamples
     from vqa.jobs.home import Home
 
+    check_resamples(args.resamples)
     check_installed()
     found = gather([args.group], {}, Home.here())
     address = _address(found.members, args)

@@ -72,6 +72,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _request(args: argparse.Namespace) -> tuple[ScoreRequest, list[str]]:
     from vqa.errors import InputError
+    from vqa.evaluation.bootstrap import check_resamples
     from vqa.evaluation.protocols import PROTOCOLS
     from vqa.evaluation.scoring import ScoreRequest
 
@@ -83,8 +84,7 @@ def _request(args: argparse.Namespace) -> tuple[ScoreRequest, list[str]]:
         raise InputError("the same protocol twice", where=protocols[0], fix="give two that differ")
     if len(protocols) > 2:
         raise InputError("more than two protocols at once", fix="compare them two by two")
-    if args.resamples < 0:
-        raise InputError("--resamples is negative", fix="0 leaves the interval out")
+    check_resamples(args.resamples, none=True)
     request = ScoreRequest(
         results=args.results,
         questions=args.questions,

@@ -24,10 +24,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from vqa.errors import InputError
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 RESAMPLES = 10_000
+LEAST_RESAMPLES = 100
 CHUNK_ELEMENTS = 2_000_000
 """Multinomial counts held at once: 16 MB."""
 
@@ -46,7 +49,7 @@ class Interval:
     Attributes:
         low, high: the bounds, on the scores' scale.
         level: percent.
-        method: "bca", or "clopper-pearson" where every score is 0 or every score is 100.
+        method: "bca", or "clopper-pearson" where every image scores alike.
         standard_error: of the mean, allowing for the images as clusters.
         images: number of clusters.
         resamples: of the bootstrap.
@@ -66,6 +69,24 @@ class Interval:
             name: round(value, digits) if isinstance(value, float) else value
             for name, value in asdict(self).items()
         }
+
+
+def check_resamples(resamples: int, *, none: bool = False) -> None:
+    """Refuse so few resamples that an interval's ends are those of single ones.
+
+    Args:
+        none: 0, for no interval, is allowed.
+
+    Raises:
+        InputError: it is below `LEAST_RESAMPLES`.
+    """
+    if resamples >= LEAST_RESAMPLES or (none and resamples == 0):
+        return
+    raise InputError(
+        f"{resamples} is too few, at least {LEAST_RESAMPLES} are needed",
+        where="--resamples",
+        fix=f"leave it out for {RESAMPLES}{', or give 0 for no interval' if none else ''}",
+    )
 
 
 def codes(keys: Iterable[Hashable]) -> Ints:
@@ -110,7 +131,12 @@ def bootstrap_means(data: ImageSums, resamples: int, rng: np.random.Generator) -
 
 
 def mean_interval(
-    data: ImageSums, *, level: float = 95.0, resamples: int = RESAMPLES, seed: int = 0
+    data: ImageSums,
+    *,
+    level: float = 95.0,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    lowest: float = 0.0,
 ) -> Interval | None:
     """The BCa bootstrap interval of sum/count over images; None for fewer than two images with
     questions.
@@ -118,16 +144,16 @@ def mean_interval(
     BCa rather than the plain percentile interval: accuracies near 0 or 100 and images with many
     questions make the resampled figures skew and biased, and BCa corrects both (second-order
     accurate). The simulation in `scripts/simulate_significance` shows its coverage beside that of
-    the percentile interval. Where every score is 0, or every score is 100, all resamples are alike
-    and the bootstrap would claim certainty; then it is the exact binomial interval with the images
-    as trials.
+    the percentile interval. Where every image scores alike, all resamples do and the bootstrap
+    would claim certainty; then it is the exact binomial bound on how many images may score
+    otherwise, each anything from `lowest` (−100 for a difference) to 100.
     """
     images = int(np.count_nonzero(data.counts))
     if images < 2:
         return None
-    mean = data.sums.sum() / data.counts.sum()
-    if mean in (0.0, 100.0) and np.array_equal(data.sums, mean * data.counts):
-        low, high = _all_alike(mean, images, level)
+    mean = float(data.sums.sum() / data.counts.sum())
+    if np.allclose(data.sums, mean * data.counts, rtol=0, atol=1e-7):
+        low, high = _all_alike(mean, images, level, lowest)
         return Interval(low, high, level, "clopper-pearson", 0.0, images, 0)
     means = bootstrap_means(data, resamples, np.random.default_rng(seed))
     low, high = bca_bounds(data, means, level)
@@ -212,7 +238,8 @@ def _by_image(
     return totals[:, 0], totals[:, 1]
 
 
-def _all_alike(mean: float, images: int, level: float) -> tuple[float, float]:
-    """Clopper and Pearson's bounds for none, or all, of `images` trials."""
-    reach = 100 * (1 - ((1 - level / 100) / 2) ** (1 / images))
-    return (100 - reach, 100.0) if mean else (0.0, reach)
+def _all_alike(mean: float, images: int, level: float, lowest: float) -> tuple[float, float]:
+    """The bounds of a mean when as many other images score otherwise as Clopper and Pearson allow where none of
+    `images` does."""
+    others = 1 - ((1 - level / 100) / 2) ** (1 / images)
+    return mean - others * (mean - lowest), mean + others * (100 - mean)

@@ -18,6 +18,9 @@ from vqa.evaluation.multiple_choice import (
 )
 from vqa.evaluation.predictions import Prediction
 
+NOTHING = 1e-9
+"""A variance that is so small a part of the largest one is rounding."""
+
 
 def describe(predictions: Sequence[Prediction]) -> dict[str, Any]:
     """Every statistic of this module, JSON-ready, percentages on 0 to 100."""
@@ -129,7 +132,10 @@ def _share(positions: Sequence[int] | range, width: int) -> Floats:
 
 def _uneven_p(draws: Sequence[tuple[Floats, Floats]]) -> float | None:
     """p of the quadratic form (O − E)ᵀ V⁺ (O − E) for independent draws (observed share,
-    probabilities)."""
+    probabilities).
+
+    Shares add up to 1, so V is singular; what rounding leaves of its null space is no degree of freedom.
+    """
     from scipy.stats import chi2
 
     if not draws:
@@ -137,11 +143,12 @@ def _uneven_p(draws: Sequence[tuple[Floats, Floats]]) -> float | None:
     observed = np.array([seen for seen, _ in draws])
     expected = np.array([shares for _, shares in draws])
     covariance = np.diag(expected.sum(0)) - expected.T @ expected
-    freedom = int(np.linalg.matrix_rank(covariance))
-    if freedom == 0:
+    variances, directions = np.linalg.eigh(covariance)
+    free = variances > NOTHING * variances.max()
+    if not free.any():
         return None
-    gap = (observed - expected).sum(0)
-    return round(float(chi2.sf(gap @ np.linalg.pinv(covariance) @ gap, freedom)), 6)
+    gap = (observed - expected).sum(0) @ directions[:, free]
+    return round(float(chi2.sf(np.sum(gap**2 / variances[free]), int(free.sum()))), 6)
 
 
 def _percent(share: float | np.floating) -> float:

@@ -40,6 +40,11 @@ class Variant:
         """float64 [seeds, questions]."""
         return np.stack([run.scores for run in self.runs])
 
+    @property
+    def computed(self) -> bool:
+        """Whether it was computed and not trained, so that no seed changes it."""
+        return all(run.computed for run in self.runs)
+
 
 @dataclass(frozen=True)
 class Pair:
@@ -59,14 +64,16 @@ class Pair:
     def sentence(self) -> str:
         """The outcome in words."""
         gap, low, high = self.test.difference, self.test.low, self.test.high
+        digits, doubt = self.test.digits, p_text(self.adjusted_p)
         if self.adjusted_p >= 0.05:
             return (
-                f"no difference found between {self.a} and {self.b} ({gap:+.1f} [{low:.1f}, {high:.1f}], "
-                f"{p_text(self.adjusted_p)}); {power_text(self.test)}"
+                f"no difference found between {self.a} and {self.b} ({gap:+.{digits}f} "
+                f"[{low:.{digits}f}, {high:.{digits}f}], {doubt}); {power_text(self.test)}"
             )
         winner, loser = (self.a, self.b) if gap > 0 else (self.b, self.a)
         low, high = (low, high) if gap > 0 else (-high, -low)
-        return f"{winner} beats {loser} by {abs(gap):.1f} [{low:.1f}, {high:.1f}], {p_text(self.adjusted_p)}"
+        size = f"{abs(gap):.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+        return f"{winner} beats {loser} by {size}, {doubt}"
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready object."""
@@ -127,19 +134,18 @@ def compare_runs(
     runs = [run for variant in variants for run in variant.runs]
     identity = check_comparable(runs)
     images = codes(item.image_id for item in runs[0].predictions)
-    tests: dict[str, tuple[Variant, Variant, PairedTest, bool]] = {}
+    tests: dict[str, tuple[Variant, Variant, PairedTest]] = {}
     for a, b in _to_test(variants, baseline):
-        paired = seeds_pair(a, b)
-        left, right = _aligned(a, b) if paired else (a.scores, b.scores)
+        left, right, paired = _sides(a, b)
         try:
             test = seeded_test(left, right, images, paired=paired, resamples=resamples, seed=seed)
         except ValueError as error:
             raise ResultError(str(error)) from error
-        tests[f"{a.name}\0{b.name}"] = (a, b, test, paired)
-    adjusted = holm({key: test.p_value for key, (_, _, test, _) in tests.items()})
+        tests[f"{a.name}\0{b.name}"] = (a, b, test)
+    adjusted = holm({key: test.p_value for key, (_, _, test) in tests.items()})
     pairs = [
-        _pair(a, b, in_family(test, len(tests)), paired, adjusted[key])
-        for key, (a, b, test, paired) in tests.items()
+        _pair(a, b, in_family(test, len(tests)), adjusted[key])
+        for key, (a, b, test) in tests.items()
     ]
     return Comparison(identity, list(variants), pairs, _notes(runs))
 
@@ -203,7 +209,7 @@ def p_text(p_value: float) -> str:
     return "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}"
 
 
-def _pair(a: Variant, b: Variant, test: PairedTest, paired: bool, adjusted: float) -> Pair:
+def _pair(a: Variant, b: Variant, test: PairedTest, adjusted: float) -> Pair:
     left, right = a.scores.mean(0), b.scores.mean(0)
     ids = [item.question_id for item in a.runs[0].predictions]
     exact = (
@@ -215,10 +221,24 @@ def _pair(a: Variant, b: Variant, test: PairedTest, paired: bool, adjusted: floa
         test,
         adjusted,
         mcnemar(left, right) if exact else None,
-        paired,
+        seeds_pair(a, b),
         only_a=[ids[at] for at in np.flatnonzero((left >= 50) & (right < 50))],
         only_b=[ids[at] for at in np.flatnonzero((right >= 50) & (left < 50))],
     )
+
+
+def _sides(a: Variant, b: Variant) -> tuple[Floats, Floats, bool]:
+    """Scores [seeds, questions] of both, and whether they pair row by row: where the seeds are the same, or one side
+    was computed and is what it is for every seed of the other."""
+    if seeds_pair(a, b):
+        return *_aligned(a, b), True
+    if not (a.computed or b.computed):
+        return a.scores, b.scores, False
+    seeds = max(len(a.runs), len(b.runs))
+    left, right = (
+        np.repeat(one.scores, seeds, axis=0) if one.computed else one.scores for one in (a, b)
+    )
+    return left, right, True
 
 
 def _aligned(a: Variant, b: Variant) -> tuple[Floats, Floats]:

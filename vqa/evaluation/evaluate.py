@@ -163,10 +163,18 @@ def has_truth(predictions: list[Prediction]) -> bool:
     return any(item.answers or item.label >= 0 for item in predictions)
 
 
-def write_evaluation(file: Path, fields: Mapping[str, Any]) -> None:
-    """Write an evaluation's figures as JSON, whole or not at all."""
+def write_evaluation(
+    file: Path, fields: Mapping[str, Any], predictions_file: Path, predictions: Sequence[Prediction]
+) -> None:
+    """Write an evaluation's figures as JSON, and the predictions, each whole or not at all.
+
+    The figures are there first. They name their scores by `scores_sha256`, so whoever finds them beside earlier
+    predictions knows that the scores there are of another evaluation.
+    """
     text = json.dumps(fields, ensure_ascii=False, indent=2, allow_nan=False)
     write_atomically(file, [text, "\n"])
+    predictions_file.parent.mkdir(parents=True, exist_ok=True)
+    write_predictions(predictions_file, predictions)
 
 
 def check_asked(questions: Path, ids: Sequence[str], split: str) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from vqa.evaluation.bootstrap import Floats, codes
 from vqa.evaluation.comparison import p_text
 from vqa.evaluation.predictions import Prediction
-from vqa.evaluation.significance import paired_test
+from vqa.evaluation.significance import decimals, paired_test
 
 
 def paired(a: Sequence[Prediction], b: Sequence[Prediction]) -> dict[str, Any] | None:
@@ -36,7 +36,8 @@ def says(test: dict[str, Any] | None) -> str:
         return "no interval (a single image)"
     gap, low, high = test["difference"], test["low"], test["high"]
     p_value = test.get("adjusted_p_value", test["p_value"])
-    return f"{gap:+.1f} [{low:.1f}, {high:.1f}], {p_text(p_value)}"
+    digits = decimals((high - low) / 2)
+    return f"{gap:+.{digits}f} [{low:.{digits}f}, {high:.{digits}f}], {p_text(p_value)}"
 
 
 def _scores(predictions: Sequence[Prediction]) -> Floats:

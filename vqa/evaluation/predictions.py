@@ -7,6 +7,7 @@ compare and explain a run without the data, the model or torch.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -161,6 +162,16 @@ def write_predictions(path: Path | str, predictions: Iterable[Prediction]) -> No
         ResultError: a value is not finite or a question id is repeated; nothing is written.
     """
     write_atomically(Path(path), _lines(predictions))
+
+
+def scores_digest(predictions: Iterable[Prediction]) -> str | None:
+    """What tells these scores, in this order, from any others; None where one is missing."""
+    rows = [(item.question_id, item.score) for item in predictions]
+    if any(score is None for _, score in rows):
+        return None
+    return hashlib.sha256(
+        json.dumps([(one, float(score or 0)) for one, score in rows]).encode()
+    ).hexdigest()
 
 
 def deduplicated(predictions: Iterable[Prediction]) -> list[Prediction]:

@@ -13,7 +13,8 @@ import numpy as np
 from vqa.errors import RunError
 from vqa.evaluation.bootstrap import Floats
 from vqa.evaluation.files import read_json
-from vqa.evaluation.predictions import Prediction, read_predictions
+from vqa.evaluation.multiple_choice import OutOfVocabulary
+from vqa.evaluation.predictions import Prediction, read_predictions, scores_digest
 from vqa.evaluation.protocols import protocol_for, score_predictions
 
 FIELDS = ("data_fingerprint", "split", "protocol", "out_of_vocabulary")
@@ -22,19 +23,21 @@ FIELDS = ("data_fingerprint", "split", "protocol", "out_of_vocabulary")
 
 @dataclass(frozen=True)
 class Run:
-    """One trained model's scored predictions.
+    """One model's scored predictions.
 
     Attributes:
         name: the path as given.
         predictions: sorted by question id, every one with a score.
         identity: every one of `FIELDS`; None for what is not known.
         seed: of the training; None where it is not known.
+        computed: whether it is no model's but what guessing gets.
     """
 
     name: str
     predictions: list[Prediction]
     identity: Mapping[str, str | None]
     seed: int | None = None
+    computed: bool = False
 
     @cached_property
     def scores(self) -> Floats:
@@ -63,7 +66,7 @@ def load_run(path: Path, *, split: str = "", protocol: str = "") -> Run:
     predictions = read_predictions(file)
     if not predictions:
         raise RunError("holds no prediction", where=str(file))
-    scored, used = _scored(predictions, protocol, known.get("protocol"))
+    scored, used = _scored(predictions, protocol, known)
     splits = {item.split for item in predictions}
     identity = {
         "data_fingerprint": known.get("data_fingerprint"),
@@ -98,7 +101,7 @@ def _evaluation_fields(path: Path, stem: str) -> dict[str, Any]:
     found = read_json(file) if file.exists() else {}
     if not isinstance(found, dict):
         raise RunError("is no object", where=str(file))
-    names = ("data_fingerprint", "protocol")
+    names = ("data_fingerprint", "protocol", "scores_sha256")
     known = {name: found[name] for name in names if name in found}
     return known | _policy(found) if known else {}
 
@@ -147,11 +150,20 @@ def _predictions_file(path: Path, split: str) -> Path:
 
 
 def _scored(
-    predictions: list[Prediction], protocol: str, known: Any
+    predictions: list[Prediction], protocol: str, known: Mapping[str, Any]
 ) -> tuple[list[Prediction], str | None]:
-    """Stored scores are believed where their run says by which protocol they were made, and none is asked for."""
-    complete = all(item.score is not None for item in predictions)
-    if complete and not protocol and isinstance(known, str):
-        return predictions, known
-    name = protocol or (known if isinstance(known, str) else protocol_for(predictions))
-    return score_predictions(predictions, name, resamples=0).predictions, name
+    """Stored scores are believed where their run says by which protocol they were made, and none is asked for.
+
+    Not where the run's evaluation is of other scores: it was ended before, or something else wrote predictions since.
+    """
+    said = known.get("protocol")
+    if protocol or not isinstance(said, str):
+        name = protocol or protocol_for(predictions)
+        return score_predictions(predictions, name, resamples=0).predictions, name
+    digest = scores_digest(predictions)
+    if digest is not None and known.get("scores_sha256") in (None, digest):
+        return predictions, said
+    told = str(known.get("out_of_vocabulary"))
+    policy: OutOfVocabulary = "count-wrong" if told.startswith("count-wrong") else "mask"
+    result = score_predictions(predictions, said, out_of_vocabulary=policy, resamples=0)
+    return result.predictions, said

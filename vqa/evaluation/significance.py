@@ -6,8 +6,8 @@ image's sum is as likely positive as negative, so the permutation test flips the
 images: exact whatever the dependence within an image. The interval is the BCa cluster bootstrap of
 the mean difference.
 
-Sources: Noreen 1989 (randomisation tests); Efron 1987 (BCa); McNemar 1947; Holm 1979; Cochran 1977,
-section 6.3 (ratio estimators); Satterthwaite 1946 (degrees of freedom of a sum of variances).
+Sources: Efron 1987 (BCa); McNemar 1947; Holm 1979; Cochran 1977, section 6.3 (ratio estimators);
+Satterthwaite 1946 (degrees of freedom of a sum of variances); see `sign_flips` and `power` too.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from typing import NamedTuple
 import numpy as np
 
 from vqa.evaluation.bootstrap import (
-    CHUNK_ELEMENTS,
     RESAMPLES,
     Floats,
     ImageSums,
@@ -29,10 +28,9 @@ from vqa.evaluation.bootstrap import (
     mean_interval,
     standard_error,
 )
+from vqa.evaluation.power import LEVEL, WHOLE_SCALE, detectable, likely_variance
+from vqa.evaluation.sign_flips import sign_flip_p
 
-POWER = 0.80
-LEVEL = 95.0
-WHOLE_SCALE = 100.0
 SIGN_FLIPS = "sign flips and BCa bootstrap over images"
 
 
@@ -45,6 +43,8 @@ class PairedTest:
         low, high: its 95 % interval.
         p_value: two-sided.
         standard_error: of the difference.
+        likely_error, likely_freedom: what it probably is, and the degrees of freedom of its estimates: few seeds
+            give estimates most of which are too small.
         detectable: the smallest true difference that this test would have found with 80 %
             probability; the whole scale where it could have found none (see `in_family`).
         images: number of clusters.
@@ -56,9 +56,16 @@ class PairedTest:
     high: float
     p_value: float
     standard_error: float
+    likely_error: float
+    likely_freedom: float
     detectable: float
     images: int
     method: str
+
+    @property
+    def digits(self) -> int:
+        """Behind the point, in sentences."""
+        return decimals((self.high - self.low) / 2)
 
 
 class McNemar(NamedTuple):
@@ -85,40 +92,21 @@ def paired_test(
     data = _difference_sums(a, b, images)
     difference = float(data.sums.sum() / data.counts.sum())
     error = standard_error(data)
-    interval = mean_interval(data, resamples=resamples, seed=seed)
+    interval = mean_interval(data, resamples=resamples, seed=seed, lowest=-100.0)
     if interval is None:
         raise ValueError("a comparison needs at least two images")
-    constant = not np.any(data.sums)
     return PairedTest(
         difference=difference,
-        low=0.0 if constant else interval.low,
-        high=0.0 if constant else interval.high,
+        low=interval.low,
+        high=interval.high,
         p_value=sign_flip_p(data.sums, resamples, np.random.default_rng(seed + 1)),
         standard_error=error,
-        detectable=detectable(error),
+        likely_error=error,
+        likely_freedom=interval.images - 1.0,
+        detectable=detectable(error, interval.images - 1.0),
         images=interval.images,
         method=SIGN_FLIPS,
     )
-
-
-def sign_flip_p(sums: Floats, flips: int, rng: np.random.Generator) -> float:
-    """Two-sided p of the total of `sums` [images] when each image's sign is a coin toss.
-
-    Exact and fast like the bootstrap: images whose sums are equal in size are interchangeable, so
-    the number of pluses among them is binomial. The observed signs count as one of the arrangements
-    (p is never 0).
-    """
-    sizes, multiplicity = np.unique(np.round(np.abs(sums), 9), return_counts=True)
-    sizes, multiplicity = sizes[sizes > 0], multiplicity[sizes > 0]
-    if not len(sizes):
-        return 1.0
-    observed = abs(float(sums.sum())) - 1e-9 * float(sizes @ multiplicity)
-    extreme = 0
-    step = max(1, CHUNK_ELEMENTS // len(sizes))
-    for start in range(0, flips, step):
-        pluses = rng.binomial(multiplicity, 0.5, size=(min(step, flips - start), len(sizes)))
-        extreme += int(np.sum(np.abs((2 * pluses - multiplicity) @ sizes) >= observed))
-    return (extreme + 1) / (flips + 1)
 
 
 def mcnemar(a: Floats, b: Floats) -> McNemar:
@@ -147,29 +135,22 @@ def unclustered_test(a: Floats, b: Floats) -> float:
     return 1.0 if error == 0 else math.erfc(abs(gap.mean()) / error / math.sqrt(2))
 
 
-def detectable(error: float, power: float = POWER, level: float = LEVEL) -> float:
-    """The true difference that a two-sided test with this standard error finds with probability
-    `power`.
-
-    (z of the level + z of the power) · error = 2.80 · error for 95 % and 80 %.
-    """
-    from scipy.special import ndtri
-
-    return float((ndtri(0.5 + level / 200) + ndtri(power)) * error)
-
-
 def in_family(test: PairedTest, tests: int) -> PairedTest:
     """The test as one of so many that Holm corrects together: what it would have found at his first, strictest step.
 
     Sign flips of M images give no p below 2^(1−M): with too few images nothing can be found at all.
     """
-    from scipy.special import ndtri
-
     level = 1 - LEVEL / 100
-    usual, strict = ndtri(1 - level / 2), ndtri(1 - level / (2 * tests))
-    reach = test.detectable * float((strict + ndtri(POWER)) / (usual + ndtri(POWER)))
     hopeless = test.method == SIGN_FLIPS and tests * 2.0 ** (1 - test.images) > level
-    return replace(test, detectable=WHOLE_SCALE if hopeless else min(WHOLE_SCALE, reach))
+    reach = detectable(test.likely_error, test.likely_freedom, tests)
+    return replace(test, detectable=WHOLE_SCALE if hopeless else reach)
+
+
+def decimals(half_width: float) -> int:
+    """As many digits behind the point as the half-width of an interval needs to be seen, at least one."""
+    if half_width <= 0:
+        return 1
+    return min(6, max(1, -math.floor(math.log10(half_width))))
 
 
 def power_text(test: PairedTest) -> str:
@@ -178,7 +159,7 @@ def power_text(test: PairedTest) -> str:
         return "they score alike on every image"
     if test.detectable >= WHOLE_SCALE:
         return "too few images or seeds: this test could not have found any difference"
-    return f"this test would have found {test.detectable:.1f}"
+    return f"this test would have found {test.detectable:.{decimals(test.detectable)}f}"
 
 
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:
@@ -198,15 +179,16 @@ def seeded_test(
     """Compare two variants of several seeds each; `a` [seeds of A, questions], `b` [seeds of B,
     questions].
 
-    With one seed on either side this is `paired_test` of the means over seeds: it speaks of these
-    trained models only. With more on both sides it speaks of the training recipes: the variance of
-    the difference is that over images (of the means over seeds) plus that over seeds, less the
-    noise of single image and seed that both contain (Cameron, Gelbach and Miller 2011, Robust
+    With one seed on both sides this is `paired_test`: it speaks of these trained models only. With more it speaks of
+    the training recipes: the variance of the difference is that over images (of the means over seeds) plus that over
+    seeds, less the noise of single image and seed that both contain (Cameron, Gelbach and Miller 2011, Robust
     inference with multiway clustering), and at least that over images. A t interval with
     Satterthwaite's degrees of freedom, of all three variances, covers it. Simulated, it rejects a true
     null hypothesis 3 to 7 times in a hundred at the 5 % level; where seeds differ ten times as much as
     images do, 11 times with two seeds, 8 with three (`scripts/simulate_significance --seeds`).
-    `paired` seeds share data order and initialisation row by row.
+    `paired` seeds share data order and initialisation row by row. A side of a single seed is taken to vary as the
+    other one does (Crawford and Howell 1998, Comparing an individual's test score against norms derived from small
+    samples).
 
     Raises:
         ValueError: lengths differ, or `paired` with unequal numbers of seeds.
@@ -214,12 +196,30 @@ def seeded_test(
     if paired and len(a) != len(b):
         raise ValueError("paired seeds need the same number of runs on both sides")
     test = paired_test(a.mean(0), b.mean(0), images, resamples=resamples, seed=seed)
-    if min(len(a), len(b)) < 2:
-        return test
-    seeds, freedom = _seed_variance(a.mean(1), b.mean(1), paired)
-    sides = [a - b] if paired else [a, b]
-    noise = sum(_noise_variance(side, images) for side in sides)
-    return _with_seeds(test, seeds, freedom, noise)
+    spread = _spread([a - b] if paired else [a, b], images)
+    return test if spread is None else _with_seeds(test, spread)
+
+
+def mean_over_seeds(
+    scores: Floats, images: Ints, *, resamples: int = RESAMPLES
+) -> tuple[float, float]:
+    """The 95 % interval of a variant's mean, over images and, where there are several seeds, over these as in
+    `seeded_test`; `scores` [seeds, questions].
+
+    Raises:
+        ValueError: there are fewer than two images.
+    """
+    alone = mean_interval(image_sums(scores.mean(0), images), resamples=resamples)
+    if alone is None:
+        raise ValueError("an interval needs at least two images")
+    spread = _spread([scores], images)
+    if spread is None:
+        return alone.low, alone.high
+    error, freedom = _combined((alone.standard_error**2, alone.images - 1.0), spread)
+    if error == 0:
+        return alone.low, alone.high
+    mean, reach = float(scores.mean()), _reach(freedom) * error
+    return max(0.0, mean - reach), min(100.0, mean + reach)
 
 
 def seed_summary(figures: Sequence[float]) -> dict[str, float | int | None]:
@@ -235,13 +235,42 @@ def _difference_sums(a: Floats, b: Floats, images: Ints) -> ImageSums:
     return image_sums(a - b, images)
 
 
-def _seed_variance(a: Floats, b: Floats, paired: bool) -> tuple[float, float]:
-    """Variance of the difference of means over seeds, and its degrees of freedom."""
-    if paired:
-        return float(np.var(a - b, ddof=1) / len(a)), len(a) - 1.0
-    parts = [(float(np.var(one, ddof=1) / len(one)), len(one) - 1.0) for one in (a, b)]
-    total = sum(part for part, _ in parts)
-    return total, _satterthwaite(total, parts)
+class _Spread(NamedTuple):
+    """What seeds add to the doubt of a difference of means.
+
+    Attributes:
+        seeds: variance over seeds.
+        freedom: its degrees of freedom.
+        noise: the variance by what is neither the seed's nor the image's; `seeds` and that over images contain it.
+    """
+
+    seeds: float
+    freedom: float
+    noise: float
+
+
+def _spread(sides: Sequence[Floats], images: Ints) -> _Spread | None:
+    """Of the means of all sides, each [seeds, questions]; None where none has two seeds."""
+    known = [_spread_of(side, images) for side in sides if len(side) > 1]
+    if not known:
+        return None
+    if len(known) < len(
+        sides
+    ):  # one seed on the other side: its mean varies as a single seed of this side
+        seeds, freedom, noise = known[0]
+        more = 1 + max(len(side) for side in sides)
+        return _Spread(more * seeds, freedom, more * noise)
+    if len(known) == 1:
+        return known[0]
+    seeds = sum(one.seeds for one in known)
+    freedom = _satterthwaite(seeds, [(one.seeds, one.freedom) for one in known])
+    return _Spread(seeds, freedom, sum(one.noise for one in known))
+
+
+def _spread_of(scores: Floats, images: Ints) -> _Spread:
+    """Of the mean of `scores` [seeds, questions]."""
+    seeds = float(np.var(scores.mean(1), ddof=1) / len(scores))
+    return _Spread(seeds, len(scores) - 1.0, _noise_variance(scores, images))
 
 
 def _noise_variance(scores: Floats, images: Ints) -> float:
@@ -254,33 +283,48 @@ def _noise_variance(scores: Floats, images: Ints) -> float:
     return float(square / (seeds * (seeds - 1) * questions**2))
 
 
-def _with_seeds(test: PairedTest, seeds: float, freedom: float, noise: float) -> PairedTest:
-    from scipy.special import stdtr, stdtrit
+def _with_seeds(test: PairedTest, spread: _Spread) -> PairedTest:
+    from scipy.special import stdtr
 
-    over_images = test.standard_error**2
-    error = math.sqrt(max(seeds + over_images - noise, over_images))
+    over_images = (test.standard_error**2, test.images - 1.0)
+    error, freedom = _combined(over_images, spread)
     if error == 0:
         return test
-    freedom = _satterthwaite(
-        error**2,
-        [
-            (seeds, freedom),
-            (over_images, test.images - 1.0),
-            (noise, freedom * (test.images - 1.0)),
-        ],
-    )
-    reach = float(stdtrit(freedom, 0.5 + LEVEL / 200))
-    reach_power = float(stdtrit(freedom, POWER))
+    reach = _reach(freedom) * error
+    likely = spread._replace(seeds=likely_variance(spread.seeds, spread.freedom))
+    likely_error, likely_freedom = _combined(over_images, likely)
     return PairedTest(
         difference=test.difference,
-        low=max(-100.0, test.difference - reach * error),
-        high=min(100.0, test.difference + reach * error),
+        low=max(-100.0, test.difference - reach),
+        high=min(100.0, test.difference + reach),
         p_value=float(2 * stdtr(freedom, -abs(test.difference) / error)),
         standard_error=error,
-        detectable=(reach + reach_power) * error,
+        likely_error=likely_error,
+        likely_freedom=likely_freedom,
+        detectable=detectable(likely_error, likely_freedom),
         images=test.images,
         method=f"t with {freedom:.1f} degrees of freedom over images and seeds",
     )
+
+
+def _combined(over_images: tuple[float, float], spread: _Spread) -> tuple[float, float]:
+    """The standard error over images and seeds, and its degrees of freedom.
+
+    Args:
+        over_images: the variance over images, and its degrees of freedom.
+    """
+    images, freedom = over_images
+    variance = max(spread.seeds + images - spread.noise, images)
+    noise = (spread.noise, spread.freedom * freedom)
+    parts = [(spread.seeds, spread.freedom), over_images, noise]
+    return math.sqrt(variance), _satterthwaite(variance, parts)
+
+
+def _reach(freedom: float) -> float:
+    """Half the width of a t interval, in standard errors."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(freedom, 0.5 + LEVEL / 200))
 
 
 def _satterthwaite(total: float, parts: Sequence[tuple[float, float]]) -> float:

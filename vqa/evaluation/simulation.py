@@ -19,7 +19,8 @@ from vqa.evaluation.bootstrap import (
     image_sums,
     percentile_bounds,
 )
-from vqa.evaluation.significance import seeded_test, sign_flip_p, unclustered_test
+from vqa.evaluation.sign_flips import sign_flip_p
+from vqa.evaluation.significance import seeded_test, unclustered_test
 
 
 @dataclass(frozen=True, slots=True)
