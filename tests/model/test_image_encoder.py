@@ -225,6 +225,27 @@ def test_weights_by_name(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("weights", "mean", "std"),
+    [
+        ("IMAGENET1K_V1", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+        ("IMAGENET1K_FEATURES", (0.48235, 0.45882, 0.40784), (1 / 255,) * 3),
+        ("vgg16_features-amdegroot-88682ab5.pth", (0.48235, 0.45882, 0.40784), (1 / 255,) * 3),
+        ("mine.pth", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+        ("none", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    ],
+)
+def test_pictures_are_standardized_as_the_weights_learnt_them(
+    weights: str, mean: tuple[float, ...], std: tuple[float, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By name, or as the file of that name."""
+    monkeypatch.setattr("vqa.model.image_encoder.torchvision._load", lambda *_: None)
+    config = TorchVision(model="vgg16", stage="features.2", weights=weights)
+    standardize = config.build((32, 32)).standardize
+    torch.testing.assert_close(standardize.mean.flatten(), torch.tensor(mean))
+    torch.testing.assert_close(standardize.std.flatten(), torch.tensor(std))
+
+
+@pytest.mark.parametrize(
     ("fields", "size", "message"),
     [
         ({"model": "resnet19"}, (32, 32), "did you mean resnet18"),

@@ -13,7 +13,7 @@ from typing_extensions import override
 from vqa.errors import ModelError
 from vqa.hub import is_local, why_not
 from vqa.model.image_encoder import Backbone
-from vqa.model.image_encoder.grid import IMAGENET_MEAN, IMAGENET_STD
+from vqa.model.image_encoder.grid import IMAGENET_MEAN, IMAGENET_STD, Statistics
 from vqa.model.image_encoder.library import LibraryCNN
 
 WHERE = "model.image_encoder"
@@ -138,11 +138,11 @@ def _unusable(model: str, error: Exception) -> ModelError:
     )
 
 
-def _statistics(model: str) -> tuple[list[float], list[float]]:
-    """Mean and standard deviation that a folder's own preprocessing names, else ImageNet's."""
-    file = Path(model) / PREPROCESSOR
+def _statistics(model: str) -> Statistics:
+    """What the preprocessing of a folder or of a name on the hub says, else ImageNet's."""
+    file = _preprocessor(model)
     try:
-        fields = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        fields = json.loads(file.read_text(encoding="utf-8")) if file else {}
         mean = [float(value) for value in fields.get("image_mean", IMAGENET_MEAN)]
         std = [float(value) for value in fields.get("image_std", IMAGENET_STD)]
     except (OSError, ValueError, TypeError, AttributeError) as error:
@@ -150,3 +150,22 @@ def _statistics(model: str) -> tuple[list[float], list[float]]:
     if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
         raise ModelError("image_mean and image_std are three numbers each", where=str(file))
     return mean, std
+
+
+def _preprocessor(model: str) -> Path | None:
+    """The file with a model's preprocessing; None where it has none."""
+    from transformers.models.auto.modeling_auto import MODEL_FOR_BACKBONE_MAPPING_NAMES as KINDS
+    from transformers.utils.hub import cached_file
+
+    if model in KINDS:
+        return None
+    try:
+        found = cached_file(
+            model,
+            PREPROCESSOR,
+            local_files_only=is_local(model),
+            _raise_exceptions_for_missing_entries=False,
+        )
+    except Exception as error:  # network, disk: not specified
+        raise _unusable(model, error) from error
+    return None if found is None else Path(found)

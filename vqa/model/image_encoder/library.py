@@ -17,9 +17,9 @@ from typing_extensions import override
 from vqa.errors import ModelError
 from vqa.model.image_encoder import Library
 from vqa.model.image_encoder.grid import (
-    IMAGENET_MEAN,
-    IMAGENET_STD,
+    IMAGENET,
     Standardize,
+    Statistics,
     join_scales,
     positions_last,
 )
@@ -46,7 +46,7 @@ class LibraryCNN(ImageEncoder):
         network: nn.Module,
         image_size: tuple[int, int],
         stage: object,
-        statistics: tuple[Sequence[float], Sequence[float]] = (IMAGENET_MEAN, IMAGENET_STD),
+        statistics: Statistics = IMAGENET,
     ) -> None:
         super().__init__()
         self.frozen, self.normalize = config.frozen, config.normalize
