@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from vqa.errors import ModelError
@@ -153,6 +154,29 @@ def test_wrong_backbone_folders_are_refused(resnet_folder: Path, tiny_bert: Path
     (resnet_folder / "model.safetensors").write_bytes(b"broken")
     with pytest.raises(ModelError, match="cannot load this backbone"):
         Backbone(model=str(resnet_folder)).build((64, 64))
+
+
+def test_a_folder_whose_weights_do_not_fit_is_refused(resnet_folder: Path) -> None:
+    """`transformers` would give random values to what is missing, and go on."""
+    file = resnet_folder / "model.safetensors"
+    state = load_file(file)
+    others = {name.replace("encoder", "enc0der"): tensor for name, tensor in state.items()}
+    save_file(others, file, metadata={"format": "pt"})
+    with pytest.raises(ModelError, match=r"tensors missing \(encoder\.stages.*whole model"):
+        Backbone(model=str(resnet_folder), frozen=True).build((32, 32))
+    uncounted = {n: tensor for n, tensor in state.items() if not n.endswith("num_batches_tracked")}
+    assert len(uncounted) < len(state)
+    save_file(uncounted, file, metadata={"format": "pt"})
+    Backbone(model=str(resnet_folder)).build((32, 32))
+
+
+def test_a_swin_without_the_backbones_own_norms_is_whole(tmp_path: Path) -> None:
+    """As it was published, for classification."""
+    from transformers import SwinConfig, SwinModel
+
+    config = SwinConfig(embed_dim=4, depths=[1, 1], num_heads=[1, 1], image_size=64)
+    SwinModel(config).save_pretrained(tmp_path)
+    assert Backbone(model=str(tmp_path)).build((64, 64)).dim == 8
 
 
 def test_without_timm_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

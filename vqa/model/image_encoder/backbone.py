@@ -15,9 +15,12 @@ from vqa.hub import is_local, why_not
 from vqa.model.image_encoder import Backbone
 from vqa.model.image_encoder.grid import IMAGENET_MEAN, IMAGENET_STD, Statistics
 from vqa.model.image_encoder.library import LibraryCNN
+from vqa.model.weights import check_loaded
 
 WHERE = "model.image_encoder"
 PREPROCESSOR = "preprocessor_config.json"
+ADDED = "hidden_states_norms."
+"""Norms that a backbone puts behind its stages, and that no published model has; they begin with scale one."""
 
 
 class TransformersBackbone(LibraryCNN):
@@ -114,20 +117,36 @@ def _stages(config: Backbone, known: list[str]) -> tuple[str, ...]:
 
 def _network(config: Backbone, settings: Any, pretrained: bool) -> nn.Module:
     from transformers import AutoBackbone
-    from transformers.models.auto.modeling_auto import MODEL_FOR_BACKBONE_MAPPING as CLASSES
     from transformers.models.auto.modeling_auto import MODEL_FOR_BACKBONE_MAPPING_NAMES as KINDS
 
     try:
         if pretrained and config.model not in KINDS:
-            # AutoBackbone itself would ask the hub first, even for a folder.
-            network: nn.Module = CLASSES[type(settings)].from_pretrained(
-                config.model, config=settings, local_files_only=is_local(config.model)
-            )
-        else:
-            network = AutoBackbone.from_config(settings)
+            return _loaded(config.model, settings)
+        network: nn.Module = AutoBackbone.from_config(settings)
+    except ModelError:
+        raise
     except Exception as error:  # network, disk, format: not specified
         raise _unusable(config.model, error) from error
     return network
+
+
+def _loaded(model: str, settings: Any) -> nn.Module:
+    """With all its weights."""
+    from transformers.models.auto.modeling_auto import MODEL_FOR_BACKBONE_MAPPING as CLASSES
+
+    # AutoBackbone itself would ask the hub first, even for a folder.
+    network, info = CLASSES[type(settings)].from_pretrained(
+        model,
+        config=settings,
+        local_files_only=is_local(model),
+        output_loading_info=True,
+        ignore_mismatched_sizes=True,  # they are named here
+    )
+    found = dict(info)
+    found["missing_keys"] = [n for n in info["missing_keys"] if not n.startswith(ADDED)]
+    check_loaded(network, network.state_dict(keep_vars=True), found, model)
+    loaded: nn.Module = network
+    return loaded
 
 
 def _unusable(model: str, error: Exception) -> ModelError:
