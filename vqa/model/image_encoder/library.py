@@ -23,6 +23,7 @@ from vqa.model.image_encoder.grid import (
     join_scales,
     positions_last,
 )
+from vqa.model.layers import freeze_what_is_unread
 from vqa.model.parts import ImageEncoder
 
 
@@ -111,8 +112,5 @@ class LibraryCNN(ImageEncoder):
         self.network.eval()  # or the statistics of batch norms would move
         with torch.enable_grad():
             maps = join_scales(self.scales(torch.zeros(1, 3, *image_size)))
-            trained = [p for p in self.network.parameters() if p.requires_grad]
-            gradients = torch.autograd.grad(maps.sum(), trained, allow_unused=True)
-        for parameter, gradient in zip(trained, gradients, strict=True):
-            parameter.requires_grad_(gradient is not None)
+            freeze_what_is_unread(self.network, maps)
         self.train(self.training)
