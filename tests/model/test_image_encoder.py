@@ -10,12 +10,13 @@ import pytest
 import torch
 import torchvision
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from vqa.errors import ModelError
 from vqa.model.image_encoder import NoImage, Small, TorchVision
 from vqa.model.image_encoder.grid import join_scales
+from vqa.model.image_encoder.points import PointConvolution, replace_points
 
 MODEL = "squeezenet1_1"
 STAGE = "features.4"
@@ -42,6 +43,35 @@ def test_positions_run_row_by_row() -> None:
     changed = (encoder(bright) - encoder(dark)).abs().sum(2)[0].nonzero().flatten()
     assert encoder.grid == (3, 4)
     assert changed.tolist() == [2 * 4 + 1]
+
+
+@pytest.mark.parametrize("stride", [2, 3, (2, 1)])
+@pytest.mark.parametrize("bias", [False, True])
+def test_a_point_convolution_is_torchs_own(stride: Any, bias: bool) -> None:
+    """In double precision, which torch's CPU library leaves alone."""
+    ours = PointConvolution(3, 5, 1, stride, bias=bias).double()
+    torchs = nn.Conv2d(3, 5, 1, stride, bias=bias).double()
+    torchs.load_state_dict(ours.state_dict())
+    images = torch.rand(2, 3, 9, 8, dtype=torch.float64)
+    torch.testing.assert_close(ours(images), torchs(images))
+    ours(images).square().sum().backward()
+    torchs(images).square().sum().backward()
+    for one, other in zip(ours.parameters(), torchs.parameters(), strict=True):
+        torch.testing.assert_close(one.grad, other.grad)
+
+
+def test_narrow_strided_points_of_any_encoder_are_replaced() -> None:
+    """Torch's CPU library would write past its memory, by chance to a process's death."""
+    small = Small(channels=(4, 20, 6), strides=(2, 2, 1), kernel=1).build((8, 8))
+    layers = [type(stage[0]) for stage in small.stages]
+    assert layers == [PointConvolution, PointConvolution, nn.Conv2d]
+    network = nn.Sequential(
+        nn.Conv2d(3, 20, 1, 2), nn.Conv2d(20, 8, 1, 2), nn.Conv2d(8, 4, 3, 2), nn.Conv2d(4, 4, 1)
+    )
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    replace_points(network)
+    assert [type(layer) for layer in network] == [PointConvolution, *[nn.Conv2d] * 3]
+    assert all(torch.equal(before[name], tensor) for name, tensor in network.state_dict().items())
 
 
 def test_a_frozen_small_encoder_stays_as_it_is() -> None:

@@ -23,6 +23,7 @@ from vqa.model.image_encoder.grid import (
     join_scales,
     positions_last,
 )
+from vqa.model.image_encoder.points import replace_points
 from vqa.model.layers import freeze_what_is_unread
 from vqa.model.parts import ImageEncoder
 
@@ -53,6 +54,7 @@ class LibraryCNN(ImageEncoder):
         self.frozen, self.normalize = config.frozen, config.normalize
         self.learning_rate = config.lr
         self.standardize = Standardize(*statistics)
+        replace_points(network)
         self.network: Any = network
         scales = self._probe(image_size, config.model, stage)
         self.dim = sum(maps.shape[1] for maps in scales)
