@@ -26,6 +26,20 @@ def test_encoded_pictures_give_the_same_answers(
     assert torch.equal(whole.scores, cached.scores)
 
 
+def test_words_are_as_wide_as_a_state_beside_a_vector_of_several_glimpses(
+    images: Tensor,
+    image_of_question: Tensor,
+    words: PackedSequence,
+    targets: Targets,
+    choices: Choices,
+) -> None:
+    encoder = {"name": "gru", "dim": 4, "pooling": "attention", "glimpses": 2}
+    fields = {"question_encoder": encoder, "attention": {"name": "conv_gru", **TINY["conv_gru"]}}
+    network = ModelConfig.model_validate(fields).build(SIZES)
+    assert network.attention.project_word.in_features == 4
+    assert step(network, (images, image_of_question, words), targets, choices) > 0
+
+
 def test_parameter_groups_by_learning_rate(tiny_bert: Path) -> None:
     config = ModelConfig.model_validate(
         {

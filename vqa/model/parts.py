@@ -48,6 +48,11 @@ class QuestionEncoder(nn.Module):
     dim: int
     learning_rate: float | None = None
 
+    @property
+    def word_dim(self) -> int:
+        """Values in the state of each word; by default as many as in the vector."""
+        return self.dim
+
     @abstractmethod
     def forward(self, words: PackedSequence) -> EncodedText:
         """Packed ids to vectors in the order of the batch."""

@@ -212,7 +212,7 @@ class CoAttention(Brick):
     dropout: Dropout = 0.0
 
     def build(self, image_dim: int, grid: tuple[int, int], question_dim: int) -> Attention:
-        """The module for a grid of vectors of this size, and words as wide as the question's vector."""
+        """The module for a grid of vectors of this size, and words of `question_dim` values."""
         from vqa.model.attention.co_attention import AlternatingCoAttention, ParallelCoAttention
 
         del grid
@@ -330,7 +330,7 @@ class ConvGRU(Brick):
         return self
 
     def build(self, image_dim: int, grid: tuple[int, int], question_dim: int) -> Attention:
-        """The module for a grid of this many vectors of this size, and words as wide as the question's vector."""
+        """The module for a grid of this many vectors of this size, and words of `question_dim` values."""
         from vqa.model.attention.conv_gru import ConvGRUAttention
 
         return ConvGRUAttention(image_dim, grid, question_dim, self)

@@ -52,7 +52,7 @@ class RecurrentEncoder(QuestionEncoder):
     ) -> None:
         super().__init__()
         state = config.dim * (2 if config.bidirectional else 1)
-        self.dim = state * config.glimpses
+        self.dim, self._state = state * config.glimpses, state
         self.dropout, self.embedding_dropout = config.dropout, config.embedding_dropout
         self.implementation = config.implementation
         self.embedding = word_embedding(config, words, vocabulary, pretrained=pretrained)
@@ -66,6 +66,12 @@ class RecurrentEncoder(QuestionEncoder):
                 _set_forget_bias(layer, config.initial_forget_bias)
         pooled = config.pooling == "attention"
         self.pool = WordAttention(state, config.glimpses, config.glimpse_hidden) if pooled else None
+
+    @property
+    @override
+    def word_dim(self) -> int:
+        """The width of a state: the vector may be several means of them side by side."""
+        return self._state
 
     @override
     def forward(self, words: PackedSequence) -> EncodedText:
