@@ -15,8 +15,8 @@ from torch.nn import functional
 
 from vqa.errors import ModelError
 from vqa.model.image_encoder import NoImage, Small, TorchVision
+from vqa.model.image_encoder.convolutions import PointConvolution, replace_points
 from vqa.model.image_encoder.grid import join_scales
-from vqa.model.image_encoder.points import PointConvolution, replace_points
 
 MODEL = "squeezenet1_1"
 STAGE = "features.4"
@@ -58,6 +58,25 @@ def test_a_point_convolution_is_torchs_own(stride: Any, bias: bool) -> None:
     torchs(images).square().sum().backward()
     for one, other in zip(ours.parameters(), torchs.parameters(), strict=True):
         torch.testing.assert_close(one.grad, other.grad)
+
+
+@pytest.mark.parametrize(("side", "stride"), [(1, 2), (3, 4)])
+def test_places_that_see_only_padding_have_no_gradient_in_half_precision(
+    side: int, stride: int
+) -> None:
+    """Torch's CPU library left there what its memory held before."""
+    encoder = Small(channels=(32,), strides=(stride,)).build((side, side))
+    for parameter in encoder.parameters():
+        _ = [torch.full((1 << size,), torch.nan) for size in range(6, 18)]  # what memory held
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            grid = encoder(torch.rand(4, 3, side, side))
+        grid.square().sum().backward()
+        assert parameter.grad is not None
+        assert parameter.grad.isfinite().all()
+    kernel = encoder.stages[0][0].weight.grad
+    assert not kernel[:, :, 0].any()
+    assert not kernel[:, :, :, 0].any()
+    assert kernel.any()
 
 
 def test_narrow_strided_points_of_any_encoder_are_replaced() -> None:

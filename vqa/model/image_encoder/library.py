@@ -16,6 +16,7 @@ from typing_extensions import override
 
 from vqa.errors import ModelError
 from vqa.model.image_encoder import Library
+from vqa.model.image_encoder.convolutions import replace_points
 from vqa.model.image_encoder.grid import (
     IMAGENET,
     Standardize,
@@ -23,7 +24,6 @@ from vqa.model.image_encoder.grid import (
     join_scales,
     positions_last,
 )
-from vqa.model.image_encoder.points import replace_points
 from vqa.model.layers import freeze_what_is_unread
 from vqa.model.parts import ImageEncoder
 

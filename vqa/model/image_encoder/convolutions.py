@@ -1,4 +1,4 @@
-"""1×1 convolutions with a stride, computed so that torch's CPU library survives them."""
+"""Convolutions with a stride, computed so that torch's CPU library does them right."""
 
 from __future__ import annotations
 
@@ -24,6 +24,26 @@ class PointConvolution(nn.Conv2d):
         down, across = self.stride
         taken = input[:, :, ::down, ::across].contiguous(memory_format=torch.channels_last)
         return functional.conv2d(taken, self.weight, self.bias)
+
+
+class StridedConvolution(nn.Conv2d):
+    """A convolution with a stride that is right on maps smaller than its stride, too.
+
+    There some of a kernel's places see nothing but padding, and in bfloat16 oneDNN leaves what their gradients' memory
+    held before: such maps are convolved in float32 on a CPU.
+    """
+
+    @override
+    def forward(
+        self, input: Float[Tensor, "images inputs height width"]
+    ) -> Float[Tensor, "images outputs rows columns"]:
+        """As torch's own wherever that is right."""
+        kind = input.device.type
+        small = min(input.shape[2:]) < max(self.stride)
+        if not (small and kind == "cpu" and torch.is_autocast_enabled(kind)):
+            return super().forward(input)
+        with torch.autocast(kind, enabled=False):
+            return super().forward(input.float())
 
 
 def is_point(layer: nn.Module) -> bool:
