@@ -134,7 +134,9 @@ class ModelConfig(Brick):
         )
         choice_encoder = self._choice_encoder(sizes, pretrained)
         image_dim = image_encoder.dim + 2 * self.coordinates + 4 * self.octaves
-        by_word = isinstance(self.attention, CoAttention | ConvGRU)
+        by_word = question_encoder.words_are_read = isinstance(
+            self.attention, CoAttention | ConvGRU
+        )
         asked = question_encoder.word_dim if by_word else question_encoder.dim
         attention = self.attention.build(image_dim, image_encoder.grid, asked)
         fusion = self.fusion.build(attention.dim, question_encoder.dim)

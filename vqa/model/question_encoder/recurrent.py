@@ -79,7 +79,11 @@ class RecurrentEncoder(QuestionEncoder):
         runs = self.run(words)
         text = EncodedText(runs[-1].final, inputs=runs[0].inputs, states=runs[-1].states)
         vector = text.vector if self.pool is None else self.pool(text)
-        return text._replace(vector=dropout(vector, self.dropout, self.training))
+        text = text._replace(vector=dropout(vector, self.dropout, self.training))
+        if not self.words_are_read:
+            return text
+        read = dropout(runs[-1].states.data, self.dropout, self.training)
+        return text._replace(states=_with_data(runs[-1].states, read))
 
     def run(self, words: PackedSequence) -> list[LayerRun]:
         """Every layer's pass, the first layer first."""
