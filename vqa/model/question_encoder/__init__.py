@@ -110,7 +110,7 @@ class Recurrent(WordVectors):
         pooling: `last`, the final state, or `attention`: the states weighed by themselves (Lin et al. 2017,
             A structured self-attentive sentence embedding).
         glimpses: independent sets of weights of `attention`; their means stand side by side.
-        glimpse_hidden: width from which the weights are computed.
+        glimpse_hidden: width from which the weights of `attention` are computed.
         implementation: `torch`, its layers (cuDNN on a GPU); `packed`, ours over packed sequences; `auto`, the faster
             one: `packed` on a CPU. They differ by rounding alone.
         embedding_dim, embedding_dropout, vectors, freeze_vectors: see `WordVectors`.
