@@ -21,6 +21,33 @@ def test_words_are_lower_case_and_punctuation_stands_apart() -> None:
     assert tokenizer.words[:2] == ("[PAD]", "[UNK]")
 
 
+def test_each_chinese_character_is_a_word() -> None:
+    tokenizer = QuestionTokenizer.build(["图像中有什么?", "MRI图像是什么"])
+    assert tokenizer.tokens("什么图像mri?") == ["什", "么", "图", "像", "mri", "?"]
+    assert tokenizer.pieces("图像X") == [("图", True), ("像", True), ("X", False)]
+
+
+def test_a_typographic_apostrophe_is_an_apostrophe() -> None:
+    tokenizer = QuestionTokenizer.build(["what's this"])
+    assert tokenizer.tokens("what\u2019s \u2018this\u2019") == [
+        *("what", "'", "s"),
+        *("'", "this", "'"),
+    ]
+
+
+def test_older_rules_are_kept_with_what_was_learnt_by_them() -> None:
+    """As a run that began with them goes on, and a tokenizer's own file."""
+    texts = ["图像中有什么?", "what\u2019s this"]
+    older = QuestionTokenizer.build(texts, rules=1)
+    assert older.words[2:] == ("?", "s", "this", "what", "’", "图像中有什么")
+    again = QuestionTokenizer.from_text(older.to_text())
+    assert again.tokens("图像中有什么? what\u2019s") == ["图像中有什么", "?", "what", "’", "s"]
+    assert (
+        QuestionTokenizer.build(QUESTIONS, rules=1).words
+        == QuestionTokenizer.build(QUESTIONS).words
+    )
+
+
 def test_rare_words_become_unknown() -> None:
     tokenizer = QuestionTokenizer.build(QUESTIONS, min_count=2)
     assert set(tokenizer.words) == {"[PAD]", "[UNK]", "?", "what", "is", "it"}

@@ -319,3 +319,10 @@ def test_conv_gru_hears_of_a_position_as_far_away_as_there_are_words_after_it() 
             *[True] * reached,
             *[False] * (5 - reached),
         ]
+
+
+def test_dropout_acts_on_what_one_layer_reads_of_pairs() -> None:
+    relation = Relation(hidden=(6,), dropout=0.5).build(4, (2, 2), 3)
+    grid, question = torch.rand(1, 4, 4), EncodedText(torch.rand(1, 3))
+    first, second = (relation(grid, question, torch.tensor([0])).vector for _ in range(2))
+    assert not torch.equal(first, second)

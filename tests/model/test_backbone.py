@@ -6,14 +6,16 @@ import json
 import sys
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from vqa.errors import ModelError
 from vqa.model.image_encoder import Backbone, Timm
+from vqa.model.image_encoder.backbone import _statistics
 from vqa.model.image_encoder.grid import join_scales
 
 SETTINGS: dict[str, Any] = {"embedding_size": 4, "hidden_sizes": [4, 6, 8], "depths": [1, 1, 1]}
@@ -43,6 +45,26 @@ def test_a_backbone_from_a_folder_has_its_weights_and_preprocessing(resnet_folde
     expected = join_scales(maps).flatten(2).transpose(1, 2)
     torch.testing.assert_close(encoder(images), expected)
     assert (encoder.dim, encoder.grid) == (14, (4, 6))
+
+
+def test_a_backbone_by_its_name_has_the_preprocessing_of_that_name(
+    resnet_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The hub's file, as its client would have fetched it."""
+    asked = []
+
+    def fetched(model: str, name: str, **_: Any) -> str:
+        asked.append(model)
+        return str(resnet_folder / name)
+
+    monkeypatch.setattr("transformers.utils.hub.cached_file", fetched)
+    mean, std = _statistics("owner/resnet")
+    assert (mean, std, asked) == ([0.5, 0.4, 0.3], [0.1, 0.2, 0.3], ["owner/resnet"])
+
+
+def test_what_the_hub_does_not_give_is_told() -> None:
+    with pytest.raises(ModelError, match="cannot load this backbone"):
+        _statistics("no such owner/resnet")
 
 
 def test_a_backbones_weights_may_come_later(resnet_folder: Path) -> None:
@@ -134,6 +156,29 @@ def test_wrong_backbone_folders_are_refused(resnet_folder: Path, tiny_bert: Path
         Backbone(model=str(resnet_folder)).build((64, 64))
 
 
+def test_a_folder_whose_weights_do_not_fit_is_refused(resnet_folder: Path) -> None:
+    """`transformers` would give random values to what is missing, and go on."""
+    file = resnet_folder / "model.safetensors"
+    state = load_file(file)
+    others = {name.replace("encoder", "enc0der"): tensor for name, tensor in state.items()}
+    save_file(others, file, metadata={"format": "pt"})
+    with pytest.raises(ModelError, match=r"tensors missing \(encoder\.stages.*whole model"):
+        Backbone(model=str(resnet_folder), frozen=True).build((32, 32))
+    uncounted = {n: tensor for n, tensor in state.items() if not n.endswith("num_batches_tracked")}
+    assert len(uncounted) < len(state)
+    save_file(uncounted, file, metadata={"format": "pt"})
+    Backbone(model=str(resnet_folder)).build((32, 32))
+
+
+def test_a_swin_without_the_backbones_own_norms_is_whole(tmp_path: Path) -> None:
+    """As it was published, for classification."""
+    from transformers import SwinConfig, SwinModel
+
+    config = SwinConfig(embed_dim=4, depths=[1, 1], num_heads=[1, 1], image_size=64)
+    SwinModel(config).save_pretrained(tmp_path)
+    assert Backbone(model=str(tmp_path)).build((64, 64)).dim == 8
+
+
 def test_without_timm_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(ModelError, match=r"timm is not installed — .*vqa-service\[timm\]"):
@@ -144,6 +189,7 @@ class StandInNet(nn.Module):
     """Keeps to the part of timm's interface that is used: three stages and their grids."""
 
     feature_info = ({}, {}, {})
+    pretrained_cfg: ClassVar = {"mean": (0.5, 0.4, 0.3), "std": (0.1, 0.2, 0.3)}
 
     def __init__(self) -> None:
         super().__init__()
@@ -179,6 +225,8 @@ def test_timms_stages_come_in_the_order_asked_for(stand_in: None, tmp_path: Path
     torch.testing.assert_close(encoder(images), expected)
     assert (encoder.dim, encoder.grid) == (10, (8, 8))
     assert [p.requires_grad for p in encoder.network.parameters()] == [True] * 4 + [False] * 2
+    assert encoder.standardize.mean.flatten().tolist() == pytest.approx([0.5, 0.4, 0.3])
+    assert encoder.standardize.std.flatten().tolist() == pytest.approx([0.1, 0.2, 0.3])
 
 
 @pytest.mark.parametrize(
@@ -202,3 +250,5 @@ def test_timm_itself() -> None:
     encoder = Timm(model="resnet18", stage=(-1, -2)).build((64, 64))
     assert (encoder.dim, encoder.grid) == (768, (2, 2))
     assert encoder(torch.rand(2, 3, 64, 64)).shape == (2, 4, 768)
+    vit = Timm(model="vit_tiny_patch16_224").build((224, 224), pretrained=False)
+    assert vit.standardize.mean.flatten().tolist() == [0.5] * 3

@@ -87,3 +87,15 @@ def test_a_blueprint_has_the_shapes_of_the_network() -> None:
     shapes = {name: tensor.shape for name, tensor in built.state_dict().items()}
     assert {name: tensor.shape for name, tensor in drawn.state_dict().items()} == shapes
     assert all(parameter.is_meta for parameter in drawn.parameters())
+
+
+@pytest.mark.parametrize("attention", ["soft", "hard", "multi_head"])
+def test_a_question_that_moves_no_score_is_found_before_queueing(attention: str) -> None:
+    """Of one position the weight is one."""
+    one = {"name": "small", "channels": [4], "strides": [8]}
+    fields = {"image_encoder": one, "attention": attention, "fusion": "image"}
+    with pytest.raises(ModelError, match=f"attention={attention} has one position to look at"):
+        check_network(made(**fields), (8, 8), 10)
+    check_network(made(**fields), (16, 8), 10)
+    check_network(made(**fields, question_encoder="none"), (8, 8), 10)
+    check_network(made(**{**fields, "fusion": "multiply"}), (8, 8), 10)

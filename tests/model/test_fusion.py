@@ -56,3 +56,11 @@ def test_dropout_is_off_in_evaluation() -> None:
     assert not torch.equal(_join(fusion), _join(fusion))
     fusion.eval()
     assert torch.equal(_join(fusion), _join(fusion))
+
+
+def test_dropout_acts_on_the_plain_concatenation() -> None:
+    fusion = Concat(hidden=(), dropout=0.5).build(30, 20)
+    image, question = torch.ones(8, 30), torch.ones(8, 20)
+    assert set(fusion(image, question).unique().tolist()) == {0.0, 2.0}
+    assert fusion.eval()(image, question).tolist() == [[1.0] * 50] * 8
+    assert not fusion.state_dict()

@@ -10,11 +10,12 @@ import pytest
 import torch
 import torchvision
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from vqa.errors import ModelError
 from vqa.model.image_encoder import NoImage, Small, TorchVision
+from vqa.model.image_encoder.convolutions import PointConvolution, replace_points
 from vqa.model.image_encoder.grid import join_scales
 
 MODEL = "squeezenet1_1"
@@ -42,6 +43,54 @@ def test_positions_run_row_by_row() -> None:
     changed = (encoder(bright) - encoder(dark)).abs().sum(2)[0].nonzero().flatten()
     assert encoder.grid == (3, 4)
     assert changed.tolist() == [2 * 4 + 1]
+
+
+@pytest.mark.parametrize("stride", [2, 3, (2, 1)])
+@pytest.mark.parametrize("bias", [False, True])
+def test_a_point_convolution_is_torchs_own(stride: Any, bias: bool) -> None:
+    """In double precision, which torch's CPU library leaves alone."""
+    ours = PointConvolution(3, 5, 1, stride, bias=bias).double()
+    torchs = nn.Conv2d(3, 5, 1, stride, bias=bias).double()
+    torchs.load_state_dict(ours.state_dict())
+    images = torch.rand(2, 3, 9, 8, dtype=torch.float64)
+    torch.testing.assert_close(ours(images), torchs(images))
+    ours(images).square().sum().backward()
+    torchs(images).square().sum().backward()
+    for one, other in zip(ours.parameters(), torchs.parameters(), strict=True):
+        torch.testing.assert_close(one.grad, other.grad)
+
+
+@pytest.mark.parametrize(("side", "stride"), [(1, 2), (3, 4)])
+def test_places_that_see_only_padding_have_no_gradient_in_half_precision(
+    side: int, stride: int
+) -> None:
+    """Torch's CPU library left there what its memory held before."""
+    encoder = Small(channels=(32,), strides=(stride,)).build((side, side))
+    for parameter in encoder.parameters():
+        _ = [torch.full((1 << size,), torch.nan) for size in range(6, 18)]  # what memory held
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            grid = encoder(torch.rand(4, 3, side, side))
+        grid.square().sum().backward()
+        assert parameter.grad is not None
+        assert parameter.grad.isfinite().all()
+    kernel = encoder.stages[0][0].weight.grad
+    assert not kernel[:, :, 0].any()
+    assert not kernel[:, :, :, 0].any()
+    assert kernel.any()
+
+
+def test_narrow_strided_points_of_any_encoder_are_replaced() -> None:
+    """Torch's CPU library would write past its memory, by chance to a process's death."""
+    small = Small(channels=(4, 20, 6), strides=(2, 2, 1), kernel=1).build((8, 8))
+    layers = [type(stage[0]) for stage in small.stages]
+    assert layers == [PointConvolution, PointConvolution, nn.Conv2d]
+    network = nn.Sequential(
+        nn.Conv2d(3, 20, 1, 2), nn.Conv2d(20, 8, 1, 2), nn.Conv2d(8, 4, 3, 2), nn.Conv2d(4, 4, 1)
+    )
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    replace_points(network)
+    assert [type(layer) for layer in network] == [PointConvolution, *[nn.Conv2d] * 3]
+    assert all(torch.equal(before[name], tensor) for name, tensor in network.state_dict().items())
 
 
 def test_a_frozen_small_encoder_stays_as_it_is() -> None:
@@ -222,6 +271,27 @@ def test_weights_by_name(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     encoder = TorchVision(model=MODEL, stage=STAGE, weights=name).build((32, 32))
     loaded = encoder.network.state_dict()
     assert all(torch.equal(loaded[key], state[key]) for key in loaded)
+
+
+@pytest.mark.parametrize(
+    ("weights", "mean", "std"),
+    [
+        ("IMAGENET1K_V1", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+        ("IMAGENET1K_FEATURES", (0.48235, 0.45882, 0.40784), (1 / 255,) * 3),
+        ("vgg16_features-amdegroot-88682ab5.pth", (0.48235, 0.45882, 0.40784), (1 / 255,) * 3),
+        ("mine.pth", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+        ("none", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    ],
+)
+def test_pictures_are_standardized_as_the_weights_learnt_them(
+    weights: str, mean: tuple[float, ...], std: tuple[float, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By name, or as the file of that name."""
+    monkeypatch.setattr("vqa.model.image_encoder.torchvision._load", lambda *_: None)
+    config = TorchVision(model="vgg16", stage="features.2", weights=weights)
+    standardize = config.build((32, 32)).standardize
+    torch.testing.assert_close(standardize.mean.flatten(), torch.tensor(mean))
+    torch.testing.assert_close(standardize.std.flatten(), torch.tensor(std))
 
 
 @pytest.mark.parametrize(

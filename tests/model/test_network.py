@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_sequence, pad_packed_sequenc
 
 from tests.model.combinations import SIZES, TINY, step
 from vqa.model.config import ModelConfig, Sizes
-from vqa.model.types import Choices, Targets
+from vqa.model.types import Choices, Output, Targets
 
 
 def test_encoded_pictures_give_the_same_answers(
@@ -24,6 +25,43 @@ def test_encoded_pictures_give_the_same_answers(
         network.answer(grid, image_of_question, words),
     )
     assert torch.equal(whole.scores, cached.scores)
+
+
+def test_words_are_as_wide_as_a_state_beside_a_vector_of_several_glimpses(
+    images: Tensor,
+    image_of_question: Tensor,
+    words: PackedSequence,
+    targets: Targets,
+    choices: Choices,
+) -> None:
+    encoder = {"name": "gru", "dim": 4, "pooling": "attention", "glimpses": 2}
+    fields = {"question_encoder": encoder, "attention": {"name": "conv_gru", **TINY["conv_gru"]}}
+    network = ModelConfig.model_validate(fields).build(SIZES)
+    assert network.attention.project_word.in_features == 4
+    assert step(network, (images, image_of_question, words), targets, choices) > 0
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"attention": "co_attention"},
+        {"attention": {"name": "co_attention", "order": "alternating"}},
+        {"attention": "conv_gru", "fusion": "image"},
+    ],
+)
+def test_dropout_acts_where_an_attention_reads_the_words_alone(
+    fields: dict[str, Any], images: Tensor, image_of_question: Tensor, words: PackedSequence
+) -> None:
+    encoder = {"name": "lstm", "dim": 4, "embedding_dim": 4, "dropout": 0.5}
+    network = ModelConfig.model_validate({**fields, "question_encoder": encoder}).build(SIZES)
+
+    def scores() -> Tensor:
+        output: Output = network(images, image_of_question, words)
+        return output.scores
+
+    assert not torch.equal(scores(), scores())
+    network.eval()
+    assert torch.equal(scores(), scores())
 
 
 def test_parameter_groups_by_learning_rate(tiny_bert: Path) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_sequence, pad_packed_sequence
 
@@ -359,6 +361,98 @@ def test_transformer_errors(tiny_bert: Path, tmp_path: Path) -> None:
     encoder = _transformer(tiny_bert)
     with pytest.raises(ModelError, match="17 tokens, the model reads at most 16"):
         _vector(encoder, [torch.zeros(17, dtype=torch.long)])
+
+
+SMALL = {
+    "vocab_size": WORDS,
+    "hidden_size": 8,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "intermediate_size": 8,
+    "max_position_embeddings": 16,
+}
+
+
+def _saved(kind: str, folder: Path, **fields: Any) -> Path:
+    """A tiny model of a kind, as `transformers` saves it."""
+    from transformers import AutoConfig, AutoModel
+
+    AutoModel.from_config(AutoConfig.for_model(kind, **fields)).save_pretrained(folder)
+    return folder
+
+
+def test_a_folder_whose_weights_do_not_fit_is_refused(tiny_bert: Path, tmp_path: Path) -> None:
+    """`transformers` would give random values to what is missing, and go on."""
+    shutil.copytree(tiny_bert, tmp_path, dirs_exist_ok=True)
+    state = load_file(tiny_bert / "model.safetensors")
+    others = {name.replace("encoder", "enc0der"): tensor for name, tensor in state.items()}
+    save_file(others, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(
+        ModelError, match=r"16 of 21 tensors missing \(encoder\.layer\.0\.att.*whole"
+    ):
+        Transformers(model=str(tmp_path), frozen=True).build(WORDS)
+    short = state | {"embeddings.word_embeddings.weight": torch.zeros(WORDS, 7)}
+    save_file(short, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ModelError, match=r"1 of 21 tensors of another shape \(embeddings\.word"):
+        Transformers(model=str(tmp_path)).build(WORDS)
+
+
+def test_what_is_cut_off_may_be_missing(tiny_bert: Path, tmp_path: Path) -> None:
+    """As of a model that was published for another task than the pooling layer's."""
+    shutil.copytree(tiny_bert, tmp_path, dirs_exist_ok=True)
+    state = load_file(tiny_bert / "model.safetensors")
+    bare = {name: tensor for name, tensor in state.items() if not name.startswith("pooler")}
+    assert len(bare) < len(state)
+    save_file(bare, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    assert Transformers(model=str(tmp_path)).build(WORDS).dim == 8
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields"),
+    [
+        ("squeezebert", {**SMALL, "embedding_size": 8}),
+        ("layoutlm", SMALL),
+        ("longformer", {**SMALL, "attention_window": [4]}),
+        ("roformer", {**SMALL, "embedding_size": 8}),
+    ],
+)
+def test_all_that_is_trained_is_read(kind: str, fields: dict[str, Any], tmp_path: Path) -> None:
+    encoder = Transformers(model=str(_saved(kind, tmp_path, **fields))).build(WORDS)
+    _vector(encoder.train(), _texts()).square().sum().backward()
+    trained = [p for p in encoder.parameters() if p.requires_grad]
+    assert trained
+    assert all(parameter.grad is not None for parameter in trained)
+
+
+def test_of_a_model_of_pictures_and_texts_the_texts_part_is_taken(tmp_path: Path) -> None:
+    vision = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
+    vision |= {"intermediate_size": 8, "image_size": 32, "patch_size": 16}
+    folder = _saved("clip", tmp_path / "clip", text_config=SMALL, vision_config=vision)
+    encoder, texts = Transformers(model=str(folder)).build(WORDS).eval(), _texts()
+    assert encoder.dim == 8
+    encoder.network.config.save_pretrained(tmp_path / "kept")
+    kept = Transformers(model=str(tmp_path / "kept")).build(WORDS, pretrained=False).eval()
+    kept.load_state_dict(encoder.state_dict())
+    torch.testing.assert_close(_vector(kept, texts), _vector(encoder, texts))
+    folder = _saved("siglip", tmp_path / "siglip", text_config=SMALL, vision_config=vision)
+    with pytest.raises(ModelError, match="a siglip is no text encoder"):
+        Transformers(model=str(folder)).build(WORDS)
+
+
+def test_roberta_counts_positions_from_behind_its_padding(tmp_path: Path) -> None:
+    encoder = Transformers(model=str(_saved("roberta", tmp_path, **SMALL))).build(WORDS)
+    assert len(_vector(encoder, [torch.zeros(14, dtype=torch.long)])) == 1
+    with pytest.raises(ModelError, match="15 tokens, the model reads at most 14"):
+        _vector(encoder, [torch.zeros(15, dtype=torch.long)])
+
+
+def test_the_first_token_of_a_decoder_stands_for_no_text(tmp_path: Path) -> None:
+    fields = {"vocab_size": WORDS, "n_embd": 8, "n_layer": 1, "n_head": 2, "n_positions": 16}
+    folder = str(_saved("gpt2", tmp_path, **fields))
+    with pytest.raises(ModelError, match=r"hears nothing of those after it.*pooling=mean"):
+        Transformers(model=folder, pooling="cls").build(WORDS)
+    Transformers(model=folder).build(WORDS)
+    Transformers(model=folder, pooling="cls").build(WORDS, pretrained=False)  # learnt before
 
 
 @pytest.mark.parametrize("keep", [0.5, 0.9])

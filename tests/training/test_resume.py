@@ -262,3 +262,22 @@ def test_a_long_validation_loses_a_step_and_not_the_epoch_before_it(
     events = [json.loads(line) for line in lines]
     [resumed] = [event["step"] for event in events if event["event"] == "resumed"]
     assert resumed == (which * 5 - 1) // together  # an epoch has five batches
+
+
+def test_a_run_goes_on_with_the_words_that_it_began_with(
+    experiment: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An older program cut texts by the first rules, and had no number for them."""
+    made, run = experiment(trainer={"max_steps": 3}), tmp_path / "run"
+    with monkeypatch.context() as patch:
+        die_at(2, patch)
+        with pytest.raises(Death):
+            train(made, run)
+    events = run / "events.jsonl"
+    lines = [json.loads(line) for line in events.read_text().splitlines()]
+    assert [line.pop("word_rules", None) for line in lines if line["event"] == "started"] == [2]
+    events.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    train(made, run)
+    assert "Han" not in (run / "model" / "tokenizer.json").read_text()
+    train(made, tmp_path / "another")
+    assert "Han" in (tmp_path / "another" / "model" / "tokenizer.json").read_text()

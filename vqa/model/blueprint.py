@@ -12,7 +12,9 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from vqa.errors import ModelError
+from vqa.model.attention import Hard, MultiHead, Soft
 from vqa.model.config import ModelConfig, Sizes
+from vqa.model.fusion import ImageAlone
 from vqa.model.image_encoder import Small, TorchVision
 from vqa.model.network import Network
 from vqa.model.question_encoder import WordVectors
@@ -51,7 +53,7 @@ def blueprint(model: ModelConfig, sizes: Sizes) -> Network:
     """
     try:
         with torch.random.fork_rng(devices=()):
-            return _without_memory(model, sizes)
+            network = _without_memory(model, sizes)
     except (RuntimeError, ValueError, ArithmeticError) as error:  # torch's own words for sizes
         reason = str(error).strip().splitlines()
         raise ModelError(
@@ -60,6 +62,21 @@ def blueprint(model: ModelConfig, sizes: Sizes) -> Network:
             where="model",
             fix="change data.image_size or the bricks",
         ) from error
+    _check_that_the_question_is_read(model, network)
+    return network
+
+
+def _check_that_the_question_is_read(model: ModelConfig, network: Network) -> None:
+    """Refuse weights over the only position there is, where nothing else depends on the question."""
+    weighing = isinstance(model.attention, Soft | Hard | MultiHead)
+    alone = network.image_encoder.positions == 1 and isinstance(model.fusion, ImageAlone)
+    if weighing and alone and model.question_encoder.name != "none":
+        raise ModelError(
+            f"attention={model.attention.name} has one position to look at, whatever the question, and"
+            " fusion=image takes nothing else",
+            where="model.fusion",
+            fix="use another fusion, an earlier stage or larger pictures",
+        )
 
 
 class _Unfilled(TorchFunctionMode):

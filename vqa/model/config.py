@@ -134,7 +134,11 @@ class ModelConfig(Brick):
         )
         choice_encoder = self._choice_encoder(sizes, pretrained)
         image_dim = image_encoder.dim + 2 * self.coordinates + 4 * self.octaves
-        attention = self.attention.build(image_dim, image_encoder.grid, question_encoder.dim)
+        by_word = question_encoder.words_are_read = isinstance(
+            self.attention, CoAttention | ConvGRU
+        )
+        asked = question_encoder.word_dim if by_word else question_encoder.dim
+        attention = self.attention.build(image_dim, image_encoder.grid, asked)
         fusion = self.fusion.build(attention.dim, question_encoder.dim)
         choice_dim = (choice_encoder or question_encoder).dim
         head = self.head.build(fusion.dim, sizes.answers, choice_dim)

@@ -51,6 +51,14 @@ def initialize_he(module: nn.Module) -> None:
             nn.init.zeros_(module.bias)
 
 
+def freeze_what_is_unread(network: nn.Module, output: Tensor) -> None:
+    """Take the parameters that do not bear on an output, such as later stages, out of the training."""
+    trained = [p for p in network.parameters() if p.requires_grad]
+    gradients = torch.autograd.grad(output.sum(), trained, allow_unused=True)
+    for parameter, gradient in zip(trained, gradients, strict=True):
+        parameter.requires_grad_(gradient is not None)
+
+
 def in_float(x: Tensor) -> Tensor:
     """`x` in float32 at least: what half precision is too coarse for."""
     return x.to(torch.promote_types(x.dtype, torch.float32))

@@ -43,10 +43,17 @@ class QuestionEncoder(nn.Module):
     Attributes:
         dim: values in the vector.
         learning_rate: its own learning rate, None where it shares the network's.
+        words_are_read: an attention reads each word's state, too.
     """
 
     dim: int
     learning_rate: float | None = None
+    words_are_read: bool = False
+
+    @property
+    def word_dim(self) -> int:
+        """Values in the state of each word; by default as many as in the vector."""
+        return self.dim
 
     @abstractmethod
     def forward(self, words: PackedSequence) -> EncodedText:

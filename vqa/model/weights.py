@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from vqa.errors import ModelError
 
 SHOWN = 3
+UNUSED = "num_batches_tracked"
+"""Files from before batch norm counted its batches lack the counts; nothing here uses them."""
 
 
 def check_weight_file(path: Path) -> None:
@@ -75,8 +77,7 @@ def load_what_is_needed(module: nn.Module, state: dict[str, Tensor], where: str)
         ModelError: a tensor is missing or has another shape.
     """
     wanted = module.state_dict()
-    # Files from before batch norm counted its batches lack the counts; nothing here uses them.
-    needed = {name for name in wanted if not name.endswith("num_batches_tracked")}
+    needed = {name for name in wanted if not name.endswith(UNUSED)}
     missing = sorted(needed - state.keys())
     other = sorted(n for n in needed & state.keys() if state[n].shape != wanted[n].shape)
     if missing or other:
@@ -86,6 +87,34 @@ def load_what_is_needed(module: nn.Module, state: dict[str, Tensor], where: str)
             fix="give the weights of the same model",
         )
     module.load_state_dict({name: state.get(name, wanted[name]) for name in wanted})
+
+
+def check_loaded(
+    network: nn.Module, whole: Mapping[str, Tensor], info: Mapping[str, Iterable[Any]], where: str
+) -> None:
+    """Refuse what `transformers` has loaded in part: it gives random values to what a file lacks, and goes on.
+
+    Args:
+        network: what is used of it.
+        whole: every tensor of all that was loaded, by its name there.
+        info: what `from_pretrained` says of the loading, names among `missing_keys` and `mismatched_keys`.
+        where: the folder, or the name on the hub.
+
+    Raises:
+        ModelError: a tensor that is used is missing or has another shape.
+    """
+    kept = network.state_dict(keep_vars=True)
+    used = {id(tensor) for name, tensor in kept.items() if not name.endswith(UNUSED)}
+    # Some names stand with both shapes.
+    other = {name if isinstance(name, str) else name[0] for name in info["mismatched_keys"]}
+    wrong = (set(info["missing_keys"]) - other, other)
+    missing, other = ({n for n in names if id(whole.get(n)) in used} for names in wrong)
+    if missing or other:
+        raise ModelError(
+            _difference(sorted(missing), sorted(other), len(used)),
+            where=where,
+            fix="give the folder of a whole model, with the configuration that its weights belong to",
+        )
 
 
 def _difference(missing: list[str], other: list[str], needed: int) -> str:

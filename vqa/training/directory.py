@@ -158,6 +158,11 @@ class RunDirectory:
         starts = self._events("started")
         return next((str(start["precision"]) for start in starts if "precision" in start), None)
 
+    def word_rules(self) -> int | None:
+        """How the run began to cut texts into words; None where it has not begun."""
+        starts = self._events("started")
+        return next((int(start.get("word_rules", 1)) for start in starts), None)
+
     def shards(self) -> bool | None:
         """Whether the run began with shards of its training pictures; None where it has not begun."""
         plans = (plan["splits"][0] for plan in self._events("memory"))

@@ -11,7 +11,7 @@ from vqa.data.cache.regions import regions_fingerprint
 from vqa.data.cache.texts import kept_table, learnt_texts
 from vqa.data.store import Store
 from vqa.data.table import QuestionTable
-from vqa.data.text import AnswerVocabulary, QuestionTokenizer
+from vqa.data.text import WORD_RULES, AnswerVocabulary, QuestionTokenizer
 from vqa.model.config import Sizes
 from vqa.training.requirements import StoreFacts, check_data
 from vqa.training.splits import Splits
@@ -41,6 +41,7 @@ class Materials:
     Attributes:
         regions: fingerprint of the regions that it reads; None where it reads none.
         untaught: training questions that are left out, for the head cannot learn from them.
+        word_rules: how their texts were cut into words.
     """
 
     store: Store
@@ -51,6 +52,7 @@ class Materials:
     validation: QuestionTable | None
     regions: str | None = None
     untaught: int = 0
+    word_rules: int = WORD_RULES
 
     @property
     def question_ids(self) -> QuestionIds:
@@ -64,8 +66,12 @@ class Materials:
         return Sizes(height, width, len(words), len(self.vocabulary), words)
 
 
-def load_materials(experiment: Experiment) -> Materials:
+def load_materials(experiment: Experiment, word_rules: int = WORD_RULES) -> Materials:
     """Open the store, learn the vocabularies from the training split alone, tokenise; once, then it is read.
+
+    Args:
+        experiment: what is to be trained.
+        word_rules: how its texts are cut into words.
 
     Raises:
         DataError: no store, or no such split.
@@ -76,7 +82,9 @@ def load_materials(experiment: Experiment) -> Materials:
     facts = StoreFacts(store)
     splits, questions = check_data(experiment, facts)
     given = facts.questions(splits.train).share(data.fraction, experiment.seed)
-    tokenizer, vocabulary = learnt_texts(store, given.rows, data.min_word_count, data.max_answers)
+    tokenizer, vocabulary = learnt_texts(
+        store, given.rows, data.min_word_count, data.max_answers, word_rules
+    )
     pretrained = experiment.model.question_encoder.tokenizer
     if pretrained is not None:
         tokenizer = QuestionTokenizer.pretrained(pretrained)
@@ -92,4 +100,5 @@ def load_materials(experiment: Experiment) -> Materials:
         else kept_table(store, store.rows(validation), tokenizer, vocabulary),
         regions=regions_fingerprint(store, experiment),
         untaught=len(given) - len(questions),
+        word_rules=word_rules,
     )

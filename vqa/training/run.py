@@ -15,6 +15,7 @@ from pytorch_lightning import seed_everything
 from vqa.collection import no_collection
 from vqa.config import Experiment, TrainerConfig
 from vqa.data.bank import free_bytes
+from vqa.data.text import WORD_RULES
 from vqa.errors import ModelError, RunError, TrainingError, VQAError
 from vqa.evaluation.evaluate import gather_predictions, has_truth, predict_split, score
 from vqa.evaluation.predictions import Prediction, write_predictions
@@ -68,8 +69,8 @@ def train(experiment: Experiment, run_dir: Path | str) -> Result:
     if processes == 1 or is_rank():
         train_here(experiment, run)
         return result_of(run)
-    choose_device(experiment.trainer)  # bad input ends here, before anything is begun
-    load_materials(experiment)
+choose_device(experiment.trainer)  # bad input ends here, before anything is begun
+    load_materials(experiment, run.word_rules() or WORD_RULES)
     run.create(experiment)
     return train_on_devices(experiment, run)
 
@@ -108,7 +109,7 @@ def _failure(run: RunDirectory, error: Exception) -> VQAError:
 def _open(experiment: Experiment, run: RunDirectory) -> Session:
     """Load the data and build the network; whatever is wrong with either shows here."""
     experiment = _settled(experiment, run)
-    materials = load_materials(experiment)
+    materials = load_materials(experiment, run.word_rules() or WORD_RULES)
     give_back()
     sizes = materials.sizes(experiment.data)
     if Place.here().first:  # the others' networks take of what is free meanwhile
@@ -177,9 +178,14 @@ def _live(session: Session, signals: StopSignals, progress: Progress) -> str:
             fix="see that every node reads the same files, and start it again",
         )
     if first:
-        name, steps = "started" if state is None else "resumed", session.plan.steps
-        precision = session.experiment.trainer.precision
-        run.event(name, step=progress.steps, steps=steps, pid=os.getpid(), precision=precision)
+        run.event(
+            "started" if state is None else "resumed",
+            step=progress.steps,
+            steps=session.plan.steps,
+            pid=os.getpid(),
+            precision=session.experiment.trainer.precision,
+            word_rules=session.materials.word_rules,
+        )
         if state is None:
             session.tell_scored()
             session.tell_untaught()

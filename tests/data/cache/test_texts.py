@@ -65,6 +65,8 @@ def test_another_split_share_or_vocabulary_has_another_file(store: Store) -> Non
     assert len(files(store)) == 6
     assert table(store, rows, max_answers=3).answer_id.max() == 2
     assert len(files(store)) == 8
+    kept_table(store, rows, *learnt_texts(store, rows, 1, 1000, rules=1))
+    assert len(files(store)) == 10
 
 
 @pytest.mark.parametrize("where", [0.0, 0.5, 0.999, None])

@@ -22,7 +22,7 @@ import xxhash
 from vqa.data.cache.place import place
 from vqa.data.store import Store
 from vqa.data.table import QuestionTable, arrays_of, build_table, table_of
-from vqa.data.text import AnswerVocabulary, QuestionTokenizer
+from vqa.data.text import WORD_RULES, AnswerVocabulary, QuestionTokenizer
 
 FORMAT_VERSION = 1
 ENDING = ".safetensors"
@@ -31,24 +31,29 @@ Texts = dict[str, str]
 
 
 def learnt_texts(
-    store: Store, rows: np.ndarray, min_word_count: int, max_answers: int
+    store: Store, rows: np.ndarray, min_word_count: int, max_answers: int, rules: int = WORD_RULES
 ) -> tuple[QuestionTokenizer, AnswerVocabulary]:
     """Tokenizer and answer vocabulary of the questions at `rows`, learnt once.
 
     Args:
         min_word_count: rarer words become the unknown word.
         max_answers: size of the answer vocabulary.
+        rules: how texts are cut into words.
     """
 
     def learn() -> tuple[Arrays, Texts]:
         answers, choices = store.column("answers", rows), store.column("choices", rows)
         words = chain(store.column("question", rows), chain.from_iterable(choices))
-        tokenizer = QuestionTokenizer.build(words, min_word_count)
+        tokenizer = QuestionTokenizer.build(words, min_word_count, rules)
         vocabulary = AnswerVocabulary.build(answers, max_answers)
         return {}, {"tokenizer": tokenizer.to_text(), "answers": vocabulary.to_text()}
 
-    made_from = {"rows": _digest(rows.astype(np.int64)), "min_word_count": min_word_count}
-    _, texts = kept(store, "texts", made_from | {"max_answers": max_answers}, learn)
+    made_from: dict[str, Any] = {"rows": _digest(rows.astype(np.int64))}
+    made_from["min_word_count"] = min_word_count
+    made_from |= {"max_answers": max_answers}
+    if rules > 1:  # the first had no number
+        made_from["rules"] = rules
+    _, texts = kept(store, "texts", made_from, learn)
     return (
         QuestionTokenizer.from_text(texts["tokenizer"]),
         AnswerVocabulary.from_text(texts["answers"]),

@@ -127,7 +127,8 @@ class Stacked(Brick):
     """Stacked attention: each hop refines the query that the next one uses.
 
     Paper: Yang et al. 2016, Stacked attention networks for image question answering.
-    Formula: gₚ = tanh(A vₚ + a), u₀ = B q + b, uₖ = uₖ₋₁ + Σₚ αₚ gₚ with α = softmax(w · tanh(C gₚ + D uₖ₋₁ + d)).
+    Formula: gₚ = tanh(A vₚ + a), u₀ = B q + b or, where it is as wide, q; uₖ = uₖ₋₁ + Σₚ αₚ gₚ with
+        α = softmax(w · tanh(C gₚ + D uₖ₋₁ + d)).
     Parameters: (v + 1) * dim + (q + 1) * dim * (q != dim) + hops * (2 * dim + 2) * hidden.
     Default sizes: hops 2, dim 256, hidden 256.
 
@@ -212,7 +213,7 @@ class CoAttention(Brick):
     dropout: Dropout = 0.0
 
     def build(self, image_dim: int, grid: tuple[int, int], question_dim: int) -> Attention:
-        """The module for a grid of vectors of this size, and words as wide as the question's vector."""
+        """The module for a grid of vectors of this size, and words of `question_dim` values."""
         from vqa.model.attention.co_attention import AlternatingCoAttention, ParallelCoAttention
 
         del grid
@@ -232,7 +233,7 @@ class Relation(Brick):
 
     Attributes:
         hidden: widths of the layers that read a pair.
-        dropout: before each layer after the first.
+        dropout: before each layer after the first; behind the first where there is no other.
         ordered: read a pair both ways, as published; or once, for half of the work.
         normalize: bring the sum to mean 0 and variance 1 (with `model.initialization=he`, else it drowns the head).
     """
@@ -330,7 +331,7 @@ class ConvGRU(Brick):
         return self
 
     def build(self, image_dim: int, grid: tuple[int, int], question_dim: int) -> Attention:
-        """The module for a grid of this many vectors of this size, and words as wide as the question's vector."""
+        """The module for a grid of this many vectors of this size, and words of `question_dim` values."""
         from vqa.model.attention.conv_gru import ConvGRUAttention
 
         return ConvGRUAttention(image_dim, grid, question_dim, self)

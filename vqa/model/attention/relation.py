@@ -11,6 +11,7 @@ from torch.nn.functional import layer_norm
 from typing_extensions import override
 
 from vqa.errors import ModelError
+from vqa.model.dropout import Dropout
 from vqa.model.layers import fully_connected
 from vqa.model.parts import Attention
 from vqa.model.types import Attended, EncodedText
@@ -56,7 +57,8 @@ class RelationNetwork(Attention):
         self.first = nn.Linear(image_dim, hidden[0], bias=False)
         self.second = nn.Linear(image_dim, hidden[0], bias=False)
         self.question = nn.Linear(question_dim, hidden[0])
-        self.layers = fully_connected(hidden, "relu", dropout)
+        layered = len(hidden) > 1
+        self.layers = fully_connected(hidden, "relu", dropout) if layered else Dropout(dropout)
         self.normalize = normalize
 
     @override

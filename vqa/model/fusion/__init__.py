@@ -28,7 +28,7 @@ class Concat(Brick):
     Attributes:
         hidden: widths of the layers; none leaves the plain concatenation.
         activation: after each layer.
-        dropout: before each layer.
+        dropout: before each layer; on the plain concatenation where there is none.
     """
 
     name: Literal["concat"] = "concat"

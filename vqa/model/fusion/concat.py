@@ -10,6 +10,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from vqa.model.brick import Activation
+from vqa.model.dropout import Dropout
 from vqa.model.layers import fully_connected
 from vqa.model.parts import Fusion
 
@@ -23,7 +24,8 @@ class ConcatFusion(Fusion):
     def __init__(self, sizes: Sequence[int], activation: Activation, dropout: float) -> None:
         super().__init__()
         self.dim = sizes[-1]
-        self.layers = fully_connected(sizes, activation, dropout)
+        layered = len(sizes) > 1
+        self.layers = fully_connected(sizes, activation, dropout) if layered else Dropout(dropout)
 
     @override
     def forward(

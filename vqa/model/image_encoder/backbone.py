@@ -13,11 +13,14 @@ from typing_extensions import override
 from vqa.errors import ModelError
 from vqa.hub import is_local, why_not
 from vqa.model.image_encoder import Backbone
-from vqa.model.image_encoder.grid import IMAGENET_MEAN, IMAGENET_STD
+from vqa.model.image_encoder.grid import IMAGENET_MEAN, IMAGENET_STD, Statistics
 from vqa.model.image_encoder.library import LibraryCNN
+from vqa.model.weights import check_loaded
 
 WHERE = "model.image_encoder"
 PREPROCESSOR = "preprocessor_config.json"
+ADDED = "hidden_states_norms."
+"""Norms that a backbone puts behind its stages, and that no published model has; they begin with scale one."""
 
 
 class TransformersBackbone(LibraryCNN):
@@ -114,20 +117,36 @@ def _stages(config: Backbone, known: list[str]) -> tuple[str, ...]:
 
 def _network(config: Backbone, settings: Any, pretrained: bool) -> nn.Module:
     from transformers import AutoBackbone
-    from transformers.models.auto.modeling_auto import MODEL_FOR_BACKBONE_MAPPING as CLASSES
     from transformers.models.auto.modeling_auto import MODEL_FOR_BACKBONE_MAPPING_NAMES as KINDS
 
     try:
         if pretrained and config.model not in KINDS:
-            # AutoBackbone itself would ask the hub first, even for a folder.
-            network: nn.Module = CLASSES[type(settings)].from_pretrained(
-                config.model, config=settings, local_files_only=is_local(config.model)
-            )
-        else:
-            network = AutoBackbone.from_config(settings)
+            return _loaded(config.model, settings)
+        network: nn.Module = AutoBackbone.from_config(settings)
+    except ModelError:
+        raise
     except Exception as error:  # network, disk, format: not specified
         raise _unusable(config.model, error) from error
     return network
+
+
+def _loaded(model: str, settings: Any) -> nn.Module:
+    """With all its weights."""
+    from transformers.models.auto.modeling_auto import MODEL_FOR_BACKBONE_MAPPING as CLASSES
+
+    # AutoBackbone itself would ask the hub first, even for a folder.
+    network, info = CLASSES[type(settings)].from_pretrained(
+        model,
+        config=settings,
+        local_files_only=is_local(model),
+        output_loading_info=True,
+        ignore_mismatched_sizes=True,  # they are named here
+    )
+    found = dict(info)
+    found["missing_keys"] = [n for n in info["missing_keys"] if not n.startswith(ADDED)]
+    check_loaded(network, network.state_dict(keep_vars=True), found, model)
+    loaded: nn.Module = network
+    return loaded
 
 
 def _unusable(model: str, error: Exception) -> ModelError:
@@ -138,11 +157,11 @@ def _unusable(model: str, error: Exception) -> ModelError:
     )
 
 
-def _statistics(model: str) -> tuple[list[float], list[float]]:
-    """Mean and standard deviation that a folder's own preprocessing names, else ImageNet's."""
-    file = Path(model) / PREPROCESSOR
+def _statistics(model: str) -> Statistics:
+    """What the preprocessing of a folder or of a name on the hub says, else ImageNet's."""
+    file = _preprocessor(model)
     try:
-        fields = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        fields = json.loads(file.read_text(encoding="utf-8")) if file else {}
         mean = [float(value) for value in fields.get("image_mean", IMAGENET_MEAN)]
         std = [float(value) for value in fields.get("image_std", IMAGENET_STD)]
     except (OSError, ValueError, TypeError, AttributeError) as error:
@@ -150,3 +169,22 @@ def _statistics(model: str) -> tuple[list[float], list[float]]:
     if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
         raise ModelError("image_mean and image_std are three numbers each", where=str(file))
     return mean, std
+
+
+def _preprocessor(model: str) -> Path | None:
+    """The file with a model's preprocessing; None where it has none."""
+    from transformers.models.auto.modeling_auto import MODEL_FOR_BACKBONE_MAPPING_NAMES as KINDS
+    from transformers.utils.hub import cached_file
+
+    if model in KINDS:
+        return None
+    try:
+        found = cached_file(
+            model,
+            PREPROCESSOR,
+            local_files_only=is_local(model),
+            _raise_exceptions_for_missing_entries=False,
+        )
+    except Exception as error:  # network, disk: not specified
+        raise _unusable(model, error) from error
+    return None if found is None else Path(found)

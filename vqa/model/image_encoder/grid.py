@@ -11,6 +11,9 @@ from torch.nn import functional
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+Statistics = tuple[Sequence[float], Sequence[float]]
+"""Mean and standard deviation of each colour, of pictures in 0…1."""
+IMAGENET: Statistics = (IMAGENET_MEAN, IMAGENET_STD)
 
 
 class Standardize(nn.Module):

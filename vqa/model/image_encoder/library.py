@@ -16,13 +16,15 @@ from typing_extensions import override
 
 from vqa.errors import ModelError
 from vqa.model.image_encoder import Library
+from vqa.model.image_encoder.convolutions import replace_points
 from vqa.model.image_encoder.grid import (
-    IMAGENET_MEAN,
-    IMAGENET_STD,
+    IMAGENET,
     Standardize,
+    Statistics,
     join_scales,
     positions_last,
 )
+from vqa.model.layers import freeze_what_is_unread
 from vqa.model.parts import ImageEncoder
 
 
@@ -46,12 +48,13 @@ class LibraryCNN(ImageEncoder):
         network: nn.Module,
         image_size: tuple[int, int],
         stage: object,
-        statistics: tuple[Sequence[float], Sequence[float]] = (IMAGENET_MEAN, IMAGENET_STD),
+        statistics: Statistics = IMAGENET,
     ) -> None:
         super().__init__()
         self.frozen, self.normalize = config.frozen, config.normalize
         self.learning_rate = config.lr
         self.standardize = Standardize(*statistics)
+        replace_points(network)
         self.network: Any = network
         scales = self._probe(image_size, config.model, stage)
         self.dim = sum(maps.shape[1] for maps in scales)
@@ -111,8 +114,5 @@ class LibraryCNN(ImageEncoder):
         self.network.eval()  # or the statistics of batch norms would move
         with torch.enable_grad():
             maps = join_scales(self.scales(torch.zeros(1, 3, *image_size)))
-            trained = [p for p in self.network.parameters() if p.requires_grad]
-            gradients = torch.autograd.grad(maps.sum(), trained, allow_unused=True)
-        for parameter, gradient in zip(trained, gradients, strict=True):
-            parameter.requires_grad_(gradient is not None)
+            freeze_what_is_unread(self.network, maps)
         self.train(self.training)

@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from typing_extensions import override
 
+from vqa.model.image_encoder.convolutions import PointConvolution, StridedConvolution
 from vqa.model.image_encoder.grid import Standardize, positions_last
 from vqa.model.norm import BatchNorm2d
 from vqa.model.parts import ImageEncoder
@@ -90,7 +91,9 @@ def stage(before: int, after: int, stride: int, kernel: int, pool: bool) -> nn.S
     """Convolution, batch norm, ReLU; shrunk by the convolution or by max-pooling."""
     step = 1 if pool else stride
     # The batch norm has the bias.
-    convolution = nn.Conv2d(before, after, kernel, step, padding=kernel // 2, bias=False)
+    strided = PointConvolution if kernel == 1 else StridedConvolution
+    kind = strided if step > 1 else nn.Conv2d
+    convolution = kind(before, after, kernel, step, padding=kernel // 2, bias=False)
     layers: list[nn.Module] = [convolution, BatchNorm2d(after), nn.ReLU(inplace=True)]
     if pool and stride > 1:
         layers.append(nn.MaxPool2d(stride, ceil_mode=True))

@@ -12,6 +12,7 @@ from typing_extensions import override
 
 from vqa.errors import ModelError
 from vqa.model.image_encoder import Timm
+from vqa.model.image_encoder.grid import IMAGENET_MEAN, IMAGENET_STD, Statistics
 from vqa.model.image_encoder.library import LibraryCNN
 from vqa.model.weights import load_what_is_needed, read_state_dict
 
@@ -34,7 +35,7 @@ class TimmBackbone(LibraryCNN):
             load_what_is_needed(network, state, where=config.weights)
         stages = (config.stage,) if isinstance(config.stage, int) else config.stage
         self._stages = _counted(network, config.model, stages)
-        super().__init__(config, network, image_size, stages)
+        super().__init__(config, network, image_size, stages, _statistics(network))
         if not self.frozen:
             self.freeze_what_is_unread(image_size)
 
@@ -93,3 +94,9 @@ def _counted(network: Any, model: str, stages: tuple[int, ...]) -> tuple[int, ..
                 fix=f"choose of 0 … {count - 1}",
             )
     return tuple(stage % count for stage in stages)
+
+
+def _statistics(network: Any) -> Statistics:
+    """Those of the pictures that the model's published weights learnt from."""
+    known = network.pretrained_cfg
+    return known.get("mean", IMAGENET_MEAN), known.get("std", IMAGENET_STD)

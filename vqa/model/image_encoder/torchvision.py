@@ -14,6 +14,7 @@ from typing_extensions import override
 
 from vqa.errors import ModelError
 from vqa.model.image_encoder import TorchVision
+from vqa.model.image_encoder.grid import IMAGENET, Statistics
 from vqa.model.image_encoder.library import LibraryCNN
 from vqa.model.weights import check_weight_file, load_what_is_needed, read_state_dict
 
@@ -52,7 +53,10 @@ class TorchVisionCNN(LibraryCNN):
         network = _cut(network, config.model, stages)
         if config.weights != "none" and pretrained:
             _load(network, config)
-        super().__init__(config, network, image_size, stages[0] if len(stages) == 1 else stages)
+        # Else a state dict brings them.
+        statistics = _statistics(config) if pretrained else IMAGENET
+        stage = stages[0] if len(stages) == 1 else stages
+        super().__init__(config, network, image_size, stage, statistics)
 
     @override
     def scales(self, images: Tensor) -> list[Tensor]:
@@ -167,6 +171,21 @@ def _published(config: TorchVision) -> tuple[str, Any]:
             fix=f"choose of: none, {', '.join(names.__members__)}, or a local file",
         )
     return short, names[short]
+
+
+def _statistics(config: TorchVision) -> Statistics:
+    """Those of the pictures that the weights learnt from; a file's by its name, where it is a published one."""
+    path = Path(config.weights)
+    if config.weights == "none":
+        return IMAGENET
+    if not _is_file(path):
+        published = _published(config)[1]
+    else:
+        names = torchvision.models.get_model_weights(config.model)
+        of_file = (one for one in names if Path(one.url).name == path.name)
+        published = next(of_file, names["DEFAULT"])
+    preprocessing = published.transforms()
+    return preprocessing.mean, preprocessing.std
 
 
 def _download(config: TorchVision) -> dict[str, Tensor]:

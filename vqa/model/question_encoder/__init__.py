@@ -106,11 +106,11 @@ class Recurrent(WordVectors):
         dim: width of the state, for each direction.
         layers: one on top of another.
         bidirectional: also read from the end; both final states stand side by side.
-        dropout: between layers and on the vector.
+        dropout: between layers and on the vector, and on the last states where an attention reads the words.
         pooling: `last`, the final state, or `attention`: the states weighed by themselves (Lin et al. 2017,
             A structured self-attentive sentence embedding).
         glimpses: independent sets of weights of `attention`; their means stand side by side.
-        glimpse_hidden: width from which the weights are computed.
+        glimpse_hidden: width from which the weights of `attention` are computed.
         implementation: `torch`, its layers (cuDNN on a GPU); `packed`, ours over packed sequences; `auto`, the faster
             one: `packed` on a CPU. They differ by rounding alone.
         embedding_dim, embedding_dropout, vectors, freeze_vectors: see `WordVectors`.

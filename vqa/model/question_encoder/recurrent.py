@@ -53,7 +53,7 @@ class RecurrentEncoder(QuestionEncoder):
     ) -> None:
         super().__init__()
         state = config.dim * (2 if config.bidirectional else 1)
-        self.dim = state * config.glimpses
+        self.dim, self._state = state * config.glimpses, state
         self.dropout, self.embedding_dropout = config.dropout, config.embedding_dropout
         self.implementation = config.implementation
         self.embedding = word_embedding(config, words, vocabulary, pretrained=pretrained)
@@ -68,13 +68,23 @@ class RecurrentEncoder(QuestionEncoder):
         pooled = config.pooling == "attention"
         self.pool = WordAttention(state, config.glimpses, config.glimpse_hidden) if pooled else None
 
+    @property
+    @override
+    def word_dim(self) -> int:
+        """The width of a state: the vector may be several means of them side by side."""
+        return self._state
+
     @override
     def forward(self, words: PackedSequence) -> EncodedText:
         """Packed ids to vectors in the order of the batch."""
         runs = self.run(words)
         text = EncodedText(runs[-1].final, inputs=runs[0].inputs, states=runs[-1].states)
         vector = text.vector if self.pool is None else self.pool(text)
-        return text._replace(vector=dropout(vector, self.dropout, self.training))
+        text = text._replace(vector=dropout(vector, self.dropout, self.training))
+        if not self.words_are_read:
+            return text
+        read = dropout(runs[-1].states.data, self.dropout, self.training)
+        return text._replace(states=_with_data(runs[-1].states, read))
 
     def run(self, words: PackedSequence) -> list[LayerRun]:
         """Every layer's pass, the first layer first."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -12,9 +13,11 @@ from typing_extensions import override
 
 from vqa.errors import ModelError
 from vqa.hub import is_local, why_not
+from vqa.model.layers import freeze_what_is_unread
 from vqa.model.parts import QuestionEncoder
 from vqa.model.question_encoder import Transformers
 from vqa.model.types import EncodedText
+from vqa.model.weights import check_loaded
 
 
 class TransformersEncoder(QuestionEncoder):
@@ -27,7 +30,7 @@ class TransformersEncoder(QuestionEncoder):
     def __init__(self, config: Transformers, words: int, *, pretrained: bool = True) -> None:
         super().__init__()
         self.frozen, self.pooling, self.learning_rate = config.frozen, config.pooling, config.lr
-        self.network = _encoder(_load(config.model, pretrained))
+        self.network = _encoder(config.model, pretrained)
         settings: Any = self.network.config
         if words > settings.vocab_size:
             raise ModelError(
@@ -36,8 +39,10 @@ class TransformersEncoder(QuestionEncoder):
                 fix="prepare the texts with this model's own tokenizer",
             )
         self.dim = int(settings.hidden_size)
-        self.longest = getattr(settings, "max_position_embeddings", None)
+        self.longest = _longest(self.network)
         self.network.requires_grad_(not self.frozen)
+        if not any(p.is_meta for p in self.parameters()):
+            self._try(config, pretrained=pretrained)
         self.train(self.training)
 
     @override
@@ -73,6 +78,26 @@ class TransformersEncoder(QuestionEncoder):
         kept = states * mask[:, :, None].to(states.dtype)
         return kept.sum(dim=1) / mask.sum(dim=1, keepdim=True).to(states.dtype)
 
+    def _try(self, config: Transformers, *, pretrained: bool) -> None:
+        """Read two texts that begin alike; take what does not bear on the states out of the training.
+
+        Raises:
+            ModelError: it reads no texts, or its first token stands for no text.
+        """
+        self.network.eval()  # or dropout would draw
+        ids = torch.tensor([[3, 4, 5, 6], [3, 6, 5, 4]]) % self.network.config.vocab_size
+        with torch.set_grad_enabled(not self.frozen):
+            states = _read(self.network, ids, config.model)
+            first = states[:, 0].detach()
+            if pretrained and self.pooling == "cls" and torch.allclose(first[0], first[1]):
+                raise ModelError(
+                    f"the first token of {config.model} hears nothing of those after it",
+                    where="model.question_encoder.pooling=cls",
+                    fix="use pooling=mean",
+                )
+            if not self.frozen and not _has_experts(self.network.config):
+                freeze_what_is_unread(self.network, states)
+
     def _check_length(self, tokens: int) -> None:
         if self.longest is not None and tokens > self.longest:
             raise ModelError(
@@ -82,30 +107,78 @@ class TransformersEncoder(QuestionEncoder):
             )
 
 
-def _load(model: str, pretrained: bool) -> nn.Module:
+def _longest(network: Any) -> int | None:
+    """The most tokens of a text; None where there is no such number."""
+    longest: int | None = getattr(network.config, "max_position_embeddings", None)
+    tables = (m for n, m in network.named_modules() if n.endswith("position_embeddings"))
+    padding = getattr(next(tables, None), "padding_idx", None)
+    # RoBERTa and those that came of it count positions from behind the padding's id.
+    return longest if longest is None or padding is None else longest - padding - 1
+
+
+def _read(network: Any, ids: Tensor, model: str) -> Tensor:
+    """The states of texts without padding."""
+    try:
+        states: Tensor = network(
+            input_ids=ids, attention_mask=torch.ones_like(ids)
+        ).last_hidden_state
+    except Exception as error:  # each model has its own
+        raise _no_text_encoder(
+            model, f"reads no texts ({type(error).__name__}: {error})"
+        ) from error
+    return states
+
+
+def _has_experts(settings: Any) -> bool:
+    """Whether each text reads other parts of it, so that what one leaves unread says nothing."""
+    return any("experts" in name for name in settings.to_dict())
+
+
+def _encoder(model: str, pretrained: bool) -> Any:
+    """The encoder alone, of a model that may have more parts, and without a pooling layer that would never learn."""
+    from transformers import MODEL_MAPPING
+
+    whole, info = _load(model, pretrained)
+    network = whole.get_encoder() if whole.config.is_encoder_decoder else whole
+    network = getattr(
+        network, "text_model", network
+    )  # CLIP and its like have one of pictures beside it
+    if getattr(network, "pooler", None) is not None:
+        network.pooler = nn.Identity()  # some call it, whether it is there or not
+    check_loaded(network, whole.state_dict(keep_vars=True), info, model)
+    # An exported model is made again of the encoder's configuration alone.
+    if not hasattr(network.config, "vocab_size") or type(network.config) not in MODEL_MAPPING:
+        raise _no_text_encoder(model, f"a {whole.config.model_type} is no text encoder")
+    return network
+
+
+def _no_text_encoder(model: str, what: str) -> ModelError:
+    return ModelError(
+        what,
+        where=f"model.question_encoder.model={model}",
+        fix="give a text encoder, such as a BERT",
+    )
+
+
+def _load(model: str, pretrained: bool) -> tuple[Any, Mapping[str, Any]]:
+    """All of the model, and what of its weights did not fit."""
     from transformers import AutoConfig, AutoModel
 
     local = is_local(model)
     try:
-        if pretrained:
-            network: nn.Module = AutoModel.from_pretrained(model, local_files_only=local)
-        else:
+        if not pretrained:
             settings = AutoConfig.from_pretrained(model, local_files_only=local)
-            network = AutoModel.from_config(settings)
+            return AutoModel.from_config(settings), {"missing_keys": (), "mismatched_keys": ()}
+        network, info = AutoModel.from_pretrained(
+            model,
+            local_files_only=local,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # they are named here
+        )
     except Exception as error:  # network, disk, format: not specified
         raise ModelError(
             f"cannot load this text encoder ({why_not(model, error)})",
             where=f"model.question_encoder.model={model}",
             fix="give a local folder with config.json and model.safetensors",
         ) from error
-    return network
-
-
-def _encoder(network: Any) -> nn.Module:
-    """The encoder alone, without a pooling layer that would never learn."""
-    if network.config.is_encoder_decoder:
-        network = network.get_encoder()
-    if getattr(network, "pooler", None) is not None:
-        network.pooler = None
-    encoder: nn.Module = network
-    return encoder
+    return network, info
