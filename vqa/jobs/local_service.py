@@ -24,6 +24,7 @@ from vqa.jobs.quotas import Room
 from vqa.jobs.record import ACTIVE, Job, State, Submission
 from vqa.jobs.submit import Checker
 from vqa.jobs.views import (
+    HIGHEST_PRIORITY,
     ChangeView,
     Chunk,
     GroupView,
@@ -49,11 +50,16 @@ class LocalService:
     def __init__(self, home: Home, user: str | None = None, paths_allowed: bool = True) -> None:
         self.home, self.user, self.paths_allowed = home.make(), user or account(), paths_allowed
         self.queue, self.checker, self._room = Queue(home.queue_file), Checker(home), Room(home)
+        self._any_priority = True
 
-    def as_user(self, user: str) -> LocalService:
-        """The same service for somebody else."""
+    def as_user(self, user: str, *, any_priority: bool = True) -> LocalService:
+        """The same service for somebody else.
+
+        Args:
+            any_priority: the quota on priorities does not bind them.
+        """
         other = copy.copy(self)
-        other.user = user
+        other.user, other._any_priority = user, any_priority
         return other
 
     def submit(self, request: SubmitRequest) -> JobView:
@@ -81,10 +87,31 @@ class LocalService:
             for place, request in enumerate(requests)
         ]
         with self._room.lock:
-            new = sum(self.queue.known(submission) is None for submission in submissions)
+            new = [one for one in submissions if self.queue.known(one) is None]
             if new:
-                self._room.check(self.queue, self.user, new)
+                self._check_priority(max(one.priority for one in new))
+                self._room.check(self.queue, self.user, len(new))
             return [self._view(job) for job, _ in self.queue.submit_all(submissions)]
+
+    @property
+    def highest_priority(self) -> int:
+        """What this user may give a job."""
+        return HIGHEST_PRIORITY if self._any_priority else self.home.settings.quotas.max_priority
+
+    def _check_priority(self, priority: int) -> None:
+        """Refuse what only an admin may give.
+
+        Raises:
+            JobError: `quota`, with the numbers.
+        """
+        highest = self.highest_priority
+        if priority > highest:
+            raise JobError(
+                f"{priority} is above {highest}, the highest that a token of scope submit may give",
+                where="priority",
+                fix=f"give {highest} or less, or ask an admin",
+                kind="quota",
+            )
 
     def jobs(self, wanted: Filter, limit: int = 100) -> JobPage:
         """Jobs, newest first."""
