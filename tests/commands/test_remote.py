@@ -16,9 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
 
 from vqa.config import Experiment
+from vqa.export import load
 from vqa.jobs.home import Home
 from vqa.jobs.queue import Queue
 from vqa.jobs.record import State, Submission
@@ -149,11 +151,22 @@ def test_an_ablation_is_followed_and_compared_where_its_runs_lie(
     job = Path(told["variants"][0]["runs"][0]).name
     shown = command("show", job).out
     assert f"{server.address}/jobs/{job}" in shown
-    assert "vqa export" not in shown
-    for words in (["export", job, "--to", tmp_path / "model"], ["evaluate", job]):
-        said = command(*words)
-        assert said.code == 2
-        assert f"where it lies, on {server.address}" in said.err
+    assert f"vqa export {job}" in shown
+    said = command("evaluate", job)
+    assert said.code == 2
+    assert f"where it lies, on {server.address}" in said.err
+    exported = tmp_path / "models" / "best"
+    assert command("export", job[:7], "--to", exported).code == 0
+    there = load(server.home.run_dir(job))
+    here = load(exported)
+    picture = np.zeros((16, 16, 3), np.uint8)
+    choices = ["red", "green"]
+    assert here.ask(picture, "what?", choices).top == there.ask(picture, "what?", choices).top
+    assert str(tmp_path) not in (exported / "experiment.yaml").read_text()
+    assert command("export", job, "--to", exported).code == 2  # stands already
+    refused = command("export", "0123abcd", "--to", tmp_path / "none")
+    assert (refused.code, "no job" in refused.err) == (2, True)
+    assert sorted(path.name for path in exported.parent.iterdir()) == ["best"]
 
 
 def test_an_address_with_a_path_too_many(

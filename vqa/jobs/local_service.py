@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import yaml
 from pydantic import ValidationError
 
 from vqa.errors import JobError, RunError, VQAError
@@ -18,6 +19,7 @@ from vqa.jobs.groups import May, anyone, cancel_group, retry_group
 from vqa.jobs.home import Home
 from vqa.jobs.logs import log_files, read_log
 from vqa.jobs.outcome import mark_cancelled
+from vqa.jobs.parcel import Parcel, pack
 from vqa.jobs.progress import read_overall, read_progress, read_warnings
 from vqa.jobs.queue import Filter, Queue
 from vqa.jobs.quotas import Room
@@ -229,6 +231,21 @@ class LocalService:
         folder = self.home.run_dir(job) / "predictions"
         files = sorted(folder.glob("*.jsonl"))
         return {file.stem: file for file in files if file.is_file() and not file.is_symlink()}
+
+    def model(self, job: str) -> Parcel:
+        """The exported model of a job, with names in the place of this machine's paths.
+
+        Raises:
+            JobError: there is no such job, or it has no model.
+        """
+        self.queue.get(job)
+        try:
+            return pack(self.home.run_dir(job) / "model", self.checker.library.named)
+        except FileNotFoundError:
+            what, fix = "has no model", "a run exports it when it has succeeded"
+        except (OSError, ValueError, LookupError, TypeError, VQAError, yaml.YAMLError):
+            what, fix = "has a damaged model", "train it again"
+        raise JobError(what, where=job, fix=fix, kind="not-found")
 
     def _result(self, job: Job) -> dict[str, Any] | None:
         try:

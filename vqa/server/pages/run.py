@@ -94,6 +94,7 @@ def _head(watched: Watched, detail: JobDetail) -> dict[str, Any]:
         "detail": detail,
         "job": detail.job,
         "result": result,
+        "exported": (watched.run_dir / "model" / "model.json").is_file(),
         "splits": list(watched.service.predictions(watched.job)),
         "ended": detail.job.state in TERMINAL,
         "interval": _mapping(result.get("interval")),
