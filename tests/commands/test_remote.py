@@ -169,6 +169,26 @@ def test_an_ablation_is_followed_and_compared_where_its_runs_lie(
     assert sorted(path.name for path in exported.parent.iterdir()) == ["best"]
 
 
+def test_stores_are_the_servers(command, server: Server, tmp_path: Path) -> None:
+    said = command("list", "stores")
+    assert said.out.startswith("scenes  (source scenes)  60 images\n    train 160, val 40, test 40")
+    [store] = command("list", "stores", "--json", "--filter", "SCENE").json
+    assert (store["name"], store["images"]) == ("scenes", 60)
+    assert "nothing matches" in command("list", "stores", "--filter", "gqa").err
+    said = command("inspect", "scenes")
+    assert said.code == 2
+    assert (
+        f"vqa list stores shows those of the server; what is in one, {server.address}" in said.err
+    )
+    said = command("compare", "fusions")
+    assert "no group was submitted on this machine" in said.err
+    assert f"{server.address}/ablations" in said.err
+    (server.home.path / "settings.yaml").write_text("poll_seconds: 0.05\n")
+    server.stop()
+    server.start()
+    assert f"{server.address} has no store yet" in command("list", "stores").err
+
+
 def test_an_address_with_a_path_too_many(
     command, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
