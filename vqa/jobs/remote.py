@@ -79,6 +79,11 @@ class RemoteService:
         )
         self.close = weakref.finalize(self, self._client.close)
 
+    @property
+    def user(self) -> str:
+        """The name of the token."""
+        return str(self._send("GET", "/me").json()["name"])
+
     def submit(self, request: SubmitRequest) -> JobView:
         """Check an experiment in full and queue it; it is on the server's disk before this returns."""
         return self._read(JobView, "POST", "/jobs", json=self._ready(request))
