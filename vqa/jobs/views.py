@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from vqa.jobs.record import EngineName, Resources, State
-from vqa.names import LONGEST_NAME, NAME_PATTERN
+from vqa.names import LONGEST_NAME, NAME_PATTERN, check_title
 
 Name = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME, pattern=NAME_PATTERN)]
+Title = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME), AfterValidator(check_title)]
 HIGHEST_PRIORITY = 1000
 Key = Annotated[str, Field(min_length=1, max_length=200)]
 
@@ -36,7 +37,7 @@ class SubmitRequest(View):
 
     experiment: dict[str, Any] = Field(examples=[{"data": {"store": "scenes", "batch_size": 64}}])
     engine: EngineName | None = None
-    name: Name | None = None
+    name: Title | None = None
     group: Name | None = None
     key: Key | None = None
     priority: int = Field(default=0, ge=-HIGHEST_PRIORITY, le=HIGHEST_PRIORITY, strict=True)
