@@ -143,7 +143,9 @@ def test_a_log_whole(client: TestClient, trained: tuple[Home, str]) -> None:
         "one\ntwo\n",
         "text/plain; charset=utf-8",
     )
-    assert is_problem(client.get(f"/jobs/{trained[1]}/logs/metrics/file"), 404)
+    missing = client.get(f"/jobs/{trained[1]}/logs/metrics/file")
+    assert is_problem(missing, 404)
+    assert missing.json()["fix"] == "there are rank0.log"
     assert is_problem(client.get("/jobs/none/logs/rank0.log/file"), 404)
 
 

@@ -184,7 +184,7 @@ class Home:
             JobError: the id is no name.
         """
         if not re.fullmatch(NAME_PATTERN, job):
-            raise JobError(f"no job {job!r}", kind="not-found")
+            raise JobError(f"no job {job!r}", fix="see `vqa jobs`", kind="not-found")
         return self.runs / job
 
     @cached_property

@@ -218,7 +218,8 @@ class LocalService:
         """
         result = self._result(self.queue.get(job))
         if result is None:
-            raise JobError("has no result yet", where=job, kind="not-found")
+            fix = "it is written when the run ends"
+            raise JobError("has no result yet", where=job, fix=fix, kind="not-found")
         return result
 
     def predictions(self, job: str) -> dict[str, Path]:
