@@ -40,7 +40,7 @@ COMMANDS = {
     "sync": "send or resend runs to W&B",
     "serve": "run the service: HTTP interface, pages, dispatcher",
     "token": "say who may use the HTTP interface",
-    "list": "say which bricks, protocols, trackers, data sets and recipes there are",
+    "list": "say which bricks, protocols, trackers, data sets, recipes and stores there are",
 }
 
 

@@ -16,6 +16,9 @@ VQAError                    exit 1: the program's own failure
 
 from __future__ import annotations
 
+BEFORE_FIX = " — "
+"""In the text of an error, between what is wrong and what the user can do."""
+
 
 class VQAError(Exception):
     """Base of every error that this package raises on purpose.
@@ -31,7 +34,7 @@ class VQAError(Exception):
     def __init__(self, what: str, *, where: str = "", fix: str = "") -> None:
         self.what, self.where, self.fix = what, where, fix
         message = f"{where}: {what}" if where else what
-        super().__init__(f"{message} — {fix}" if fix else message)
+        super().__init__(f"{message}{BEFORE_FIX}{fix}" if fix else message)
 
 
 class InputError(VQAError):

@@ -121,6 +121,8 @@ Work = Callable[[Path, Mapping[str, Any]], str]
 class InstantService:
     """A service of one user whose jobs run in the call that looks at them."""
 
+    user = "ada"
+
     def __init__(self, home: Home, work: Work) -> None:
         self.home, self.queue, self.work = home, Queue(home.queue_file), work
         self.asked: list[int] = []
@@ -133,7 +135,7 @@ class InstantService:
         submissions = [
             Submission(
                 one.experiment,
-                "ada",
+                self.user,
                 one.name or "job",
                 group=one.group,
                 key=one.key,

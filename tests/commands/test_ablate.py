@@ -103,6 +103,36 @@ def test_what_must_be_known_before_the_training_is_said(
     assert "note:" not in capsys.readouterr().err
 
 
+def test_a_dry_run_refuses_a_store_that_is_not_there(
+    tmp_path: Path, home: Home, scenes_store: Path, capsys
+) -> None:
+    file = write(tmp_path)
+    assert vqa("ablate", file, "--dry-run", f"data.store={scenes_store}") == 0
+    capsys.readouterr()
+    assert vqa("ablate", file, "--dry-run", f"data.store={tmp_path}/nowhere") == 2
+    out, err = capsys.readouterr()
+    assert "8 to submit" in out  # the grid is shown all the same
+    assert f"{tmp_path}/nowhere: no prepared store here" in err
+
+
+def test_runs_of_somebody_else_are_shared_or_trained_anew(
+    file: Path, service: InstantService, capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert vqa("ablate", file) == 0
+    assert "shared" not in capsys.readouterr().err
+    monkeypatch.setattr(service, "user", "ben")
+    assert vqa("ablate", file) == 0
+    said = capsys.readouterr().err
+    assert "0 submitted" in said
+    assert "runs of ada are shared, not trained twice: --group NAME has all trained" in said
+    assert vqa("ablate", file, "--group", "bens") == 0
+    said = capsys.readouterr().err
+    assert "bens: 8 submitted" in said
+    assert "shared" not in said
+    assert vqa("ablate", file, "--group", "a/b") == 2
+    assert "--group: should be letters" in capsys.readouterr().err
+
+
 def test_it_waits_and_prints_the_comparison(file: Path, service: InstantService, capsys) -> None:
     assert vqa("ablate", file, "--wait") == 0
     out, err = capsys.readouterr()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -157,3 +158,19 @@ def test_an_unknown_kind_exits_2(capsys: pytest.CaptureFixture[str]) -> None:
         main(["list", "engines"])
     assert exit_.value.code == 2
     assert "fusions" in capsys.readouterr().err
+
+
+def test_the_stores_of_this_machine(
+    scenes_store: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("VQA_HOME", str(tmp_path))
+    monkeypatch.delenv("VQA_SERVER", raising=False)
+    assert main(["list", "stores"]) == 0
+    said = capsys.readouterr()
+    assert (said.out, f"--to {tmp_path}/stores/NAME makes one" in said.err) == ("", True)
+    (tmp_path / "settings.yaml").write_text(f"stores: {{mine: {scenes_store}}}\n")
+    assert main(["list", "stores"]) == 0
+    assert capsys.readouterr().out.startswith("mine  (source scenes)  60 images")

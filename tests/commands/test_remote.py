@@ -16,9 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
 
 from vqa.config import Experiment
+from vqa.export import load
 from vqa.jobs.home import Home
 from vqa.jobs.queue import Queue
 from vqa.jobs.record import State, Submission
@@ -171,16 +173,50 @@ def test_an_ablation_is_followed_and_compared_where_its_runs_lie(
     assert said.code == 0, said
     assert "| variant |" in said.out
     assert re.search(r"multiply and concat|multiply beats|concat beats", said.out), said.out
+    assert "there before (2 succeeded)\n" in command("ablate", file).err
+    said = command("ablate", file, "--dry-run", "--group", "other", "data.store=nowhere")
+    assert (said.code, "known there: scenes" in said.err) == (2, True)
     told = command("ablate", file, "--wait", "--json").json
     assert {row["name"] for row in told["variants"]} == {"concat", "multiply"}
     job = Path(told["variants"][0]["runs"][0]).name
     shown = command("show", job).out
     assert f"{server.address}/jobs/{job}" in shown
-    assert "vqa export" not in shown
-    for words in (["export", job, "--to", tmp_path / "model"], ["evaluate", job]):
-        said = command(*words)
-        assert said.code == 2
-        assert f"where it lies, on {server.address}" in said.err
+    assert f"vqa export {job}" in shown
+    said = command("evaluate", job)
+    assert said.code == 2
+    assert f"where it lies, on {server.address}" in said.err
+    exported = tmp_path / "models" / "best"
+    assert command("export", job[:7], "--to", exported).code == 0
+    there = load(server.home.run_dir(job))
+    here = load(exported)
+    picture = np.zeros((16, 16, 3), np.uint8)
+    choices = ["red", "green"]
+    assert here.ask(picture, "what?", choices).top == there.ask(picture, "what?", choices).top
+    assert str(tmp_path) not in (exported / "experiment.yaml").read_text()
+    assert command("export", job, "--to", exported).code == 2  # stands already
+    refused = command("export", "0123abcd", "--to", tmp_path / "none")
+    assert (refused.code, "no job" in refused.err) == (2, True)
+    assert sorted(path.name for path in exported.parent.iterdir()) == ["best"]
+
+
+def test_stores_are_the_servers(command, server: Server, tmp_path: Path) -> None:
+    said = command("list", "stores")
+    assert said.out.startswith("scenes  (source scenes)  60 images\n    train 160, val 40, test 40")
+    [store] = command("list", "stores", "--json", "--filter", "SCENE").json
+    assert (store["name"], store["images"]) == ("scenes", 60)
+    assert "nothing matches" in command("list", "stores", "--filter", "gqa").err
+    said = command("inspect", "scenes")
+    assert said.code == 2
+    assert (
+        f"vqa list stores shows those of the server; what is in one, {server.address}" in said.err
+    )
+    said = command("compare", "fusions")
+    assert "no group was submitted on this machine" in said.err
+    assert f"{server.address}/ablations" in said.err
+    (server.home.path / "settings.yaml").write_text("poll_seconds: 0.05\n")
+    server.stop()
+    server.start()
+    assert f"{server.address} has no store yet" in command("list", "stores").err
 
 
 def test_an_address_with_a_path_too_many(

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from vqa.data.sources.scenes import Scenes
 from vqa.jobs.home import Home
 from vqa.jobs.queue import Queue
 from vqa.jobs.record import State
+from vqa.names import TITLE_RULE
 
 
 def test_a_job_is_queued_with_what_was_asked(command, jobs, config: Path) -> None:
@@ -81,6 +83,15 @@ def test_a_store_of_the_home_goes_by_its_name(command, jobs, config: Path) -> No
     assert Path(kept).samefile(store)
 
 
+@pytest.mark.parametrize("name", ["mein erster", "Jo\u0308rg 2", "模型-3", "पहला"])
+def test_a_job_is_called_as_people_write(command, jobs, config: Path, name: str) -> None:
+    said = command("submit", config, "--name", name)
+    assert said.code == 0, said.err
+    kept = jobs.queue.get(said.out.strip()).submission.name
+    assert kept == unicodedata.normalize("NFC", name)
+    assert kept in command("jobs").out
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -91,8 +102,10 @@ def test_a_store_of_the_home_goes_by_its_name(command, jobs, config: Path) -> No
         (["model.image_encoder.strides=[64,64]"], "model.image_encoder"),
         (
             ["--name", "a/b"],
-            "--name: should be letters, digits, dots, dashes and underscores, and begin with",
+            f"--name: {TITLE_RULE}",
         ),
+        (["--name", "a\u202eb"], f"--name: {TITLE_RULE}"),
+        (["--name", " a"], f"--name: {TITLE_RULE}"),
         (["--group", "../X"], "letter or digit, not '../X'"),
         (["--name", "n" * 121], "--name: string should have at most 120 characters"),
         (["--priority", "1001"], "--priority"),

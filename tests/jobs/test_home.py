@@ -15,7 +15,8 @@ from vqa.jobs.home import Home
     [
         ("- engine\n", "settings: a mapping of sections is expected.*begin with a key such as"),
         ("local: {cores: -3}\n", r"local\.cores"),
-        ("engin: slurm\n", "engin"),
+        ("engin: slurm\n", "engin: no such key; did you mean 'engine'?"),
+        ('local: {gpu: ["0"]}\n', "local.gpu: no such key; did you mean 'gpus'?"),
         ("poll_seconds: .nan\n", "poll_seconds"),
         ("a: [", "not valid YAML"),
     ],

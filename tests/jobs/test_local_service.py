@@ -152,6 +152,17 @@ def test_quota_of_jobs_holds_under_a_rush(service: LocalService, request_of: Req
     assert service.as_user("ben").submit(request_of())
 
 
+def test_a_job_that_stands_already_meets_no_quota_of_priority(
+    service: LocalService, request_of: Request
+) -> None:
+    assert service.submit(request_of(priority=9, key="k")).priority == 9  # from this machine
+    other = service.as_user("ann", any_priority=False)
+    assert other.submit(request_of(priority=9, key="k")).priority == 9
+    with pytest.raises(JobError, match="9 is above 0") as caught:
+        other.submit(request_of(priority=9))
+    assert caught.value.kind == "quota"
+
+
 def test_quota_of_disk_and_a_full_disk(service: LocalService, request_of: Request) -> None:
     job = service.submit(request_of(key="k")).id
     end(service, job, State.FAILED, {"status": "failed"})

@@ -73,6 +73,35 @@ def test_jobs_wait_in_order_of_priority_then_of_submission(queue: Queue) -> None
     assert [job.id for job in queue.waiting()] == [jobs[i].id for i in (1, 3, 0, 2, 4)]
 
 
+def test_users_take_turns_among_equal_priorities(queue: Queue) -> None:
+    ada = [queue.submit(plain(i, user="ada"))[0] for i in range(4)]
+    ben = [queue.submit(plain(i, user="ben"))[0] for i in range(2)]
+    eva = queue.submit(plain(user="eva"))[0]
+    turns = [ada[0], ben[0], eva, ada[1], ben[1], ada[2], ada[3]]
+    assert [job.id for job in queue.waiting()] == [job.id for job in turns]
+    assert [job.id for job in queue.waiting(limit=3)] == [job.id for job in turns[:3]]
+    assert queue.claim(ada[0])
+    assert queue.claim(ada[1])
+    after = [ben[0], eva, ben[1], ada[2], ada[3]]
+    assert [job.id for job in queue.waiting()] == [job.id for job in after]
+
+
+def test_what_runs_on_another_engine_takes_nobodys_turn(queue: Queue) -> None:
+    assert queue.claim(queue.submit(plain(user="ada", engine="slurm"))[0])
+    ada, ben = (queue.submit(plain(user=user))[0] for user in ("ada", "ben"))
+    assert [job.id for job in queue.waiting()] == [ada.id, ben.id]
+
+
+def test_priority_comes_before_turns_and_a_user_overtakes_nothing_of_their_own(
+    queue: Queue,
+) -> None:
+    ada = [queue.submit(plain(i, user="ada", priority=p))[0] for i, p in enumerate((0, 2, 2, 1))]
+    ben = [queue.submit(plain(i, user="ben", priority=p))[0] for i, p in enumerate((1, 2, 0))]
+    order = [job.id for job in queue.waiting()]
+    expected = [ada[1], ben[1], ada[2], ben[0], ada[3], ben[2], ada[0]]
+    assert order == [job.id for job in expected]
+
+
 def test_an_engine_may_be_asked_for_more_waiting_jobs(queue: Queue) -> None:
     for number in range(4):
         queue.submit(plain(number))

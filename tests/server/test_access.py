@@ -27,6 +27,7 @@ ROUTES = [
     ("GET", "/jobs/0123abcd/predictions"),
     ("GET", "/jobs/0123abcd/logs/rank0.log/file"),
     ("GET", "/jobs/0123abcd/curves"),
+    ("GET", "/jobs/0123abcd/model"),
     ("GET", "/jobs/0123abcd/predictions/val"),
     ("GET", "/jobs/0123abcd/predictions/val/items"),
     ("GET", "/jobs/0123abcd/predictions/val/item?question=1"),
@@ -138,7 +139,9 @@ def test_scopes(connect: Connect, request_body: Body) -> None:
 
 def test_the_cookie(connect: Connect, home: Home, request_body: Body) -> None:
     text, client = tokens.add(home, "ann", "submit"), connect()
-    assert is_problem(client.post("/login", json={"token": "vqa_wrong"}), 401)
+    wrong = client.post("/login", json={"token": "vqa_wrong"})
+    assert is_problem(wrong, 401)
+    assert wrong.json()["fix"] == "`vqa token add NAME` on the server's machine makes one"
     response = client.post("/login", json={"token": text})
     assert response.status_code == 204
     attributes = {part.strip().lower() for part in response.headers["set-cookie"].split(";")[1:]}

@@ -11,13 +11,15 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from tests.server.conftest import Connect
+from tests.server.conftest import API, Connect
 from tests.server.test_access import is_problem
 from vqa.errors import EngineError
 from vqa.jobs.home import Home
 from vqa.jobs.local_service import LocalService
 from vqa.jobs.record import State
 from vqa.jobs.views import JobDetail, JobPage, JobView
+from vqa.server.app import create_app
+from vqa.server.guard import Hosts
 
 Body = Callable[..., dict[str, Any]]
 
@@ -33,10 +35,10 @@ def end(service: LocalService, job: str, state: State, result: dict[str, Any]) -
 
 
 def test_submit_list_show_cancel_resume(ann: TestClient, request_body: Body) -> None:
-    response = ann.post("/jobs", json=request_body(group="g", priority=5))
+    response = ann.post("/jobs", json=request_body(group="g", priority=-5))
     assert response.status_code == 201
     job = JobView.model_validate_json(response.content)
-    assert (job.user, job.group, job.priority, job.state) == ("ann", "g", 5, "queued")
+    assert (job.user, job.group, job.priority, job.state) == ("ann", "g", -5, "queued")
     detail = JobDetail.model_validate_json(ann.get(f"/jobs/{job.id}").content)
     assert (detail.experiment["data"]["store"], detail.run_dir) == ("scenes", None)
     assert ann.get("/groups").json() == [{"name": "g", "counts": {"queued": 1}}]
@@ -44,6 +46,24 @@ def test_submit_list_show_cancel_resume(ann: TestClient, request_body: Body) -> 
     assert ann.post(f"/jobs/{job.id}/resume").json()["state"] == "queued"
     assert is_problem(ann.post(f"/jobs/{job.id}/resume"), 409, "conflict")
     assert is_problem(ann.get("/jobs/00000000"), 404, "not-found")
+
+
+def test_only_an_admin_may_give_a_priority_above_the_quota(
+    home: Home, ann: TestClient, connect: Connect, request_body: Body
+) -> None:
+    refused = ann.post("/jobs", json=request_body(priority=1))
+    assert is_problem(refused, 429, "quota")
+    assert refused.json()["detail"].startswith("1 is above 0, the highest that a token")
+    assert refused.json()["fix"] == "give 0 or less, or ask an admin"
+    both = {"jobs": [request_body(1), request_body(2, priority=1000)]}
+    assert is_problem(ann.post("/jobs/batch", json=both), 429, "quota")
+    assert ann.get("/jobs").json()["jobs"] == []
+    assert connect("root", "admin").post("/jobs", json=request_body(priority=1000)).is_success
+    (home.path / "settings.yaml").write_text("quotas: {min_free_mb: 0, max_priority: 7}\n")
+    client = TestClient(create_app(Home(home.path), Hosts.of(8000), warm=False), base_url=API)
+    client.headers.update(ann.headers)
+    assert client.post("/jobs", json=request_body(priority=7)).is_success
+    assert is_problem(client.post("/jobs", json=request_body(priority=8)), 429, "quota")
 
 
 def test_a_process_that_never_was_has_no_log(ann: TestClient, request_body: Body) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
+from tests.server.test_access import is_problem
 from vqa.jobs.home import Home
 from vqa.jobs.local_service import LocalService
 from vqa.jobs.queue import Queue
@@ -84,3 +86,13 @@ def test_a_study_is_asked_for_in_words_that_there_are(
         assert answer.status_code == 404
         assert query.split("=")[0] in answer.json()["detail"]
     assert ann.get("/groups/g/study?form=pickle").status_code == 422
+
+
+def test_why_there_is_no_study_and_what_to_do(ann: TestClient, jobs: dict[State, str]) -> None:
+    end = time.monotonic() + 60
+    while (answer := ann.get("/groups/g/study")).status_code == 202 and time.monotonic() < end:
+        time.sleep(0.1)
+    assert is_problem(answer, 409, "conflict")
+    problem = answer.json()
+    assert problem["detail"].startswith("g: a comparison needs")
+    assert problem["fix"].endswith("see `vqa jobs`")

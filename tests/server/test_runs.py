@@ -14,13 +14,15 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
-from tests.server.conftest import API
+from tests.server.conftest import ADDRESS, API
 from tests.server.pages.people import trained_job
 from tests.server.test_access import is_problem
 from vqa.evaluation.predictions import Prediction, read_predictions, write_predictions
 from vqa.export import load
 from vqa.jobs.home import Home
 from vqa.jobs.local_service import LocalService
+from vqa.jobs.parcel import unpack
+from vqa.jobs.views import SubmitRequest
 from vqa.server import tokens
 from vqa.server.app import create_app
 from vqa.server.guard import Hosts
@@ -110,6 +112,28 @@ def test_words_are_those_of_the_model(
     assert is_problem(client.get(address, params=wrong), 404)
 
 
+def test_a_model_as_a_tar(
+    client: TestClient, trained: tuple[Home, str], tmp_path: Path, request_body: Any
+) -> None:
+    home, job = trained
+    answer = client.get(f"/jobs/{job}/model")
+    assert answer.headers["content-type"] == "application/x-tar"
+    assert answer.headers["content-disposition"] == f'attachment; filename="{job}.tar"'
+    assert int(answer.headers["content-length"]) == len(answer.content)
+    (tmp_path / "model.tar").write_bytes(answer.content)
+    unpack(tmp_path / "model.tar", tmp_path / "model")
+    model = load(tmp_path / "model")
+    assert str(model.experiment.data.store) == "scenes"
+    assert str(home.path).encode() not in answer.content
+    waiting = LocalService(home, "ann").submit(SubmitRequest(**request_body())).id
+    refused = client.get(f"/jobs/{waiting}/model")
+    assert is_problem(refused, 404, "not-found")
+    assert refused.json()["fix"] == "a run exports it when it has succeeded"
+    page = client.get(f"{ADDRESS}/jobs/{job}", headers={"Accept": "text/html"}).text
+    assert f'<a href="/api/v1/jobs/{job}/model">' in page
+    assert "/model" not in client.get(f"{ADDRESS}/jobs/{waiting}/head").text
+
+
 def test_a_log_whole(client: TestClient, trained: tuple[Home, str]) -> None:
     folder = trained[0].run_dir(trained[1]) / "logs"
     folder.mkdir(exist_ok=True)
@@ -119,7 +143,9 @@ def test_a_log_whole(client: TestClient, trained: tuple[Home, str]) -> None:
         "one\ntwo\n",
         "text/plain; charset=utf-8",
     )
-    assert is_problem(client.get(f"/jobs/{trained[1]}/logs/metrics/file"), 404)
+    missing = client.get(f"/jobs/{trained[1]}/logs/metrics/file")
+    assert is_problem(missing, 404)
+    assert missing.json()["fix"] == "there are rank0.log"
     assert is_problem(client.get("/jobs/none/logs/rank0.log/file"), 404)
 
 

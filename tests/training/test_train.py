@@ -353,3 +353,18 @@ def test_a_store_without_pictures_trains_no_image_encoder(experiment: Make, tmp_
         train(experiment(data=data, model={"image_encoder": "none"}), tmp_path / "run").status
         == "succeeded"
     )
+
+
+@pytest.mark.parametrize(
+    "ending",
+    [{"max_epochs": 2}, {"max_epochs": 9, "early_stopping": {"patience": 1, "min_delta": 100}}],
+    ids=["planned", "early"],
+)
+def test_a_run_of_few_steps_has_a_record_at_its_end(
+    experiment: Make, tmp_path: Path, ending: dict[str, Any]
+) -> None:
+    trainer = {"log_every_n_steps": 50, "accelerator": "cpu", **ending}
+    train(experiment(trainer=trainer), tmp_path / "run")
+    records = list(read_journal(tmp_path / "run" / "metrics.jsonl"))
+    [record] = [record for record in records if "train/loss" in record]
+    assert (record["step"], record["epoch"]) == (10, 1)

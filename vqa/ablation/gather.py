@@ -112,7 +112,9 @@ def _single(name: str, home: Home | None) -> Member:
 def unknown(name: str, home: Home | None) -> RunError:
     """What to say of a name that is no path and no group."""
     known = [] if home is None else groups(home)
-    hint = did_you_mean(name, known) if known else "; no group was submitted yet"
     away = os.environ.get("VQA_SERVER")
-    fix = f"a group's runs are used where they lie, on {away}" if away else "see `vqa jobs`"
+    none = "; no group was submitted on this machine" if away else "; no group was submitted yet"
+    hint = did_you_mean(name, known) if known else none
+    there = f"a group's runs are compared where they lie: {away}/ablations"
+    fix = there if away else "see `vqa jobs`"
     return RunError(f"no run, folder or group {name!r}{hint}", fix=fix)

@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from vqa.commands.preparation import preparation_of
 if TYPE_CHECKING:
     from vqa.ablation.expand import Grid
     from vqa.ablation.plan import Plan
+    from vqa.ablation.schema import Source
     from vqa.jobs.service import Service
 
 EPILOG = """
@@ -40,6 +42,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="train a few steps of each kind of run on this machine to tell what all take "
         "(default: where budget.max_hours is given and nothing else tells)",
     )
+    add("--group", metavar="NAME", help="the group of the runs (default: as the file says)")
     add("--engine", choices=("local", "slurm", "ray"), help="where the runs are trained")
     add("--retry-failed", action="store_true", help="submit failed members again")
     add("--wait", action="store_true", help="follow until all have ended, then compare")
@@ -54,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     from vqa.ablation.plan import look, retry, submit
     from vqa.ablation.schema import load_ablation
 
-    grid = expand(load_ablation(args.ablation, args.overrides))
+    grid = expand(_grouped(load_ablation(args.ablation, args.overrides), args.group))
     service = connect()
     budget = bool(grid.ablation.budget.max_hours)
     plan = look(grid, service, estimate=args.dry_run or budget or bool(args.calibrate))
@@ -63,6 +66,8 @@ def run(args: argparse.Namespace) -> int:
         _print_plan(plan, as_json=args.json)
     plan.check_budget()
     if args.dry_run:
+        with preparation_of(args.ablation):
+            _check_stores(plan, service)
         return 0
     with preparation_of(args.ablation):
         submitted = submit(plan, service, args.engine)
@@ -70,13 +75,58 @@ def run(args: argparse.Namespace) -> int:
         _say(f"note: {note}")
     again = retry(plan, service) if args.retry_failed else []
     _say(
-        f"{grid.ablation.group}: {len(submitted)} submitted, {len(again)} submitted again, {_standing(plan)}"
+        f"{grid.ablation.group}: {len(submitted)} submitted, {len(again)} submitted again, {_standing(plan, service)}"
     )
     if args.wait:
         return _wait(grid, service, as_json=args.json)
     if args.json:
         print(json.dumps(to_json(look(grid, service)), ensure_ascii=False))
     return 0
+
+
+def _grouped(source: Source, group: str | None) -> Source:
+    """The same ablation under another group's name.
+
+    Raises:
+        InputError: it is no name.
+    """
+    from pydantic import ValidationError
+
+    from vqa.ablation.schema import Ablation
+    from vqa.errors import InputError
+    from vqa.faults import said
+
+    if group is None:
+        return source
+    try:
+        ablation = Ablation.model_validate({**dict(source.ablation), "group": group})
+        return replace(source, ablation=ablation)
+    except ValidationError as error:
+        raise InputError(said(error.errors()[0]), where="--group") from None
+
+
+def _check_stores(plan: Plan, service: Service) -> None:
+    """Refuse a store that is not there, as the submission would.
+
+    Raises:
+        InputError: there is none of that name or path.
+    """
+    from vqa.data.store import Store
+    from vqa.errors import JobError
+    from vqa.jobs.local_service import LocalService
+    from vqa.jobs.remote import RemoteService
+
+    stores = sorted({str(one.cell.experiment.data.store) for one in plan.missing})
+    for store in stores:
+        if isinstance(service, LocalService):
+            fields = {"data": {"store": store}}
+            resolved = service.checker.library.resolve(fields, paths_allowed=True)
+            Store.open(Path(resolved["data"]["store"]))
+        elif isinstance(service, RemoteService):
+            known = [view.name for view in service.stores()]
+            if store not in known:
+                fix = f"known there: {', '.join(known[:20]) or 'none yet'}"
+                raise JobError(f"no store {store!r}", where="data.store", fix=fix)
 
 
 def _calibrated(plan: Plan, wanted: bool | None, *, budget: bool) -> Plan:
@@ -115,15 +165,24 @@ def _say(text: str) -> None:
     print(f"vqa: {one_line(text)}", file=sys.stderr)
 
 
-def _standing(plan: Plan) -> str:
-    """What was there before."""
+def _standing(plan: Plan, service: Service) -> str:
+    """What was there before, and whose it is."""
     from vqa.ablation.plan import counted
 
     there = [one for one in plan.members if one.job is not None]
     if not there:
         return "none there before"
     hint = "; --retry-failed submits the failed ones again" if plan.failed else ""
-    return f"{len(there)} there before ({counted(there)}){hint}"
+    return f"{len(there)} there before ({counted(there)}){hint}{_shared(plan, service)}"
+
+
+def _shared(plan: Plan, service: Service) -> str:
+    """Whose runs stand for some of the grid, where they are not one's own, and how to have one's own."""
+    users = {one.job.user for one in plan.members if one.job is not None}
+    others = sorted(users - {service.user})
+    if not others:
+        return ""
+    return f"; runs of {', '.join(others)} are shared, not trained twice: --group NAME has all trained for you"
 
 
 def _print_plan(plan: Plan, *, as_json: bool) -> None:

@@ -33,10 +33,26 @@ def run(args: argparse.Namespace) -> int:
 
     if len(args.image_size) > 2:
         raise InputError("one or two numbers are needed", where="--image-size")
+    _check_here(args.store)
     found = inspect(Store.open(args.store), (args.image_size[0], args.image_size[-1]))
     text = json.dumps(found, ensure_ascii=False, indent=2) if args.json else "\n".join(lines(found))
     print(text)
     return 0
+
+
+def _check_here(store: Path) -> None:
+    """Say where a server's store is looked into.
+
+    Raises:
+        InputError: there is none on this machine, and VQA_SERVER names a server.
+    """
+    from vqa.errors import InputError
+    from vqa.jobs.connect import server
+
+    away = server()
+    if away is not None and not store.exists():
+        fix = f"vqa list stores shows those of the server; what is in one, {away}/data shows"
+        raise InputError("no prepared store on this machine", where=str(store), fix=fix)
 
 
 def _side(text: str) -> int:

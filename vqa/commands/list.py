@@ -1,4 +1,4 @@
-"""vqa list fusions|attentions|encoders|heads|protocols|trackers|curves|datasets|recipes [--filter TEXT] [--json]"""
+"""vqa list fusions|attentions|encoders|heads|protocols|trackers|curves|datasets|recipes|stores [--filter TEXT]"""
 
 from __future__ import annotations
 
@@ -22,13 +22,15 @@ FAMILIES = {
     "trackers": ("tracker",),
     "curves": ("curve",),
 }
-DATA_SETS, RECIPES = "datasets", "recipes"
+DATA_SETS, RECIPES, STORES = "datasets", "recipes", "stores"
 WITHOUT_PARAMETERS = ("protocols", "trackers", "curves")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("what", choices=(*FAMILIES, DATA_SETS, RECIPES), help="what to list")
+    parser.add_argument(
+        "what", choices=(*FAMILIES, DATA_SETS, RECIPES, STORES), help="what to list"
+    )
     parser.add_argument(
         "--filter",
         default="",
@@ -48,6 +50,10 @@ def run(args: argparse.Namespace) -> int:
         from vqa.commands.list_recipes import list_recipes
 
         return list_recipes(args.filter, args.json)
+    if args.what == STORES:
+        from vqa.commands.list_stores import list_stores
+
+        return list_stores(args.filter, args.json)
     entries = mentioning(_entries(args.what), args.filter)
     if args.json:
         print(json.dumps([_plain(entry) for entry in entries], ensure_ascii=False, indent=2))

@@ -142,6 +142,6 @@ def advice(job: JobView) -> str | None:
         )
     if job.state == "succeeded":
         there = (server() or "").rstrip("/")
-        more = f"its page is {there}/jobs/{job.id}" if there else f"`vqa export {job.id} --to DIR`"
-        return f"`vqa ask {job.id} PICTURE QUESTION`; {more}"
+        page = f"; its page is {there}/jobs/{job.id}" if there else ""
+        return f"`vqa ask {job.id} PICTURE QUESTION`; `vqa export {job.id} --to DIR`{page}"
     return f"`vqa logs {job.id} --follow` shows it at work; `vqa cancel {job.id}` ends it"

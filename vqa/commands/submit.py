@@ -32,7 +32,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--key", help="submitting again under the same key gives the same job, not a second one")
     add("--name", help="for people (default: made of the experiment)")
     add("--group", help="jobs that belong together")
-    add("--priority", type=int, default=0, metavar="N", help="higher starts first (default: 0)")
+    add(
+        "--priority",
+        type=int,
+        default=0,
+        metavar="N",
+        help="higher starts first, among equals users take turns (default: 0)",
+    )
     add("--cores", type=int, metavar="N", help="CPU cores a machine")
     add("--memory-mb", type=int, metavar="N", help="memory a machine, in MiB")
     add("--time-minutes", type=int, metavar="N", help="wall time to ask Slurm for")

@@ -24,6 +24,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from vqa.errors import ConfigError, JobError
+from vqa.faults import explain
 from vqa.jobs.record import EngineName
 from vqa.names import NAME_PATTERN
 from vqa.yaml_file import read_yaml
@@ -86,17 +87,20 @@ class RaySettings(Section):
 
 
 class Quotas(Section):
-    """Limits that a submission meets; 0 means none.
+    """Limits that a submission meets; 0 means none, but for `max_priority`.
 
     Attributes:
         jobs_per_user: jobs of a user that have not ended.
         disk_mb_per_user: MiB that a user's run directories may hold.
         min_free_mb: MiB that must be free on the disk of `VQA_HOME` for a job to be taken or started.
+        max_priority: the highest that a token of scope `submit` may give a job; an admin's is bound by none, nor is
+            a command on this machine.
     """
 
     jobs_per_user: int = Field(default=10_000, ge=0)
     disk_mb_per_user: int = Field(default=0, ge=0)
     min_free_mb: int = Field(default=256, ge=0)
+    max_priority: int = Field(default=0, ge=-1000, le=1000)
 
 
 class Settings(Section):
@@ -180,7 +184,7 @@ class Home:
             JobError: the id is no name.
         """
         if not re.fullmatch(NAME_PATTERN, job):
-            raise JobError(f"no job {job!r}", kind="not-found")
+            raise JobError(f"no job {job!r}", fix="see `vqa jobs`", kind="not-found")
         return self.runs / job
 
     @cached_property
@@ -208,5 +212,4 @@ def parse_settings(fields: dict[str, Any], where: str) -> Settings:
     try:
         return Settings.model_validate(fields)
     except ValidationError as error:
-        faults = (f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise ConfigError("; ".join(faults), where=where) from None
+        raise ConfigError(explain(error, Settings), where=where) from None

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import yaml
 from pydantic import ValidationError
 
 from vqa.errors import JobError, RunError, VQAError
@@ -18,12 +19,14 @@ from vqa.jobs.groups import May, anyone, cancel_group, retry_group
 from vqa.jobs.home import Home
 from vqa.jobs.logs import log_files, read_log
 from vqa.jobs.outcome import mark_cancelled
+from vqa.jobs.parcel import Parcel, pack
 from vqa.jobs.progress import read_overall, read_progress, read_warnings
 from vqa.jobs.queue import Filter, Queue
 from vqa.jobs.quotas import Room
 from vqa.jobs.record import ACTIVE, Job, State, Submission
 from vqa.jobs.submit import Checker
 from vqa.jobs.views import (
+    HIGHEST_PRIORITY,
     ChangeView,
     Chunk,
     GroupView,
@@ -49,11 +52,16 @@ class LocalService:
     def __init__(self, home: Home, user: str | None = None, paths_allowed: bool = True) -> None:
         self.home, self.user, self.paths_allowed = home.make(), user or account(), paths_allowed
         self.queue, self.checker, self._room = Queue(home.queue_file), Checker(home), Room(home)
+        self._any_priority = True
 
-    def as_user(self, user: str) -> LocalService:
-        """The same service for somebody else."""
+    def as_user(self, user: str, *, any_priority: bool = True) -> LocalService:
+        """The same service for somebody else.
+
+        Args:
+            any_priority: the quota on priorities does not bind them.
+        """
         other = copy.copy(self)
-        other.user = user
+        other.user, other._any_priority = user, any_priority
         return other
 
     def submit(self, request: SubmitRequest) -> JobView:
@@ -81,10 +89,31 @@ class LocalService:
             for place, request in enumerate(requests)
         ]
         with self._room.lock:
-            new = sum(self.queue.known(submission) is None for submission in submissions)
+            new = [one for one in submissions if self.queue.known(one) is None]
             if new:
-                self._room.check(self.queue, self.user, new)
+                self._check_priority(max(one.priority for one in new))
+                self._room.check(self.queue, self.user, len(new))
             return [self._view(job) for job, _ in self.queue.submit_all(submissions)]
+
+    @property
+    def highest_priority(self) -> int:
+        """What this user may give a job."""
+        return HIGHEST_PRIORITY if self._any_priority else self.home.settings.quotas.max_priority
+
+    def _check_priority(self, priority: int) -> None:
+        """Refuse what only an admin may give.
+
+        Raises:
+            JobError: `quota`, with the numbers.
+        """
+        highest = self.highest_priority
+        if priority > highest:
+            raise JobError(
+                f"{priority} is above {highest}, the highest that a token of scope submit may give",
+                where="priority",
+                fix=f"give {highest} or less, or ask an admin",
+                kind="quota",
+            )
 
     def jobs(self, wanted: Filter, limit: int = 100) -> JobPage:
         """Jobs, newest first."""
@@ -189,7 +218,8 @@ class LocalService:
         """
         result = self._result(self.queue.get(job))
         if result is None:
-            raise JobError("has no result yet", where=job, kind="not-found")
+            fix = "it is written when the run ends"
+            raise JobError("has no result yet", where=job, fix=fix, kind="not-found")
         return result
 
     def predictions(self, job: str) -> dict[str, Path]:
@@ -202,6 +232,21 @@ class LocalService:
         folder = self.home.run_dir(job) / "predictions"
         files = sorted(folder.glob("*.jsonl"))
         return {file.stem: file for file in files if file.is_file() and not file.is_symlink()}
+
+    def model(self, job: str) -> Parcel:
+        """The exported model of a job, with names in the place of this machine's paths.
+
+        Raises:
+            JobError: there is no such job, or it has no model.
+        """
+        self.queue.get(job)
+        try:
+            return pack(self.home.run_dir(job) / "model", self.checker.library.named)
+        except FileNotFoundError:
+            what, fix = "has no model", "a run exports it when it has succeeded"
+        except (OSError, ValueError, LookupError, TypeError, VQAError, yaml.YAMLError):
+            what, fix = "has a damaged model", "train it again"
+        raise JobError(what, where=job, fix=fix, kind="not-found")
 
     def _result(self, job: Job) -> dict[str, Any] | None:
         try:

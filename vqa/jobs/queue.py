@@ -22,11 +22,12 @@ from vqa.jobs.record import (
     EngineName,
     Job,
     Loss,
-    Resources,
     State,
     Submission,
 )
+from vqa.jobs.rows import job_of
 from vqa.jobs.schema import Transaction, connect
+from vqa.jobs.turns import first
 
 ID_BYTES = 4
 
@@ -117,13 +118,13 @@ class Queue:
         row = self._connection().execute("SELECT * FROM jobs WHERE id = ?", (job,)).fetchone()
         if row is None:
             raise JobError(f"no job {job!r}", fix="see `vqa jobs`", kind="not-found")
-        return _job(row)
+        return job_of(row)
 
     def find(self, wanted: Filter | None = None, limit: int = 100) -> list[Job]:
         """Jobs, newest first."""
         where, values = _where(wanted or Filter())
         query = f"SELECT * FROM jobs {where} ORDER BY seq DESC LIMIT ?"
-        return [_job(row) for row in self._connection().execute(query, [*values, limit])]
+        return [job_of(row) for row in self._connection().execute(query, [*values, limit])]
 
     def count(self, wanted: Filter | None = None) -> dict[State, int]:
         """How many jobs are in each state; states without any are left out."""
@@ -147,26 +148,22 @@ class Queue:
         return [(row["id"], State(row["state"])) for row in rows]
 
     def waiting(self, limit: int = 100, more: Mapping[str, int] | None = None) -> list[Job]:
-        """The first of each engine's jobs that may be started, in the order in which they should be.
+        """The first of each engine's jobs that may be started, in the order in which they should be (see `turns`).
 
         Args:
             limit: of jobs an engine.
             more: another limit for some engines.
         """
-        query = f"""SELECT * FROM jobs WHERE engine = ? AND state IN ({_marks(WAITING)})
-                    ORDER BY priority DESC, seq LIMIT ?"""
         return [
-            _job(row)
+            job_of(row)
             for engine in get_args(EngineName)
-            for row in self._connection().execute(
-                query, (engine, *WAITING, (more or {}).get(engine, limit))
-            )
+            for row in first(self._connection(), engine, (more or {}).get(engine, limit))
         ]
 
     def active(self) -> list[Job]:
         """Jobs that were given to an engine."""
         query = f"SELECT * FROM jobs WHERE state IN ({_marks(ACTIVE)}) ORDER BY seq"
-        return [_job(row) for row in self._connection().execute(query, list(ACTIVE))]
+        return [job_of(row) for row in self._connection().execute(query, list(ACTIVE))]
 
     def claim(self, job: Job, gpus: Sequence[str] = ()) -> Job | None:
         """Begin a new attempt of a waiting job; None where somebody changed it meanwhile."""
@@ -320,7 +317,7 @@ def _with_key(connection: sqlite3.Connection, submission: Submission) -> Job | N
     row = connection.execute(query, (submission.user, submission.key)).fetchone()
     if row is None:
         return None
-    job = _job(row)
+    job = job_of(row)
     if job.submission != submission:
         raise JobError(
             f"key {submission.key!r} stands for another submission (job {job.id})",
@@ -337,37 +334,7 @@ def _record(connection: sqlite3.Connection, job: str) -> Job:
         "INSERT INTO history (job, time, state, attempt, reason) VALUES (?, ?, ?, ?, ?)",
         (job, time.time(), row["state"], row["attempt"], row["reason"]),
     )
-    return _job(row)
-
-
-def _job(row: sqlite3.Row) -> Job:
-    submission = Submission(
-        experiment=json.loads(row["experiment"]),
-        user=row["user"],
-        name=row["name"],
-        engine=row["engine"],
-        resources=Resources.model_validate_json(row["resources"]),
-        group=row["group_name"],
-        key=row["key"],
-        priority=row["priority"],
-        max_restarts=row["max_restarts"],
-    )
-    return Job(
-        seq=row["seq"],
-        id=row["id"],
-        state=State(row["state"]),
-        submission=submission,
-        attempt=row["attempt"],
-        restarts=row["restarts"],
-        reached=row["reached"],
-        handle=row["handle"],
-        gpus=tuple(json.loads(row["gpus"])),
-        cancel_requested=bool(row["cancel_requested"]),
-        reason=row["reason"],
-        submitted=row["submitted"],
-        started=row["started"],
-        ended=row["ended"],
-    )
+    return job_of(row)
 
 
 def _where(wanted: Filter) -> tuple[str, list[Any]]:

@@ -67,7 +67,7 @@ class Submission:
     Attributes:
         experiment: the resolved experiment, as `Experiment.to_dict` gives it; paths are absolute.
         key: an idempotency key, unique to its user.
-        priority: higher starts first; equal ones in the order of submission.
+        priority: higher starts first; among equal ones users take turns, see `vqa.jobs.turns`.
         max_restarts: how often a lost job is started again without having come further.
     """
 

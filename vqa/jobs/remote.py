@@ -10,7 +10,7 @@ import time
 import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 import httpx
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -79,6 +79,11 @@ class RemoteService:
         )
         self.close = weakref.finalize(self, self._client.close)
 
+    @property
+    def user(self) -> str:
+        """The name of the token."""
+        return str(self._send("GET", "/me").json()["name"])
+
     def submit(self, request: SubmitRequest) -> JobView:
         """Check an experiment in full and queue it; it is on the server's disk before this returns."""
         return self._read(JobView, "POST", "/jobs", json=self._ready(request))
@@ -129,6 +134,17 @@ class RemoteService:
             if answer.status_code != httpx.codes.ACCEPTED:
                 return answer.text
             time.sleep(STUDY_SECONDS)
+
+    def model(self, job: str, out: IO[bytes]) -> None:
+        """Write the exported model of a finished run, as a tar (see `vqa.jobs.parcel`), to a file."""
+        try:
+            with self._client.stream("GET", f"/jobs/{_name(job)}/model") as response:
+                if not response.is_success:
+                    response.read()
+                for piece in self._accept(response).iter_bytes():
+                    out.write(piece)
+        except httpx.TransportError as error:
+            raise self._unreachable(error) from None
 
     def stores(self) -> list[StoreView]:
         """Stores that a submission may name."""

@@ -48,6 +48,10 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE INDEX history_by_job ON history (job);
     """,
     "ALTER TABLE jobs ADD COLUMN reached INTEGER NOT NULL DEFAULT -1;",
+    """
+    CREATE INDEX jobs_waiting ON jobs (engine, user, priority DESC, seq)
+    WHERE state IN ('queued', 'preempted');
+    """,
 )
 """Entry k takes a database of version k to version k + 1. Entries are only ever added."""
 

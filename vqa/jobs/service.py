@@ -23,6 +23,11 @@ class Service(Protocol):
     Every method raises `JobError` for a job that is not there or in the wrong state, and `VQAError` otherwise.
     """
 
+    @property
+    def user(self) -> str:
+        """Whose jobs it submits."""
+        ...
+
     def submit(self, request: SubmitRequest) -> JobView:
         """Check an experiment in full and queue it; it is on the disk before this returns."""
         ...

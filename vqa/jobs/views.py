@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from vqa.jobs.record import EngineName, Resources, State
-from vqa.names import LONGEST_NAME, NAME_PATTERN
+from vqa.names import LONGEST_NAME, NAME_PATTERN, check_title
 
 Name = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME, pattern=NAME_PATTERN)]
+Title = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME), AfterValidator(check_title)]
+HIGHEST_PRIORITY = 1000
 Key = Annotated[str, Field(min_length=1, max_length=200)]
 
 
@@ -28,17 +30,17 @@ class SubmitRequest(View):
         name: for people; made of fusion, attention and seed where None.
         group: jobs that belong together, such as an ablation.
         key: an idempotency key: a second submission under it gives the first one's job.
-        priority: higher starts first.
+        priority: higher starts first; among equal ones users take turns.
         cores, memory_mb, time_minutes: a machine, see `Resources`; None lets the service choose.
         max_restarts: how often it is started again when its processes vanish before it has come further.
     """
 
     experiment: dict[str, Any] = Field(examples=[{"data": {"store": "scenes", "batch_size": 64}}])
     engine: EngineName | None = None
-    name: Name | None = None
+    name: Title | None = None
     group: Name | None = None
     key: Key | None = None
-    priority: int = Field(default=0, ge=-1000, le=1000, strict=True)
+    priority: int = Field(default=0, ge=-HIGHEST_PRIORITY, le=HIGHEST_PRIORITY, strict=True)
     cores: int | None = Field(default=None, ge=1, le=4096, strict=True)
     memory_mb: int | None = Field(default=None, ge=0, le=1 << 40, strict=True)
     time_minutes: int | None = Field(default=None, ge=0, le=1 << 24, strict=True)

@@ -75,10 +75,13 @@ class RunLoop(Callback):
         self, trainer: Trainer, pl_module: LightningModule, batch: Batch, batch_idx: int
     ) -> None:
         """Keep the gradients that the next record shows."""
-        due = (self.progress.steps + 1) % self.config.log_every_n_steps == 0
-        self.module.keep_input_gradients = (
-            self.config.diagnostics and due and self._is_step(self.progress.batches + 1)
-        )
+        batches = self.progress.batches + 1
+        due = self._is_recorded(self.progress.steps + 1, batches) and self._is_step(batches)
+        self.module.keep_input_gradients = self.config.diagnostics and due
+
+    def _is_recorded(self, steps: int, batches: int) -> bool:
+        """Whether a record comes after so many: so often as is set, and at the end, however short the run is."""
+        return steps % self.config.log_every_n_steps == 0 or batches == self.session.plan.batches
 
     def _is_step(self, batches: int) -> bool:
         return batches % self.config.accumulate_grad_batches == 0
@@ -105,11 +108,13 @@ class RunLoop(Callback):
         epochs, index = divmod(progress.batches, self.module.batches_an_epoch)
         if index == 0 or last:
             self._after_epoch(trainer, epochs + (index > 0))
+        if progress.stopped_early and self.module.batches_seen:
+            self._log(self._figures() | self._speed())
         self._save_or_stop(trainer, last)
 
     def _after_step(self, batch: Batch) -> None:
         config, steps = self.config, self.progress.steps
-        if steps % config.log_every_n_steps == 0:
+        if self._is_recorded(steps, self.progress.batches):
             self.module.watch.look()
             self._log(self._figures() | self._diagnostics(batch) | self._speed())
         if config.checkpoint_every_n_steps and steps % config.checkpoint_every_n_steps == 0:

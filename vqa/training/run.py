@@ -69,7 +69,7 @@ def train(experiment: Experiment, run_dir: Path | str) -> Result:
     if processes == 1 or is_rank():
         train_here(experiment, run)
         return result_of(run)
-choose_device(experiment.trainer)  # bad input ends here, before anything is begun
+    choose_device(experiment.trainer)  # bad input ends here, before anything is begun
     load_materials(experiment, run.word_rules() or WORD_RULES)
     run.create(experiment)
     return train_on_devices(experiment, run)

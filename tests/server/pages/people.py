@@ -73,3 +73,13 @@ def await_pictures(page: Page, selector: str, count: int) -> None:
         f"(all => all.length === {count} && all.every(one => one.naturalWidth > 50))"
         f"([...document.querySelectorAll({selector!r})])",
     )
+
+
+def too_wide(page: Page) -> list[str]:
+    """Names of the open parts of a page that can be scrolled to the side."""
+    found: list[str] = page.evaluate(
+        """[...document.querySelectorAll(".scroll, td, tbody th")]
+            .filter(one => one.scrollWidth > one.clientWidth && !one.closest("details:not([open])"))
+            .map(one => one.getAttribute("aria-label") || one.textContent.trim())"""
+    )
+    return found

@@ -143,6 +143,20 @@ def test_a_file_that_is_no_picture_is_refused_in_words(
     page.get_by_text("not a PNG, JPEG, WebP, GIF, BMP or TIFF image").wait_for()
 
 
+def test_after_a_picture_that_is_too_large_nothing_is_asked_about_the_one_before(
+    finished_site: Site, look: Look, tmp_path: Path
+) -> None:
+    (tmp_path / "large.png").write_bytes(bytes(18_000_000))
+    page = look(finished_site, "/ask?store=scenes")
+    page.get_by_label("Drop a picture here").set_input_files(tmp_path / "large.png")
+    page.get_by_text("large.png: 18 MB, and 17 MB is the most").wait_for()
+    assert not page.locator("#preview").is_visible()
+    assert page.locator("#truth").count() == 0
+    page.get_by_role("button", name="Ask").click()
+    page.get_by_text("A picture is needed").wait_for()
+    assert not page.locator("#answers").is_visible()
+
+
 def test_the_address_names_what_is_chosen(
     finished_site: Site, finished_home: Finished, look: Look
 ) -> None:

@@ -13,7 +13,7 @@ import httpx
 import pytest
 from PIL import Image
 
-from tests.server.pages.people import Site
+from tests.server.pages.people import Site, too_wide
 from tests.server.test_hostile import SCRIPTS
 from vqa.data.record import BadRow, Example
 from vqa.data.store import Store, StoreWriter
@@ -99,6 +99,16 @@ def test_from_the_list_to_an_example_and_on_to_ask(site: Site, home: Home, look:
     page.get_by_role("link", name="Before", exact=True).click()
     page.locator(".examples li.card").first.get_by_role("link", name="Ask about it").click()
     page.wait_for_url(f"**store=scenes&question_id={expected.question_id}")
+
+
+@pytest.mark.parametrize("size", ["phone", "small"])
+def test_a_phone_shows_every_value(site: Site, look: Look, size: str) -> None:
+    page = look(site, "/data", size=size)
+    assert not too_wide(page)
+    assert page.get_by_role("link", name="scenes").is_visible()
+    page.get_by_role("link", name="scenes").click()
+    page.get_by_role("heading", name="Coverage by training").wait_for()
+    assert not too_wide(page)
 
 
 def test_what_is_mentioned_is_found(site: Site, home: Home) -> None:

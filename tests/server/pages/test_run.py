@@ -17,7 +17,7 @@ import pytest
 import yaml
 from PIL import Image, ImageColor
 
-from tests.server.pages.people import Site, await_pictures, until
+from tests.server.pages.people import Site, await_pictures, too_wide, until
 from vqa.evaluation.predictions import Prediction, read_predictions, write_predictions
 from vqa.jobs.home import Home
 from vqa.jobs.queue import Queue
@@ -65,6 +65,28 @@ def test_a_finished_run(finished_site: Site, finished_home: Finished, look: Look
     assert types.get_by_role("row").count() == 1 + len(result["per_question_type"])
     row = page.get_by_role("row", name="model.attention.glimpses")
     assert row.get_by_role("cell").all_inner_texts() == ["2", "1"]
+
+
+def test_on_paper_every_chart_is_drawn(
+    finished_site: Site, finished_home: Finished, look: Look
+) -> None:
+    page = look(finished_site, f"/jobs/{finished_home[1][0]}")
+    until(
+        page,
+        """[...document.querySelectorAll(".plot[data-figure]")].every(one => one.figure || one.kept)""",
+    )
+    missing = """[...document.querySelectorAll(".plot[data-figure]")]
+        .filter(one => !one.querySelector(".main-svg")).length"""
+    assert page.evaluate(missing) > 0
+    page.pdf()
+    assert page.evaluate(missing) == 0
+
+
+def test_a_small_phone_shows_what_differs(
+    finished_site: Site, finished_home: Finished, look: Look
+) -> None:
+    page = look(finished_site, f"/jobs/{finished_home[1][0]}", size="small")
+    assert not [name for name in too_wide(page) if name.startswith("What differs")]
 
 
 def test_an_ended_run_shows_what_its_log_and_its_result_say(
@@ -232,7 +254,9 @@ def test_for_everybody(
 def test_a_run_that_has_nothing(site: Site, home: Home, queued: Queued) -> None:
     """Queued, or failed before its directory was made."""
     waiting = get(site, f"/jobs/{queued(name='first')}").text
-    assert "Nothing yet" in waiting
+    assert (
+        "Nothing yet. A record is written every 2 steps (<code>trainer.log_every_n_steps" in waiting
+    )
     assert "None yet" in waiting
     failed = queued(State.FAILED, reason="no such split", name="second")
     text = get(site, f"/jobs/{failed}").text

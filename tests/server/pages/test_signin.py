@@ -33,6 +33,18 @@ def test_a_token_lets_in_and_leads_on(site: Site, look: Look) -> None:
     assert "/login" in page.url
 
 
+def test_a_field_is_at_fault_only_once_somebody_has_typed(site: Site, look: Look) -> None:
+    page = look(site, "/login", signed_in=False)
+    field = page.get_by_label("Token")
+    colour = "field => getComputedStyle(field).borderColor"
+    before = field.evaluate(colour)
+    field.fill("x")
+    assert field.evaluate(colour) == before
+    field.fill("")
+    field.blur()
+    assert field.evaluate(colour) != before
+
+
 def test_a_code_lets_in_once(site: Site, look: Look) -> None:
     code = site.codes.new()
     page = look(site, f"/login#{code}", signed_in=False)

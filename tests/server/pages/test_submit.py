@@ -12,6 +12,7 @@ from starlette.testclient import TestClient
 from tests.server.pages.people import Site
 from vqa.jobs.home import Home
 from vqa.jobs.queue import Filter, Queue
+from vqa.names import TITLE_RULE
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -185,7 +186,7 @@ def test_a_fault_is_said_beside_the_form(
     [
         (
             {"values": SMALL, "name": "../x"},
-            "name: should be letters, digits, dots, dashes and underscores, and begin with a letter or digit",
+            f"name: {TITLE_RULE}",
         ),
         (
             {"values": SMALL, "group": "g", "axes": {"model.fusion": ["concat"]}},

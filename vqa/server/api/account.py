@@ -13,6 +13,8 @@ from vqa.server.problems import problem
 from vqa.server.tokens import Scope, Tokens
 
 MONTH = 30 * 86_400
+USED_CODE = "the code was used, or is too old", "sign in with a token, or start `vqa serve` anew"
+NO_TOKEN = "no valid token", "`vqa token add NAME` on the server's machine makes one"
 router = APIRouter(tags=["account"])
 
 
@@ -51,8 +53,8 @@ def login(request: Request, body: Login) -> Response:
     codes: Codes = request.app.state.codes
     text = codes.redeem(body.code) if body.code else body.token
     if text is None or tokens.find(text) is None:
-        what = "the code was used, or is too old" if body.code else "no valid token"
-        return problem(401, what, headers={"WWW-Authenticate": "Bearer"})
+        what, fix = USED_CODE if body.code else NO_TOKEN
+        return problem(401, what, fix=fix, headers={"WWW-Authenticate": "Bearer"})
     response = Response(status_code=204)
     response.set_cookie(
         COOKIE,

@@ -69,7 +69,7 @@ def caller_with(scope: Scope) -> Callable[..., Caller]:
                 kind="forbidden",
             )
         service: LocalService = request.app.state.service
-        return Caller(token, service.as_user(token.name))
+        return Caller(token, service.as_user(token.name, any_priority=token.may("admin")))
 
     return caller
 

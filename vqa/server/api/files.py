@@ -10,7 +10,7 @@ from typing import Annotated
 
 import anyio
 from fastapi import APIRouter, Depends, Header, Query, Request
-from fastapi.responses import FileResponse
+from fastapi.responses import FileResponse, StreamingResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from starlette.concurrency import run_in_threadpool
 
@@ -110,3 +110,18 @@ def predictions_file(job: JobId, split: SplitName, caller: Reader) -> Path:
 def predictions(file: Annotated[Path, Depends(predictions_file)]) -> FileResponse:
     """One JSON object a question; `Range` gives a part."""
     return FileResponse(file, media_type="application/x-ndjson", filename=file.name)
+
+
+@router.get(
+    "/jobs/{job}/model",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"application/x-tar": {"schema": {"type": "string"}}}}},
+)
+def model(job: JobId, caller: Reader) -> StreamingResponse:
+    """The exported model of a run that succeeded, as a tar: unpacked into a folder it is what `vqa.load` takes."""
+    parcel = caller.service.model(job)
+    headers = {
+        "Content-Length": str(parcel.size),
+        "Content-Disposition": f'attachment; filename="{job}.tar"',
+    }
+    return StreamingResponse(parcel.pieces(), media_type="application/x-tar", headers=headers)

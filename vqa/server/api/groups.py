@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from vqa.ablation.shelf import FILES, Form
 from vqa.ablation.study import Options
-from vqa.errors import JobError
+from vqa.errors import BEFORE_FIX, JobError
 from vqa.evaluation.protocols import PROTOCOLS
 from vqa.jobs.groups import May, jobs_of
 from vqa.jobs.views import JobView
@@ -95,7 +95,8 @@ def study(
     check_options(known, caller, group, options)
     state, plain = known.state(group, options), caller.service.checker.library.without_paths
     if state.status == "failed":
-        raise JobError(plain(state.error), where=group, kind="conflict")
+        what, _, fix = plain(state.error).partition(BEFORE_FIX)
+        raise JobError(what, where=group, fix=fix, kind="conflict")
     if state.status == "computing" or state.study is None:
         waiting = Computing(since=state.since).model_dump()
         return JSONResponse(waiting, 202, {"Retry-After": str(SECONDS_TO_WAIT)})

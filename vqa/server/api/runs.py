@@ -174,7 +174,9 @@ def log_file(watched: Looked, name: FileName) -> FileResponse:
     """A log whole; `Range` gives a part."""
     file = log_files(watched.run_dir).get(name)
     if file is None:
-        raise JobError(f"no log {name!r}", where=watched.job, kind="not-found")
+        names = ", ".join(log_files(watched.run_dir)) or "none yet"
+        fix = f"there are {names}"
+        raise JobError(f"no log {name!r}", where=watched.job, fix=fix, kind="not-found")
     return FileResponse(file, media_type="text/plain", filename=file.name)
 
 

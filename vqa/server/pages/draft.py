@@ -12,7 +12,7 @@ from vqa.ablation.schema import parse_ablation
 from vqa.config import set_value
 from vqa.errors import ConfigError
 from vqa.jobs.record import EngineName
-from vqa.jobs.views import Name, SubmitRequest
+from vqa.jobs.views import Name, SubmitRequest, Title
 from vqa.server.pages.form import Choice, entries, experiment_form
 from vqa.yaml_file import parse_foreign
 
@@ -41,7 +41,7 @@ class Draft(BaseModel):
     ] = Field({}, max_length=10)
     seeds: Text = "3"
     baselines: list[str] = ["question-only", "image-only", "chance"]
-    name: Name | None = None
+    name: Title | None = None
     group: Name | None = None
     engine: EngineName | None = None
     priority: int = Field(default=0, ge=-1000, le=1000)

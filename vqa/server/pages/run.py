@@ -94,6 +94,7 @@ def _head(watched: Watched, detail: JobDetail) -> dict[str, Any]:
         "detail": detail,
         "job": detail.job,
         "result": result,
+        "exported": (watched.run_dir / "model" / "model.json").is_file(),
         "splits": list(watched.service.predictions(watched.job)),
         "ended": detail.job.state in TERMINAL,
         "interval": _mapping(result.get("interval")),
@@ -105,7 +106,9 @@ def _head(watched: Watched, detail: JobDetail) -> dict[str, Any]:
 def _charts(detail: JobDetail, names: list[str]) -> dict[str, Any]:
     result = detail.result or {}
     types = [(key, title, rows) for key, title in KINDS.items() if (rows := _rows(result, key))]
-    return {"charts": [(one, _address(one)) for one in charts_of(names)], "types": types}
+    places = [(one, _address(one)) for one in charts_of(names)]
+    every = _mapping(detail.experiment.get("trainer")).get("log_every_n_steps", "some")
+    return {"charts": places, "types": types, "every": every}
 
 
 def _address(chart: Chart) -> str:

@@ -46,6 +46,7 @@ def form(
         filled=filled,
         source=source,
         engines=get_args(EngineName),
+        highest=caller.service.highest_priority,
         baselines=BASELINES,
     )
 

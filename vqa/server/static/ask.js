@@ -14,14 +14,23 @@ let file = null;
 // The picture.
 function take(chosen) {
   if (!chosen) return;
+  forget();
   if (chosen.size > MOST_BYTES) return complain(`${chosen.name}: ${Math.round(chosen.size / 1e6)} MB, and ${MOST_BYTES / 1e6} MB is the most`);
-  complain("");
   file = chosen;
-  if (preview.src.startsWith("blob:")) URL.revokeObjectURL(preview.src);
   preview.src = URL.createObjectURL(chosen);
   preview.alt = `Preview of ${chosen.name}`;
   preview.hidden = false;
   named.textContent = chosen.name;
+}
+
+/** Nothing is asked about the picture before, whatever becomes of the next one. */
+function forget() {
+  complain("");
+  file = null;
+  if (preview.src.startsWith("blob:")) URL.revokeObjectURL(preview.src);
+  preview.removeAttribute("src");
+  preview.hidden = true;
+  named.textContent = "";
   document.getElementById("truth")?.remove();
   Object.assign(form.dataset, { store: "", image: "", truth: "{}" });
   address();

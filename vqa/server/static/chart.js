@@ -1,6 +1,7 @@
 // Charts: the server gives plotly's data and layout, this draws them in the page's colours, in both themes.
 import { ask, say } from "./api.js";
 
+const KEEP_AFTER = 1500; // milliseconds
 const CONFIG = { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["lasso2d", "select2d"] };
 
 function colour(name) {
@@ -69,7 +70,9 @@ export function drawAll(root = document) {
       load(entry.target);
     }
   }, { rootMargin: "300px" });
-  for (const place of root.querySelectorAll(".plot[data-figure]")) seen.observe(place);
+  const places = root.querySelectorAll(".plot[data-figure]");
+  for (const place of places) seen.observe(place);
+  setTimeout(() => keep(places), KEEP_AFTER);
   for (const place of root.querySelectorAll(".plot[data-figure][data-every]")) again(place);
 }
 
@@ -80,6 +83,22 @@ function again(place) {
     again(place);
   }, 1000 * Number(place.dataset.every));
 }
+
+/** Fetch what is out of sight, one after the other, once what is in sight has had its time: paper shows all of it. */
+async function keep(places) {
+  for (const place of places) {
+    if (!place.isConnected || place.figure) continue;
+    try {
+      place.kept = await ask(place.dataset.figure);
+    } catch { /* said when it comes into sight */ }
+  }
+}
+
+window.addEventListener("beforeprint", () => {
+  for (const place of document.querySelectorAll(".plot[data-figure]")) {
+    if (place.kept && !place.figure) draw(place, place.kept).then(() => place.removeAttribute("aria-busy"));
+  }
+});
 
 document.addEventListener("theme", () => {
   for (const place of document.querySelectorAll(".plot")) if (place.figure) draw(place, place.figure);

@@ -20,7 +20,7 @@ async function signIn(body) {
   });
   if (response.ok) return goOn();
   const problem = await response.json().catch(() => ({ detail: response.statusText }));
-  fault.textContent = problem.detail;
+  fault.textContent = [problem.detail, problem.fix].filter(Boolean).join(": ");
 }
 
 form.addEventListener("submit", (event) => {

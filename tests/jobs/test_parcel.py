@@ -1,0 +1,67 @@
+"""What comes from another machine is a model's plain files, or refused."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from vqa.errors import ModelError
+from vqa.jobs.parcel import MOST_PARTS, Parcel, Part, unpack
+
+
+def tar(file: Path, *members: tuple[tarfile.TarInfo, bytes]) -> Path:
+    with tarfile.open(file, "w") as out:
+        for info, content in members:
+            info.size = len(content)
+            out.addfile(info, io.BytesIO(content))
+    return file
+
+
+def member(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.type, info.linkname = kind, link
+    return info
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        member("../outside"),
+        member("/etc/passwd"),
+        member("a/b/c"),
+        member(".hidden"),
+        member("link", tarfile.SYMTYPE, "/etc/passwd"),
+        member("model.json", tarfile.LNKTYPE, "../../outside"),
+        member("pipe", tarfile.FIFOTYPE),
+    ],
+    ids=lambda info: info.name,
+)
+def test_nothing_but_plain_files_with_plain_names(bad: tarfile.TarInfo, tmp_path: Path) -> None:
+    file = tar(tmp_path / "x.tar", (member("model.json"), b"{}"), (bad, b""))
+    with pytest.raises(ModelError, match="what came is no model"):
+        unpack(file, tmp_path / "inner" / "model")
+    assert [path.name for path in tmp_path.rglob("*")] == ["x.tar"]
+
+
+def test_too_many_files_and_what_is_no_tar(tmp_path: Path) -> None:
+    many = [(member(f"f{number}"), b"") for number in range(MOST_PARTS + 1)]
+    with pytest.raises(ModelError, match="larger than it can be"):
+        unpack(tar(tmp_path / "many.tar", *many), tmp_path / "model")
+    (tmp_path / "text").write_bytes(b"no tar" * 1000)
+    with pytest.raises(ModelError, match="what came is no model"):
+        unpack(tmp_path / "text", tmp_path / "model")
+    packed = tar(tmp_path / "a.tar", (member("model.json"), b"x" * 9999)).read_bytes()
+    (tmp_path / "cut.tar").write_bytes(packed[:5000])
+    with pytest.raises(ModelError, match="what came is no model"):
+        unpack(tmp_path / "cut.tar", tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_file_that_is_cut_off_while_it_is_sent_breaks_the_stream(tmp_path: Path) -> None:
+    (tmp_path / "weights").write_bytes(b"x" * 100)
+    pieces = Parcel((Part(b"", 200, tmp_path / "weights"),)).pieces()
+    with pytest.raises(OSError, match="weights was cut off"):
+        list(pieces)

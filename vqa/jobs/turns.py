@@ -1,0 +1,33 @@
+"""Who is next: by priority, and among equal priorities users take turns.
+
+The jobs of a user stand in the order of priority and of submission; the k-th that waits has its turn where its user
+would have k jobs more than run now. So the first job of somebody who has none comes before the second of all others,
+and no job overtakes another of its own user.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+FIRST = """
+    WITH
+    running AS (
+        SELECT user, COUNT(*) AS jobs FROM jobs
+        WHERE engine = :engine AND state IN ('starting', 'running') GROUP BY user
+    ),
+    waiting AS (
+        SELECT seq, user, priority, ROW_NUMBER() OVER (PARTITION BY user ORDER BY priority DESC, seq) AS place
+        FROM jobs WHERE engine = :engine AND state IN ('queued', 'preempted')
+    ),
+    next AS (
+        SELECT seq, place + IFNULL(running.jobs, 0) AS turn FROM waiting LEFT JOIN running USING (user)
+        ORDER BY priority DESC, turn, seq LIMIT :limit
+    )
+    SELECT jobs.* FROM next JOIN jobs USING (seq) ORDER BY priority DESC, turn, seq
+"""
+"""The states stand in the text, as in the index `jobs_waiting`, which is used for equal words alone."""
+
+
+def first(connection: sqlite3.Connection, engine: str, limit: int) -> list[sqlite3.Row]:
+    """The rows of an engine's next jobs, in the order in which they should be started."""
+    return connection.execute(FIRST, {"engine": engine, "limit": limit}).fetchall()
