@@ -67,6 +67,7 @@ def test_from_a_form_to_an_answer(
 
     page.locator("table.figures .seeds a").first.click()
     page.wait_for_url("**/jobs/*")
+    page.locator("#browser").scroll_into_view_if_needed()  # below the curves: read once it is seen
     page.get_by_role("heading", level=3).filter(has_text="?").first.wait_for()
     page.locator("[id^=prediction-]").first.click()
     attention = page.get_by_alt_text("Attention of glimpse 1 over the picture")
