@@ -48,8 +48,8 @@ class Ending:
         if self._code is None:
             return
         try:
-            sys.stdout.flush()
-            sys.stderr.flush()
-        except OSError:  # Python tells of it as it ends
+            for stream in filter(None, (sys.stdout, sys.stderr)):  # None where it is closed
+                stream.flush()
+        except (OSError, ValueError):  # Python tells of it as it ends
             return
         os._exit(self._code)

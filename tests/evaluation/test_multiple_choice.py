@@ -182,7 +182,7 @@ def test_default_protocols() -> None:
     ten = Prediction("1", "i", answers=["a"] * 10)
     assert protocol_for(MIXED) == "multiple-choice/1"
     assert protocol_for([ten]) == "vqa-accuracy/since-2021"
-    assert protocol_for([replace(ten, choices=["a", "b"], label=0)]) == "vqa-accuracy/since-2021"
+    assert protocol_for([replace(ten, choices=["a", "b"], label=0)]) == "multiple-choice/1"
     assert protocol_for([ten, Prediction("2", "i", answers=["a"])]) == "exact/1"
 
 

@@ -22,6 +22,10 @@ def test_sign_flips_are_those_of_every_arrangement(sums: list[int]) -> None:
     assert p_of(sums) == pytest.approx(exact, abs=0.045)
 
 
+def test_sums_that_are_nought_but_for_rounding_tell_nothing() -> None:
+    assert p_of([1e-14, 2e-14, 0.0]) == 1.0
+
+
 @pytest.mark.parametrize(("images", "minus"), [(20, 2), (60, 10), (300, 10), (300, 130)])
 def test_a_small_p_is_as_exact_as_a_large_one(images: int, minus: int) -> None:
     """Sums of one size: the number of pluses is binomial. Fair coins would give none below one over their tosses."""

@@ -309,13 +309,13 @@ def test_seed_summary() -> None:
 
 
 def test_simulated_truth() -> None:
-    """2,000 comparisons without a difference, questions clustered; `scripts/simulate_significance`
-    at full size."""
+    """2,000 comparisons without a difference, questions clustered, within three standard deviations of such counts;
+    `scripts/simulate_significance` at full size."""
     found = simulate(World(images=150), comparisons=2000, resamples=399, seed=0)
-    assert 4 <= found["reject"] <= 6
+    assert 3.5 <= found["reject"] <= 6.5
     assert found["reject_unclustered"] > 12
-    assert 94 <= found["cover_difference"] <= 96
-    assert 94 <= found["cover_mean"] <= 96
+    assert 93.5 <= found["cover_difference"] <= 96.5
+    assert 93.5 <= found["cover_mean"] <= 96.5
 
 
 def test_a_little_more_luck_of_seeds_never_makes_an_interval_leap() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import threading
 import time
 
@@ -136,6 +137,57 @@ def test_jobs_on_this_machine_save_and_stop_with_it_where_that_is_wanted(
     after = State.PREEMPTED if stop_jobs else State.STARTING
     assert [queue.get(job.id).state for job in (here, there)] == [after, State.STARTING]
     assert len(engine.tasks) == 2
+
+
+@pytest.mark.parametrize("grace", ["20", "0"])
+def test_a_job_that_is_stopped_while_it_starts_is_not_lost(
+    grace: str, home: Home, queue: Queue, engine: Scripted, submission: Submit,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """It dies of the request, before it can understand it; without any grace it is asked all the same."""
+    settings = home.path / "settings.yaml"
+    settings.write_text(
+        settings.read_text().replace("grace_seconds: 20", f"grace_seconds: {grace}")
+    )
+    dispatcher = Dispatcher(Home(home.path), lambda _: engine, stop_jobs=True)
+    job = started(queue, dispatcher, submission(max_restarts=0))
+    cancel = engine.cancel
+
+    def dies(handle: str, *, force: bool) -> None:
+        cancel(handle, force=force)
+        finish(home, engine, job, None)
+
+    monkeypatch.setattr(engine, "cancel", dies)
+    run_once(dispatcher, monkeypatch)
+    assert engine.cancelled == [(job.handle, False)]
+    after = queue.get(job.id)
+    if grace == "20":
+        assert (after.state, after.restarts) == (State.PREEMPTED, 0)
+
+
+def test_a_fault_while_jobs_are_asked_to_stop_is_no_end_of_asking(
+    home: Home, queue: Queue, engine: Scripted, submission: Submit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dispatcher = Dispatcher(home, lambda _: engine, stop_jobs=True)
+    job = started(queue, dispatcher, submission())
+    active, faults = queue.active, [sqlite3.OperationalError("database or disk is full")]
+
+    def sometimes() -> list[Job]:
+        if faults and dispatcher._leaving:
+            raise faults.pop()
+        return active()
+
+    monkeypatch.setattr(dispatcher.queue, "active", sometimes)
+    cancel = engine.cancel
+
+    def obeys(handle: str, *, force: bool) -> None:
+        cancel(handle, force=force)
+        finish(home, engine, job, "preempted")
+
+    monkeypatch.setattr(engine, "cancel", obeys)
+    run_once(dispatcher, monkeypatch)
+    assert not faults
+    assert queue.get(job.id).state is State.PREEMPTED
 
 
 def test_it_waits_no_longer_for_jobs_that_are_to_stop_than_they_are_given(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import stat
 import tarfile
 from pathlib import Path
 
@@ -65,3 +67,22 @@ def test_a_file_that_is_cut_off_while_it_is_sent_breaks_the_stream(tmp_path: Pat
     pieces = Parcel((Part(b"", 200, tmp_path / "weights"),)).pieces()
     with pytest.raises(OSError, match="weights was cut off"):
         list(pieces)
+
+
+def test_files_come_with_the_modes_that_new_ones_have_here(tmp_path: Path) -> None:
+    file, before = tar(tmp_path / "x.tar", (member("model.json"), b"{}")), os.umask(0o027)
+    try:
+        unpack(file, tmp_path / "model")
+    finally:
+        os.umask(before)
+    modes = [stat.S_IMODE(path.stat().st_mode) for path in sorted(tmp_path.glob("model/**/*"))]
+    assert modes == [0o640]
+    assert stat.S_IMODE((tmp_path / "model").stat().st_mode) == 0o750
+
+
+@pytest.mark.parametrize("time", ["nan", "1e300"])
+def test_a_time_that_is_none_is_refused(time: str, tmp_path: Path) -> None:
+    info = member("model.json")
+    info.pax_headers = {"mtime": time}
+    with pytest.raises(ModelError, match="what came is no model"):
+        unpack(tar(tmp_path / "x.tar", (info, b"{}")), tmp_path / "model")

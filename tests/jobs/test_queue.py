@@ -86,6 +86,14 @@ def test_users_take_turns_among_equal_priorities(queue: Queue) -> None:
     assert [job.id for job in queue.waiting()] == [job.id for job in after]
 
 
+def test_an_engine_with_an_order_of_its_own_gets_jobs_as_they_came(queue: Queue) -> None:
+    """Turns would cut its arrays into pieces."""
+    users = ("ada", "ada", "ben", "ada")
+    jobs = [queue.submit(plain(i, user=u, engine="slurm"))[0] for i, u in enumerate(users)]
+    found = queue.waiting(more={"slurm": 1000})
+    assert [job.id for job in found] == [job.id for job in jobs]
+
+
 def test_what_runs_on_another_engine_takes_nobodys_turn(queue: Queue) -> None:
     assert queue.claim(queue.submit(plain(user="ada", engine="slurm"))[0])
     ada, ben = (queue.submit(plain(user=user))[0] for user in ("ada", "ben"))

@@ -52,18 +52,18 @@ def test_only_an_admin_may_give_a_priority_above_the_quota(
     home: Home, ann: TestClient, connect: Connect, request_body: Body
 ) -> None:
     refused = ann.post("/jobs", json=request_body(priority=1))
-    assert is_problem(refused, 429, "quota")
+    assert is_problem(refused, 403, "forbidden")
     assert refused.json()["detail"].startswith("1 is above 0, the highest that a token")
     assert refused.json()["fix"] == "give 0 or less, or ask an admin"
     both = {"jobs": [request_body(1), request_body(2, priority=1000)]}
-    assert is_problem(ann.post("/jobs/batch", json=both), 429, "quota")
+    assert is_problem(ann.post("/jobs/batch", json=both), 403, "forbidden")
     assert ann.get("/jobs").json()["jobs"] == []
     assert connect("root", "admin").post("/jobs", json=request_body(priority=1000)).is_success
     (home.path / "settings.yaml").write_text("quotas: {min_free_mb: 0, max_priority: 7}\n")
     client = TestClient(create_app(Home(home.path), Hosts.of(8000), warm=False), base_url=API)
     client.headers.update(ann.headers)
     assert client.post("/jobs", json=request_body(priority=7)).is_success
-    assert is_problem(client.post("/jobs", json=request_body(priority=8)), 429, "quota")
+    assert is_problem(client.post("/jobs", json=request_body(priority=8)), 403, "forbidden")
 
 
 def test_a_process_that_never_was_has_no_log(ann: TestClient, request_body: Body) -> None:

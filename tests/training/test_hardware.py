@@ -10,7 +10,7 @@ import torch
 from vqa.config import TrainerConfig
 from vqa.data.bank import free_bytes
 from vqa.errors import ConfigError
-from vqa.training.hardware import VISIBLE, choose_device, take_share, unseen_gpus
+from vqa.training.hardware import VISIBLE, choose_device, require_devices, take_share, unseen_gpus
 from vqa.training.process import GPU_SHARE_VARIABLE
 
 
@@ -51,11 +51,14 @@ def test_more_gpus_than_there_are_are_refused(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: found > 0)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: found)
     with pytest.raises(ConfigError, match="trainer"):
-        choose_device(TrainerConfig(accelerator="gpu", devices=devices))
+        require_devices(TrainerConfig(accelerator="gpu", devices=devices))
+    require_devices(TrainerConfig(accelerator="cpu", devices=devices))
     if found:
-        assert choose_device(TrainerConfig(devices=found)) == torch.device("cuda", 0)
+        require_devices(TrainerConfig(devices=found))
         with pytest.raises(ConfigError, match="3 GPUs are asked for, and torch finds 2"):
-            choose_device(TrainerConfig(devices=devices))
+            require_devices(TrainerConfig(devices=devices))
+        # What one process evaluates was trained elsewhere.
+        assert choose_device(TrainerConfig(devices=devices)) == torch.device("cuda", 0)
 
 
 @pytest.mark.parametrize("before", [None, "0,1"])

@@ -70,5 +70,4 @@ def fetch(word: str, to: Path) -> None:
             service.model(job, out)
         unpack(parcel, model)
         load(model)
-        model.chmod(0o755)
         model.replace(to)

@@ -224,12 +224,12 @@ def _with_questions(truth: Truth, questions: Path, annotations: Path) -> Truth:
             raise ResultError(f"question id {question_id[:40]} stands more than once", where=place)
         by_id[question_id] = place, record
     _check_same_ids(truth, by_id, f"{questions}, compared with {annotations}")
-    return replace(
-        truth,
-        records=[
-            _with_question(item, *by_id[item.question_id], truth.right) for item in truth.records
-        ],
-    )
+    records = [
+        _with_question(item, *by_id[item.question_id], truth.right) for item in truth.records
+    ]
+    # VQA v1's multiple choice: people's answers score the choice, its own label does not.
+    soft = all(item.choices and len(item.answers) == 10 for item in records)
+    return replace(truth, records=records, protocol="vqa-accuracy/since-2021" if soft else "")
 
 
 def _with_question(

@@ -79,6 +79,10 @@ class Dispatcher:
                     self._leave()
                 elif until_idle:
                     return
+                elif self._stop_jobs:
+                    log.warning(
+                        "another dispatcher serves %s: it would not stop jobs", self.home.path
+                    )
             if until_idle and not self._has_work():  # asked again once others can take the lock
                 return
             stop.wait(self.settings.poll_seconds)
@@ -96,13 +100,19 @@ class Dispatcher:
 
     def _leave(self) -> None:
         """Ask the jobs on this machine to save and stop, and wait for that as long as their grace lasts."""
-        self._leaving = self._stop_jobs
-        end = time.monotonic() + self.settings.grace_seconds
-        while self._leaving and time.monotonic() < end:
+        self._leaving, end = self._stop_jobs, time.monotonic() + self.settings.grace_seconds
+        while self._leaving and self._ask_to_leave() and time.monotonic() < end:
+            time.sleep(self.settings.poll_seconds)
+
+    def _ask_to_leave(self) -> bool:
+        """Whether there are jobs on this machine still."""
+        try:
             here = [job for job in self.queue.active() if job.submission.engine == "local"]
             self._follow(self._engine("local"), [job for job in here if job.handle is not None])
-            self._leaving = bool(here)
-            time.sleep(self.settings.poll_seconds)
+        except Exception:  # a full disk, say: the others are to be asked all the same
+            log.exception("jobs could not be asked to stop")
+            return True
+        return bool(here)
 
     def step(self) -> None:
         """Look at every active job once, then start what fits."""
@@ -199,6 +209,8 @@ class Dispatcher:
         if job.cancel_requested and status in (None, State.PREEMPTED):
             mark_cancelled(run_dir, job)
             self.queue.move(job, State.CANCELLED)
+        elif status is None and self._leaving:  # asked before it could understand
+            self.queue.move(job, State.PREEMPTED, "the service stopped")
         elif result is None or status is None:
             self._lose(job, why_lost(run_dir, job.attempt))
         else:

@@ -100,7 +100,7 @@ class Quotas(Section):
     jobs_per_user: int = Field(default=10_000, ge=0)
     disk_mb_per_user: int = Field(default=0, ge=0)
     min_free_mb: int = Field(default=256, ge=0)
-    max_priority: int = Field(default=0, ge=-1000, le=1000)
+    max_priority: int = Field(default=0, ge=0, le=1000)
 
 
 class Settings(Section):

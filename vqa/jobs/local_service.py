@@ -104,7 +104,7 @@ class LocalService:
         """Refuse what only an admin may give.
 
         Raises:
-            JobError: `quota`, with the numbers.
+            JobError: `forbidden`, with the numbers.
         """
         highest = self.highest_priority
         if priority > highest:
@@ -112,7 +112,7 @@ class LocalService:
                 f"{priority} is above {highest}, the highest that a token of scope submit may give",
                 where="priority",
                 fix=f"give {highest} or less, or ask an admin",
-                kind="quota",
+                kind="forbidden",
             )
 
     def jobs(self, wanted: Filter, limit: int = 100) -> JobPage:

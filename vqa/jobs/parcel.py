@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 import tarfile
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,7 +96,7 @@ def pack(folder: Path, named: Callable[[Fields], Fields]) -> Parcel:
 def _part(name: str, content: Path | bytes) -> Part:
     size = len(content) if isinstance(content, bytes) else content.stat().st_size
     info = tarfile.TarInfo(name)
-    info.size = size
+    info.size, info.mtime = size, time.time()
     return Part(info.tobuf(), size, content)
 
 
@@ -112,7 +113,8 @@ def _pieces(file: Path, size: int) -> Iterator[bytes]:
 
 
 def unpack(parcel: Path, folder: Path) -> None:
-    """Write a parcel's files to a folder. Whether they are a model, `vqa.export.load` says.
+    """Write a parcel's files to a new folder, with the modes that new files have here. Whether they are a model,
+    `vqa.export.load` says.
 
     Raises:
         ModelError: it is no tar of plain files with a model's names.
@@ -122,8 +124,10 @@ def unpack(parcel: Path, folder: Path) -> None:
         with tarfile.open(parcel, "r:") as tar:
             members = tar.getmembers()
             _check(members, parcel.stat().st_size)
-            tar.extractall(folder, members, filter="data")
-    except tarfile.TarError as error:
+            folder.mkdir()
+            plain = [member.replace(mode=None) for member in members]  # type: ignore[arg-type]
+            tar.extractall(folder, plain, filter="data")
+    except (tarfile.TarError, ValueError, OverflowError) as error:
         raise ModelError(f"what came is no model ({error})", fix="try again") from None
 
 

@@ -152,12 +152,17 @@ class Queue:
 
         Args:
             limit: of jobs an engine.
-            more: another limit for some engines.
+            more: another limit for engines that take many at once, to put them in an order of their own.
         """
         return [
             job_of(row)
             for engine in get_args(EngineName)
-            for row in first(self._connection(), engine, (more or {}).get(engine, limit))
+            for row in first(
+                self._connection(),
+                engine,
+                (more or {}).get(engine, limit),
+                turns=engine not in (more or {}),
+            )
         ]
 
     def active(self) -> list[Job]:

@@ -28,6 +28,19 @@ FIRST = """
 """The states stand in the text, as in the index `jobs_waiting`, which is used for equal words alone."""
 
 
-def first(connection: sqlite3.Connection, engine: str, limit: int) -> list[sqlite3.Row]:
-    """The rows of an engine's next jobs, in the order in which they should be started."""
-    return connection.execute(FIRST, {"engine": engine, "limit": limit}).fetchall()
+IN_ORDER = """
+    SELECT * FROM jobs WHERE engine = :engine AND state IN ('queued', 'preempted')
+    ORDER BY priority DESC, seq LIMIT :limit
+"""
+
+
+def first(
+    connection: sqlite3.Connection, engine: str, limit: int, *, turns: bool = True
+) -> list[sqlite3.Row]:
+    """The rows of an engine's next jobs, in the order in which they should be started.
+
+    Args:
+        turns: users take turns; not where the engine has a queue and an order of its own.
+    """
+    query = FIRST if turns else IN_ORDER
+    return connection.execute(query, {"engine": engine, "limit": limit}).fetchall()

@@ -19,7 +19,7 @@ def choose_device(config: TrainerConfig) -> torch.device:
     """The device of this process.
 
     Raises:
-        ConfigError: a GPU is asked for and there is none, or more of them than there are.
+        ConfigError: a GPU is asked for and there is none.
     """
     available = torch.cuda.is_available()
     if config.accelerator == "gpu" and not available:
@@ -28,14 +28,22 @@ def choose_device(config: TrainerConfig) -> torch.device:
         )
     if config.accelerator == "cpu" or not available:
         return torch.device("cpu")
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+
+
+def require_devices(config: TrainerConfig) -> None:
+    """Refuse a training on more GPUs than this machine has.
+
+    Raises:
+        ConfigError: it is so.
+    """
     found = torch.cuda.device_count()
-    if config.devices > found:
+    if choose_device(config).type == "cuda" and config.devices > found:
         raise ConfigError(
             f"{config.devices} GPUs are asked for, and torch finds {found} on this machine",
             where="trainer.devices",
             fix=f"ask for at most {found}, or set trainer.accelerator=cpu",
         )
-    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
 
 
 def take_share(device: torch.device) -> None:

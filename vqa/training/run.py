@@ -30,7 +30,7 @@ from vqa.training.devices import train_on_devices
 from vqa.training.directory import FAILED, SUCCEEDED, RunDirectory, RunLock
 from vqa.training.disk import disk_full_message, is_disk_full
 from vqa.training.display import Display
-from vqa.training.hardware import choose_device, take_share, unseen_gpus
+from vqa.training.hardware import choose_device, require_devices, take_share, unseen_gpus
 from vqa.training.launch import is_rank
 from vqa.training.loop import RunLoop
 from vqa.training.materials import load_materials
@@ -69,7 +69,7 @@ def train(experiment: Experiment, run_dir: Path | str) -> Result:
     if processes == 1 or is_rank():
         train_here(experiment, run)
         return result_of(run)
-    choose_device(experiment.trainer)  # bad input ends here, before anything is begun
+    require_devices(experiment.trainer)  # bad input ends here, before anything is begun
     load_materials(experiment, run.word_rules() or WORD_RULES)
     run.create(experiment)
     return train_on_devices(experiment, run)
@@ -140,6 +140,7 @@ def _free(config: TrainerConfig) -> int:
 
 def _settled(experiment: Experiment, run: RunDirectory) -> Experiment:
     """Meet the other processes, and settle a precision of `auto`: what the run began with, or what all can do."""
+    require_devices(experiment.trainer)
     place, device = Place.here(), choose_device(experiment.trainer)
     take_share(device)
     place.join(device)

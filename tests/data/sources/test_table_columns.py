@@ -208,7 +208,7 @@ def test_labels_that_count_from_1_are_told(tmp_path):
     records = [{"question": "?", "choices": PETS, "label": label} for label in (1, "3", 2, 3)]
     file = write_json(tmp_path / "t.json", records)
     with pytest.raises(
-        DataError, match=r"record 1: 2 labels equal .* --label-is index-from-1"
+        DataError, match=r"record 1: 2 of the labels are .* --label-is index-from-1"
     ) as e:
         read(file, "--text-only")
     assert "--max-bad" not in str(e.value)

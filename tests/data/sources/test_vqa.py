@@ -51,6 +51,14 @@ def test_version_one_multiple_choice_labels_the_most_common_answer(tmp_path):
     assert row.example.label == 2
 
 
+def test_numbers_that_are_texts_stay_as_people_wrote_them(tmp_path):
+    choices = ["1.0", "2", "3.5"]
+    given = annotation(multiple_choice_answer="1.0", answers=[{"answer": "1.0"}] * 10)
+    (row,) = read_part(tmp_path, [question(multiple_choices=choices)], [given])
+    assert (row.example.choices, row.example.label) == (choices, 0)
+    assert row.example.answers == ["1.0"] * 10
+
+
 def test_withheld_answers_leave_neither_answers_nor_label(tmp_path):
     file = questions_file(tmp_path, [question(multiple_choices=["yes", "no"])], "test-dev2015")
     (row,) = read("--questions", file, "--text-only")

@@ -168,7 +168,7 @@ def scalar(record: Mapping[str, Any], key: str) -> str:
 
 
 def as_text(value: Any, key: str) -> str:
-    """A text or a number as text, 2.0 as "2"; true and false as JSON spells them.
+    """A text as it is, or a number as text, 2.0 as "2"; true and false as JSON spells them.
 
     Raises:
         Unusable: anything else.
@@ -179,7 +179,7 @@ def as_text(value: Any, key: str) -> str:
         raise Unusable(f"key {key!r}: text or a number was expected, not {kind_of(value)}")
     if isinstance(value, float) and not math.isfinite(value):
         raise Unusable(f"key {key!r}: {value} is no number")
-    return plain_number(str(value))
+    return plain_number(str(value)) if isinstance(value, float) else str(value)
 
 
 def plain_number(text: str) -> str:

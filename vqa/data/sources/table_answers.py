@@ -53,7 +53,7 @@ class Origin:
         """
         if self.past and not self.has_zero:
             raise DataError(
-                f"{len(self.past):,} labels equal the number of their choices, and none is 0",
+                f"{len(self.past):,} of the labels are the number of their choices, and none is 0",
                 where=self.past[0],
                 fix="say --label-is index-from-1; or index, if they do count from 0",
             )
@@ -163,7 +163,8 @@ class AnswerReader:
         found = (read(answer, choices) for read in (_by_text, _by_letter))
         place = next((place for place in found if place is not None), None)
         if place is None:
-            raise _not_among(answer, choices, POSITION if plain_number(answer).isdecimal() else "")
+            position = plain_number(answer).isdecimal() and not has_labels
+            raise _not_among(answer, choices, POSITION if position else "")
         return place
 
     def _choices(self, value: Any) -> list[str]:
