@@ -160,7 +160,7 @@ def test_a_job_that_stands_already_meets_no_quota_of_priority(
     assert other.submit(request_of(priority=9, key="k")).priority == 9
     with pytest.raises(JobError, match="9 is above 0") as caught:
         other.submit(request_of(priority=9))
-    assert caught.value.kind == "quota"
+    assert caught.value.kind == "forbidden"
 
 
 def test_quota_of_disk_and_a_full_disk(service: LocalService, request_of: Request) -> None:
