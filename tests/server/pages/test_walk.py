@@ -62,6 +62,7 @@ def test_from_a_form_to_an_answer(
     names.filter(has_text="multiply").wait_for(timeout=PATIENCE)  # tests come after the means
     page.locator(".claims li", has_text="multiply").first.wait_for(timeout=PATIENCE)
     assert {one.split()[0] for one in names.all_inner_texts()} == {"concat", "multiply", "chance"}
+    page.locator(".plot[data-figure] .main-svg").first.wait_for(timeout=PATIENCE)  # drawn anew
     check_accessible(page)
     shoot(page, "walk-ablation")
 

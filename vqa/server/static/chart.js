@@ -63,7 +63,7 @@ async function load(place) {
 }
 
 /** Draw every figure of a part of the page that is in sight or comes into it. */
-export function drawAll(root = document) {
+function drawAll(root = document) {
   const seen = new IntersectionObserver((entries) => {
     for (const entry of entries.filter((one) => one.isIntersecting)) {
       seen.unobserve(entry.target);
@@ -103,4 +103,5 @@ window.addEventListener("beforeprint", () => {
 document.addEventListener("theme", () => {
   for (const place of document.querySelectorAll(".plot")) if (place.figure) draw(place, place.figure);
 });
+document.addEventListener("renewed", (event) => drawAll(event.target)); // the charts of a part that came anew
 drawAll();

@@ -1,7 +1,4 @@
-// A store's page: charts once they were counted, and words in the place of pictures that cannot be shown.
-import { drawAll } from "./chart.js";
-
-document.addEventListener("renewed", (event) => drawAll(event.target));
+// A store's page: words in the place of pictures that cannot be shown.
 
 function say(image) {
   const text = document.createElement("p");

@@ -24,9 +24,8 @@ async function fetchPiece(place) {
   place.removeAttribute("aria-busy");
 }
 
-document.addEventListener("renewed", async (event) => {
+document.addEventListener("renewed", (event) => {
   const place = event.target;
-  if (place.id === "curves") (await import("./chart.js")).drawAll(place);
   if (place.id === "head" && place.querySelector("[data-final]")) finish();
   watchWords(place);
 });
