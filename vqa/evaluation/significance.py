@@ -254,9 +254,8 @@ def _spread(sides: Sequence[Floats], images: Ints) -> _Spread | None:
     known = [_spread_of(side, images) for side in sides if len(side) > 1]
     if not known:
         return None
-    if len(known) < len(
-        sides
-    ):  # one seed on the other side: its mean varies as a single seed of this side
+    if len(known) < len(sides):
+        # One seed on the other side: its mean varies as a single seed of this side.
         seeds, freedom, noise = known[0]
         more = 1 + max(len(side) for side in sides)
         return _Spread(more * seeds, freedom, more * noise)
