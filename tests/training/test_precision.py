@@ -19,7 +19,7 @@ from vqa.errors import ConfigError
 from vqa.tracking import resend
 from vqa.training import precision, run
 from vqa.training.directory import RunDirectory
-from vqa.training.precision import cpu_is_fast, gpu_is_fast, settled
+from vqa.training.precision import gpu_is_fast, has_instructions, products_pay, settled
 from vqa.training.run import train
 from vqa.training.session import Place
 
@@ -39,8 +39,37 @@ CPU = torch.device("cpu")
         ("", False),
     ],
 )
-def test_a_cpu_is_told_by_its_flags(cpuinfo: str, fast: bool) -> None:
-    assert cpu_is_fast(cpuinfo) is fast
+def test_a_cpu_without_instructions_for_bfloat16_is_told_by_its_flags(
+    cpuinfo: str, fast: bool
+) -> None:
+    assert has_instructions(cpuinfo) is fast
+
+
+@pytest.mark.parametrize(
+    ("plain", "half", "pays"),
+    [
+        ([2.0], [1.0], True),
+        ([1.0], [2.0], False),  # instructions at half the rate
+        ([1.1], [1.0], False),  # too little to round for
+        (
+            [9.0, 2.0, 2.0, 2.0],
+            [9.0, 1.0, 7.0, 7.0],
+            True,
+        ),  # the best of each, whatever else ran meanwhile
+        ([2.0, 2.0, 9.0, 9.0], [9.0, 9.0, 9.0, 1.9], False),
+    ],
+)
+def test_instructions_for_bfloat16_must_also_pay(
+    plain: list[float], half: list[float], pays: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = {torch.float32: iter(plain), torch.bfloat16: iter(half)}
+    monkeypatch.setattr(precision, "product_seconds", lambda dtype: next(seconds[dtype]))
+    assert products_pay(len(plain)) is pays
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_product_takes_time(dtype: torch.dtype) -> None:
+    assert precision.product_seconds(dtype, 8) > 0
 
 
 @pytest.mark.parametrize(
@@ -61,7 +90,9 @@ def test_each_device_is_asked_for_itself(
     monkeypatch.setattr(precision, "Path", lambda _: info)
     assert settled(auto, CPU).trainer.precision == "32-true"  # nothing is known of it
     info.write_text("flags : amx_bf16\n")
-    assert settled(auto, CPU).trainer.precision == "bf16-mixed"
+    for pays, became in ((True, "bf16-mixed"), (False, "32-true")):
+        monkeypatch.setattr(precision, "products_pay", lambda pays=pays: pays)
+        assert settled(auto, CPU).trainer.precision == became
     half = experiment(trainer={"precision": "16-mixed"})
     assert settled(half, gpu) is half
 
