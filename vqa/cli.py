@@ -38,6 +38,7 @@ COMMANDS = {
     "ask": "ask a trained model about a picture",
     "export": "copy a trained model out of its run",
     "sync": "send or resend runs to W&B",
+    "upload": "send a store to a server, or delete one there",
     "serve": "run the service: HTTP interface, pages, dispatcher",
     "token": "say who may use the HTTP interface",
     "list": "say which bricks, protocols, trackers, data sets, recipes and stores there are",

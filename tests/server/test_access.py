@@ -43,6 +43,14 @@ ROUTES = [
     ("GET", "/stores/scenes/examples"),
     ("GET", "/stores/scenes/example"),
     ("GET", "/stores/scenes/picture"),
+    ("DELETE", "/stores/scenes"),
+    ("PUT", "/uploads/scenes"),
+    ("GET", "/uploads/scenes"),
+    ("DELETE", "/uploads/scenes"),
+    ("POST", "/uploads/scenes/examples"),
+    ("POST", "/uploads/scenes/missing"),
+    ("PUT", f"/uploads/scenes/pictures/{'0' * 64}"),
+    ("POST", "/uploads/scenes/finish"),
     ("POST", "/ask"),
     ("GET", "/me"),
     ("POST", "/logout"),
@@ -83,6 +91,7 @@ def test_every_route_is_in_that_list(app: Guard) -> None:
         "val": "{split}",
         "scenes": "{store}",
         "fusion": "{group}",
+        "0" * 64: "{sha256}",
     }
     known = {"/health", "/login"}
     for _, path in ROUTES:

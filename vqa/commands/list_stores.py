@@ -42,12 +42,14 @@ def list_stores(text: str, as_json: bool) -> int:
 
 
 def _lines(store: StoreView) -> Iterator[str]:
-    from vqa.commands.terminal import plain
+    from vqa.commands.terminal import moment, plain
 
     images = f"{store.images:,} images{', known by text alone' if store.text_only else ''}"
     yield f"{store.name}  (source {plain(store.source)})  {images}"
     splits = (f"{plain(name)} {count:,}" for name, count in store.splits.items())
     yield f"    {', '.join(splits)} questions"
+    if store.uploaded_by is not None and store.uploaded is not None:
+        yield f"    uploaded by {plain(store.uploaded_by)}, {moment(store.uploaded)}"
 
 
 def _none() -> str:
@@ -57,5 +59,8 @@ def _none() -> str:
 
     away = server()
     if away is not None:
-        return f"{away} has no store yet: one is prepared on its machine, into VQA_HOME/stores"
+        return (
+            f"{away} has no store yet: vqa upload STORE sends one, or it is prepared on that machine, into "
+            "VQA_HOME/stores"
+        )
     return f"no store yet; vqa prepare SOURCE … --to {Home.here().stores}/NAME makes one"

@@ -19,6 +19,7 @@ import re
 import shutil
 import tempfile
 from collections import Counter
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -34,6 +35,7 @@ from vqa.data.record import BadRow, Example
 from vqa.errors import DataError
 
 FORMAT_VERSION = 1
+RECORDS_AT_ONCE = 1000
 FLUSH_BYTES = 32_000_000
 """Pictures are written out at the latest when so many bytes wait."""
 
@@ -156,6 +158,33 @@ class Store:
         """The example at `row`."""
         return Example(**self.examples[int(row)])
 
+    def records(self, first: int = 0) -> Iterator[dict[str, Any]]:
+        """The examples from position `first` on, each as plain fields."""
+        for start in range(first, self.examples.num_rows, RECORDS_AT_ONCE):
+            yield from self.examples.data.slice(start, RECORDS_AT_ONCE).to_pylist()
+
+    def image_hashes(self) -> dict[str, str]:
+        """Image id → SHA-256 of its file."""
+        columns = (self.images.data.column(name).to_pylist() for name in ("image_id", "sha256"))
+        return dict(zip(*columns, strict=True))
+
+    def computed_fingerprint(self) -> str:
+        """The fingerprint of the content as it stands, each image just before its first example, as `prepare` has it.
+
+        Raises:
+            DataError: an example's image is not in the table.
+        """
+        digest, hashes, written = hashlib.sha256(), self.image_hashes(), set[str]()
+        for record in self.records():
+            image_id = record["image_id"]
+            if image_id not in hashes:
+                raise DataError(f"has no image {image_id!r}", where=str(self.path))
+            if image_id not in written:
+                written.add(image_id)
+                digest.update(_of_image(image_id, hashes[image_id]))
+            digest.update(_of_example(record))
+        return digest.hexdigest()
+
     @cached_property
     def image_rows(self) -> np.ndarray:
         """For every example the position of its image in `images`; int64 [examples]."""
@@ -198,6 +227,16 @@ class Store:
             return Dataset.from_file(str(self.path / name))
         except (OSError, pa.ArrowException) as error:
             raise DataError(f"unreadable table ({error})", where=str(self.path / name)) from error
+
+
+def _of_example(record: Mapping[str, Any]) -> bytes:
+    """What of an example goes into the fingerprint."""
+    return json.dumps(record).encode()
+
+
+def _of_image(image_id: str, sha256: str) -> bytes:
+    """What of an image goes into the fingerprint."""
+    return json.dumps([image_id, sha256]).encode()
 
 
 def _bad_row(record: dict[str, str]) -> BadRow:
@@ -258,7 +297,7 @@ class StoreWriter:
     def add_example(self, example: Example) -> None:
         """Append one example."""
         record = {name: getattr(example, name) for name in EXAMPLE_FEATURES}
-        self._digest.update(json.dumps(record).encode())
+        self._digest.update(_of_example(record))
         self._examples.write(record)
         self._splits[example.split] += 1
 
@@ -273,7 +312,7 @@ class StoreWriter:
         sha256: str,
     ) -> None:
         """Append one image: its bytes, or the path where they lie."""
-        self._digest.update(json.dumps([image_id, sha256]).encode())
+        self._digest.update(_of_image(image_id, sha256))
         image = {"bytes": data, "path": None if path is None else str(path)}
         self._images.write(
             {

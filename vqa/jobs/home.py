@@ -6,6 +6,7 @@ VQA_HOME/
     runs/<job>/        run directories
     stores/<name>/     stores that a submission may name, beside those in settings
     weights/<name>     weight and word-vector files that a submission may name
+    uploads/           what is on its way here from other machines
     cache/             what can be made again, such as what was counted in a store
     tokens.json        who may use the HTTP interface (0600)
     token              the owner's token for commands on this machine (0600)
@@ -87,7 +88,7 @@ class RaySettings(Section):
 
 
 class Quotas(Section):
-    """Limits that a submission meets; 0 means none, but for `max_priority`.
+    """Limits that a submission or an upload meets; 0 means none, but for the last two.
 
     Attributes:
         jobs_per_user: jobs of a user that have not ended.
@@ -95,12 +96,15 @@ class Quotas(Section):
         min_free_mb: MiB that must be free on the disk of `VQA_HOME` for a job to be taken or started.
         max_priority: the highest that a token of scope `submit` may give a job; an admin's is bound by none, nor is
             a command on this machine.
+        upload_mb_per_user: MiB that the stores that a user has uploaded may hold, with what is on its way; 0 takes
+            no uploads.
     """
 
     jobs_per_user: int = Field(default=10_000, ge=0)
     disk_mb_per_user: int = Field(default=0, ge=0)
     min_free_mb: int = Field(default=256, ge=0)
     max_priority: int = Field(default=0, ge=0, le=1000)
+    upload_mb_per_user: int = Field(default=20_000, ge=0, lt=1 << 40)
 
 
 class Settings(Section):
@@ -112,6 +116,7 @@ class Settings(Section):
         grace_seconds: time between asking a run to stop and killing it.
         lease_seconds: a running job whose heartbeat stands still for so long is lost.
         poll_seconds: how often the dispatcher looks.
+        keep_uploads_days: how long the parts of an upload are kept that nobody goes on with.
         keep_checkpoints: `all` of what training keeps, the `best` and the last, or `none`, once a job has succeeded.
         stores: further stores by name.
     """
@@ -121,6 +126,7 @@ class Settings(Section):
     grace_seconds: float = Field(default=30.0, ge=0, le=3600)
     lease_seconds: float = Field(default=30.0, ge=1, le=86_400)
     poll_seconds: float = Field(default=0.25, gt=0, le=60)
+    keep_uploads_days: float = Field(default=7.0, gt=0, le=3650)
     keep_checkpoints: Literal["all", "best", "none"] = "all"
     stores: dict[str, Path] = Field(default_factory=dict)
     local: LocalSettings = LocalSettings()

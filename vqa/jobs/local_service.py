@@ -25,6 +25,7 @@ from vqa.jobs.queue import Filter, Queue
 from vqa.jobs.quotas import Room
 from vqa.jobs.record import ACTIVE, Job, State, Submission
 from vqa.jobs.submit import Checker
+from vqa.jobs.uploads.owned import delete, uploaded
 from vqa.jobs.views import (
     HIGHEST_PRIORITY,
     ChangeView,
@@ -92,6 +93,7 @@ class LocalService:
             new = [one for one in submissions if self.queue.known(one) is None]
             if new:
                 self._check_priority(max(one.priority for one in new))
+                _check_stores(new)
                 self._room.check(self.queue, self.user, len(new))
             return [self._view(job) for job, _ in self.queue.submit_all(submissions)]
 
@@ -210,6 +212,18 @@ class LocalService:
         views = (_store_view(name, path) for name, path in self.checker.library.stores().items())
         return [view for view in views if view is not None]
 
+    def delete_store(self, name: str, *, any_owner: bool = False) -> int:
+        """Delete an uploaded store that no unfinished job names; how many bytes that freed.
+
+        Args:
+            any_owner: also somebody else's.
+
+        Raises:
+            JobError: see `vqa.jobs.uploads.owned.delete`.
+        """
+        with self._room.lock:  # no job comes to name it meanwhile
+            return delete(self.home, self.queue, name, self.user, any_owner=any_owner)
+
     def result(self, job: str) -> dict[str, Any]:
         """What `result.json` says of how a job ended.
 
@@ -263,6 +277,18 @@ class LocalService:
         return job_view(job, progress, overall)
 
 
+def _check_stores(submissions: Sequence[Submission]) -> None:
+    """Refuse a store that was deleted since it was looked into.
+
+    Raises:
+        JobError: it is gone.
+    """
+    for path in {str(one.experiment["data"]["store"]) for one in submissions}:
+        if not Path(path, "store.json").is_file():
+            what = f"the store {Path(path).name!r} was deleted in this moment"
+            raise JobError(what, where="data.store", fix="see `vqa list stores`", kind="conflict")
+
+
 def job_view(job: Job, progress: Progress | None, overall: float | None) -> JobView:
     """A job of the queue with what its run directory says."""
     submission: Submission = job.submission
@@ -303,7 +329,7 @@ def _store_view(name: str, path: Path) -> StoreView | None:
     from vqa.data.store import Store
 
     try:
-        manifest = Store.open(path).manifest
+        manifest, owner = Store.open(path).manifest, uploaded(path)
         return StoreView(
             name=name,
             source=manifest.source,
@@ -311,6 +337,8 @@ def _store_view(name: str, path: Path) -> StoreView | None:
             images=manifest.images,
             text_only=manifest.text_only,
             fingerprint=manifest.fingerprint,
+            uploaded_by=owner.user if owner else None,
+            uploaded=owner.time if owner else None,
         )
     except (VQAError, ValidationError):
         return None

@@ -43,6 +43,10 @@ ALLOW_HTTP = "VQA_ALLOW_HTTP"
 Shape = TypeVar("Shape", bound=BaseModel)
 
 
+class NoRoute(JobError):
+    """Nothing answers at an address: it is none of a vqa server, or of an older one than this."""
+
+
 class RemoteService:
     """Talks to one server. A request that was lost on the way is sent again; no job is started twice by that.
 
@@ -82,11 +86,11 @@ class RemoteService:
     @property
     def user(self) -> str:
         """The name of the token."""
-        return str(self._send("GET", "/me").json()["name"])
+        return str(self.send("GET", "/me").json()["name"])
 
     def submit(self, request: SubmitRequest) -> JobView:
         """Check an experiment in full and queue it; it is on the server's disk before this returns."""
-        return self._read(JobView, "POST", "/jobs", json=self._ready(request))
+        return self.read(JobView, "POST", "/jobs", json=self._ready(request))
 
     def submit_all(self, requests: Sequence[SubmitRequest]) -> list[JobView]:
         """Several at once, all or none."""
@@ -95,24 +99,24 @@ class RemoteService:
 
     def jobs(self, wanted: Filter, limit: int = 100) -> JobPage:
         """Jobs, newest first."""
-        return self._read(JobPage, "GET", "/jobs", params=_query(wanted, limit))
+        return self.read(JobPage, "GET", "/jobs", params=_query(wanted, limit))
 
     def show(self, job: str) -> JobDetail:
         """All that is known of a job."""
-        return self._read(JobDetail, "GET", f"/jobs/{_name(job)}")
+        return self.read(JobDetail, "GET", f"/jobs/{_name(job)}")
 
     def log(self, job: str, name: str = "rank0.log", offset: int = 0) -> Chunk:
         """What a log file holds from `offset` on."""
         path = f"/jobs/{_name(job)}/logs/{_name(name)}"
-        return self._read(Chunk, "GET", path, params={"offset": offset})
+        return self.read(Chunk, "GET", path, params={"offset": offset})
 
     def cancel(self, job: str) -> JobView:
         """Have a job ended."""
-        return self._read(JobView, "POST", f"/jobs/{_name(job)}/cancel")
+        return self.read(JobView, "POST", f"/jobs/{_name(job)}/cancel")
 
     def resume(self, job: str) -> JobView:
         """Queue an ended, unfinished job again."""
-        return self._read(JobView, "POST", f"/jobs/{_name(job)}/resume", repeatable=False)
+        return self.read(JobView, "POST", f"/jobs/{_name(job)}/resume", repeatable=False)
 
     def cancel_group(self, group: str) -> list[JobView]:
         """Have every job of a group ended that has not ended."""
@@ -130,7 +134,7 @@ class RemoteService:
     def study(self, group: str, form: str = "json") -> str:
         """The comparison of a group's runs, in a form of `vqa.ablation.shelf`; waits until it is made."""
         while True:
-            answer = self._send("GET", f"/groups/{_name(group)}/study", params={"form": form})
+            answer = self.send("GET", f"/groups/{_name(group)}/study", params={"form": form})
             if answer.status_code != httpx.codes.ACCEPTED:
                 return answer.text
             time.sleep(STUDY_SECONDS)
@@ -153,7 +157,7 @@ class RemoteService:
     def ask(self, question: Question) -> Reply:
         """Put a question to the model of a finished run."""
         body = question.model_dump(mode="json", exclude_none=True)
-        return self._read(Reply, "POST", "/ask", json=body)
+        return self.read(Reply, "POST", "/ask", json=body)
 
     def _ready(self, request: SubmitRequest) -> dict[str, Any]:
         """What is sent; under a key always, so that sending it again cannot run it twice."""
@@ -161,15 +165,16 @@ class RemoteService:
         key = request.key or f"auto-{secrets.token_hex(16)}"
         return request.model_copy(update={"key": key}).model_dump(mode="json", exclude_none=True)
 
-    def _read(self, shape: type[Shape], method: str, path: str, **sent: Any) -> Shape:
-        content = self._send(method, path, **sent).content
+    def read(self, shape: type[Shape], method: str, path: str, **sent: Any) -> Shape:
+        """A good answer in its shape; see `send`."""
+        content = self.send(method, path, **sent).content
         try:
             return shape.model_validate_json(content)
         except ValidationError as error:
             raise self._foreign(error) from None
 
     def _read_list(self, shape: type[Shape], method: str, path: str, **sent: Any) -> list[Shape]:
-        content = self._send(method, path, **sent).content
+        content = self.send(method, path, **sent).content
         try:
             return TypeAdapter(list[shape]).validate_json(content)  # type: ignore[valid-type]
         except ValidationError as error:
@@ -182,7 +187,7 @@ class RemoteService:
             fix="VQA_SERVER must name a `vqa serve` of this version",
         )
 
-    def _send(
+    def send(
         self, method: str, path: str, *, repeatable: bool = True, **sent: Any
     ) -> httpx.Response:
         """A good answer; tried again where that can do no harm."""
@@ -224,9 +229,10 @@ class RemoteService:
                 fix="set VQA_SERVER to the address that is meant",
             )
         problem = _problem(response)
-        if response.status_code == 404 and not _is_of_ours(problem):
-            raise JobError(
-                "no vqa server answers at that address (404)",
+        missing = response.status_code == 404 and not _is_of_ours(problem)
+        if missing or response.status_code == 405:
+            raise NoRoute(
+                f"no vqa server answers at that address ({response.status_code})",
                 where=f"VQA_SERVER={self.address}",
                 fix="write it as https://host:port, with a path only where a proxy adds one",
             )

@@ -144,7 +144,11 @@ class GroupView(View):
 
 
 class StoreView(View):
-    """A store that a submission may name."""
+    """A store that a submission may name.
+
+    Attributes:
+        uploaded_by, uploaded: who sent it from another machine, and when (Unix time); None where it was prepared here.
+    """
 
     name: str
     source: str
@@ -152,6 +156,8 @@ class StoreView(View):
     images: int
     text_only: bool
     fingerprint: str
+    uploaded_by: str | None = None
+    uploaded: float | None = None
 
 
 class Chunk(View):

@@ -11,8 +11,9 @@ from fastapi import FastAPI
 import vqa
 from vqa.jobs.home import Home
 from vqa.jobs.local_service import LocalService
+from vqa.jobs.uploads.service import Uploads
 from vqa.server.ablations import Ablations
-from vqa.server.api import account, ask, files, groups, jobs, runs, stores
+from vqa.server.api import account, ask, files, groups, jobs, runs, stores, uploads
 from vqa.server.codes import Codes
 from vqa.server.guard import Guard, Hosts
 from vqa.server.holdings import Holdings
@@ -47,7 +48,7 @@ def create_app(
         warm: load torch at the start, and not at the first submission.
     """
     service, tokens = LocalService(home, paths_allowed=False), Tokens(home)
-    studies = Studies(home)
+    studies, received = Studies(home), Uploads(home, service.checker.library)
     app = FastAPI(
         title="vqa",
         version=vqa.__version__,
@@ -56,16 +57,17 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        lifespan=_lifespan(service, studies, warm),
+        lifespan=_lifespan(service, studies, received, warm),
     )
     app.state.service, app.state.tokens = service, tokens
     app.state.stopping, app.state.codes = stopping or threading.Event(), codes or Codes()
     app.state.assets, app.state.opened, app.state.studies = Assets(), Opened(), studies
     app.state.pages = Pages(app.state.assets)
     app.state.holdings = Holdings(service.checker.library, app.state.opened)
+    app.state.uploads = received
     app.state.ablations = Ablations(home, service, studies, app.state.opened.curves)
     install(app, presented)
-    for room in (account, jobs, files, groups, runs, stores, ask):
+    for room in (account, jobs, files, groups, runs, stores, uploads, ask):
         app.include_router(room.router, prefix=API, responses=RESPONSES)
     for page in (assets, signin, queue, submit, run, run_predictions, ablations, ask_page, data):
         app.include_router(page.router)
@@ -73,7 +75,7 @@ def create_app(
 
 
 def _lifespan(
-    service: LocalService, studies: Studies, warm: bool
+    service: LocalService, studies: Studies, received: Uploads, warm: bool
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     """Load what checks need in a thread of its own, the server answers meanwhile; and end what is computed for it."""
 
@@ -81,7 +83,9 @@ def _lifespan(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         if warm:
             threading.Thread(target=service.checker.warm, name="warm", daemon=True).start()
+        received.keep_tidy()
         yield
+        received.close()
         studies.close()
 
     return lifespan

@@ -5,7 +5,10 @@ Pure ASGI, so that nothing behind it can forget to ask, and streams pass through
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
@@ -15,6 +18,7 @@ from starlette.requests import cookie_parser
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from vqa.data.image import DEFAULT_LIMITS
 from vqa.errors import VQAError
 from vqa.server.problems import describe, problem
 from vqa.server.strict_json import check_json
@@ -40,6 +44,11 @@ BODY_BYTES, BODY_SECONDS = 4 << 20, 30.0
 PICTURE_BYTES = 24 << 20
 PICTURES = frozenset({"/api/v1/ask"})
 """Paths whose bodies carry a picture, and how large those may be."""
+UPLOADS = re.compile(r"/api/v1/uploads/[^/]+/pictures/[^/]+")
+"""Paths whose bodies are a picture's file as it is, and nothing else."""
+UPLOAD_BYTES, UPLOAD_SECONDS = DEFAULT_LIMITS.file_bytes, 600.0
+MOST_UPLOADS = 16
+"""Pictures of a user that are taken at a time: each is held in memory."""
 INLINE_BYTES = 1 << 16
 """A larger body is checked in a thread of its own, so that it holds up nobody."""
 
@@ -92,6 +101,7 @@ class Guard:
     ) -> None:
         self.app, self._hosts, self._tokens = app, hosts, tokens
         self._body_bytes, self._body_seconds = body_bytes, body_seconds
+        self._uploading: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a bad request, hand on a good one."""
@@ -101,12 +111,27 @@ class Guard:
             return await send({"type": "websocket.close", "code": 1008})
         send = _with_headers(send)
         refusal = self._refusal(scope)
-        if refusal is None:
-            body = await self._body(scope, receive)
+        if refusal is not None:
+            return await refusal(scope, receive, send)
+        with self._seat(scope) as free:
+            body = await self._body(scope, receive) if free else _busy()
             if not isinstance(body, Response):
                 return await self.app(scope, _replay(body, receive), send)
-            refusal = body
-        return await refusal(scope, receive, send)
+            return await body(scope, receive, send)
+
+    @contextmanager
+    def _seat(self, scope: Scope) -> Iterator[bool]:
+        """Whether one more picture of its user may be held in memory, if it brings one; until it is dealt with."""
+        if not _is_upload(scope):
+            yield True
+            return
+        user = scope["state"]["token"].name
+        self._uploading[user] += 1
+        try:
+            yield self._uploading[user] <= MOST_UPLOADS
+        finally:
+            self._uploading[user] -= 1
+            self._uploading += Counter()  # forgets whose are none
 
     def _refusal(self, scope: Scope) -> Response | None:
         """What is wrong with a request's head; None where nothing is. Notes who asks in `state`."""
@@ -154,26 +179,61 @@ class Guard:
     async def _body(self, scope: Scope, receive: Receive) -> bytes | Response:
         """The whole body, or what is wrong with it."""
         headers = Headers(scope=scope)
-        most = max(self._body_bytes, PICTURE_BYTES if scope["path"] in PICTURES else 0)
+        most, seconds = self._limits(scope)
         too_large = problem(413, f"a body may have up to {most} bytes", kind="too-large")
         length = headers.get("content-length", "0")
         if length.isdigit() and int(length) > most:
             return too_large
         try:
-            with anyio.fail_after(self._body_seconds):
+            with anyio.fail_after(seconds):
                 body = await _read(receive, most)
         except TimeoutError:
             return problem(408, "the body did not come in time", kind="timeout")
         if body is None:
             return too_large
+        if _is_upload(scope):
+            return _kind_fault(headers, body) or body
         return await _form_fault(headers, body) or body
+
+    def _limits(self, scope: Scope) -> tuple[int, float]:
+        """How large a body may be, and how long it may take to arrive."""
+        if _is_upload(scope):
+            return UPLOAD_BYTES, UPLOAD_SECONDS
+        most = max(self._body_bytes, PICTURE_BYTES if scope["path"] in PICTURES else 0)
+        return most, self._body_seconds
+
+
+def _is_upload(scope: Scope) -> bool:
+    """Whether the body is a picture's file."""
+    return scope["method"] == "PUT" and UPLOADS.fullmatch(scope["path"]) is not None
+
+
+def _busy() -> Response:
+    return problem(
+        429,
+        f"{MOST_UPLOADS} pictures of yours are on their way",
+        kind="busy",
+        fix="send fewer at once",
+    )
+
+
+def _kind(headers: Headers) -> str:
+    return headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def _kind_fault(headers: Headers, body: bytes) -> Response | None:
+    """Refuse a picture that does not come as plain bytes."""
+    if not body or _kind(headers) == "application/octet-stream":
+        return None
+    fix = "send `Content-Type: application/octet-stream`"
+    return problem(415, "a picture is sent as its file's bytes", fix=fix)
 
 
 async def _form_fault(headers: Headers, body: bytes) -> Response | None:
     """Refuse a body that is not strict JSON."""
     if not body:
         return None
-    if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+    if _kind(headers) != "application/json":
         return problem(415, "a body is JSON", fix="send `Content-Type: application/json`")
     try:
         if len(body) < INLINE_BYTES:

@@ -13,6 +13,7 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from vqa.errors import JobError, VQAError
 from vqa.jobs.queue import Filter
 from vqa.jobs.record import Job
+from vqa.jobs.uploads.owned import size_of, uploaded
 from vqa.names import NAME_PATTERN
 from vqa.server.api.asking import Caller, Reader
 from vqa.server.api.stores import OpenHoldings, Sought, StoreName, find_examples
@@ -49,7 +50,8 @@ def store(
         request,
         "store.html.j2",
         manifest=held.manifest(store),
-        bytes=_bytes(held.path(store)),
+        bytes=size_of(held.path(store)),
+        owner=uploaded(held.path(store)),
         jobs=_learners(caller, held.path(store))[:JOBS_SHOWN],
         sought=sought,
         values={name: index.values(name) for name in columns},
@@ -81,7 +83,8 @@ def _line(held: Holdings, name: str, path: Path) -> dict[str, Any]:
     """A store in the list; one that cannot be read says why."""
     try:
         manifest = held.manifest(name)
-        return {"name": name, "manifest": manifest, "bytes": _bytes(path), "fault": ""}
+        known = {"manifest": manifest, "bytes": size_of(path), "owner": uploaded(path)}
+        return {"name": name, "fault": "", **known}
     except VQAError as error:
         return {"name": name, "manifest": None, "bytes": None, "fault": error.what}
 
@@ -107,7 +110,3 @@ def _learners(caller: Caller, path: Path) -> list[Job]:
 def _query(sought: Sought, **changes: object) -> str:
     fields = sought.model_dump(exclude_defaults=True) | changes
     return urlencode({name: value for name, value in fields.items() if value})
-
-
-def _bytes(path: Path) -> int:
-    return sum(file.stat().st_size for file in path.iterdir() if file.is_file())

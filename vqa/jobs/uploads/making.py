@@ -1,0 +1,145 @@
+"""Makes a store of what was sent: `python -m vqa.jobs.uploads.making`, with what to make as JSON on its input.
+
+A process of its own: whatever strangers' pictures do to it, the server goes on. It prints lines of JSON: `done`, as
+it goes, and at the end one `state`.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from vqa.data.prepare import UnusableRecords, prepare
+from vqa.data.record import BadRow
+from vqa.data.sources.staged import Staged
+from vqa.data.store import Store
+from vqa.errors import VQAError
+from vqa.jobs.home import Home
+from vqa.jobs.uploads.owned import RECORD, Uploaded
+from vqa.jobs.uploads.shapes import SHOWN
+from vqa.jobs.uploads.staging import Staging
+from vqa.lifetime import die_with
+from vqa.training.disk import sync_directory
+
+NICENESS = 10
+FIRST_TO_DIE = "1000"
+"""Where memory runs out, the kernel is to take this process, and not the server."""
+TAKEN = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR)
+Told = dict[str, Any]
+
+
+def message(home: Home, staging: Staging) -> str:
+    """What the process is told."""
+    told = {"home": str(home.path), "folder": str(staging.folder), "parent": os.getpid()}
+    return json.dumps(told)
+
+
+def main() -> int:
+    """Make the store and say what became of it."""
+    told = json.loads(sys.stdin.read())
+    die_with(told["parent"])()
+    os.nice(NICENESS)
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text(FIRST_TO_DIE)
+    staging = Staging.open(Path(told["folder"]))
+    if staging is None:
+        _say({"state": "failed", "error": "what was sent is not there any more"})
+    else:
+        _say(make(Home(Path(told["home"])), staging))
+    return 0
+
+
+def make(home: Home, staging: Staging) -> Told:
+    """Make the store beside the others and move it there whole; what became of it, as `UploadView` says it."""
+    work = home.stores / f".upload-{staging.folder.name}"
+    shutil.rmtree(work, ignore_errors=True)  # of one that was killed
+    try:
+        return _made(home, staging, work)
+    except UnusableRecords as error:
+        listed = [_unusable(row) for row in error.records[:SHOWN]]
+        what = f"{len(error.records):,} records cannot be used"
+        return {"state": "refused", "error": what, "unusable": listed} | {
+            "unusable_in_all": len(error.records)
+        }
+    except (VQAError, OSError) as error:
+        return {"state": "failed", "error": _said(error)}
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _made(home: Home, staging: Staging, work: Path) -> Told:
+    record = staging.record
+    request = record.request
+    source = Staged(staging.folder, record.store)
+    store = prepare(
+        source,
+        work / "store",
+        name=request.source,
+        text_only=request.text_only,
+        progress=_say_done,
+    )
+    if store.fingerprint != request.fingerprint:
+        what = (
+            f"what came makes a store of fingerprint {store.fingerprint}, not {request.fingerprint}"
+        )
+        return {"state": "refused", "error": what}
+    owner = Uploaded(user=record.user, time=time.time())
+    (store.path / RECORD).write_text(owner.model_dump_json() + "\n", encoding="utf-8")
+    return _placed(store, home.stores / record.store)
+
+
+def _placed(store: Store, to: Path) -> Told:
+    """Move a store to its name, unless another stands there; it survives a power cut from then on."""
+    for file in store.path.iterdir():
+        with file.open("rb") as opened:
+            os.fsync(opened.fileno())
+    sync_directory(store.path)
+    try:
+        store.path.rename(to)
+    except OSError as error:
+        if error.errno not in TAKEN:
+            raise
+        return _taken(store, to)
+    sync_directory(to.parent)
+    return {"state": "made"}
+
+
+def _taken(store: Store, to: Path) -> Told:
+    """Somebody was faster: the same content is as good."""
+    with suppress(VQAError):
+        if Store.open(to).fingerprint == store.fingerprint:
+            return {"state": "made"}
+    return {"state": "failed", "error": f"the name {to.name!r} was taken meanwhile"}
+
+
+def _said(error: VQAError | OSError) -> str:
+    """An error without the places of files on this machine."""
+    if isinstance(error, OSError):
+        return error.strerror or "the disk cannot be used"
+    named = error.where and "/" not in error.where
+    return f"{error.where}: {error.what}" if named else error.what
+
+
+def _unusable(row: BadRow) -> dict[str, str]:
+    """Without the place of the file that was staged, whose name is the picture's hash."""
+    reason = f"picture {Path(row.image).name}: {row.reason}" if row.image else row.reason
+    return {"where": row.where, "reason": reason}
+
+
+def _say_done(read: int, bad: int) -> None:
+    _say({"done": read})
+
+
+def _say(told: Told) -> None:
+    print(json.dumps(told), flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,109 @@
+"""Stores that were uploaded: who did, when, and how one goes again."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from vqa.errors import JobError
+from vqa.jobs.home import Home
+from vqa.jobs.queue import Filter, Queue
+from vqa.jobs.record import ACTIVE, WAITING
+from vqa.jobs.views import Name, View
+
+RECORD = "uploaded.json"
+PAGE = 1000
+DOOMED = ".deleting-"
+
+
+class Uploaded(View):
+    """`STORE/uploaded.json`: who sent it and when (Unix time)."""
+
+    user: Name
+    time: float
+
+
+def uploaded(store: Path) -> Uploaded | None:
+    """Who uploaded a store; None where it was prepared on this machine."""
+    try:
+        return Uploaded.model_validate_json((store / RECORD).read_bytes())
+    except (OSError, ValueError, ValidationError):
+        return None
+
+
+def size_of(store: Path) -> int:
+    """Bytes of a store's own files, without what is kept beside them."""
+    return sum(file.stat().st_size for file in store.iterdir() if file.is_file())
+
+
+def bytes_of(home: Home, user: str) -> int:
+    """What the stores that a user has uploaded take."""
+    total = 0
+    for store in home.stores.iterdir():
+        owner = uploaded(store)
+        if owner is not None and owner.user == user:
+            total += size_of(store)
+    return total
+
+
+def delete(home: Home, queue: Queue, name: str, user: str, *, any_owner: bool) -> int:
+    """Delete an uploaded store, with all that is kept beside it; how many bytes that freed.
+
+    Args:
+        any_owner: also somebody else's.
+
+    Raises:
+        JobError: there is none, it is somebody else's or was not uploaded, or a job needs it.
+    """
+    found = {
+        path.name: path for path in home.stores.iterdir()
+    }  # a name is never made part of a path
+    store = found.get(name)
+    if store is None or not (store / "store.json").is_file():
+        fix = "see `vqa list stores`"
+        raise JobError(f"no store {name!r} was uploaded", fix=fix, kind="not-found")
+    owner = uploaded(store)
+    if owner is None or store.is_symlink():
+        fix = "whoever has an account on the server's machine removes it there"
+        raise JobError("was prepared here, not uploaded", where=name, fix=fix, kind="forbidden")
+    if owner.user != user and not any_owner:
+        fix = "ask them, or use an admin's token"
+        raise JobError(f"is {owner.user}'s", where=name, fix=fix, kind="forbidden")
+    needing = _jobs_with(queue, store)
+    if needing:
+        fix = "wait until they have ended, or cancel them"
+        raise JobError(f"is needed by {', '.join(needing)}", where=name, fix=fix, kind="conflict")
+    freed = sum(file.stat().st_size for file in store.rglob("*") if file.is_file())
+    remove(set_aside(store))
+    return freed
+
+
+def set_aside(folder: Path) -> Path:
+    """Rename what is to be deleted: half of it must not pass for the whole."""
+    doomed = folder.with_name(f"{DOOMED}{folder.name}.{time.monotonic_ns()}")
+    folder.rename(doomed)
+    return doomed
+
+
+def remove(folder: Path) -> None:
+    """Delete a folder that was set aside."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _jobs_with(queue: Queue, store: Path) -> list[str]:
+    """The first jobs that have not ended and learn from a store."""
+    wanted, known = Filter(states=(*WAITING, *ACTIVE)), dict[str, bool]()
+    while jobs := queue.find(wanted, PAGE):
+        needing = []
+        for job in jobs:
+            path = str(job.submission.experiment["data"]["store"])
+            if path not in known:
+                known[path] = Path(path).resolve() == store.resolve()
+            needing += [job.id] if known[path] else []
+        if needing:
+            return needing[:3]
+        wanted = Filter(states=wanted.states, before=jobs[-1].seq)
+    return []

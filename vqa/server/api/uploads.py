@@ -1,0 +1,87 @@
+"""A store sent from another machine: its examples in pieces, its pictures one by one, and the making of it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Body, Depends, Path, Request
+
+from vqa.jobs.uploads.service import Uploads
+from vqa.jobs.uploads.shapes import SHA256, Deleted, Hashes, Piece, UploadRequest, UploadView
+from vqa.server.api.asking import Submitter
+from vqa.server.api.stores import StoreName
+
+PictureName = Annotated[str, Path(pattern=SHA256, examples=["0" * 64])]
+Picture = Annotated[
+    bytes, Body(media_type="application/octet-stream", description="The picture's file.")
+]
+
+router = APIRouter(tags=["uploads"])
+
+
+def uploads(request: Request) -> Uploads:
+    """A dependency: what is on its way to this server."""
+    found: Uploads = request.app.state.uploads
+    return found
+
+
+OpenUploads = Annotated[Uploads, Depends(uploads)]
+
+
+@router.put("/uploads/{store}")
+def begin(
+    store: StoreName, request: UploadRequest, caller: Submitter, taken: OpenUploads
+) -> UploadView:
+    """Begin an upload of one's own, or go on with it: it says how far it has come.
+
+    Where that very store stands there already, it is `made`. Of other content than before, pictures are kept.
+    """
+    return taken.begin(caller.token.name, store, request)
+
+
+@router.get("/uploads/{store}")
+def look(store: StoreName, caller: Submitter, taken: OpenUploads) -> UploadView:
+    """How far an upload of one's own has come."""
+    return taken.look(caller.token.name, store)
+
+
+@router.delete("/uploads/{store}", status_code=204)
+def abandon(store: StoreName, caller: Submitter, taken: OpenUploads) -> None:
+    """Forget an upload of one's own, with all that has come of it."""
+    taken.abandon(caller.token.name, store)
+
+
+@router.post("/uploads/{store}/examples")
+def add_examples(
+    store: StoreName, piece: Piece, caller: Submitter, taken: OpenUploads
+) -> UploadView:
+    """Take the next examples. Sent again, they are passed over."""
+    return taken.add_examples(caller.token.name, store, piece)
+
+
+@router.post("/uploads/{store}/missing")
+def missing(store: StoreName, asked: Hashes, caller: Submitter, taken: OpenUploads) -> Hashes:
+    """Which of these pictures have not come yet."""
+    return Hashes(sha256=taken.missing(caller.token.name, store, asked.sha256))
+
+
+@router.put("/uploads/{store}/pictures/{sha256}", status_code=204)
+def add_picture(
+    store: StoreName, sha256: PictureName, data: Picture, caller: Submitter, taken: OpenUploads
+) -> None:
+    """Take a picture under the hash of its file. It is decoded before it is accepted."""
+    taken.add_picture(caller.token.name, store, sha256, data)
+
+
+@router.post("/uploads/{store}/finish", status_code=202)
+def finish(store: StoreName, caller: Submitter, taken: OpenUploads) -> UploadView:
+    """Have the store made of what has come; ask for the upload to see what becomes of it."""
+    return taken.finish(caller.token.name, store)
+
+
+@router.delete("/stores/{store}")
+def delete(store: StoreName, caller: Submitter, taken: OpenUploads) -> Deleted:
+    """Delete a store that one has uploaded (an admin: anybody's), where no job that has not ended names it."""
+    freed = caller.service.delete_store(store, any_owner=caller.token.may("admin"))
+    taken.deleted(store)
+    return Deleted(store=store, bytes=freed)
