@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
 SCOPES = ("read", "submit", "admin")
 EPILOG = """
-`read` sees everything; `submit` also queues jobs, and cancels and resumes its own; `admin` does so with all. A change
+`read` sees everything; `submit` also queues jobs, and cancels and resumes its own, and sends stores, and deletes its
+own; `admin` does so with all. A change
 counts at once, also for a server that runs.
 """
 

@@ -6,7 +6,8 @@ import argparse
 import json
 import sys
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,7 +70,7 @@ def _send(server: RemoteService, path: Path, name: str, as_json: bool) -> int:
     from vqa.jobs.uploads.sending import Sender
 
     started = time.monotonic()
-    with closing(_Progress()) as progress:
+    with closing(_Progress()) as progress, _going_on():
         outcome = Sender(RemoteUploads(server), Store.open(path), name, progress).send()
     _check(outcome, as_json)
     if as_json:
@@ -83,6 +84,18 @@ def _send(server: RemoteService, path: Path, name: str, as_json: bool) -> int:
     print(f"fingerprint {outcome.view.fingerprint}, as here")
     print(f"next: vqa submit CONFIG data.store={name}")
     return 0
+
+
+@contextmanager
+def _going_on() -> Iterator[None]:
+    """Say of a server that has gone what to do once it is back."""
+    try:
+        yield
+    except EngineError as error:
+        if not error.temporary:
+            raise
+        fix = "what it has is kept: once it answers again, the same command goes on"
+        raise EngineError(error.what, where=error.where, fix=fix, temporary=True) from None
 
 
 def _check(outcome: Outcome, as_json: bool) -> None:
@@ -154,18 +167,20 @@ class _Progress:
     """A bar on a terminal, a few lines elsewhere. Stands on stderr."""
 
     def __init__(self) -> None:
+        self._moving, self._step = sys.stderr.isatty(), -1
         self._bar: tqdm[Any] | None = None
-        self._moving = sys.stderr.isatty()
-        self._there = self._in_all = self._bytes = self._size = self._step = 0
-        self._made = -1
+        self._there = self._in_all = self._bytes = self._size = 0
+
+    def questions(self, done: int, in_all: int) -> None:
+        """So many questions are there."""
+        self._line(done, in_all, f"{done:,} of {in_all:,} questions sent")
 
     def begin(self, pictures: int, in_all: int, sent: int, size: int) -> None:
-        """Show what is there already."""
+        """So many pictures of all are there, and so many bytes of their size."""
         from tqdm import tqdm
 
         self.close()
         self._there, self._in_all, self._bytes, self._size = pictures, in_all, sent, size
-        self._step = self._part()
         if self._moving:
             self._bar = tqdm(
                 total=size,
@@ -176,39 +191,42 @@ class _Progress:
                 file=sys.stderr,
             )
         elif in_all:
-            self._say()
+            self._pictures()
 
     def advance(self, size: int) -> None:
-        """Show one more picture."""
+        """One more picture is there."""
         self._there, self._bytes = self._there + 1, self._bytes + size
-        if self._bar is not None:
+        if self._bar is None:
+            self._pictures()
+        else:
             self._bar.set_postfix_str(f"{self._there:,} of {self._in_all:,}", refresh=False)
             self._bar.update(size)
-        elif self._part() > self._step:
-            self._step = self._part()
-            self._say()
 
     def making(self, done: int, in_all: int) -> None:
-        """Show what the server does."""
-        self.close()
-        if self._moving:
-            line = f"\r\x1b[Kthe server makes the store: {done:,} of {in_all:,} questions"
-            print(line, end="", file=sys.stderr, flush=True)
-        elif self._made < 0:
-            print("the server makes the store", file=sys.stderr, flush=True)
-        self._made = done
+        """The server has put so many questions into the store."""
+        if self._bar is not None:
+            self.close()
+        self._line(done, in_all, f"the server makes the store: {done:,} of {in_all:,} questions")
 
     def close(self) -> None:
         """Leave the line clear for what follows."""
         if self._bar is not None:
             self._bar.close()
             self._bar = None
-        elif self._moving and self._made >= 0:
+        elif self._moving:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+        self._step = -1
 
-    def _part(self) -> int:
-        return STEPS * self._there // max(self._in_all, 1)
-
-    def _say(self) -> None:
+    def _pictures(self) -> None:
         counts = f"{self._there:,} of {self._in_all:,} pictures"
-        print(f"{counts}, {size(self._bytes)} of {size(self._size)}", file=sys.stderr, flush=True)
+        text = f"{counts}, {size(self._bytes)} of {size(self._size)}"
+        self._line(self._there, self._in_all, text)
+
+    def _line(self, done: int, in_all: int, text: str) -> None:
+        """On a terminal over the one before; elsewhere one for each part of the way."""
+        step = STEPS * done // max(in_all, 1)
+        if self._moving:
+            print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
+        elif step != self._step:
+            print(text, file=sys.stderr, flush=True)
+        self._step = step

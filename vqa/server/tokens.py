@@ -35,7 +35,8 @@ class Token(BaseModel):
 
     Attributes:
         name: also the user that its jobs carry.
-        scope: `read` sees everything, `submit` also queues, cancels and resumes its own jobs, `admin` all jobs.
+        scope: `read` sees everything, `submit` also queues, cancels and resumes its own jobs, and sends and deletes
+            its own stores, `admin` does so with all.
         sha256: of the token.
         created, revoked: Unix times.
     """

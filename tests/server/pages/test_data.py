@@ -166,7 +166,19 @@ def test_a_store_that_is_not_there(site: Site) -> None:
 
 def test_an_empty_home_says_how_to_make_a_store(site: Site, home: Home) -> None:
     shutil.rmtree(home.stores / "scenes")
-    assert "vqa prepare scenes --to VQA_HOME/stores/scenes" in text_of(site, "/data")
+    page = text_of(site, "/data")
+    assert "vqa prepare scenes --to VQA_HOME/stores/scenes" in page
+    assert "vqa upload STORE --as NAME" in page
+
+
+def test_who_uploaded_a_store_and_how_another_one_is(site: Site, home: Home) -> None:
+    assert "uploaded by" not in text_of(site, "/data")
+    owner = '{"user": "ben", "time": 1700000000.0}'
+    (home.stores / "scenes" / "uploaded.json").write_text(owner)
+    page = text_of(site, "/data")
+    assert "uploaded by ben" in page
+    assert "vqa upload STORE --as NAME" in page
+    assert "<dt>Uploaded</dt><dd>by ben, <time" in text_of(site, "/data/scenes")
 
 
 def test_what_learns_from_it_is_listed(site: Site, queued: Queued) -> None:

@@ -22,7 +22,7 @@ from vqa.data.sources.staged import Staged
 from vqa.data.store import Store
 from vqa.errors import VQAError
 from vqa.jobs.home import Home
-from vqa.jobs.uploads.owned import RECORD, Uploaded
+from vqa.jobs.uploads.owned import RECORD, WORK, Uploaded
 from vqa.jobs.uploads.shapes import SHOWN
 from vqa.jobs.uploads.staging import Staging
 from vqa.lifetime import die_with
@@ -58,7 +58,7 @@ def main() -> int:
 
 def make(home: Home, staging: Staging) -> Told:
     """Make the store beside the others and move it there whole; what became of it, as `UploadView` says it."""
-    work = home.stores / f".upload-{staging.folder.name}"
+    work = home.stores / f"{WORK}{staging.folder.name}"
     shutil.rmtree(work, ignore_errors=True)  # of one that was killed
     try:
         return _made(home, staging, work)

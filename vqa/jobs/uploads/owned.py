@@ -17,6 +17,8 @@ from vqa.jobs.views import Name, View
 RECORD = "uploaded.json"
 PAGE = 1000
 DOOMED = ".deleting-"
+WORK = ".upload-"
+"""Beside the stores: one that is being made, and the name of the folder that it is made of."""
 
 
 class Uploaded(View):

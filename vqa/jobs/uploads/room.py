@@ -47,7 +47,8 @@ class Allowance:
         Raises:
             JobError: `disk-full`, with the numbers.
         """
-        free = shutil.disk_usage(self._home.path).free
+        folders = self._home.path, self._home.stores  # which may be a link to another disk
+        free = min(shutil.disk_usage(folder).free for folder in folders)
         least = self._home.settings.quotas.min_free_mb << 20
         if free - more < least:
             raise JobError(

@@ -38,6 +38,10 @@ TRIES = 3
 class Show(Protocol):
     """Is told how far a sending is."""
 
+    def questions(self, done: int, in_all: int) -> None:
+        """So many questions are there."""
+        ...
+
     def begin(self, pictures: int, in_all: int, sent: int, size: int) -> None:
         """So many pictures of all are there, and so many bytes of their size."""
         ...
@@ -108,6 +112,9 @@ class Sender:
                 self._send_pictures(outcome)
                 view = self.server.finish(self.name)
             outcome.view = self._awaited(view)
+            if outcome.view.fingerprint != request.fingerprint:
+                what = f"another store of yours was sent as {self.name!r} meanwhile"
+                raise JobError(what, fix="send them under two names", kind="conflict")
             if outcome.view.state != "open":
                 return outcome
         raise EngineError("was restarted again and again", where=self.server.server.address)
@@ -140,6 +147,7 @@ class Sender:
             piece = Piece(first=first, examples=examples, pictures=pictures)
             self.server.send_examples(self.name, piece)
             first += len(records)
+            self.show.questions(first, self.store.examples.num_rows)
 
     def _send_pictures(self, outcome: Outcome) -> None:
         """Those that the server has not got, several at a time."""

@@ -14,7 +14,7 @@ from vqa.jobs.library import Library
 from vqa.jobs.uploads.room import Allowance
 from vqa.jobs.uploads.shapes import Piece, UploadRequest, UploadView
 from vqa.jobs.uploads.shelf import Key, Shelf, unknown
-from vqa.jobs.uploads.staging import Staging, check_picture, lines_of, on_disk
+from vqa.jobs.uploads.staging import Staging, check_picture, expected, lines_of, on_disk
 from vqa.jobs.uploads.work import Work, Worker
 
 DAY, HOUR = 86_400.0, 3600.0
@@ -54,7 +54,7 @@ class Uploads:
         with self._lock:
             key = (user, store)
             if key in self._making:
-                return self._making[key]
+                return self._begun(self._making[key], request)
             there = self._there(key, request)
             if there is not None:
                 return there
@@ -62,7 +62,7 @@ class Uploads:
             staged = self._shelf.find(key)
             if staged is None:
                 self._shelf.check_count(user)
-            self._check_room(user, request.bytes, staged.taken if staged else 0)
+            self._check_room(user, expected(request), staged.taken if staged else 0)
             return _view(self._shelf.begin(key, request))
 
     def look(self, user: str, store: str) -> UploadView:
@@ -166,6 +166,12 @@ class Uploads:
             if key in self._making:
                 raise JobError("a store is being made of it", where=key[1], kind="conflict")
             return self._shelf.get(key)
+
+    def _begun(self, view: UploadView, request: UploadRequest) -> UploadView:
+        if view.fingerprint != request.fingerprint:
+            what = "a store of other content is being made under this name"
+            raise JobError(what, where=view.store, fix="wait, or choose another", kind="conflict")
+        return view
 
     def _there(self, key: Key, request: UploadRequest) -> UploadView | None:
         """The answer where the very store stands under its name already; None where the name is free."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from vqa.errors import JobError
 from vqa.jobs.home import Home
-from vqa.jobs.uploads.owned import DOOMED, remove, set_aside
+from vqa.jobs.uploads.owned import DOOMED, WORK, remove, set_aside
 from vqa.jobs.uploads.shapes import UploadRequest
 from vqa.jobs.uploads.staging import Record, Staging
 
@@ -23,7 +23,7 @@ class Shelf:
     """What is staged. Its callers hold a lock of theirs."""
 
     def __init__(self, home: Home) -> None:
-        self._root = home.path / "uploads"
+        self._root, self._stores = home.path / "uploads", home.stores
 
     @cached_property
     def _held(self) -> dict[Key, Staging]:
@@ -89,7 +89,7 @@ class Shelf:
             threading.Thread(target=remove, args=(doomed,), daemon=True).start()
 
     def drop_older(self, than: float, but: Collection[Key]) -> None:
-        """Forget what nobody has gone on with since `than` (Unix time), and delete what was left half deleted."""
+        """Forget what nobody has gone on with since `than` (Unix time), and delete what deaths have left half done."""
         for key, staging in list(self._held.items()):
             if key not in but and staging.touched < than:
                 self.drop(key)
@@ -101,6 +101,13 @@ class Shelf:
                 folder not in used and folder.stat().st_mtime < than
             ):  # it has not come to a beginning
                 remove(set_aside(folder))
+        for folder in self._stores.glob(".*"):
+            is_left = (
+                folder.name.startswith(WORK)
+                and not (self._root / folder.name[len(WORK) :]).exists()
+            )
+            if folder.name.startswith(DOOMED) or is_left:
+                remove(folder)
 
     def _folder(self, key: Key) -> Path:
         """No name of a client is made part of a path."""

@@ -8,9 +8,11 @@ from fastapi import APIRouter, Body, Depends, Path, Request
 
 from vqa.jobs.uploads.service import Uploads
 from vqa.jobs.uploads.shapes import SHA256, Deleted, Hashes, Piece, UploadRequest, UploadView
+from vqa.names import LONGEST_NAME, NAME_PATTERN
 from vqa.server.api.asking import Submitter
 from vqa.server.api.stores import StoreName
 
+UploadName = Annotated[str, Path(pattern=NAME_PATTERN, max_length=LONGEST_NAME, examples=["mine"])]
 PictureName = Annotated[str, Path(pattern=SHA256, examples=["0" * 64])]
 Picture = Annotated[
     bytes, Body(media_type="application/octet-stream", description="The picture's file.")
@@ -30,7 +32,7 @@ OpenUploads = Annotated[Uploads, Depends(uploads)]
 
 @router.put("/uploads/{store}")
 def begin(
-    store: StoreName, request: UploadRequest, caller: Submitter, taken: OpenUploads
+    store: UploadName, request: UploadRequest, caller: Submitter, taken: OpenUploads
 ) -> UploadView:
     """Begin an upload of one's own, or go on with it: it says how far it has come.
 
@@ -40,41 +42,41 @@ def begin(
 
 
 @router.get("/uploads/{store}")
-def look(store: StoreName, caller: Submitter, taken: OpenUploads) -> UploadView:
+def look(store: UploadName, caller: Submitter, taken: OpenUploads) -> UploadView:
     """How far an upload of one's own has come."""
     return taken.look(caller.token.name, store)
 
 
 @router.delete("/uploads/{store}", status_code=204)
-def abandon(store: StoreName, caller: Submitter, taken: OpenUploads) -> None:
+def abandon(store: UploadName, caller: Submitter, taken: OpenUploads) -> None:
     """Forget an upload of one's own, with all that has come of it."""
     taken.abandon(caller.token.name, store)
 
 
 @router.post("/uploads/{store}/examples")
 def add_examples(
-    store: StoreName, piece: Piece, caller: Submitter, taken: OpenUploads
+    store: UploadName, piece: Piece, caller: Submitter, taken: OpenUploads
 ) -> UploadView:
     """Take the next examples. Sent again, they are passed over."""
     return taken.add_examples(caller.token.name, store, piece)
 
 
 @router.post("/uploads/{store}/missing")
-def missing(store: StoreName, asked: Hashes, caller: Submitter, taken: OpenUploads) -> Hashes:
+def missing(store: UploadName, asked: Hashes, caller: Submitter, taken: OpenUploads) -> Hashes:
     """Which of these pictures have not come yet."""
     return Hashes(sha256=taken.missing(caller.token.name, store, asked.sha256))
 
 
 @router.put("/uploads/{store}/pictures/{sha256}", status_code=204)
 def add_picture(
-    store: StoreName, sha256: PictureName, data: Picture, caller: Submitter, taken: OpenUploads
+    store: UploadName, sha256: PictureName, data: Picture, caller: Submitter, taken: OpenUploads
 ) -> None:
     """Take a picture under the hash of its file. It is decoded before it is accepted."""
     taken.add_picture(caller.token.name, store, sha256, data)
 
 
 @router.post("/uploads/{store}/finish", status_code=202)
-def finish(store: StoreName, caller: Submitter, taken: OpenUploads) -> UploadView:
+def finish(store: UploadName, caller: Submitter, taken: OpenUploads) -> UploadView:
     """Have the store made of what has come; ask for the upload to see what becomes of it."""
     return taken.finish(caller.token.name, store)
 

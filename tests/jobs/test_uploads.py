@@ -1,0 +1,165 @@
+"""What is staged of an upload: kept over the death of a server, and deleted in the end."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vqa.data.store import Store
+from vqa.errors import JobError
+from vqa.jobs.home import Home
+from vqa.jobs.library import Library
+from vqa.jobs.uploads.service import Uploads
+from vqa.jobs.uploads.shapes import Piece, Sent, UploadRequest
+from vqa.jobs.uploads.staging import Staging, on_disk
+
+DAYS = 86_400
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    home = Home(tmp_path / "home").make()
+    (home.path / "settings.yaml").write_text("quotas: {min_free_mb: 0}\n")
+    return home
+
+
+@pytest.fixture
+def store(scenes_store: Path) -> Store:
+    return Store.open(scenes_store)
+
+
+def uploads(home: Home, work: Any = None) -> Uploads:
+    """As a server that has just started has them."""
+    return Uploads(home, Library(home), work)
+
+
+def request(store: Store) -> UploadRequest:
+    return UploadRequest(
+        fingerprint=store.fingerprint,
+        source="scenes",
+        questions=store.examples.num_rows,
+        images=store.manifest.images,
+        bytes=1000,
+    )
+
+
+def piece(store: Store, first: int, count: int) -> Piece:
+    hashes, records = store.image_hashes(), list(store.records(first))[:count]
+    pictures = {one["image_id"]: hashes[one["image_id"]] for one in records}
+    return Piece(first=first, examples=[Sent(**one) for one in records], pictures=pictures)
+
+
+def send_picture(to: Uploads, store: Store, row: int) -> int:
+    data, sha256 = store.image_bytes(row), store.images[row]["sha256"]
+    to.add_picture("ann", "mine", sha256, data)
+    return len(data)
+
+
+def test_what_has_come_is_there_after_a_death(home: Home, store: Store) -> None:
+    before = uploads(home)
+    before.begin("ann", "mine", request(store))
+    before.add_examples("ann", "mine", piece(store, 0, 10))
+    before.add_examples("ann", "mine", piece(store, 10, 7))
+    size = send_picture(before, store, 3)
+    [folder] = (home.path / "uploads").iterdir()
+    (folder / "pictures" / "ab").mkdir(exist_ok=True)
+    (folder / "pictures" / "ab" / f".{'ab' * 32}.0123").write_bytes(b"half a picture")
+    (folder / "examples" / ".half").write_bytes(b"half a piece")
+    after = uploads(home)
+    view = after.begin("ann", "mine", request(store))
+    assert (view.questions, view.pictures, view.bytes) == (17, 1, size)
+    sha256 = store.images[3]["sha256"]
+    assert after.missing("ann", "mine", [sha256, "0" * 64]) == ["0" * 64]
+    after.add_examples("ann", "mine", piece(store, 17, 3))
+    assert after.look("ann", "mine").questions == 20
+
+
+def test_what_nobody_goes_on_with_is_deleted(home: Home, store: Store) -> None:
+    one = uploads(home)
+    for name in ("old", "new"):
+        one.begin("ann", name, request(store))
+    [old] = [path for path in (home.path / "uploads").iterdir() if '"old"' in said(path)]
+    os.utime(old / "upload.json", (time.time() - 8 * DAYS,) * 2)
+    kept = home.stores / f".upload-{next((home.path / 'uploads').glob('*')).name}"
+    left = [
+        home.path / "uploads" / ".deleting-x",
+        home.stores / ".deleting-y",
+        home.stores / ".upload-z",
+    ]
+    for folder in (*left, kept):
+        folder.mkdir()
+    begun = home.path / "uploads" / "0123"  # and no more than that
+    begun.mkdir()
+    os.utime(begun, (time.time() - 8 * DAYS,) * 2)
+    for server in (one, uploads(home)):
+        server.sweep()
+        with pytest.raises(JobError, match="no upload 'old'"):
+            server.look("ann", "old")
+        assert server.look("ann", "new").state == "open"
+    assert not old.exists()
+    assert not begun.exists()
+    assert not [folder for folder in left if folder.exists()]
+
+
+def said(folder: Path) -> str:
+    return (folder / "upload.json").read_text()
+
+
+def test_damaged_records_are_no_uploads(home: Home, store: Store) -> None:
+    uploads(home).begin("ann", "mine", request(store))
+    [folder] = (home.path / "uploads").iterdir()
+    (folder / "upload.json").write_text("{")
+    assert Staging.open(folder) is None
+    assert uploads(home).begin("ann", "mine", request(store)).questions == 0
+
+
+def test_a_making_that_dies_leaves_what_has_come(home: Home, store: Store) -> None:
+    def dies(staging: Staging, tell: Any) -> dict[str, Any]:
+        raise RuntimeError("no memory")
+
+    server = uploads(home, dies)
+    small = request(store).model_copy(update={"questions": 2})
+    server.begin("ann", "mine", small)
+    server.add_examples("ann", "mine", piece(store, 0, 2))
+    server.finish("ann", "mine")
+    until = time.monotonic() + 60
+    while (view := server.look("ann", "mine")).state == "making":
+        assert time.monotonic() < until
+    assert (view.state, view.questions) == ("failed", 2)
+    assert server.begin("ann", "mine", small).questions == 2
+
+
+def test_two_contents_under_one_name_do_not_mix(home: Home, store: Store) -> None:
+    going = threading.Event()
+
+    def waits(staging: Staging, tell: Any) -> dict[str, Any]:
+        assert going.wait(60)
+        return {"state": "refused", "error": "no"}
+
+    server = uploads(home, waits)
+    small = request(store).model_copy(update={"questions": 2})
+    other = small.model_copy(update={"fingerprint": "1" * 64})
+    server.begin("ann", "mine", small)
+    server.add_examples("ann", "mine", piece(store, 0, 2))
+    assert server.finish("ann", "mine").state == "making"
+    assert server.begin("ann", "mine", small).state == "making"
+    with pytest.raises(JobError, match="other content is being made"):
+        server.begin("ann", "mine", other)
+    for call in (lambda: send_picture(server, store, 0), lambda: server.abandon("ann", "mine")):
+        with pytest.raises(JobError, match="a store is being made of it"):
+            call()
+    going.set()
+    until = time.monotonic() + 60
+    while server.look("ann", "mine").state == "making":
+        assert time.monotonic() < until
+    assert server.look("ann", "mine").error == "no"
+    assert server.begin("ann", "mine", other).questions == 0
+
+
+def test_the_disk_that_files_take() -> None:
+    assert [on_disk(size) for size in (0, 1, 4096, 4097)] == [4096, 4096, 4096, 8192]
