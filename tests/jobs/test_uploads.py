@@ -110,6 +110,17 @@ def said(folder: Path) -> str:
     return (folder / "upload.json").read_text()
 
 
+def test_a_name_that_stands_for_something_else_is_taken(home: Home, store: Store) -> None:
+    (home.path / "settings.yaml").write_text("quotas: {min_free_mb: 0}\nstores: {away: /nowhere}\n")
+    (home.stores / "link").symlink_to("/nowhere")
+    (home.stores / "folder").mkdir()
+    (home.stores / "file").write_text("")
+    server = uploads(Home(home.path))
+    for name in ("away", "link", "folder", "file"):
+        with pytest.raises(JobError, match=f"another store is called '{name}'"):
+            server.begin("ann", name, request(store))
+
+
 def test_damaged_records_are_no_uploads(home: Home, store: Store) -> None:
     uploads(home).begin("ann", "mine", request(store))
     [folder] = (home.path / "uploads").iterdir()

@@ -164,7 +164,9 @@ class Uploads:
         """An upload that takes what is sent."""
         with self._lock:
             if key in self._making:
-                raise JobError("a store is being made of it", where=key[1], kind="conflict")
+                fix = "`vqa upload` once more waits for it"
+                what = "a store is being made of it"
+                raise JobError(what, where=key[1], fix=fix, kind="conflict")
             return self._shelf.get(key)
 
     def _begun(self, view: UploadView, request: UploadRequest) -> UploadView:
@@ -179,7 +181,8 @@ class Uploads:
 
         user, store = key
         path = self._library.stores().get(store, self._home.stores / store)
-        if not path.exists() and not path.is_symlink():
+        named = store in self._home.settings.stores  # be it there or not
+        if not named and not path.exists() and not path.is_symlink():
             return None
         try:
             fingerprint = Store.open(path).fingerprint
