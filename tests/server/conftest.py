@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from tests.server.sending import Sent
 from vqa.config import Experiment
+from vqa.data.store import Store
 from vqa.jobs.home import Home
 from vqa.jobs.local_service import LocalService
 from vqa.server import tokens
@@ -72,3 +74,9 @@ def request_body(experiment: Callable[..., Experiment]) -> Callable[..., dict[st
         return {"experiment": body, **fields}
 
     return make
+
+
+@pytest.fixture
+def sent(scenes_store: Path) -> Sent:
+    """What a client sends of a small store."""
+    return Sent(Store.open(scenes_store))
