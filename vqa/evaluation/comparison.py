@@ -123,7 +123,8 @@ def compare_runs(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Comparison:
-    """Test every pair of variants on their common questions, or every other one against `baseline`.
+    """Test every variant against those before it on their common questions, or every other one against `baseline`:
+    what comes first is what a difference is measured from.
 
     Raises:
         ResultError: fewer than two variants, or runs that cannot be compared; names the field that
@@ -154,7 +155,7 @@ def _to_test(
     variants: Sequence[Variant], baseline: str | None
 ) -> Iterable[tuple[Variant, Variant]]:
     if baseline is None:
-        return itertools.combinations(variants, 2)
+        return ((later, earlier) for earlier, later in itertools.combinations(variants, 2))
     reference = next(variant for variant in variants if variant.name == baseline)
     return [(variant, reference) for variant in variants if variant is not reference]
 
