@@ -195,8 +195,14 @@ def test_what_evaluate_wrote_last_is_believed(tmp_path: Path) -> None:
     (b / "evaluations").mkdir()
     again = {"data_fingerprint": "abc", "protocol": "exact/1"}
     for changed, message in (
-        ({"protocol": "multiple-choice/1"}, "protocol differs: 'exact/1' in .*'multiple-choice/1'"),
-        ({"data_fingerprint": "xyz"}, "data_fingerprint differs: 'abc' in .*'xyz'"),
+        (
+            {"protocol": "multiple-choice/1"},
+            "protocol differs: 'exact/1' in .*'multiple-choice/1' in .*--protocol NAME",
+        ),
+        (
+            {"data_fingerprint": "xyz"},
+            "data_fingerprint differs: 'abc' in .*'xyz' in .*RUN --store STORE",
+        ),
     ):
         (b / "evaluations" / "val.json").write_text(json.dumps(again | changed))
         with pytest.raises(ResultError, match=message):
