@@ -115,6 +115,10 @@ FAULTS = [
         {"data": {"store": "x", "batch_size": 7}, "trainer": {"devices": 2}},
         "does not divide among 2 processes",
     ),
+    (
+        {"data": {"store": "x"}, "model": {"image_encoder": {"name": "small", "channels": [0]}}},
+        r"channels\.0: input should be greater than or equal to 1, not 0$",  # it is not too short
+    ),
 ]
 
 

@@ -29,7 +29,7 @@ def faults(error: ValidationError, schema: type[BaseModel]) -> list[str]:
 
 def _explain(error: ValidationError, schema: type[BaseModel]) -> Iterable[str]:
     """One sentence a fault, with the key path and, for an unknown key or name, the nearest known one."""
-    for fault in error.errors():
+    for fault in _of_its_own(error):
         path, known = _locate(fault["loc"], schema)
         if fault["type"] == "extra_forbidden":
             yield f"{path}: no such key{did_you_mean(str(fault['loc'][-1]), known)}"
@@ -43,6 +43,13 @@ def _explain(error: ValidationError, schema: type[BaseModel]) -> Iterable[str]:
             yield f"{path}: missing"
         else:
             yield f"{path}: {said(fault)}" if path else said(fault)
+
+
+def _of_its_own(error: ValidationError) -> Iterable[Any]:
+    """Every fault, but no list's that is too short for the want of the items that are at fault."""
+    found = error.errors()
+    places = {fault["loc"][:-1] for fault in found}
+    return (fault for fault in found if fault["type"] != "too_short" or fault["loc"] not in places)
 
 
 def said(fault: Mapping[str, Any]) -> str:

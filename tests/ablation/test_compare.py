@@ -53,6 +53,19 @@ def test_the_command_on_single_runs_makes_a_page_too(
     assert "between x and y" in capsys.readouterr().out
 
 
+def test_pairs_and_a_page_say_a_difference_in_the_same_direction(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    a, b, *_ = sorted(folder.iterdir())
+    found = []
+    for more in ([], ["--html", tmp_path / "page.html"]):
+        assert run(a, b, "--resamples", 300, "--json", *more) == 0
+        [pair] = json.loads(capsys.readouterr().out)["comparisons"]
+        found.append([pair[name] for name in ("a", "b", "difference", "low", "high", "p_value")])
+        assert found[-1][:2] == [str(b), str(a)]
+    assert found[0] == found[1]
+
+
 def test_two_folders_keep_their_variants_apart(folder: Path, tmp_path: Path) -> None:
     other = make_folder(tmp_path / "other", known, seeds=1, baselines=[])
     found = gather([str(folder), str(other)], {}, None)

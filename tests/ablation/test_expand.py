@@ -308,7 +308,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"seeds": []}, "seeds"),
     ({"seeds": 0}, "from 1 to 1000 seeds"),
     ({"seeds": [1, 1]}, "1 stands twice"),
-    ({"seeds": [-1]}, "seeds"),
+    ({"seeds": [-1]}, r"seeds\.0: .* 0, not -1$"),
     ({"exclude": [{"model.fusion": "sun"}]}, r"no value 'sun'; did you mean 'sum'\?"),
     ({"exclude": [{"fusion": "sum"}]}, r"no axis 'fusion'; did you mean 'model.fusion'\?"),
     ({"exclude": [{}]}, "names no axis"),

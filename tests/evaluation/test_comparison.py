@@ -65,8 +65,9 @@ def test_a_clear_winner_is_named(tmp_path: Path, capsys) -> None:
     pair = shown["comparisons"][0]
     assert pair["sentence"].startswith(f"{good} beats {bad} by ")
     assert pair["p_value"] == pair["adjusted_p_value"] < 0.01
-    assert pair["low"] < pair["difference"] < pair["high"] < 0
-    assert pair["mcnemar"]["only_b"] == len(pair["only_b_right"]) > len(pair["only_a_right"])
+    assert (pair["a"], pair["b"]) == (str(good), str(bad))
+    assert 0 < pair["low"] < pair["difference"] < pair["high"]
+    assert pair["mcnemar"]["only_a"] == len(pair["only_a_right"]) > len(pair["only_b_right"])
     assert "independent" in pair["mcnemar"]["caveat"]
     assert shown["protocol"] == "exact/1"
     assert shown["n"] == 600
@@ -194,8 +195,14 @@ def test_what_evaluate_wrote_last_is_believed(tmp_path: Path) -> None:
     (b / "evaluations").mkdir()
     again = {"data_fingerprint": "abc", "protocol": "exact/1"}
     for changed, message in (
-        ({"protocol": "multiple-choice/1"}, "protocol differs: 'exact/1' in .*'multiple-choice/1'"),
-        ({"data_fingerprint": "xyz"}, "data_fingerprint differs: 'abc' in .*'xyz'"),
+        (
+            {"protocol": "multiple-choice/1"},
+            "protocol differs: 'exact/1' in .*'multiple-choice/1' in .*--protocol NAME",
+        ),
+        (
+            {"data_fingerprint": "xyz"},
+            "data_fingerprint differs: 'abc' in .*'xyz' in .*RUN --store STORE",
+        ),
     ):
         (b / "evaluations" / "val.json").write_text(json.dumps(again | changed))
         with pytest.raises(ResultError, match=message):
@@ -221,8 +228,9 @@ def test_questions_that_one_has_right_are_counted_and_named(tmp_path: Path, caps
     assert run(tmp_path / "a", tmp_path / "b", "--resamples", 200) == 0
     text = capsys.readouterr().out
     right = sorted(item.question_id for item in items if item.score)
-    assert f"{len(right)} only {tmp_path / 'a'} ({', '.join(right[:5])}, …" in text
-    assert f"0 only {tmp_path / 'b'}; McNemar p < 0.001" in text
+    assert f"{len(right)} only {tmp_path / 'a'} ({', '.join(right[:5])}, … " in text
+    assert f"  0 only {tmp_path / 'b'}; " in text
+    assert "; McNemar p < 0.001" in text
     assert f"the data_fingerprint of {tmp_path / 'a'}, {tmp_path / 'b'} is not known" in text
 
 
@@ -287,7 +295,7 @@ def test_a_clear_winner_among_many_is_found(tmp_path: Path) -> None:
     variants = [Variant(file.name, [load_run(file)]) for file in files]
     pairs = compare_runs(variants, resamples=100).pairs
     assert len(pairs) == 66
-    assert {pair.a for pair in pairs if pair.adjusted_p < 0.001} == {"0"}
+    assert {pair.b for pair in pairs if pair.adjusted_p < 0.001} == {"0"}
 
 
 @pytest.mark.parametrize("command", ["compare", "score", "report"])
@@ -317,7 +325,7 @@ def test_a_small_difference_is_shown_with_the_digits_that_it_has(tmp_path: Path)
     assert re.fullmatch(
         r"a beats b by 0\.06 \[0\.0[34], 0\.(09|1[01])\], p < 0\.001", pair.sentence
     )
-    assert pair_sentence(pair, *sides).startswith("a beats b by 0.06 [0.0")
+    assert pair_sentence(pair, *reversed(sides)).startswith("a beats b by 0.06 [0.0")
 
 
 @pytest.mark.parametrize("ended", ["before the predictions", "after all"])

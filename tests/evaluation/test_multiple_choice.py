@@ -13,7 +13,7 @@ from vqa.evaluation.choice_order import order_report, permuted, rotated, shuffle
 from vqa.evaluation.choice_statistics import describe, position_bias
 from vqa.evaluation.multiple_choice import choice_score
 from vqa.evaluation.predictions import Prediction
-from vqa.evaluation.protocols import protocol_for, score_predictions
+from vqa.evaluation.protocols import choice_scorer, protocol_for, score_predictions
 
 
 def question(
@@ -176,13 +176,16 @@ def test_vqa_accuracy_of_choices_is_that_of_the_best_scored_one(
         result = score_predictions(asked, "vqa-accuracy/since-2021", out_of_vocabulary=policy)
         assert result.overall == pytest.approx(score)
         assert ("out_of_vocabulary" in result.policies) == bool(scores)
+        assert ("ties" in result.details) == bool(scores)
 
 
 def test_default_protocols() -> None:
     ten = Prediction("1", "i", answers=["a"] * 10)
     assert protocol_for(MIXED) == "multiple-choice/1"
     assert protocol_for([ten]) == "vqa-accuracy/since-2021"
-    assert protocol_for([replace(ten, choices=["a", "b"], label=0)]) == "multiple-choice/1"
+    asked = replace(ten, choices=["a", "b"], label=0)
+    assert protocol_for([asked]) == "vqa-accuracy/since-2021"  # VQA v1's multiple choice
+    assert protocol_for([asked, replace(asked, answers=["a"])]) == "multiple-choice/1"
     assert protocol_for([ten, Prediction("2", "i", answers=["a"])]) == "exact/1"
 
 
@@ -216,6 +219,18 @@ def test_a_model_that_answers_by_position_is_found_out() -> None:
     assert report["given"] == 100
     assert report["circular"] == report["same_choice"] == 0
     assert report["rotations"] == pytest.approx(100 * (1 / 2 + 1 / 3 + 1 / 4 + 1 / 4) / 4, abs=1e-3)
+
+
+def test_an_order_is_scored_as_the_protocol_scores_choices() -> None:
+    """Three of ten people said "no", which is not the label."""
+    people = ["yes"] * 7 + ["no"] * 3
+    item = Prediction("1", "i", answers=people, choices=["no", "yes"], label=1)
+    soft = choice_scorer("vqa-accuracy/since-2021", "mask")
+    report = order_report(by_position([item]), by_position, shuffles=0, score=soft)
+    assert (report["given"], report["circular"], report["rotations"]) == (90, 90, 95)
+    strict = choice_scorer("multiple-choice/1", "mask")
+    report = order_report(by_position([item]), by_position, shuffles=0, score=strict)
+    assert (report["given"], report["circular"], report["rotations"]) == (0, 0, 50)
 
 
 def test_permuted_keeps_the_right_choice() -> None:

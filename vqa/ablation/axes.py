@@ -10,6 +10,7 @@ from typing import Any
 from vqa.ablation.paths import check_path
 from vqa.errors import ConfigError
 from vqa.faults import did_you_mean
+from vqa.tracking.place import BASELINE, BESIDE, VARIANT
 
 LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,39}")
 FIXED = {
@@ -100,6 +101,8 @@ def _axis(name: str, raw: Sequence[Any], base: Mapping[str, Any], where: str) ->
         check_path(name, where=where)
     elif not LABEL.fullmatch(name):
         raise ConfigError("is no name", where=where, fix="letters, digits and . _ - (at most 40)")
+    elif name in (VARIANT, BASELINE, BESIDE):
+        raise ConfigError("is a word of the runs' own tags", where=where, fix="call it otherwise")
     values = tuple(_value(name, one, base, where) for one in raw)
     for path in {path for value in values for path in value.changes}:
         _check_free(path, where)

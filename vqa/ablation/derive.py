@@ -20,8 +20,9 @@ def places_of(members: Sequence[Member]) -> list[Place]:
         return [member.place or _alone(member) for member in members]
     settings = [flat(member.experiment) for member in members]
     known = [one for one in settings if one]
-    keys = sorted({key for one in known for key in one if _differs(known, key)})
-    keys = [key for key in keys if not _inside_differing_brick(key, keys)]
+    differing = {key for one in known for key in one if _differs(known, key)}
+    keys = sorted(differing, key=lambda key: key.removesuffix(".name"))
+    keys = [key for key in keys if not _goes_with_the_brick(key, keys, known)]
     return [_place(member, one, keys) for member, one in zip(members, settings, strict=True)]
 
 
@@ -47,10 +48,15 @@ def _differs(settings: Sequence[Mapping[str, Any]], key: str) -> bool:
     return any(one.get(key) != settings[0].get(key) for one in settings)
 
 
-def _inside_differing_brick(key: str, keys: Sequence[str]) -> bool:
-    """Fields of bricks that differ in their name tell nothing more, as a rule."""
-    section = key.rpartition(".")[0]
-    return not key.endswith(".name") and f"{section}.name" in keys
+def _goes_with_the_brick(
+    key: str, keys: Sequence[str], settings: Sequence[Mapping[str, Any]]
+) -> bool:
+    """Whether a field of bricks that differ in their name is the same in all of one name: it tells nothing more."""
+    name = f"{key.rpartition('.')[0]}.name"
+    if key == name or name not in keys:
+        return False
+    seen: dict[Any, Any] = {}
+    return all(seen.setdefault(one.get(name), one.get(key)) == one.get(key) for one in settings)
 
 
 def _place(member: Member, settings: Mapping[str, Any], keys: Sequence[str]) -> Place:

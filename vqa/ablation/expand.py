@@ -57,8 +57,8 @@ def expand(source: Source) -> Grid:
     combinations = _combinations(axes, ablation.exclude, where)
     made = [cell for one in combinations for cell in _cells(source, axes, one)]
     _check_effects(axes, made, where)
-    _check_distinct(made, where)
     joined, notes = _with_baselines(source, axes, combinations, made)
+    _check_distinct(joined, where)
     _check_budget(joined, ablation, where)
     return Grid(ablation, axes, joined, [*notes, *_apart(axes)])
 
@@ -225,14 +225,14 @@ def _alike(settings: Iterable[Mapping[Any, str]]) -> Iterator[tuple[Any, Any]]:
 
 def _check_distinct(cells: Sequence[Cell], where: str) -> None:
     """Refuse variants of one name, and variants that are one experiment."""
-    places: dict[tuple[str, int], dict[str, str]] = {}
+    places: set[tuple[str, int]] = set()
     digests: dict[str, str] = {}
     for cell in cells:
-        other = places.setdefault((cell.variant, cell.seed), cell.labels)
-        if other != cell.labels:
+        if (cell.variant, cell.seed) in places:
             raise ConfigError(
                 f"two cells are called {cell.variant}", where=where, fix="give other labels"
             )
+        places.add((cell.variant, cell.seed))
         same = digests.setdefault(cell.experiment.digest(), cell.variant)
         if same != cell.variant:
             raise ConfigError(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from vqa.ablation.cell import Cell
-from vqa.ablation.estimate import Measured, is_known, measured, seconds
+from vqa.ablation.estimate import Measured, is_known, measured, seconds, told
 from vqa.ablation.expand import Grid
 from vqa.errors import ConfigError, JobError
 from vqa.jobs.queue import Filter
@@ -109,10 +109,10 @@ class Plan:
         Raises:
             ConfigError: naming the time and the budget.
         """
-        hours, most = (self.seconds or 0.0) / 3600, self.grid.ablation.budget.max_hours
-        if most and hours > most:
+        taken, most = self.seconds or 0.0, self.grid.ablation.budget.max_hours
+        if most and taken > 3600 * most:
             raise ConfigError(
-                f"what is missing takes about {hours:.1f} h, budget.max_hours allows {most:g}",
+                f"what is missing takes about {told(taken)}, budget.max_hours allows {most:g}",
                 where=self.grid.ablation.group,
                 fix="fewer values, seeds or epochs, or a larger budget",
             )

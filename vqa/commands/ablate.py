@@ -53,6 +53,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Submit what is missing; with --wait 1 where a member failed."""
+    from vqa.ablation.data_check import check_data
     from vqa.ablation.expand import expand
     from vqa.ablation.plan import look, retry, submit
     from vqa.ablation.schema import load_ablation
@@ -64,6 +65,7 @@ def run(args: argparse.Namespace) -> int:
     plan = _calibrated(plan, args.calibrate, budget=budget)
     if args.dry_run:
         _print_plan(plan, as_json=args.json)
+    check_data(plan, service)
     plan.check_budget()
     if args.dry_run:
         with preparation_of(args.ablation):

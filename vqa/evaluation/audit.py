@@ -32,11 +32,9 @@ from vqa.evaluation.multiple_choice import OutOfVocabulary
 from vqa.evaluation.paired import paired
 from vqa.evaluation.predict import Exam, Said
 from vqa.evaluation.predictions import Prediction
-from vqa.evaluation.protocols import score_predictions
+from vqa.evaluation.protocols import READ_CHOICES, choice_scorer, score_predictions
 from vqa.evaluation.result import mean
 from vqa.evaluation.significance import holm
-
-CHOICE_PROTOCOLS = ("multiple-choice/1", "visual7w/1")
 
 
 @dataclass(frozen=True)
@@ -114,11 +112,11 @@ class Audit:
     def choice_order(self) -> dict[str, Any] | None:
         """Accuracy under shuffled and rotated choices, every order put to the network anew."""
         has_choices = all(item.choices for item in self.predictions)
-        if self.protocol not in CHOICE_PROTOCOLS or not has_choices:
+        if self.protocol not in READ_CHOICES or not has_choices:
             return None
         again = rescorer(self.exam, self.tokenizer, self.predictions)
-        policy = self.out_of_vocabulary
-        return order_report(self.predictions, again, seed=self.seed, policy=policy)
+        scorer = choice_scorer(self.protocol, self.out_of_vocabulary)
+        return order_report(self.predictions, again, seed=self.seed, score=scorer)
 
     def _swap_images(self) -> dict[str, Any]:
         table = self.exam.table

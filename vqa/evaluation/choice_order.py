@@ -4,7 +4,7 @@ order.
 `rotated` and `shuffled` make predictions with permuted choices and nothing said; whoever has the
 model scores them and hands them back to `order_report`. Circular accuracy counts a question only
 where it is right under every rotation (CircularEval: Liu et al. 2023, MMBench), which a guesser by
-position almost never is.
+position almost never is; where scores are soft, the least of them counts.
 """
 
 from __future__ import annotations
@@ -16,13 +16,15 @@ from typing import Any
 import numpy as np
 
 from vqa.errors import ResultError
-from vqa.evaluation.multiple_choice import OutOfVocabulary, choice_score, chosen_positions
+from vqa.evaluation.multiple_choice import choice_score, chosen_positions
 from vqa.evaluation.predictions import Prediction
 from vqa.evaluation.result import mean
 
 Rescore = Callable[[list[Prediction]], Sequence[Prediction]]
 """Scores the permuted choices: returns the same predictions, in order, with `choice_scores` or
 `answer`."""
+
+Score = Callable[[Prediction], float]
 
 
 def permuted(prediction: Prediction, order: Sequence[int]) -> Prediction:
@@ -65,7 +67,7 @@ def order_report(
     *,
     shuffles: int = 3,
     seed: int = 0,
-    policy: OutOfVocabulary = "mask",
+    score: Score = choice_score,
 ) -> dict[str, Any]:
     """Accuracy as given, shuffled and under every rotation; all percent.
 
@@ -74,7 +76,7 @@ def order_report(
         rescore: the model (see `Rescore`); called `shuffles` times, and once a rotation.
         shuffles: number of random orders.
         seed: of the first one.
-        policy: for choices outside the vocabulary.
+        score: of one question, 0 to 100.
 
     Returns:
         `given`; `shuffled` with `mean` and the accuracy of each; `circular` (right under every
@@ -84,20 +86,20 @@ def order_report(
     Raises:
         ResultError: `rescore` returned other questions or other choices.
     """
-    given = mean([choice_score(item, policy) for item in predictions])
+    given = mean([score(item) for item in predictions])
     rounds = [_said(shuffled(predictions, seed + at), rescore) for at in range(shuffles)]
-    each = [mean([choice_score(item, policy) for item in said]) for said in rounds]
+    each = [mean([score(item) for item in said]) for said in rounds]
     return {
         "given": round(given, 4),
         "shuffled": {"mean": round(mean(each), 4), "each": [round(one, 4) for one in each]}
         if each
         else None,
-        **_circular(predictions, rescore, policy),
+        **_circular(predictions, rescore, score),
     }
 
 
 def _circular(
-    predictions: Sequence[Prediction], rescore: Rescore, policy: OutOfVocabulary
+    predictions: Sequence[Prediction], rescore: Rescore, score: Score
 ) -> dict[str, float]:
     width = max(len(item.choices) for item in predictions)
     every_right = [100.0] * len(predictions)
@@ -107,9 +109,9 @@ def _circular(
         rows = [at for at, item in enumerate(predictions) if shift < len(item.choices)]
         said = _said(rotated([predictions[at] for at in rows], shift), rescore)
         for at, item in zip(rows, said, strict=True):
-            score = choice_score(item, policy)
-            every_right[at] = min(every_right[at], score)
-            total[at] += score / len(item.choices)
+            worth = score(item)
+            every_right[at] = min(every_right[at], worth)
+            total[at] += worth / len(item.choices)
             chosen[at].add(frozenset(item.choices[place] for place in chosen_positions(item)))
     return {
         "circular": round(mean(every_right), 4),

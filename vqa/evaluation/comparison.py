@@ -6,6 +6,7 @@ import itertools
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -92,6 +93,16 @@ class Pair:
         }
 
 
+SAME = MappingProxyType(
+    {
+        "data_fingerprint": "`vqa evaluate RUN --store STORE` has each answer the questions of one store",
+        "split": "--split NAME takes the predictions of one split",
+        "protocol": "--protocol NAME scores all anew under one",
+        "out_of_vocabulary": "--protocol NAME scores all anew under one policy",
+    }
+)
+"""How runs come to be alike in each of `FIELDS`."""
+
 MCNEMAR_CAVEAT = "takes questions as independent; where images have several, read p_value instead"
 
 
@@ -123,7 +134,8 @@ def compare_runs(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Comparison:
-    """Test every pair of variants on their common questions, or every other one against `baseline`.
+    """Test every variant against those before it on their common questions, or every other one against `baseline`:
+    what comes first is what a difference is measured from.
 
     Raises:
         ResultError: fewer than two variants, or runs that cannot be compared; names the field that
@@ -154,7 +166,7 @@ def _to_test(
     variants: Sequence[Variant], baseline: str | None
 ) -> Iterable[tuple[Variant, Variant]]:
     if baseline is None:
-        return itertools.combinations(variants, 2)
+        return ((later, earlier) for earlier, later in itertools.combinations(variants, 2))
     reference = next(variant for variant in variants if variant.name == baseline)
     return [(variant, reference) for variant in variants if variant is not reference]
 
@@ -174,7 +186,7 @@ def check_comparable(runs: Sequence[Run]) -> dict[str, str | None]:
         if other:
             raise ResultError(
                 f"{name} differs: {known[0][1]!r} in {known[0][0]}, {other[1]!r} in {other[0]}",
-                fix="compare runs on the same data, split and protocol",
+                fix=SAME[name],
             )
         identity[name] = known[0][1] if known else None
     for run in runs[1:]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from statistics import fmean, harmonic_mean
 from types import MappingProxyType
 from typing import Any
@@ -92,12 +93,15 @@ def score_predictions(
 
 
 def protocol_for(predictions: Sequence[Prediction]) -> str:
-    """The protocol that fits the ground truth: multiple choice where every question has choices,
-    VQA accuracy where every question has ten answers, else exact match."""
-    if predictions and all(item.choices for item in predictions):
-        return "multiple-choice/1"
+    """The protocol that fits the ground truth: VQA accuracy where every question has ten answers,
+    multiple choice where every question has choices, else exact match.
+
+    VQA v1's multiple choice has both: officially people's answers score the best-scored choice.
+    """
     if predictions and all(len(item.answers) == 10 for item in predictions):
         return "vqa-accuracy/since-2021"
+    if predictions and all(item.choices for item in predictions):
+        return "multiple-choice/1"
     return "exact/1"
 
 
@@ -179,12 +183,14 @@ def _vqa_accuracy(dialect: Dialect) -> Scorer:
         require_answers(predictions, f"vqa-accuracy/{dialect.name}")
         accuracy = VQAAccuracy(dialect)
         stated = {"other_answers": "by position", "rounding": "2 decimals, as the official tool"}
+        details = {}
         if any(item.choice_scores for item in predictions):
             stated |= {"choices": "the best-scored one is the answer"} | policies(policy, SOFT)
+            details["ties"] = sum(map(is_tie, predictions))
         accuracies = [_soft(accuracy, item, policy) for item in predictions]
         scores = [round(100 * value, 10) for value in accuracies]
         notes = unscorable(predictions, f"vqa-accuracy/{dialect.name}")
-        return Scored(scores, accuracies, policies=stated, notes=notes, digits=2)
+        return Scored(scores, accuracies, stated, details, notes, digits=2)
 
     year = dialect.name.replace("-", " ")
     score.__doc__ = f"""How many of ten people gave the answer, three counting whole; the official tool's {year}.
@@ -352,3 +358,11 @@ DIALECTS: Mapping[str, Dialect] = MappingProxyType(
 
 READ_CHOICES = frozenset({"multiple-choice/1", "visual7w/1", *DIALECTS})
 """Those that read what was made of the choices; the others read the answer's text alone."""
+
+
+def choice_scorer(protocol: str, policy: OutOfVocabulary) -> Callable[[Prediction], float]:
+    """How a protocol of `READ_CHOICES` scores what was made of one question's choices, 0 to 100."""
+    if protocol not in DIALECTS:
+        return partial(choice_score, policy=policy)
+    accuracy = VQAAccuracy(DIALECTS[protocol])
+    return lambda item: 100 * _soft(accuracy, item, policy)

@@ -8,6 +8,7 @@ from typing import Annotated, Any, get_args
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 
+from vqa.ablation.data_check import check_data
 from vqa.ablation.estimate import told
 from vqa.ablation.plan import Plan, look
 from vqa.ablation.plan import submit as submit_plan
@@ -73,6 +74,7 @@ def queue(draft: Draft, caller: Submitter) -> dict[str, str]:
         return {"address": f"/jobs/{caller.service.submit(single).id}"}
     grid = draft.to_grid()
     plan = look(grid, caller.service, estimate=bool(grid.ablation.budget.max_hours))
+    check_data(plan, caller.service)
     plan.check_budget()
     submit_plan(plan, caller.service)
     return {"address": f"/ablations/{grid.ablation.group}"}
