@@ -191,8 +191,8 @@ class EvaluationConfig(Section):
 
     Attributes:
         split: the split that is scored; `auto` takes `test`, else validation, else training.
-        protocol: a protocol's name and version; `auto` chooses by the data: VQA accuracy for ten answers (of the
-            best-scored choice where there are choices), multiple choice where there are choices, else exact match.
+        protocol: a protocol's name and version; `auto` chooses by the data: multiple choice where there
+            are choices, VQA accuracy for ten answers, else exact match.
         batch_size: questions a forward pass; changes no figure.
         out_of_vocabulary: what a choice outside the answer vocabulary gets from a classifier.
     """

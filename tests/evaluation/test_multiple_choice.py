@@ -183,9 +183,7 @@ def test_default_protocols() -> None:
     ten = Prediction("1", "i", answers=["a"] * 10)
     assert protocol_for(MIXED) == "multiple-choice/1"
     assert protocol_for([ten]) == "vqa-accuracy/since-2021"
-    asked = replace(ten, choices=["a", "b"], label=0)
-    assert protocol_for([asked]) == "vqa-accuracy/since-2021"  # VQA v1's multiple choice
-    assert protocol_for([asked, replace(asked, answers=["a"])]) == "multiple-choice/1"
+    assert protocol_for([replace(ten, choices=["a", "b"], label=0)]) == "multiple-choice/1"
     assert protocol_for([ten, Prediction("2", "i", answers=["a"])]) == "exact/1"
 
 

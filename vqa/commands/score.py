@@ -19,9 +19,9 @@ EPILOG = """
 protocols: vqa-accuracy/since-2021, vqa-accuracy/before-2021, exact/1, multiple-choice/1, anls/1,
 token-f1/1, tdiuc/1, gqa/1, visual7w/1
 
-Without --protocol the layout decides (GQA's and Visual7W's have their own), else the questions: VQA
-accuracy for ten answers (where they have choices, too: of the best-scored one), multiple choice
-where they have choices, else exact match.
+Without --protocol the layout decides (GQA's and Visual7W's have their own, VQA v1's multiple choice
+has VQA accuracy of the best-scored choice), else the questions: multiple choice where they have
+choices, VQA accuracy for ten answers, else exact match.
 
 Every file may be gzipped. A predictions file of a run (predictions/SPLIT.jsonl) holds the questions
 and the right answers, so it can be scored alone: vqa score --results RUN/predictions/val.jsonl

@@ -146,9 +146,8 @@ class Predictor:
     ) -> Float[Tensor, 2]:
         """Sum of the questions' scores and their number, on the device: what validation needs.
 
-        A question whose right choice is known scores as under `multiple-choice/1`, whatever people
-        answered beside it; any other its answer's soft score. A question that cannot be asked (see
-        `outputs`) is not counted.
+        A question whose right choice is known scores as under `multiple-choice/1`, any other its
+        answer's soft score. A question that cannot be asked (see `outputs`) is not counted.
         """
         sums = torch.zeros(2, dtype=torch.float64, device=self.device)
         with closing(self.outputs(table, bank, batch_size, rank, world)) as outputs:

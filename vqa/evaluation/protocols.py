@@ -93,15 +93,12 @@ def score_predictions(
 
 
 def protocol_for(predictions: Sequence[Prediction]) -> str:
-    """The protocol that fits the ground truth: VQA accuracy where every question has ten answers,
-    multiple choice where every question has choices, else exact match.
-
-    VQA v1's multiple choice has both: officially people's answers score the best-scored choice.
-    """
-    if predictions and all(len(item.answers) == 10 for item in predictions):
-        return "vqa-accuracy/since-2021"
+    """The protocol that fits the ground truth: multiple choice where every question has choices,
+    VQA accuracy where every question has ten answers, else exact match."""
     if predictions and all(item.choices for item in predictions):
         return "multiple-choice/1"
+    if predictions and all(len(item.answers) == 10 for item in predictions):
+        return "vqa-accuracy/since-2021"
     return "exact/1"
 
 

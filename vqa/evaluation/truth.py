@@ -227,7 +227,9 @@ def _with_questions(truth: Truth, questions: Path, annotations: Path) -> Truth:
     records = [
         _with_question(item, *by_id[item.question_id], truth.right) for item in truth.records
     ]
-    return replace(truth, records=records)
+    # VQA v1's multiple choice: people's answers score the choice, its own label does not.
+    soft = all(item.choices and len(item.answers) == 10 for item in records)
+    return replace(truth, records=records, protocol="vqa-accuracy/since-2021" if soft else "")
 
 
 def _with_question(
