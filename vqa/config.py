@@ -305,6 +305,8 @@ def read_fields(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
         ConfigError: the file cannot be read, or an override is none.
     """
     fields = read_yaml(path)
+    if {"base", "axes"} <= fields.keys():
+        raise ConfigError("is an ablation", where=str(path), fix=f"vqa ablate {path}")
     for override in overrides:
         _apply(fields, override)
     return fields
