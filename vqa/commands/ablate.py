@@ -178,8 +178,7 @@ def _standing(plan: Plan, service: Service) -> str:
 
 def _shared(plan: Plan, service: Service) -> str:
     """Whose runs stand for some of the grid, where they are not one's own, and how to have one's own."""
-    users = {one.job.user for one in plan.members if one.job is not None}
-    others = sorted(users - {service.user})
+    others = plan.others(service.user)
     if not others:
         return ""
     return f"; runs of {', '.join(others)} are shared, not trained twice: --group NAME has all trained for you"
