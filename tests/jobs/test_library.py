@@ -69,3 +69,16 @@ def test_names_are_those_of_the_settings_and_of_the_folders(tmp_path: Path) -> N
         f"{tmp_path}/big: no such split; {home.stores}/small; {home.path}/x"
     )
     assert said == "big: no such split; small; x"
+
+
+def test_a_store_elsewhere_is_not_taken_for_the_one_of_its_name_here(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home").make()
+    (tmp_path / "linked").symlink_to(home.stores / "scenes")
+    for store in (home.stores / "scenes", tmp_path / "scenes", tmp_path / "other"):
+        store.mkdir()
+        (store / "store.json").write_text("{}")
+    named = {
+        path: Library(home).named({"data": {"store": str(path)}})["data"]["store"]
+        for path in (home.stores / "scenes", *map(tmp_path.joinpath, ("linked", "scenes", "other")))
+    }
+    assert list(named.values()) == ["scenes", "scenes", "scenes (elsewhere)", "other"]

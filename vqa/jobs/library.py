@@ -6,6 +6,7 @@ A client of the HTTP interface gives names and never a path; a command on this m
 from __future__ import annotations
 
 import copy
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -69,13 +70,19 @@ class Library:
         return fields
 
     def named(self, experiment: Fields) -> Fields:
-        """The inverse of `resolve`: names for paths, so that a client can submit it again."""
+        """The inverse of `resolve`: names for paths, so that a client can submit it again.
+
+        What stands elsewhere has its file's name; where that is the name of something else here, it says so.
+        """
         fields = copy.deepcopy(experiment)
-        names = self._names()
+        known = self._names()
+        names = known | {os.path.realpath(path): name for path, name in known.items()}
         for keys in (STORE, *FILES):
             value = _get(fields, keys)
             if isinstance(value, str) and value.startswith("/"):
-                _replace(fields, keys, names.get(value, Path(value).name))
+                own = Path(value).name
+                own = f"{own} (elsewhere)" if own in names.values() else own
+                _replace(fields, keys, names.get(value) or names.get(os.path.realpath(value), own))
         return fields
 
     def without_paths(self, text: str) -> str:
