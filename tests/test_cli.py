@@ -114,6 +114,25 @@ def test_who_stops_reading_is_told_nothing() -> None:
     assert (done.returncode, done.stderr) == (1, "")
 
 
+def test_letters_that_a_terminal_lacks_are_replaced() -> None:
+    words = [sys.executable, "-c", SELF, "list", "fusions", "--filter", "gated"]
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(words, capture_output=True, text=True, env=environment)
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False)
+    assert "gated_tanh" in done.stdout
+
+
+@pytest.mark.parametrize("words", [["--to=~/a"], ["--to", "~/a"]])
+def test_home_is_read_where_a_shell_leaves_it(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    assert main(["prepare", "scenes", "--images", "10", *words]) == 0
+    assert (tmp_path / "home" / "a" / "store.json").is_file()
+    assert not (tmp_path / "~").exists()
+
+
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EIO])
 def test_a_disk_that_fails_is_one_line_whether_a_file_is_named_or_not(
     number: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

@@ -162,6 +162,16 @@ def test_an_ablation_is_told_from_an_experiment(tmp_path: Path) -> None:
         load_experiment(file)
 
 
+def test_home_is_read_in_a_file_and_in_an_override(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", "/somewhere")
+    file = write(tmp_path, "data: {store: ~/a}\ntracking: {tags: [~/b, c~/d]}\n")
+    read = load_experiment(file)
+    assert (str(read.data.store), read.tracking.tags) == ("/somewhere/a", ("/somewhere/b", "c~/d"))
+    assert str(load_experiment(file, ["data.store=~/e"]).data.store) == "/somewhere/e"
+
+
 def test_a_folder_is_no_experiment(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"cannot be read \(Is a directory\)$"):
         load_experiment(tmp_path)

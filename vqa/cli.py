@@ -6,11 +6,14 @@ import argparse
 import difflib
 import errno
 import importlib
+import io
 import os
+import re
 import sqlite3
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 
 import vqa
 from vqa.collection import collect_rarely
@@ -44,11 +47,16 @@ COMMANDS = {
     "list": "say which bricks, protocols, trackers, data sets, recipes and stores there are",
 }
 
+AT_HOME = re.compile(r"(?:^|(?<=[=,]))~(?=/)")
+"""One's home in a word. A shell reads it at the beginning, but not in `--to=~/x` or `key=~/x`."""
+
 
 def program() -> int:
     """The `vqa` command in a process of its own."""
     ending = Ending()
     collect_rarely()
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="replace")  # a terminal may lack letters of what is printed
     return ending.at(main())
 
 
@@ -111,6 +119,7 @@ def _run(name: str, words: Sequence[str]) -> int:
         prog=f"vqa {name}", description=summary[:1].upper() + summary[1:] + "."
     )
     module.configure(parser)
+    words = [AT_HOME.sub(lambda _: str(Path.home()), word) for word in words]
     try:
         args = parser.parse_intermixed_args(words)
     except TypeError:  # a command with commands of its own

@@ -15,7 +15,7 @@ from typing import Any
 
 from vqa.errors import JobError
 from vqa.jobs.home import Home
-from vqa.names import NAME_PATTERN
+from vqa.names import NAME_PATTERN, at_home
 
 Fields = dict[str, Any]
 STORE = ("data", "store")
@@ -36,7 +36,8 @@ class Library:
 
     def stores(self) -> dict[str, Path]:
         """Prepared stores: those of the settings, and the folders in `stores/`."""
-        named = {name: self.home.path / path for name, path in self.home.settings.stores.items()}
+        settings = self.home.settings.stores
+        named = {name: self.home.path / at_home(str(path)) for name, path in settings.items()}
         found = {**_entries(self.home.stores), **named}
         return {
             name: path
