@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from unittest.mock import Mock
 import pytest
 
 from vqa.cli import COMMANDS, main
+from vqa.jobs.home import Home
 
 
 def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
@@ -143,6 +145,18 @@ def test_a_disk_that_fails_is_one_line_whether_a_file_is_named_or_not(
         monkeypatch.setattr("vqa.cli._run", Mock(side_effect=error))
         assert main(["list"]) == 1
         assert capsys.readouterr().err == said
+
+
+def test_a_queue_that_cannot_be_used_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VQA_HOME", str(tmp_path))
+    monkeypatch.setattr("vqa.cli._run", Mock(side_effect=sqlite3.OperationalError("readonly")))
+    assert main(["jobs"]) == 1
+    where = Home.here().queue_file
+    assert (
+        capsys.readouterr().err == f"vqa: {where}: the queue cannot be used: readonly (of SQLite)\n"
+    )
 
 
 def test_the_program_collects_cycles_rarely_and_a_caller_of_main_keeps_its_way() -> None:

@@ -83,7 +83,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"vqa: {where}{(error.strerror or str(error)).lower()}", file=sys.stderr)
         return 1 if failing else 2
     except sqlite3.Error as error:
-        print(f"vqa: the queue cannot be used: {error} (of SQLite)", file=sys.stderr)
+        from vqa.jobs.home import Home
+
+        queue = Home.here().queue_file
+        print(f"vqa: {queue}: the queue cannot be used: {error} (of SQLite)", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("vqa: interrupted", file=sys.stderr)
