@@ -224,8 +224,13 @@ def to_json(plan: Plan) -> dict[str, Any]:
 def _wait(grid: Grid, service: Service, *, as_json: bool) -> int:
     from vqa.ablation.follow import follow
 
-    plan = follow(grid, service, sys.stderr)
-    _compare(grid.ablation.group, service, as_json=as_json)
+    group = grid.ablation.group
+    try:
+        plan = follow(grid, service, sys.stderr)
+    except KeyboardInterrupt:
+        _say(f"{group} goes on; `vqa cancel --group {group}` ends it")
+        raise
+    _compare(group, service, as_json=as_json)
     for one in plan.failed:
         reason = one.job.reason if one.job is not None else ""
         _say(f"{one.cell.variant}, seed {one.cell.seed}: {one.state}: {reason}")
