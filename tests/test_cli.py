@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from unittest.mock import Mock
 import pytest
 
 from vqa.cli import COMMANDS, main
+from vqa.jobs.home import Home
 
 
 def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
@@ -114,6 +116,25 @@ def test_who_stops_reading_is_told_nothing() -> None:
     assert (done.returncode, done.stderr) == (1, "")
 
 
+def test_letters_that_a_terminal_lacks_are_replaced() -> None:
+    words = [sys.executable, "-c", SELF, "list", "fusions", "--filter", "gated"]
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(words, capture_output=True, text=True, env=environment)
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False)
+    assert "gated_tanh" in done.stdout
+
+
+@pytest.mark.parametrize("words", [["--to=~/a"], ["--to", "~/a"]])
+def test_home_is_read_where_a_shell_leaves_it(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    assert main(["prepare", "scenes", "--images", "10", *words]) == 0
+    assert (tmp_path / "home" / "a" / "store.json").is_file()
+    assert not (tmp_path / "~").exists()
+
+
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EIO])
 def test_a_disk_that_fails_is_one_line_whether_a_file_is_named_or_not(
     number: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
@@ -124,6 +145,18 @@ def test_a_disk_that_fails_is_one_line_whether_a_file_is_named_or_not(
         monkeypatch.setattr("vqa.cli._run", Mock(side_effect=error))
         assert main(["list"]) == 1
         assert capsys.readouterr().err == said
+
+
+def test_a_queue_that_cannot_be_used_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VQA_HOME", str(tmp_path))
+    monkeypatch.setattr("vqa.cli._run", Mock(side_effect=sqlite3.OperationalError("readonly")))
+    assert main(["jobs"]) == 1
+    where = Home.here().queue_file
+    assert (
+        capsys.readouterr().err == f"vqa: {where}: the queue cannot be used: readonly (of SQLite)\n"
+    )
 
 
 def test_the_program_collects_cycles_rarely_and_a_caller_of_main_keeps_its_way() -> None:

@@ -66,6 +66,18 @@ FAULTS = [
         {"data": {"store": "x", "batchsize": 3}},
         r"data\.batchsize: no such key; did you mean 'batch_size'\?",
     ),
+    (
+        {"data": {"store": "x"}, "fusion": "concat"},
+        r"^experiment: fusion: no such key; did you mean 'model\.fusion'\?$",
+    ),
+    (
+        {"data": {"store": "x"}, "trainer": {"batch_size": 3}},
+        r"batch_size: no such key; did you mean 'data\.batch_size' or 'evaluation\.batch_size'\?",
+    ),
+    (
+        {"data": {"store": "x"}, "model": {"fusion": {"name": "concat", "normalize": 3}}},
+        r"model\.fusion\.normalize: no such key; known: name, hidden, ",
+    ),
     ({"data": {}}, r"data\.store: missing"),
     (
         {"data": {"store": "x", "batch_size": 0}},
@@ -146,6 +158,27 @@ def test_a_broken_file_is_one_clear_error(
     with pytest.raises(ConfigError, match=message):
         load_experiment(write(tmp_path, text))
     assert not (tmp_path / "hacked").exists()
+
+
+def test_an_ablation_is_told_from_an_experiment(tmp_path: Path) -> None:
+    file = write(tmp_path, "group: g\nbase: a.yaml\naxes: {seed: [1, 2]}\n")
+    with pytest.raises(ConfigError, match=f"is an ablation — vqa ablate {file}$"):
+        load_experiment(file)
+
+
+def test_home_is_read_in_a_file_and_in_an_override(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", "/somewhere")
+    file = write(tmp_path, "data: {store: ~/a}\ntracking: {tags: [~/b, c~/d]}\n")
+    read = load_experiment(file)
+    assert (str(read.data.store), read.tracking.tags) == ("/somewhere/a", ("/somewhere/b", "c~/d"))
+    assert str(load_experiment(file, ["data.store=~/e"]).data.store) == "/somewhere/e"
+
+
+def test_a_folder_is_no_experiment(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"cannot be read \(Is a directory\)$"):
+        load_experiment(tmp_path)
 
 
 @pytest.mark.parametrize(

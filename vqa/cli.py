@@ -6,11 +6,14 @@ import argparse
 import difflib
 import errno
 import importlib
+import io
 import os
+import re
 import sqlite3
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 
 import vqa
 from vqa.collection import collect_rarely
@@ -44,11 +47,16 @@ COMMANDS = {
     "list": "say which bricks, protocols, trackers, data sets, recipes and stores there are",
 }
 
+AT_HOME = re.compile(r"(?:^|(?<=[=,]))~(?=/)")
+"""One's home in a word. A shell reads it at the beginning, but not in `--to=~/x` or `key=~/x`."""
+
 
 def program() -> int:
     """The `vqa` command in a process of its own."""
     ending = Ending()
     collect_rarely()
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="replace")  # a terminal may lack letters of what is printed
     return ending.at(main())
 
 
@@ -75,7 +83,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"vqa: {where}{(error.strerror or str(error)).lower()}", file=sys.stderr)
         return 1 if failing else 2
     except sqlite3.Error as error:
-        print(f"vqa: the queue cannot be used: {error} (of SQLite)", file=sys.stderr)
+        from vqa.jobs.home import Home
+
+        queue = Home.here().queue_file
+        print(f"vqa: {queue}: the queue cannot be used: {error} (of SQLite)", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("vqa: interrupted", file=sys.stderr)
@@ -111,6 +122,7 @@ def _run(name: str, words: Sequence[str]) -> int:
         prog=f"vqa {name}", description=summary[:1].upper() + summary[1:] + "."
     )
     module.configure(parser)
+    words = [AT_HOME.sub(lambda _: str(Path.home()), word) for word in words]
     try:
         args = parser.parse_intermixed_args(words)
     except TypeError:  # a command with commands of its own

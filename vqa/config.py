@@ -18,6 +18,7 @@ from vqa.errors import ConfigError
 from vqa.faults import explain, faults
 from vqa.model.brick import Closed, from_name
 from vqa.model.config import ModelConfig
+from vqa.names import at_home
 from vqa.tracking.trackers import Loggers
 from vqa.yaml_file import read_yaml
 
@@ -305,9 +306,21 @@ def read_fields(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
         ConfigError: the file cannot be read, or an override is none.
     """
     fields = read_yaml(path)
+    if {"base", "axes"} <= fields.keys():
+        raise ConfigError("is an ablation", where=str(path), fix=f"vqa ablate {path}")
     for override in overrides:
         _apply(fields, override)
-    return fields
+    found: dict[str, Any] = _at_home(fields)
+    return found
+
+
+def _at_home(value: Any) -> Any:
+    """The same value with `~/` read as one's home, wherever a text begins with it."""
+    if isinstance(value, dict):
+        return {key: _at_home(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_at_home(one) for one in value]
+    return at_home(value) if isinstance(value, str) else value
 
 
 def parse_experiment(fields: Mapping[str, Any], where: str = "experiment") -> Experiment:

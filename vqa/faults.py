@@ -13,6 +13,8 @@ from vqa.names import NAME_PATTERN, NAME_RULE
 
 LONGEST_VALUE = 40
 """Of the given values that a message repeats, in characters."""
+MOST_PLACES = 3
+"""Where a key that stands elsewhere is still worth naming."""
 OWN_WORDS = {"path_type": "a path is expected", "model_type": "a section of keys is expected"}
 """Where pydantic's name a class of Python's."""
 
@@ -32,7 +34,7 @@ def _explain(error: ValidationError, schema: type[BaseModel]) -> Iterable[str]:
     for fault in _of_its_own(error):
         path, known = _locate(fault["loc"], schema)
         if fault["type"] == "extra_forbidden":
-            yield f"{path}: no such key{did_you_mean(str(fault['loc'][-1]), known)}"
+            yield f"{path}: no such key{meant(path, known, schema)}"
         elif fault["type"] == "union_tag_invalid":
             names = [name.strip(" '") for name in str(fault["ctx"]["expected_tags"]).split(",")]
             tag = str(fault["ctx"]["tag"])
@@ -99,6 +101,23 @@ def _beside(tag: str, path: str, schema: type[BaseModel]) -> str:
         if name != own and tag in map(_tag, models_of(info.annotation))
     ]
     return f"; it is one of {', '.join(known)}" if known else ""
+
+
+def meant(path: str, known: Sequence[str], schema: type[BaseModel]) -> str:
+    """A clause that names where else the key stands, if it does in few places, or the nearest known key."""
+    key = path.rpartition(".")[2]
+    paths = sorted(one for one in _paths(schema) if one.rpartition(".")[2] == key)
+    if path not in paths and 0 < len(paths) <= MOST_PLACES:
+        return f"; did you mean {' or '.join(map(repr, paths))}?"
+    return did_you_mean(key, known)
+
+
+def _paths(annotation: Any, above: str = "") -> set[str]:
+    """Every key path of a schema."""
+    paths: set[str] = set()
+    for name, info in _fields(annotation).items():
+        paths |= {f"{above}{name}", *_paths(info.annotation, f"{above}{name}.")}
+    return paths
 
 
 def _fields(annotation: Any) -> dict[str, FieldInfo]:

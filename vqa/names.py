@@ -1,8 +1,9 @@
-"""Names of groups, stores and users, and ids of jobs: no separator, so that none can be a path. And titles of jobs."""
+"""Names of groups, stores, users and jobs: no separator, so that none can be a path. Titles of jobs; paths at home."""
 
 from __future__ import annotations
 
 import unicodedata
+from pathlib import Path
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 NAME_RULE = (
@@ -27,3 +28,8 @@ def check_title(text: str) -> str:
     if not (fits and text[:1].isalnum() and text == text.strip()):
         raise ValueError(TITLE_RULE)
     return unicodedata.normalize("NFC", text)
+
+
+def at_home(path: str) -> str:
+    """A path, with `~/` at its beginning read as one's home."""
+    return f"{Path.home()}{path[1:]}" if path.startswith("~/") else path

@@ -26,7 +26,8 @@ def read_yaml(
     except FileNotFoundError:
         raise ConfigError("no such file", where=str(path)) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot be read ({error})", where=str(path)) from None
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(f"cannot be read ({reason})", where=str(path)) from None
     fields = _parse(text, str(path), _UniqueKeyLoader)
     if not isinstance(fields, dict):
         raise ConfigError(f"{kind}: a mapping of sections is expected", where=str(path), fix=fix)

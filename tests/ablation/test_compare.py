@@ -84,6 +84,9 @@ def test_names_that_are_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         run(tmp_path, "--baseline", "x")
     with pytest.raises(InputError, match="at least 100"):
         run("nothing", "--resamples", 3)
+    for options in ([], ["--html", tmp_path / "page.html"]):
+        with pytest.raises(InputError, match="vqa compare: nothing to compare — give a group"):
+            run(*options)
     assert not (tmp_path / "home").exists()
 
 

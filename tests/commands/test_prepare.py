@@ -104,6 +104,19 @@ def test_json_is_all_that_is_printed(easy, tmp_path, capsys):
     assert facts["seconds"] > 0
 
 
+def test_a_split_without_answers_is_said_to_have_none(tmp_path, capsys):
+    one = {"image": "a.png", "question": "what is it?"}
+    for name, rows in (("train", [one | {"answer": "red"}]), ("test", [one, one])):
+        (tmp_path / f"{name}.json").write_text(json.dumps(rows))
+    files = [f"{name}={tmp_path}/{name}.json" for name in ("train", "test")]
+    words = ["table", *files, "--text-only", "--to"]
+    assert call(*words, tmp_path / "a") == 0
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert lines[:2] == ["train 1 questions", "test 2 questions without answers"]
+    assert call(*words, tmp_path / "b", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["without_answers"] == ["test"]
+
+
 def test_the_report_lists_what_was_left_out(easy, tmp_path, capsys):
     spoil(easy)
     call("easy-vqa", easy, "--to", tmp_path / "store", "--max-bad", 3)

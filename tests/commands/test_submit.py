@@ -10,6 +10,7 @@ import threading
 import time
 import unicodedata
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import yaml
@@ -179,6 +180,19 @@ def test_an_interrupted_wait_leaves_the_job_in_the_queue(
     assert said.code == 1
     assert "goes on" in said.err
     assert jobs.queue.find()[0].state is State.QUEUED
+
+
+def test_an_interrupted_ablation_is_said_to_go_on(
+    command, jobs, config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "ablation.yaml"
+    axes = "{model.fusion: [sum, concat]}"
+    file.write_text(f"group: g\nbase: {config}\naxes: {axes}\nseeds: 1\nbaselines: []\n")
+    monkeypatch.setattr("vqa.ablation.follow.follow", Mock(side_effect=KeyboardInterrupt))
+    said = command("ablate", file, "--wait")
+    assert said.code == 1
+    assert "g goes on; `vqa cancel --group g` ends it" in said.err
+    assert [job.state for job in jobs.queue.find()] == [State.QUEUED] * 2
 
 
 def test_a_job_s_id_stands_for_its_run(command, jobs) -> None:

@@ -266,6 +266,19 @@ def test_clevr_and_our_own_lists(tmp_path: Path, printed) -> None:
     assert printed("--questions", own, "--results", results)["overall"] == 100
 
 
+def test_questions_in_the_place_of_annotations_are_told(tmp_path: Path) -> None:
+    questions = write(
+        tmp_path / "q.json", {"questions": [{"question_id": 1, "image_id": 1, "question": "?"}]}
+    )
+    annotations = write(tmp_path / "a.json", {"annotations": []})
+    results = write(tmp_path / "r.json", [{"question_id": 1, "answer": "2"}])
+    swapped = ("--questions", annotations, "--annotations", questions, "--results", results)
+    with pytest.raises(
+        ResultError, match=r"q\.json: .*no 'answer' — give questions as --questions"
+    ):
+        run(*swapped)
+
+
 def test_a_predictions_file_scores_alone(tmp_path: Path, printed) -> None:
     lines = [
         {

@@ -8,14 +8,18 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import Mock
 
 import psutil
 import pytest
 
 from vqa.jobs.demand import ensure_dispatcher
 from vqa.jobs.home import Home
-from vqa.jobs.queue import Queue
+from vqa.jobs.own_service import OwnService
+from vqa.jobs.queue import Filter, Queue
+from vqa.jobs.record import Submission
 
 LOOKS = 4
 
@@ -116,3 +120,20 @@ def test_the_dispatcher_obeys_signals_that_its_starter_ignored(home: Home, tmp_p
     ignored = int(report.read_text().split()[1], 16)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         assert not ignored >> (number - 1) & 1
+
+
+@pytest.mark.parametrize(("may_write", "asked"), [(True, 1), (False, 0)])
+def test_a_home_that_cannot_be_written_is_looked_at_and_left_alone(
+    may_write: bool,
+    asked: int,
+    home: Home,
+    queue: Queue,
+    submission: Callable[..., Submission],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    queue.submit(submission())
+    started = Mock()
+    monkeypatch.setattr("vqa.jobs.own_service.ensure_dispatcher", started)
+    monkeypatch.setattr("vqa.jobs.own_service.os.access", lambda *_: may_write)
+    assert len(OwnService(home).jobs(Filter()).jobs) == 1
+    assert started.call_count == asked

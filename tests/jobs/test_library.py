@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, get_args
 
+import pytest
 from pydantic import BaseModel
 
 from vqa.config import Experiment
@@ -69,3 +70,27 @@ def test_names_are_those_of_the_settings_and_of_the_folders(tmp_path: Path) -> N
         f"{tmp_path}/big: no such split; {home.stores}/small; {home.path}/x"
     )
     assert said == "big: no such split; small; x"
+
+
+def test_a_store_of_the_settings_may_stand_in_ones_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "big").mkdir()
+    (tmp_path / "big" / "store.json").write_text("{}")
+    home = Home(tmp_path / "service").make()
+    (home.path / "settings.yaml").write_text("stores: {big: ~/big}\n")
+    assert Library(home).stores() == {"big": tmp_path / "big"}
+
+
+def test_a_store_elsewhere_is_not_taken_for_the_one_of_its_name_here(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home").make()
+    (tmp_path / "linked").symlink_to(home.stores / "scenes")
+    for store in (home.stores / "scenes", tmp_path / "scenes", tmp_path / "other"):
+        store.mkdir()
+        (store / "store.json").write_text("{}")
+    named = {
+        path: Library(home).named({"data": {"store": str(path)}})["data"]["store"]
+        for path in (home.stores / "scenes", *map(tmp_path.joinpath, ("linked", "scenes", "other")))
+    }
+    assert list(named.values()) == ["scenes", "scenes", "scenes (elsewhere)", "other"]

@@ -124,7 +124,7 @@ def heat(study: Mapping[str, Any], kind: str) -> Figure:
                 "colorscale": [[0, "--less"], [0.5, "--raised"], [1, "--more"]],
                 "textfont": {"color": "--ink"},
                 "text": [
-                    ["" if cell is None else f"{cell:+.1f}" for cell in line] for line in found
+                    ["" if cell is None else f"{cell:+z.1f}" for cell in line] for line in found
                 ],
                 "texttemplate": "%{text}" if len(names) <= 2 * COLOURS else "",
                 "hovertemplate": "%{y}, %{x}: %{z:+.2f}<extra></extra>",

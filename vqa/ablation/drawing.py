@@ -93,7 +93,7 @@ def _cell(value: float | None, largest: float) -> dict[str, str]:
     if value is None:
         return {"text": "–", "shade": "s0"}
     step = round(SHADES * value / largest)
-    return {"text": f"{value:+.1f}", "shade": f"{'n' if step < 0 else 's'}{abs(step)}"}
+    return {"text": f"{value:+z.1f}", "shade": f"{'n' if step < 0 else 's'}{abs(step)}"}
 
 
 @dataclass(frozen=True)

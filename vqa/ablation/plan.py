@@ -72,6 +72,11 @@ class Plan:
         """Ended without success."""
         return [one for one in self.members if one.job is not None and one.job.state in FAILED]
 
+    def others(self, user: str) -> list[str]:
+        """Who else has submitted some of it."""
+        users = {one.job.user for one in self.members if one.job is not None}
+        return sorted(users - {user})
+
     @property
     def ended(self) -> bool:
         """Whether nothing more will happen by itself."""

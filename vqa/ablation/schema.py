@@ -120,6 +120,9 @@ def load_ablation(path: Path | str, overrides: Sequence[str] = ()) -> Source:
     path = Path(path)
     parsed = dict(parse_override(text) for text in overrides)
     fields = read_yaml(path, "an ablation", "begin with `group:`")
+    if "data" in fields and "base" not in fields:
+        fix = f"vqa train {path} --run DIR, or `base: {path.name}` in an ablation"
+        raise ConfigError("is an experiment", where=str(path), fix=fix)
     return parse_ablation(fields, path.parent, str(path), parsed)
 
 

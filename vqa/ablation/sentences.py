@@ -57,15 +57,15 @@ def size(test: PairedTest) -> str:
     digits = test.digits
     if _even(test):
         return f"{abs(test.difference):.{digits}f} ± {(high - low) / 2:.{digits}f}"
-    return f"{abs(test.difference):.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+    return f"{abs(test.difference):.{digits}f} [{low:z.{digits}f}, {high:z.{digits}f}]"
 
 
 def signed(test: PairedTest) -> str:
     """The difference with its sign, otherwise as `size`."""
     digits = test.digits
     if _even(test):
-        return f"{test.difference:+.{digits}f} ± {(test.high - test.low) / 2:.{digits}f}"
-    return f"{test.difference:+.{digits}f} [{test.low:.{digits}f}, {test.high:.{digits}f}]"
+        return f"{test.difference:+z.{digits}f} ± {(test.high - test.low) / 2:.{digits}f}"
+    return f"{test.difference:+z.{digits}f} [{test.low:z.{digits}f}, {test.high:z.{digits}f}]"
 
 
 def _even(test: PairedTest) -> bool:

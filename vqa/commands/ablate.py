@@ -180,8 +180,7 @@ def _standing(plan: Plan, service: Service) -> str:
 
 def _shared(plan: Plan, service: Service) -> str:
     """Whose runs stand for some of the grid, where they are not one's own, and how to have one's own."""
-    users = {one.job.user for one in plan.members if one.job is not None}
-    others = sorted(users - {service.user})
+    others = plan.others(service.user)
     if not others:
         return ""
     return f"; runs of {', '.join(others)} are shared, not trained twice: --group NAME has all trained for you"
@@ -227,8 +226,13 @@ def to_json(plan: Plan) -> dict[str, Any]:
 def _wait(grid: Grid, service: Service, *, as_json: bool) -> int:
     from vqa.ablation.follow import follow
 
-    plan = follow(grid, service, sys.stderr)
-    _compare(grid.ablation.group, service, as_json=as_json)
+    group = grid.ablation.group
+    try:
+        plan = follow(grid, service, sys.stderr)
+    except KeyboardInterrupt:
+        _say(f"{group} goes on; `vqa cancel --group {group}` ends it")
+        raise
+    _compare(group, service, as_json=as_json)
     for one in plan.failed:
         reason = one.job.reason if one.job is not None else ""
         _say(f"{one.cell.variant}, seed {one.cell.seed}: {one.state}: {reason}")

@@ -61,6 +61,7 @@ def run(args: argparse.Namespace) -> int:
     from vqa.evaluation.files import write_atomically
 
     check_resamples(args.resamples)
+    _check_given(args)
     if _is_study(args):
         return _study(args)
     variants = _variants(args)
@@ -71,6 +72,15 @@ def run(args: argparse.Namespace) -> int:
         write_atomically(args.csv, [to_csv(comparison)])
     print(dumps(comparison) if args.json else to_text(comparison))
     return 0
+
+
+def _check_given(args: argparse.Namespace) -> None:
+    """Refuse to compare nothing."""
+    from vqa.errors import InputError
+
+    if not args.runs and not args.variant:
+        fix = "give a group, a folder of runs, or two runs; `vqa jobs` shows groups"
+        raise InputError("nothing to compare", where="vqa compare", fix=fix)
 
 
 def _is_study(args: argparse.Namespace) -> bool:

@@ -224,7 +224,8 @@ def _report(
         print(json.dumps(facts, ensure_ascii=False, indent=2))
         return
     for split, count in facts["splits"].items():
-        print(f"{split:<12} {count:>10,} questions")
+        without = " without answers" if split in facts["without_answers"] else ""
+        print(f"{split:<12} {count:>10,} questions{without}")
     images = "images, none of them read" if facts["text_only"] else "images"
     print(f"{'':<12} {facts['images']:>10,} {images}")
     if facts["rejected"]:
@@ -248,6 +249,7 @@ def summary(store: Store, seconds: float) -> dict[str, Any]:
         "store": str(store.path),
         "source": manifest.source,
         "splits": manifest.splits,
+        "without_answers": _without_answers(store),
         "questions": sum(manifest.splits.values()),
         "images": manifest.images,
         "text_only": manifest.text_only,
@@ -257,3 +259,11 @@ def summary(store: Store, seconds: float) -> dict[str, Any]:
         "fingerprint": manifest.fingerprint,
         "seconds": round(seconds, 3),
     }
+
+
+def _without_answers(store: Store) -> list[str]:
+    """The splits whose answers are withheld: of all their questions, so that one tells."""
+    from vqa.data.record import NO_LABEL
+
+    firsts = {split: store.example(int(store.rows(split)[0])) for split in store.manifest.splits}
+    return [name for name, one in firsts.items() if not one.answers and one.label == NO_LABEL]

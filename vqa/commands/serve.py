@@ -39,7 +39,8 @@ def run(args: argparse.Namespace) -> int:
     from vqa.server.serve import serve
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # an engine's every question is no news
+    for name in ("httpx", "torch"):  # an engine's every question is no news, nor what torch kept
+        logging.getLogger(name).setLevel(logging.WARNING)
     serve(
         Home.here(),
         args.host,

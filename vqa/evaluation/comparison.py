@@ -68,12 +68,12 @@ class Pair:
         digits, doubt = self.test.digits, p_text(self.adjusted_p)
         if self.adjusted_p >= 0.05:
             return (
-                f"no difference found between {self.a} and {self.b} ({gap:+.{digits}f} "
-                f"[{low:.{digits}f}, {high:.{digits}f}], {doubt}); {power_text(self.test)}"
+                f"no difference found between {self.a} and {self.b} ({gap:+z.{digits}f} "
+                f"[{low:z.{digits}f}, {high:z.{digits}f}], {doubt}); {power_text(self.test)}"
             )
         winner, loser = (self.a, self.b) if gap > 0 else (self.b, self.a)
         low, high = (low, high) if gap > 0 else (-high, -low)
-        size = f"{abs(gap):.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+        size = f"{abs(gap):.{digits}f} [{low:z.{digits}f}, {high:z.{digits}f}]"
         return f"{winner} beats {loser} by {size}, {doubt}"
 
     def to_json(self) -> dict[str, Any]:

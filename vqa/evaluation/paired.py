@@ -37,7 +37,7 @@ def says(test: dict[str, Any] | None) -> str:
     gap, low, high = test["difference"], test["low"], test["high"]
     p_value = test.get("adjusted_p_value", test["p_value"])
     digits = decimals((high - low) / 2)
-    return f"{gap:+.{digits}f} [{low:.{digits}f}, {high:.{digits}f}], {p_text(p_value)}"
+    return f"{gap:+z.{digits}f} [{low:z.{digits}f}, {high:z.{digits}f}], {p_text(p_value)}"
 
 
 def _scores(predictions: Sequence[Prediction]) -> Floats:

@@ -291,7 +291,8 @@ def _visual7w_pair(pair: dict[str, Any], split: str, where: str) -> Prediction:
 
 def _clevr(record: dict[str, Any], where: str) -> Prediction:
     if "answer" not in record:
-        raise ResultError("no 'answer'", where=where, fix="give the annotation file too")
+        fix = "give questions as --questions, and the file with their answers as --annotations"
+        raise ResultError("no 'answer'", where=where, fix=fix)
     program = record.get("program")
     last = program[-1] if isinstance(program, list) and program else {}
     kind = last.get("function", last.get("type", "")) if isinstance(last, dict) else ""

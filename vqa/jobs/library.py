@@ -6,6 +6,7 @@ A client of the HTTP interface gives names and never a path; a command on this m
 from __future__ import annotations
 
 import copy
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from typing import Any
 
 from vqa.errors import JobError
 from vqa.jobs.home import Home
-from vqa.names import NAME_PATTERN
+from vqa.names import NAME_PATTERN, at_home
 
 Fields = dict[str, Any]
 STORE = ("data", "store")
@@ -35,7 +36,8 @@ class Library:
 
     def stores(self) -> dict[str, Path]:
         """Prepared stores: those of the settings, and the folders in `stores/`."""
-        named = {name: self.home.path / path for name, path in self.home.settings.stores.items()}
+        settings = self.home.settings.stores
+        named = {name: self.home.path / at_home(str(path)) for name, path in settings.items()}
         found = {**_entries(self.home.stores), **named}
         return {
             name: path
@@ -69,13 +71,19 @@ class Library:
         return fields
 
     def named(self, experiment: Fields) -> Fields:
-        """The inverse of `resolve`: names for paths, so that a client can submit it again."""
+        """The inverse of `resolve`: names for paths, so that a client can submit it again.
+
+        What stands elsewhere has its file's name; where that is the name of something else here, it says so.
+        """
         fields = copy.deepcopy(experiment)
-        names = self._names()
+        known = self._names()
+        names = known | {os.path.realpath(path): name for path, name in known.items()}
         for keys in (STORE, *FILES):
             value = _get(fields, keys)
             if isinstance(value, str) and value.startswith("/"):
-                _replace(fields, keys, names.get(value, Path(value).name))
+                own = Path(value).name
+                own = f"{own} (elsewhere)" if own in names.values() else own
+                _replace(fields, keys, names.get(value) or names.get(os.path.realpath(value), own))
         return fields
 
     def without_paths(self, text: str) -> str:

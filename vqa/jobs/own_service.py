@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 from typing_extensions import override
@@ -41,7 +42,8 @@ class OwnService(LocalService):
         return self._seen([super().resume(job)])[0]
 
     def _seen(self, jobs: list[JobView]) -> list[JobView]:
-        if any(job.state not in TERMINAL for job in jobs):
+        may_write = os.access(self.home.path, os.W_OK)  # else it is looked at, as in a backup
+        if may_write and any(job.state not in TERMINAL for job in jobs):
             _ = (
                 self.home.settings
             )  # what a dispatcher could not read is said here, and not in its log alone

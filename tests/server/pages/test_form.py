@@ -111,9 +111,25 @@ def test_what_differs_is_written_so_that_it_can_be_read_again() -> None:
 def test_a_precision_may_be_left_to_the_machine() -> None:
     (precision,) = by_path()["trainer.precision"]
     assert isinstance(precision, Entry)
-    assert (precision.kind, precision.default) == ("choice", '"32-true"')
+    assert (precision.kind, precision.default) == ("choice", "32-true")
     assert "auto" in precision.options
     assert "decided when a run begins" in precision.help
+
+
+def test_a_default_is_one_of_its_options() -> None:
+    """Else the page offers it twice, once in quotes."""
+    for one in (one for found in by_path().values() for one in found):
+        if isinstance(one, Entry) and one.kind == "choice" and one.default:
+            assert one.default in one.options, one.path
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [("32-true", "32-true"), ("3", '"3"'), ("2026-11-30", '"2026-11-30"'), ("a b", '"a b"')],
+)
+def test_a_text_is_quoted_where_it_would_read_as_something_else(value: str, text: str) -> None:
+    assert written(value) == text
+    assert parse_foreign(text, "here") == value
 
 
 def test_help_comes_from_the_docstrings() -> None:

@@ -28,6 +28,17 @@ def test_the_queue_keeps_itself_fresh(site: Site, look: Look, queued: Queued) ->
     assert page.locator(".state").inner_text() == "queued"
 
 
+def test_a_long_name_widens_neither_the_page_nor_the_table(
+    site: Site, look: Look, queued: Queued, check_accessible: Callable[..., None]
+) -> None:
+    queued(State.FAILED, reason="no room for so_long_a_word_as_" + "x" * 60, name="x" * 120)
+    page = look(site, "/jobs")
+    page.get_by_role("button", name="Resume x").wait_for()
+    check_accessible(page)
+    wide, shown = page.locator(".scroll").evaluate("e => [e.scrollWidth, e.clientWidth]")
+    assert wide <= shown
+
+
 def test_cancel_and_resume(site: Site, home: Home, look: Look, queued: Queued) -> None:
     job = queued(name="first")
     page = look(site, "/jobs")

@@ -55,9 +55,55 @@ def test_a_grid(ann: TestClient, home: Home) -> None:
     seen = ann.post(f"{ROOT}/submit/look", json=body)
     assert "4 jobs in group mine" in seen.text
     assert jobs(home) == []
-    for _ in range(2):  # a second time submits nothing twice
-        assert ann.post(f"{ROOT}/submit/queue", json=body).json() == {"address": "/ablations/mine"}
+    for queued in (4, 0):  # a second time submits nothing twice
+        made = ann.post(f"{ROOT}/submit/queue", json=body).json()
+        assert made == {"address": "/ablations/mine", "queued": queued}
         assert len(jobs(home)) == 4
+
+
+def test_what_is_there_already_is_said_with_whose_it_is(
+    connect: Callable[..., TestClient], ann: TestClient
+) -> None:
+    body = {"values": SMALL, "group": "g", "seeds": "1", "baselines": []}
+    fusions = ["concat", "multiply", "sum"]
+    ann.post(f"{ROOT}/submit/queue", json=body | {"axes": {"model.fusion": fusions[:2]}})
+    shown = {
+        (user, some): connect(user)
+        .post(f"{ROOT}/submit/look", json=body | {"axes": {"model.fusion": fusions[:some]}})
+        .text
+        for user, some in (("bea", 2), ("cleo", 3))
+    }
+    link = '<a href="/ablations/g">'
+    assert (
+        f"Nothing to submit: {link}all of them are there already</a> (submitted by ann)."
+        in shown["bea", 2]
+    )
+    assert (
+        f"1 to submit, {link}the others</a> are there already (submitted by ann)"
+        in shown["cleo", 3]
+    )
+    own = ann.post(f"{ROOT}/submit/look", json=body | {"axes": {"model.fusion": fusions[:2]}})
+    assert "all of them are there already</a>." in own.text
+    assert "shared" not in own.text
+
+
+def test_a_grid_that_somebody_else_has_submitted_is_said_to_be_there(
+    site: Site, home: Home, look: Look, ann: TestClient
+) -> None:
+    text = (
+        "group: g\nbase: {data: {store: scenes}}\n"
+        "axes: {model.fusion: [sum, concat]}\nbaselines: []\n"
+    )
+    assert ann.post(f"{ROOT}/submit/queue", json={"pasted": text}).status_code == 201
+    page = look(site, "/submit")
+    page.get_by_text("Paste YAML instead").click()
+    page.locator("#f-pasted").fill(text)
+    page.locator("form#submit").get_by_role("button", name="Submit").click()
+    page.get_by_text("(submitted by ann)").wait_for()
+    assert page.url.endswith("/submit")
+    assert len(jobs(home)) == 6
+    page.get_by_role("link", name="all of them are there already").click()
+    page.wait_for_url("**/ablations/g")
 
 
 def test_what_is_pasted(ann: TestClient, home: Home) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal, Union, get_args, get_origin
 
+import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
@@ -19,6 +20,7 @@ from vqa.faults import models_of
 Kind = Literal["choice", "switch", "number", "text"]
 HIDDEN = frozenset({"schema_version", "tracking.group", "tracking.tags"})
 """Set by the service, or by an ablation."""
+LETTERED, PLAIN = re.compile(r"[A-Za-z_/][\w./-]*"), re.compile(r"[\w./-]+")
 DOCUMENTED = re.compile(r"^ {4}(?P<names>\w+(?:, \w+)*): (?P<text>.+(?:\n {8,}.+)*)", re.MULTILINE)
 
 
@@ -115,9 +117,13 @@ def entries(part: Part) -> Iterator[Entry | Choice]:
 
 def written(value: Any) -> str:
     """A value as YAML on one line; JSON is that, and text that reads as itself needs no quotes."""
-    if isinstance(value, str) and re.fullmatch(r"[A-Za-z_/][\w./-]*", value):
+    if isinstance(value, str) and (LETTERED.fullmatch(value) or _reads_as_itself(value)):
         return value
     return json.dumps(value, ensure_ascii=False)
+
+
+def _reads_as_itself(text: str) -> bool:
+    return PLAIN.fullmatch(text) is not None and yaml.safe_load(text) == text
 
 
 def flat(fields: Mapping[str, Any], base: Mapping[str, Any], path: str = "") -> dict[str, str]:

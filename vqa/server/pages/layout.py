@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 import vqa
 from vqa.server.pages.assets import Assets
@@ -25,6 +27,7 @@ POLICY = (
 )
 """No page runs a script or a style that is not a file of this server, or asks anybody else for anything."""
 
+CODE = re.compile(r"`([^`\n]+)`")
 PLACES = (
     ("/jobs", "Jobs"),
     ("/ablations", "Ablations"),
@@ -60,6 +63,8 @@ class Pages:
             "moment": moment_text,
             "moment_iso": moment_iso,
             "figure": figure_text,
+            "signed": signed_text,
+            "code": code_markup,
             "bytes": bytes_text,
             "tally": tally,
         }
@@ -112,6 +117,16 @@ def moment_iso(moment: float) -> str:
 def figure_text(value: float | None, digits: int = 2) -> str:
     """A figure with so many digits behind the point and thin spaces between thousands; a dash for None."""
     return "–" if value is None else f"{value:,.{digits}f}".replace(",", "\u202f")
+
+
+def signed_text(value: float, digits: int = 2) -> str:
+    """A figure with its sign; what rounds to nothing is +0."""
+    return f"{value:+z.{digits}f}"
+
+
+def code_markup(text: str) -> Markup:
+    """A text with what stands between backticks as code; all of it is escaped."""
+    return Markup(CODE.sub(r"<code>\1</code>", str(escape(text))))
 
 
 def bytes_text(count: float | None) -> str:

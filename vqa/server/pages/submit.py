@@ -63,21 +63,24 @@ def look_at(request: Request, draft: Draft, caller: Submitter, made: OpenPages) 
             request, "submit_job.html.j2", submission=submission, differing=_differing(named)
         )
     plan = look(draft.to_grid(), caller.service, estimate=True)
-    return made.page(request, "submit_grid.html.j2", plan=plan, rows=_rows(plan), told=told)
+    others = plan.others(caller.token.name)
+    return made.page(
+        request, "submit_grid.html.j2", plan=plan, rows=_rows(plan), told=told, others=others
+    )
 
 
 @router.post("/submit/queue", status_code=201)
-def queue(draft: Draft, caller: Submitter) -> dict[str, str]:
-    """Queue it, all or nothing; gives the address of the page to look at next."""
+def queue(draft: Draft, caller: Submitter) -> dict[str, Any]:
+    """Queue it, all or nothing; gives the address of the page to look at next, and how many jobs were queued."""
     single = draft.to_request()
     if single is not None:
-        return {"address": f"/jobs/{caller.service.submit(single).id}"}
+        return {"address": f"/jobs/{caller.service.submit(single).id}", "queued": 1}
     grid = draft.to_grid()
     plan = look(grid, caller.service, estimate=bool(grid.ablation.budget.max_hours))
     check_data(plan, caller.service)
     plan.check_budget()
-    submit_plan(plan, caller.service)
-    return {"address": f"/ablations/{grid.ablation.group}"}
+    queued = submit_plan(plan, caller.service)
+    return {"address": f"/ablations/{grid.ablation.group}", "queued": len(queued)}
 
 
 def _filled(caller: Caller, source: str) -> dict[str, str]:

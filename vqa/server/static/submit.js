@@ -132,17 +132,22 @@ async function working(button, work) {
   }
 }
 
-document.getElementById("look").addEventListener("click", (event) =>
-  working(event.target, async () => {
-    const response = await send("/submit/look", "application/json");
-    seen.innerHTML = response ? await response.text() : "";
-  }));
+async function look() {
+  const response = await send("/submit/look", "application/json");
+  seen.innerHTML = response ? await response.text() : "";
+}
+
+document.getElementById("look").addEventListener("click", (event) => working(event.target, look));
 
 form.addEventListener("submit", (event) => {
   event.preventDefault();
   working(event.submitter, async () => {
     const response = await send("/submit/queue", "application/json");
-    if (response) location.assign((await response.json()).address);
+    if (!response) return;
+    const { address, queued } = await response.json();
+    if (queued) return location.assign(address);
+    await look(); // says that all of it is there already, and where
+    seen.scrollIntoView();
   });
 });
 
