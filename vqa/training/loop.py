@@ -283,8 +283,8 @@ def _on_cpu(value: Tensor | float) -> Tensor | float:
     return value.cpu() if isinstance(value, Tensor) else value
 
 
-def _mean(total: Tensor | float, count: int) -> float:
-    return float(total) / max(1, count)
+def _mean(total: Tensor | float, count: Tensor | float) -> float:
+    return float(total) / max(1.0, float(count))
 
 
 def _gather(item: dict[str, Any], world: int) -> list[dict[str, Any]]:
