@@ -87,6 +87,7 @@ class LocalService:
                 self.user,
                 paths_allowed=self.paths_allowed,
                 where="experiment" if len(requests) == 1 else f"jobs.{place}.experiment",
+                earlier=self.queue.under(self.user, request.key),
             )
             for place, request in enumerate(requests)
         ]

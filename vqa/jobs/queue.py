@@ -109,6 +109,11 @@ class Queue:
         """
         return _with_key(self._connection(), submission)
 
+    def under(self, user: str, key: str | None) -> Submission | None:
+        """What a user submitted under a key before; None where there was nothing."""
+        found = _under(self._connection(), user, key)
+        return None if found is None else found.submission
+
     def get(self, job: str) -> Job:
         """A job by its id.
 
@@ -177,14 +182,7 @@ class Queue:
                 f"""UPDATE jobs SET state = ?, attempt = attempt + 1, handle = NULL, gpus = ?, reason = '',
                     started = ?, ended = NULL WHERE id = ? AND attempt = ? AND NOT cancel_requested
                     AND state IN ({_marks(WAITING)})""",
-                (
-                    State.STARTING,
-                    json.dumps(list(gpus)),
-                    time.time(),
-                    job.id,
-                    job.attempt,
-                    *WAITING,
-                ),
+                (State.STARTING, json.dumps([*gpus]), time.time(), job.id, job.attempt, *WAITING),
             )
             if not done.rowcount:
                 return None
@@ -311,15 +309,17 @@ def _insert(connection: sqlite3.Connection, submission: Submission) -> tuple[Job
     return _record(connection, job), True
 
 
+def _under(connection: sqlite3.Connection, user: str, key: str | None) -> Job | None:
+    query = "SELECT * FROM jobs WHERE user = ? AND key = ?"
+    row = connection.execute(query, (user, key)).fetchone()  # no row has the key NULL
+    return None if row is None else job_of(row)
+
+
 def _with_key(connection: sqlite3.Connection, submission: Submission) -> Job | None:
     """The job that its user submitted under this key before."""
-    if submission.key is None:
+    job = _under(connection, submission.user, submission.key)
+    if job is None:
         return None
-    query = "SELECT * FROM jobs WHERE user = ? AND key = ?"
-    row = connection.execute(query, (submission.user, submission.key)).fetchone()
-    if row is None:
-        return None
-    job = job_of(row)
     if job.submission != submission:
         raise JobError(
             f"key {submission.key!r} stands for another submission (job {job.id})",
