@@ -27,7 +27,7 @@ from vqa.jobs.home import Home
 from vqa.jobs.locks import Lock, is_held
 from vqa.jobs.outcome import mark_cancelled, reached, result_of, why_lost
 from vqa.jobs.patience import Absences, Due, Leases, Stops, last_beat
-from vqa.jobs.placement import lacking, place, why_never
+from vqa.jobs.placement import place, why_never, why_not_now
 from vqa.jobs.queue import Queue
 from vqa.jobs.record import ACTIVE, WAITING, Job, Loss, State
 from vqa.jobs.retention import retain
@@ -242,20 +242,27 @@ class Dispatcher:
     # Starting
 
     def _start_waiting(self) -> None:
-        """In order of priority; where the first of an engine's jobs does not fit, those behind it wait too."""
+        """In order of priority; where the first of an engine's jobs does not fit now, those behind it wait too."""
         full: set[str] = set()
         said: list[tuple[Job, str]] = []
         for jobs in batches(self.queue.waiting(more=ARRAYS)):
             name = jobs[0].submission.engine
             why = BEHIND if name in full else self._try_start(jobs)
             if why is not None:
-                full.add(name)
+                if self._may_fit(
+                    jobs[0]
+                ):  # others need not wait for a job that waits for a larger machine
+                    full.add(name)
                 said += [(job, why) for job in jobs if job.reason != why]
         with suppress(sqlite3.OperationalError):  # the disk may be full
             if said:
                 self.queue.note(said)
             for engine in full:
                 self.queue.note_silent(engine, BEHIND)
+
+    def _may_fit(self, job: Job) -> bool:
+        capacity = self._engine(job.submission.engine).capacity()
+        return capacity is None or why_never(capacity, job.submission.resources) is None
 
     def _try_start(self, jobs: Sequence[Job]) -> str | None:
         """Start a batch, or say what it waits for; one whose engine cannot be had here has failed."""
@@ -283,10 +290,7 @@ class Dispatcher:
             active = [a for a in self.queue.active() if a.submission.engine == wanted.engine]
             placed = place(capacity, active, wanted.resources)
             if placed is None:
-                never = why_never(capacity, wanted.resources)
-                return (
-                    never or f"waits for {', '.join(lacking(capacity, active, wanted.resources))}"
-                )
+                return why_not_now(capacity, active, wanted.resources)
             gpus = placed
         claimed = [self.queue.claim(job, gpus) for job in jobs]
         self._launch(engine, [job for job in claimed if job is not None])
@@ -355,14 +359,8 @@ class Dispatcher:
             self._marker(job).touch()
         else:
             self._marker(job).unlink(missing_ok=True)
-        return Task(
-            job.id,
-            job.attempt,
-            run.path,
-            job.submission.resources,
-            job.gpus,
-            self.settings.grace_seconds,
-        )
+        needs, grace = job.submission.resources, self.settings.grace_seconds
+        return Task(job.id, job.attempt, run.path, needs, job.gpus, grace)
 
     def _marker(self, job: Job) -> Path:
         """Says to the runner that being stopped means being cancelled."""
