@@ -274,13 +274,15 @@ class LocalService:
             JobError: there is no such job, or it has no model.
         """
         self.queue.get(job)
+        folder = self.home.run_dir(job) / "model"
+        if not folder.exists():
+            fix = "a run exports it when it has succeeded"
+            raise JobError("has no model", where=job, fix=fix, kind="not-found")
         try:
-            return pack(self.home.run_dir(job) / "model", self.checker.library.named)
-        except FileNotFoundError:
-            what, fix = "has no model", "a run exports it when it has succeeded"
+            return pack(folder, self.checker.library.named)
         except (OSError, ValueError, LookupError, TypeError, VQAError, yaml.YAMLError):
             what, fix = "has a damaged model", "train it again"
-        raise JobError(what, where=job, fix=fix, kind="not-found")
+            raise JobError(what, where=job, fix=fix, kind="not-found") from None
 
     def _result(self, job: Job) -> dict[str, Any] | None:
         try:
