@@ -180,7 +180,8 @@ class Queue:
         with Transaction(self._connection()) as connection:
             done = connection.execute(
                 f"""UPDATE jobs SET state = ?, attempt = attempt + 1, handle = NULL, gpus = ?, reason = '',
-                    started = ?, ended = NULL WHERE id = ? AND attempt = ? AND NOT cancel_requested
+                    started = ?, ended = NULL, served = 1 + (SELECT MAX(served) FROM jobs)
+                    WHERE id = ? AND attempt = ? AND NOT cancel_requested
                     AND state IN ({_marks(WAITING)})""",
                 (State.STARTING, json.dumps([*gpus]), time.time(), job.id, job.attempt, *WAITING),
             )

@@ -52,6 +52,10 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE INDEX jobs_waiting ON jobs (engine, user, priority DESC, seq)
     WHERE state IN ('queued', 'preempted');
     """,
+    """
+    ALTER TABLE jobs ADD COLUMN served INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX jobs_served ON jobs (user, engine, served);
+    """,
 )
 """Entry k takes a database of version k to version k + 1. Entries are only ever added."""
 
