@@ -196,6 +196,18 @@ def test_an_ablation_is_followed_and_compared_where_its_runs_lie(
     assert command("export", job, "--to", exported).code == 2  # stands already
     refused = command("export", "0123abcd", "--to", tmp_path / "none")
     assert (refused.code, "no job" in refused.err) == (2, True)
+    model = server.home.run_dir(job) / "model"
+    with (model / "weights.safetensors").open("r+b") as weights:
+        weights.seek(-1, os.SEEK_END)
+        weights.write(b"\xff")
+    refused = command("export", job, "--to", exported.parent / "changed")
+    assert (
+        f"{job}: what came is no sound model (changed since it was exported: weights" in refused.err
+    )
+    assert str(exported.parent) not in refused.err
+    (model / "tokenizer.json").unlink()
+    refused = command("export", job, "--to", exported.parent / "changed")
+    assert f"{job}: has a damaged model" in refused.err
     assert sorted(path.name for path in exported.parent.iterdir()) == ["best"]
 
 

@@ -17,7 +17,7 @@ from vqa.jobs.dispatcher import Dispatcher
 from vqa.jobs.engines.base import Capacity, Standing, Task
 from vqa.jobs.home import Home
 from vqa.jobs.queue import Queue
-from vqa.jobs.record import State
+from vqa.jobs.record import Resources, State
 
 
 def test_an_engine_that_does_not_answer_changes_nothing(
@@ -209,3 +209,21 @@ def test_an_engine_that_is_away_is_asked_once_a_while_whatever_waits_for_it(
     monkeypatch.setattr("vqa.jobs.patience.time.monotonic", lambda: later)
     dispatcher.step()
     assert len(calls) == 2
+
+
+def test_a_job_that_this_machine_can_never_run_keeps_no_other_waiting(
+    home: Home, queue: Queue, engine: Scripted, submission: Submit
+) -> None:
+    """It was submitted when the machine, or what of it the settings give, was larger; and may be so again."""
+    dispatcher, engine.room = Dispatcher(home, lambda _: engine), Capacity((), 4, 1000)
+    large = queue.submit(submission(resources=Resources(cores=8)))[0]
+    small = started(queue, dispatcher, submission(resources=Resources(cores=3)))
+    behind = started(queue, dispatcher, submission(resources=Resources(cores=3)))
+    assert small.state is State.STARTING
+    assert queue.get(large.id).state is State.QUEUED
+    assert queue.get(large.id).reason == "asks for 8 cores, and this machine has 4"
+    assert behind.reason == "waits for 3 cores (1 of 4 free)"
+    finish(home, engine, small, "succeeded")
+    engine.room = Capacity((), 8, 1000)
+    dispatcher.step()
+    assert [queue.get(job.id).state.value for job in (large, behind)] == ["starting", "queued"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -235,3 +236,30 @@ def test_an_account_is_always_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
     assert account() == "DOMAIN-ann-m-ller"
     monkeypatch.setenv("LOGNAME", "../..")
     assert account() == "user"
+
+
+def test_a_key_stands_for_what_was_asked_whatever_the_service_chooses_now(
+    service: LocalService, request_of: Request
+) -> None:
+    """Settings, the machine, and the defaults of an experiment have changed since."""
+    job = service.submit(request_of(key="k")).id
+    with sqlite3.connect(service.home.queue_file) as database:
+        [[text]] = database.execute("SELECT experiment FROM jobs").fetchall()
+        experiment = json.loads(text)
+        del experiment["trainer"]["precision"]  # an older program had no such field
+        resources = json.dumps({"accelerator": "cpu", "cores": 3, "memory_mb": 7})
+        changed = (json.dumps(experiment), resources, "slurm")
+        database.execute("UPDATE jobs SET experiment = ?, resources = ?, engine = ?", changed)
+    database.close()
+    (service.home.path / "settings.yaml").write_text(
+        "max_restarts: 9\nquotas: {min_free_mb: 0}\nlocal: {cores: 1}\n"
+    )
+    other = LocalService(Home(service.home.path), "ann")
+    assert other.submit(request_of(key="k")).id == job
+    assert other.submit(request_of(key="k", cores=3, engine="slurm")).id == job
+    for asked in (
+        {"cores": 1}, {"memory_mb": 8}, {"engine": "local"}, {"max_restarts": 9}, {"seed": 1}, {"name": "n"}
+    ):  # fmt: skip
+        with pytest.raises(JobError, match="stands for another submission") as caught:
+            other.submit(request_of(key="k", **asked))
+        assert caught.value.kind == "conflict"

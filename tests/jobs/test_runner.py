@@ -17,6 +17,7 @@ import torch
 from tests.jobs.runners import LONG, Job, Make, finish
 from vqa.export import load
 from vqa.jobs.heartbeat import read_beat
+from vqa.jobs.outcome import why_lost
 from vqa.tracking.journal import read_journal
 from vqa.training.directory import RunLock, runner_lock
 from vqa.training.loop import SPEED
@@ -196,6 +197,7 @@ def test_an_earlier_life_that_does_not_end_is_waited_for_and_left(
     with RunLock(one.run.path):
         assert runner.main(str(one.run.path)) == 75
     assert one.run.result() is None
+    assert why_lost(one.run.path, 1) == "another process is training here"
 
 
 @pytest.fixture

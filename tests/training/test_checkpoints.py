@@ -146,12 +146,13 @@ def test_a_checkpoint_that_carries_code_runs_none_of_it(
 ) -> None:
     """Its manifest vouches for it: who could write the one could write the other."""
     checkpoints.save_best(state(2)["network"], 2)
+    checkpoints.save(state(2), 2)
     file = tmp_path / "checkpoints" / f"{name}.pt"
     write(file, Malice(tmp_path / "canary"))
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     file.with_suffix(".json").write_text(json.dumps({"sha256": digest, "step": 2}))
     if name == "best":
-        assert checkpoints.best() is None
+        assert checkpoints.best(2) is None
     else:
         assert_is(checkpoints.last(), 1)
     assert f"{name}.pt is passed over" in said[0]
@@ -217,3 +218,42 @@ def test_half_removed_ones_are_tidied_away_beside_another(
     newest(tmp_path).with_name("step-000000001.json").unlink()
     checkpoints.tidy()  # the last one tells that something is lost
     assert [file.name for file in newest(tmp_path).parent.glob("*.pt")] == ["step-000000001.pt"]
+
+
+def best_weights(checkpoints: Checkpoints, step: int) -> bool:
+    """Whether the best weights are those of `step`."""
+    found = checkpoints.best(step)
+    return found is not None and torch.equal(found["weight"], state(step)["network"]["weight"])
+
+
+@pytest.mark.parametrize("known", [2, 3])
+@pytest.mark.parametrize("done", range(4))
+def test_the_best_weights_are_those_that_the_state_knows(
+    done: int, known: int, checkpoints: Checkpoints, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever in their exchange a death comes: after the first `done` of its renames and removals."""
+    checkpoints.save_best(state(2)["network"], 2)
+    checkpoints.save(state(2), 2)
+    checkpoints.save_best(state(3)["network"], 3)
+    folder = tmp_path / "checkpoints"
+    parts = [
+        (folder / "best.json").unlink,
+        lambda: (folder / "best-next.pt").replace(folder / "best.pt"),
+        lambda: (folder / "best-next.json").replace(folder / "best.json"),
+    ]
+    for part in parts[: done if known == 3 else 0]:  # only once the state is there
+        part()
+    checkpoints.settle_best(known)
+    assert best_weights(checkpoints, known)
+    assert not [*folder.glob("best-next*")]
+
+
+def test_best_weights_of_another_step_are_passed_over(
+    checkpoints: Checkpoints, said: list[str]
+) -> None:
+    checkpoints.save_best(state(2)["network"], 2)
+    assert checkpoints.best(2) is None
+    checkpoints.save(state(2), 2)
+    assert best_weights(checkpoints, 2)
+    assert checkpoints.best(1) is None
+    assert said == ["checkpoint best.pt is passed over: it is of step 2, not of 1"]

@@ -16,9 +16,11 @@ from vqa.ablation.derive import places_of
 from vqa.ablation.members import read_member, sort_members
 from vqa.config import Experiment
 from vqa.errors import ConfigError
+from vqa.model.config import Sizes
 from vqa.tracking import resend
 from vqa.training import precision, run
 from vqa.training.directory import RunDirectory
+from vqa.training.module import TrainingModule
 from vqa.training.precision import gpu_is_fast, has_instructions, products_pay, settled
 from vqa.training.run import train
 from vqa.training.session import Place
@@ -200,3 +202,19 @@ def test_half_precision_of_a_gpu_is_refused_without_one(experiment: Make, tmp_pa
     with pytest.raises(ConfigError, match="16-mixed wants a GPU"):
         train(made, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("precision", "expected"), [("16-mixed", (5.0, 1.0, 1)), ("32-true", (float("inf"), 2.0, 2))]
+)
+def test_a_step_that_a_scaler_leaves_out_is_in_no_figure(
+    precision: str, expected: tuple[float, float, int], experiment: Make
+) -> None:
+    made = experiment(trainer={"precision": precision, "gradient_clip_val": 1.0})
+    module = TrainingModule(made.model.build(Sizes(16, 16, words=9, answers=5)), made, 10, 10)
+    weight = torch.nn.Parameter(torch.zeros(2))
+    optimizer = torch.optim.SGD([weight], lr=1.0)
+    for gradient in ([float("inf"), 0.0], [3.0, 4.0]):
+        weight.grad = torch.tensor(gradient)
+        module.configure_gradient_clipping(optimizer)
+    assert (module.gradient_norm, module.clipped, module.steps_seen) == expected

@@ -20,6 +20,7 @@ from vqa.errors import RunError
 from vqa.export import load
 from vqa.tracking.journal import read_journal
 from vqa.training import loop
+from vqa.training.checkpoints import Checkpoints, State
 from vqa.training.loop import SPEED, RunLoop
 from vqa.training.run import train
 from vqa.training.validation import Validation
@@ -281,3 +282,31 @@ def test_a_run_goes_on_with_the_words_that_it_began_with(
     assert "Han" not in (run / "model" / "tokenizer.json").read_text()
     train(made, tmp_path / "another")
     assert "Han" in (tmp_path / "another" / "model" / "tokenizer.json").read_text()
+
+
+def test_weights_that_no_state_knows_of_are_not_taken_for_the_best(
+    experiment: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A life ends between its best weights and their state, and the next one comes out a little differently."""
+    run, accuracies = tmp_path / "run", [40.0, 60.0, 30.0]
+    original = Checkpoints.save
+    monkeypatch.setattr(Validation, "accuracy", lambda *_: accuracies.pop(0))
+
+    def dies(self: Checkpoints, state: State, step: int) -> None:
+        if len(accuracies) == 1:
+            raise Death
+        original(self, state, step)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoints, "save", dies)
+        with pytest.raises(Death):
+            train(experiment(), run)
+    best = (run / "checkpoints" / "best.pt").read_bytes()
+    result = train(experiment(), run)
+    assert result.fields["training"]["best_validation_accuracy"] == 40.0
+    assert result.fields["training"]["best_step"] == 5
+    assert (run / "checkpoints" / "best.pt").read_bytes() == best
+    assert not [*(run / "checkpoints").glob("best-next*")]
+    weights = torch.load(run / "checkpoints" / "best.pt", weights_only=True)
+    for name, tensor in load(run).network.state_dict().items():
+        assert torch.equal(tensor, weights[name]), name

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import torch
 
+from tests.training.test_resume import assert_same
 from vqa.config import Experiment
 from vqa.errors import TrainingError
 from vqa.export import VQAModel
@@ -25,7 +26,7 @@ from vqa.training.loop import RunLoop
 from vqa.training.run import train
 from vqa.training.session import Session
 from vqa.training.signals import Stopped, StopSignals
-from vqa.training.validation import Vote
+from vqa.training.validation import Validation, Vote
 
 Make = Callable[..., Experiment]
 
@@ -240,9 +241,9 @@ def test_a_best_checkpoint_that_is_lost_is_said(
 ) -> None:
     best = Checkpoints.best
 
-    def damaged(self: Checkpoints) -> Any:
+    def damaged(self: Checkpoints, step: int) -> Any:
         (tmp_path / "run" / "checkpoints" / "best.pt").write_bytes(b"")
-        return best(self)
+        return best(self, step)
 
     monkeypatch.setattr(Checkpoints, "best", damaged)
     assert train(experiment(), tmp_path / "run").status == "succeeded"
@@ -251,6 +252,44 @@ def test_a_best_checkpoint_that_is_lost_is_said(
         "checkpoint best.pt is passed over: its contents do not match its manifest",
         "no checkpoint of the best weights can be trusted: the last are evaluated",
     ]
+
+
+@pytest.mark.parametrize("together", [1, 2])
+def test_a_long_validation_is_left_and_done_again(
+    together: int, experiment: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = {"accumulate_grad_batches": together, "log_every_n_steps": 2, "accelerator": "cpu"}
+    made, run, original = experiment(trainer=trainer), tmp_path / "run", Validation.accuracy
+
+    def struck(self: Validation, *args: Any) -> float:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return original(self, *args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Validation, "accuracy", struck)
+        assert train(made, run).status == "preempted"
+    assert "val/accuracy" not in (run / "metrics.jsonl").read_text()
+    assert train(made, run).status == "succeeded"
+    train(made, tmp_path / "whole")
+    assert_same(run, tmp_path / "whole")
+
+
+def test_a_short_validation_ends_before_the_run_stops(
+    experiment: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has been timed: to leave it would lose the steps since the last checkpoint."""
+    original, validations = Validation.accuracy, []
+
+    def struck(self: Validation, *args: Any) -> float:
+        validations.append(self)
+        if len(validations) == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return original(self, *args)
+
+    monkeypatch.setattr(Validation, "accuracy", struck)
+    result = train(experiment(trainer={"max_epochs": 3, "accelerator": "cpu"}), tmp_path / "run")
+    assert (result.status, result.fields["training"]["steps"]) == ("preempted", 10)
+    assert (tmp_path / "run" / "checkpoints" / "step-000000010.json").exists()
 
 
 def test_processes_vote_about_once_a_second_and_at_the_same_steps(

@@ -51,6 +51,7 @@ def fetch(word: str, to: Path) -> None:
     import tempfile
 
     from vqa.commands.find import find_job
+    from vqa.errors import ModelError
     from vqa.export import load
     from vqa.jobs.connect import connect
     from vqa.jobs.parcel import unpack
@@ -69,5 +70,11 @@ def fetch(word: str, to: Path) -> None:
         with parcel.open("wb") as out:
             service.model(job, out)
         unpack(parcel, model)
-        load(model)
+        try:
+            load(model)
+        except ModelError as error:  # of a folder that is about to go
+            fix = "try again; where it stays so, its model is damaged there: train it again"
+            raise ModelError(
+                f"what came is no sound model ({error.what})", where=job, fix=fix
+            ) from None
         model.replace(to)

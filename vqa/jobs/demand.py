@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
 import sys
 
 from vqa.jobs.home import Home
+from vqa.jobs.locks import is_held
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE)
 
@@ -19,7 +19,7 @@ def ensure_dispatcher(home: Home) -> bool:
     is about to end looks at the queue once more after it has let go of the lock, so that a job that was committed
     before this call is always seen.
     """
-    if _is_held(home):
+    if is_held(home.dispatcher_lock):  # somebody's that begins in this very moment gives up
         return False
     log, append = str(home.dispatcher_log), os.O_WRONLY | os.O_CREAT | os.O_APPEND
     os.posix_spawn(
@@ -36,22 +36,6 @@ def ensure_dispatcher(home: Home) -> bool:
         setsigdef=SIGNALS,
     )
     return True
-
-
-def _is_held(home: Home) -> bool:
-    """Whether somebody holds the dispatcher's lock: one that was started on demand, or `vqa serve`.
-
-    For the caller that starts one right afterwards only: while this looks, it holds the lock itself, and a dispatcher
-    that begins in that moment gives up.
-    """
-    descriptor = os.open(home.dispatcher_lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
 
 
 def _environment(home: Home) -> dict[str, str]:

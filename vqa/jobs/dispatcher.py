@@ -6,7 +6,6 @@ jobs that run notice nothing.
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import shutil
 import signal
@@ -14,8 +13,8 @@ import sqlite3
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from itertools import groupby
 from pathlib import Path
 
@@ -25,9 +24,10 @@ from vqa.jobs.engines import make_engine
 from vqa.jobs.engines.base import ArrayEngine, Engine, Standing, Task
 from vqa.jobs.handover import ARRAYS, batches, submitted
 from vqa.jobs.home import Home
+from vqa.jobs.locks import Lock, is_held
 from vqa.jobs.outcome import mark_cancelled, reached, result_of, why_lost
 from vqa.jobs.patience import Absences, Due, Leases, Stops, last_beat
-from vqa.jobs.placement import lacking, place, why_never
+from vqa.jobs.placement import place, why_never, why_not_now
 from vqa.jobs.queue import Queue
 from vqa.jobs.record import ACTIVE, WAITING, Job, Loss, State
 from vqa.jobs.retention import retain
@@ -64,28 +64,42 @@ class Dispatcher:
         self._leases = Leases(self.settings.lease_seconds)
         self._stops = Stops(self.settings.grace_seconds)
         self._absences = Absences()
-        self._stop_jobs, self._leaving = stop_jobs, False
+        self._mine, self._ahead = Lock(home.dispatcher_lock), Lock(home.server_lock)
+        self._stop_jobs, self._leaving, self._told = stop_jobs, False, False
 
     def run(self, stop: threading.Event, *, until_idle: bool = False) -> None:
-        """Serve the queue until told to stop, or until nothing is left to do.
+        """Serve the queue until told to stop; `until_idle`, until nothing is left to do or a server has come to do it.
 
         Waits while another dispatcher serves it. A job that was committed before this returns has been seen. Where the
         home is gone there is nothing to serve.
         """
-        while not stop.is_set() and self.home.path.is_dir():
-            with self._lock() as mine:
-                if mine:
+        try:
+            while not stop.is_set() and self.home.path.is_dir():
+                if until_idle and self._is_relieved():
+                    return
+                if not until_idle and not self._ahead.take():
+                    self._tell_of_another()
+                if self._mine.take():
                     self._serve(stop, until_idle)
                     self._leave()
+                    self._mine.release()
                 elif until_idle:
                     return
-                elif self._stop_jobs:
-                    log.warning(
-                        "another dispatcher serves %s: it would not stop jobs", self.home.path
-                    )
-            if until_idle and not self._has_work():  # asked again once others can take the lock
-                return
-            stop.wait(self.settings.poll_seconds)
+                if until_idle and not self._has_work():  # asked again once others can take the lock
+                    return
+                stop.wait(self.settings.poll_seconds)
+        finally:
+            self._mine.release()
+            self._ahead.release()
+
+    def _is_relieved(self) -> bool:
+        """Whether a server is there."""
+        return is_held(self.home.server_lock, alone=True)
+
+    def _tell_of_another(self) -> None:
+        if self._stop_jobs and not self._told:
+            log.warning("another server serves %s: jobs do not stop with this one", self.home.path)
+            self._told = True
 
     def _serve(self, stop: threading.Event, until_idle: bool) -> None:
         while not stop.is_set() and self.home.path.is_dir():
@@ -94,7 +108,7 @@ class Dispatcher:
             except Exception:  # whatever it is, the jobs that are left still need somebody
                 log.exception("the dispatcher goes on after an error")
                 stop.wait(1.0)
-            if until_idle and not self._has_work():
+            if until_idle and (self._is_relieved() or not self._has_work()):
                 return
             stop.wait(self.settings.poll_seconds)
 
@@ -116,29 +130,16 @@ class Dispatcher:
 
     def step(self) -> None:
         """Look at every active job once, then start what fits."""
-        for name, jobs in groupby(self._by_engine(), key=lambda job: job.submission.engine):
+        active = sorted(self.queue.active(), key=lambda job: job.submission.engine)
+        for name, jobs in groupby(active, key=lambda job: job.submission.engine):
             try:
                 self._follow(self._engine(name), list(jobs))
             except EngineError as error:  # the other engines' jobs still need somebody
                 log.warning("%s: %s", name, error)
         self._start_waiting()
 
-    @contextmanager
-    def _lock(self) -> Iterator[bool]:
-        """Whether this is the one dispatcher; the kernel ends that at any death."""
-        with self.home.dispatcher_lock.open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                yield False
-            else:
-                yield True
-
     def _has_work(self) -> bool:
         return bool(self.queue.count().keys() & (ACTIVE | WAITING))
-
-    def _by_engine(self) -> list[Job]:
-        return sorted(self.queue.active(), key=lambda job: job.submission.engine)
 
     def _engine(self, name: str) -> Engine:
         if name not in self._engines:
@@ -241,20 +242,27 @@ class Dispatcher:
     # Starting
 
     def _start_waiting(self) -> None:
-        """In order of priority; where the first of an engine's jobs does not fit, those behind it wait too."""
+        """In order of priority; where the first of an engine's jobs does not fit now, those behind it wait too."""
         full: set[str] = set()
         said: list[tuple[Job, str]] = []
         for jobs in batches(self.queue.waiting(more=ARRAYS)):
             name = jobs[0].submission.engine
             why = BEHIND if name in full else self._try_start(jobs)
             if why is not None:
-                full.add(name)
+                if self._may_fit(
+                    jobs[0]
+                ):  # others need not wait for a job that waits for a larger machine
+                    full.add(name)
                 said += [(job, why) for job in jobs if job.reason != why]
         with suppress(sqlite3.OperationalError):  # the disk may be full
             if said:
                 self.queue.note(said)
             for engine in full:
                 self.queue.note_silent(engine, BEHIND)
+
+    def _may_fit(self, job: Job) -> bool:
+        capacity = self._engine(job.submission.engine).capacity()
+        return capacity is None or why_never(capacity, job.submission.resources) is None
 
     def _try_start(self, jobs: Sequence[Job]) -> str | None:
         """Start a batch, or say what it waits for; one whose engine cannot be had here has failed."""
@@ -282,10 +290,7 @@ class Dispatcher:
             active = [a for a in self.queue.active() if a.submission.engine == wanted.engine]
             placed = place(capacity, active, wanted.resources)
             if placed is None:
-                never = why_never(capacity, wanted.resources)
-                return (
-                    never or f"waits for {', '.join(lacking(capacity, active, wanted.resources))}"
-                )
+                return why_not_now(capacity, active, wanted.resources)
             gpus = placed
         claimed = [self.queue.claim(job, gpus) for job in jobs]
         self._launch(engine, [job for job in claimed if job is not None])
@@ -354,14 +359,8 @@ class Dispatcher:
             self._marker(job).touch()
         else:
             self._marker(job).unlink(missing_ok=True)
-        return Task(
-            job.id,
-            job.attempt,
-            run.path,
-            job.submission.resources,
-            job.gpus,
-            self.settings.grace_seconds,
-        )
+        needs, grace = job.submission.resources, self.settings.grace_seconds
+        return Task(job.id, job.attempt, run.path, needs, job.gpus, grace)
 
     def _marker(self, job: Job) -> Path:
         """Says to the runner that being stopped means being cancelled."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from vqa.errors import JobError
@@ -54,31 +54,26 @@ def cancel_group(service: LocalService, group: str, may: May) -> list[JobView]:
     Raises:
         JobError: there is no such group, or all of it is somebody else's.
     """
-    return _each(service.cancel, [job for job in jobs_of(service, group) if can_cancel(job)], may)
+    return service.cancel_all(_own(filter(can_cancel, jobs_of(service, group)), may))
 
 
 def retry_group(service: LocalService, group: str, may: May) -> list[JobView]:
     """Queue every job of a group again that failed or was lost; each goes on from its last checkpoint.
 
     Raises:
-        JobError: see `cancel_group`; or there is no room.
+        JobError: see `cancel_group`; or there is no room for all of them.
     """
-    return _each(service.resume, [job for job in jobs_of(service, group) if can_retry(job)], may)
+    return service.resume_all(_own(filter(can_retry, jobs_of(service, group)), may))
 
 
-def _each(change: Callable[[str], JobView], jobs: list[Job], may: May) -> list[JobView]:
-    mine = [job for job in jobs if may(job)]
-    if jobs and not mine:
+def _own(jobs: Iterable[Job], may: May) -> list[Job]:
+    """Those that the caller may touch."""
+    found = list(jobs)
+    mine = [job for job in found if may(job)]
+    if found and not mine:
         raise JobError(
-            f"these jobs are {jobs[0].submission.user}'s",
+            f"these jobs are {found[0].submission.user}'s",
             fix="ask them, or use an admin's token",
             kind="forbidden",
         )
-    done = []
-    for job in mine:
-        try:
-            done.append(change(job.id))
-        except JobError as error:
-            if error.kind != "conflict":  # it has moved on meanwhile
-                raise
-    return done
+    return mine

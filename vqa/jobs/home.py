@@ -10,7 +10,7 @@ VQA_HOME/
     cache/             what can be made again, such as what was counted in a store
     tokens.json        who may use the HTTP interface (0600)
     token              the owner's token for commands on this machine (0600)
-    dispatcher.lock, dispatcher.log
+    dispatcher.lock, dispatcher.log, server.lock
 """
 
 from __future__ import annotations
@@ -177,6 +177,11 @@ class Home:
     def dispatcher_lock(self) -> Path:
         """Held by the one dispatcher."""
         return self.path / "dispatcher.lock"
+
+    @property
+    def server_lock(self) -> Path:
+        """Held by a server, whose dispatcher goes before one that was started on demand."""
+        return self.path / "server.lock"
 
     @property
     def dispatcher_log(self) -> Path:

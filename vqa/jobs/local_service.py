@@ -6,6 +6,7 @@ import copy
 import getpass
 import os
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -86,6 +87,7 @@ class LocalService:
                 self.user,
                 paths_allowed=self.paths_allowed,
                 where="experiment" if len(requests) == 1 else f"jobs.{place}.experiment",
+                earlier=self.queue.under(self.user, request.key),
             )
             for place, request in enumerate(requests)
         ]
@@ -177,11 +179,18 @@ class LocalService:
         Raises:
             JobError: there is none.
         """
-        before = self.queue.get(job)
-        after = self.queue.request_cancel(job)
-        if not before.terminal and after.state is State.CANCELLED and before.state not in ACTIVE:
-            mark_cancelled(self.home.run_dir(job), after)  # a waiting job's last result: preempted
-        return self._view(after)
+        found = self.queue.get(job)
+        self.cancel_all([found])
+        return self._view(self.queue.get(job))
+
+    def cancel_all(self, jobs: Sequence[Job]) -> list[JobView]:
+        """Have jobs ended, together; gives those that had not."""
+        before = {job.id: job.state for job in jobs}
+        asked = self.queue.request_cancel_all(before)
+        for job in asked:
+            if job.state is State.CANCELLED and before[job.id] not in ACTIVE:
+                mark_cancelled(self.home.run_dir(job.id), job)  # its last result says: preempted
+        return [self._view(job) for job in asked]
 
     def resume(self, job: str) -> JobView:
         """Queue an ended, unfinished job again.
@@ -194,6 +203,17 @@ class LocalService:
             if found.terminal:
                 self._room.check(self.queue, found.submission.user, 1)
             return self._view(self.queue.resume(job))
+
+    def resume_all(self, jobs: Sequence[Job]) -> list[JobView]:
+        """Queue ended, unfinished jobs again, together; gives those.
+
+        Raises:
+            JobError: there is no room for all of them.
+        """
+        with self._room.lock:
+            for user, new in Counter(job.submission.user for job in jobs).items():
+                self._room.check(self.queue, user, new)
+            return [self._view(job) for job in self.queue.resume_all(job.id for job in jobs)]
 
     def cancel_group(self, group: str, may: May = anyone) -> list[JobView]:
         """Have every job of a group ended that has not ended; see `groups.cancel_group`."""
@@ -254,13 +274,15 @@ class LocalService:
             JobError: there is no such job, or it has no model.
         """
         self.queue.get(job)
+        folder = self.home.run_dir(job) / "model"
+        if not folder.exists():
+            fix = "a run exports it when it has succeeded"
+            raise JobError("has no model", where=job, fix=fix, kind="not-found")
         try:
-            return pack(self.home.run_dir(job) / "model", self.checker.library.named)
-        except FileNotFoundError:
-            what, fix = "has no model", "a run exports it when it has succeeded"
+            return pack(folder, self.checker.library.named)
         except (OSError, ValueError, LookupError, TypeError, VQAError, yaml.YAMLError):
             what, fix = "has a damaged model", "train it again"
-        raise JobError(what, where=job, fix=fix, kind="not-found")
+            raise JobError(what, where=job, fix=fix, kind="not-found") from None
 
     def _result(self, job: Job) -> dict[str, Any] | None:
         try:

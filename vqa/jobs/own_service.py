@@ -10,7 +10,7 @@ from typing_extensions import override
 from vqa.jobs.demand import ensure_dispatcher
 from vqa.jobs.local_service import LocalService
 from vqa.jobs.queue import Filter
-from vqa.jobs.record import TERMINAL
+from vqa.jobs.record import TERMINAL, Job
 from vqa.jobs.views import JobDetail, JobPage, JobView, SubmitRequest
 
 
@@ -34,12 +34,16 @@ class OwnService(LocalService):
         return detail
 
     @override
-    def cancel(self, job: str) -> JobView:
-        return self._seen([super().cancel(job)])[0]
+    def cancel_all(self, jobs: Sequence[Job]) -> list[JobView]:
+        return self._seen(super().cancel_all(jobs))
 
     @override
     def resume(self, job: str) -> JobView:
         return self._seen([super().resume(job)])[0]
+
+    @override
+    def resume_all(self, jobs: Sequence[Job]) -> list[JobView]:
+        return self._seen(super().resume_all(jobs))
 
     def _seen(self, jobs: list[JobView]) -> list[JobView]:
         may_write = os.access(self.home.path, os.W_OK)  # else it is looked at, as in a backup

@@ -34,6 +34,12 @@ def lacking(capacity: Capacity, active: Sequence[Job], wanted: Resources) -> lis
     ]
 
 
+def why_not_now(capacity: Capacity, active: Sequence[Job], wanted: Resources) -> str:
+    """What one more job waits for that does not fit."""
+    needs = ", ".join(lacking(capacity, active, wanted))
+    return why_never(capacity, wanted) or f"waits for {needs}"
+
+
 def _with_room(capacity: Capacity, active: Sequence[Job], wanted: int) -> list[str]:
     """The GPUs that can take one more job, those with the fewest first; a job of several has each to itself."""
     jobs = Counter(gpu for job in active for gpu in job.gpus)

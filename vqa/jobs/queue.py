@@ -109,6 +109,11 @@ class Queue:
         """
         return _with_key(self._connection(), submission)
 
+    def under(self, user: str, key: str | None) -> Submission | None:
+        """What a user submitted under a key before; None where there was nothing."""
+        found = _under(self._connection(), user, key)
+        return None if found is None else found.submission
+
     def get(self, job: str) -> Job:
         """A job by its id.
 
@@ -175,16 +180,10 @@ class Queue:
         with Transaction(self._connection()) as connection:
             done = connection.execute(
                 f"""UPDATE jobs SET state = ?, attempt = attempt + 1, handle = NULL, gpus = ?, reason = '',
-                    started = ?, ended = NULL WHERE id = ? AND attempt = ? AND NOT cancel_requested
+                    started = ?, ended = NULL, served = 1 + (SELECT MAX(served) FROM jobs)
+                    WHERE id = ? AND attempt = ? AND NOT cancel_requested
                     AND state IN ({_marks(WAITING)})""",
-                (
-                    State.STARTING,
-                    json.dumps(list(gpus)),
-                    time.time(),
-                    job.id,
-                    job.attempt,
-                    *WAITING,
-                ),
+                (State.STARTING, json.dumps([*gpus]), time.time(), job.id, job.attempt, *WAITING),
             )
             if not done.rowcount:
                 return None
@@ -232,23 +231,22 @@ class Queue:
             return _record(connection, job.id) if done.rowcount else None
 
     def request_cancel(self, job: str) -> Job:
-        """Have a job ended: at once where it waits, by the dispatcher where it runs; nothing where it has ended."""
-        now = time.time()
-        self.get(job)
-        with Transaction(self._connection()) as connection:
-            done = connection.execute(
-                f"""UPDATE jobs SET state = ?, cancel_requested = 1, ended = ?,
-                    reason = CASE attempt WHEN 0 THEN 'cancelled before it ran' ELSE 'cancelled while it waited' END
-                    WHERE id = ? AND state IN ({_marks(WAITING)})""",
-                (State.CANCELLED, now, job, *WAITING),
-            )
-            if done.rowcount:
-                return _record(connection, job)
-            connection.execute(
-                f"UPDATE jobs SET cancel_requested = 1 WHERE id = ? AND state IN ({_marks(ACTIVE)})",
-                (job, *ACTIVE),
-            )
+        """Have a job ended, see `request_cancel_all`.
+
+        Raises:
+            JobError: there is none (`not-found`).
+        """
+        self.request_cancel_all([job])
         return self.get(job)
+
+    def request_cancel_all(self, jobs: Iterable[str]) -> list[Job]:
+        """Have jobs ended: at once those that wait, by the dispatcher those that run.
+
+        Returns:
+            Those that had not ended.
+        """
+        with Transaction(self._connection()) as connection:
+            return [done for job in jobs if (done := _cancel(connection, job)) is not None]
 
     def resume(self, job: str) -> Job:
         """Queue a failed, cancelled or lost job again, with its restarts counted anew.
@@ -256,19 +254,17 @@ class Queue:
         Raises:
             JobError: it has not ended, or has succeeded (`conflict`).
         """
-        ended = TERMINAL - {State.SUCCEEDED}
-        with Transaction(self._connection()) as connection:
-            done = connection.execute(
-                f"""UPDATE jobs SET state = ?, reason = 'resumed', cancel_requested = 0, restarts = 0, ended = NULL
-                    WHERE id = ? AND state IN ({_marks(ended)})""",
-                (State.QUEUED, job, *ended),
-            )
-            if done.rowcount:
-                return _record(connection, job)
+        for done in self.resume_all([job]):
+            return done
         state = self.get(job).state
         raise JobError(
             f"is {state}", where=job, fix="only an ended, unfinished job can go on", kind="conflict"
         )
+
+    def resume_all(self, jobs: Iterable[str]) -> list[Job]:
+        """The same of several; gives those that had ended without success."""
+        with Transaction(self._connection()) as connection:
+            return [done for job in jobs if (done := _resume(connection, job)) is not None]
 
     def remove(self, job: str) -> bool:
         """Forget an ended job; false where it has not ended."""
@@ -314,15 +310,17 @@ def _insert(connection: sqlite3.Connection, submission: Submission) -> tuple[Job
     return _record(connection, job), True
 
 
+def _under(connection: sqlite3.Connection, user: str, key: str | None) -> Job | None:
+    query = "SELECT * FROM jobs WHERE user = ? AND key = ?"
+    row = connection.execute(query, (user, key)).fetchone()  # no row has the key NULL
+    return None if row is None else job_of(row)
+
+
 def _with_key(connection: sqlite3.Connection, submission: Submission) -> Job | None:
     """The job that its user submitted under this key before."""
-    if submission.key is None:
+    job = _under(connection, submission.user, submission.key)
+    if job is None:
         return None
-    query = "SELECT * FROM jobs WHERE user = ? AND key = ?"
-    row = connection.execute(query, (submission.user, submission.key)).fetchone()
-    if row is None:
-        return None
-    job = job_of(row)
     if job.submission != submission:
         raise JobError(
             f"key {submission.key!r} stands for another submission (job {job.id})",
@@ -334,12 +332,44 @@ def _with_key(connection: sqlite3.Connection, submission: Submission) -> Job | N
 
 def _record(connection: sqlite3.Connection, job: str) -> Job:
     """Write the present state into the job's history, within the transaction that changed it."""
-    row = connection.execute("SELECT * FROM jobs WHERE id = ?", (job,)).fetchone()
+    found = _read(connection, job)
     connection.execute(
         "INSERT INTO history (job, time, state, attempt, reason) VALUES (?, ?, ?, ?, ?)",
-        (job, time.time(), row["state"], row["attempt"], row["reason"]),
+        (job, time.time(), found.state, found.attempt, found.reason),
     )
-    return job_of(row)
+    return found
+
+
+def _read(connection: sqlite3.Connection, job: str) -> Job:
+    return job_of(connection.execute("SELECT * FROM jobs WHERE id = ?", (job,)).fetchone())
+
+
+def _cancel(connection: sqlite3.Connection, job: str) -> Job | None:
+    """A job that is asked to end; None where it has ended."""
+    done = connection.execute(
+        f"""UPDATE jobs SET state = ?, cancel_requested = 1, ended = ?,
+            reason = CASE attempt WHEN 0 THEN 'cancelled before it ran' ELSE 'cancelled while it waited' END
+            WHERE id = ? AND state IN ({_marks(WAITING)})""",
+        (State.CANCELLED, time.time(), job, *WAITING),
+    )
+    if done.rowcount:
+        return _record(connection, job)
+    asked = connection.execute(
+        f"UPDATE jobs SET cancel_requested = 1 WHERE id = ? AND state IN ({_marks(ACTIVE)})",
+        (job, *ACTIVE),
+    )
+    return _read(connection, job) if asked.rowcount else None
+
+
+def _resume(connection: sqlite3.Connection, job: str) -> Job | None:
+    """A job that is queued again; None where it has not ended, or has succeeded."""
+    ended = TERMINAL - {State.SUCCEEDED}
+    done = connection.execute(
+        f"""UPDATE jobs SET state = ?, reason = 'resumed', cancel_requested = 0, restarts = 0, ended = NULL
+            WHERE id = ? AND state IN ({_marks(ended)})""",
+        (State.QUEUED, job, *ended),
+    )
+    return _record(connection, job) if done.rowcount else None
 
 
 def _where(wanted: Filter) -> tuple[str, list[Any]]:

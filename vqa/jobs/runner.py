@@ -153,7 +153,9 @@ class Runner:
             return
         lock = RunLock(run.path)
         if not lock.await_free(EARLIER_LIFE_SECONDS, meanwhile=self._may_wait):
-            raise Held(run.path)
+            held = Held(run.path)
+            run.event(LOST, reason=held.what, attempt=identity.attempt)
+            raise held
         run.forget_ending()
         run.reserve.keep()
 

@@ -52,10 +52,15 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE INDEX jobs_waiting ON jobs (engine, user, priority DESC, seq)
     WHERE state IN ('queued', 'preempted');
     """,
+    """
+    ALTER TABLE jobs ADD COLUMN served INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX jobs_served ON jobs (user, engine, served);
+    """,
 )
 """Entry k takes a database of version k to version k + 1. Entries are only ever added."""
 
 VERSION = len(MIGRATIONS)
+NOT_WRITABLE = "its folder cannot be written here: mend that, or name another with VQA_HOME"
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -76,7 +81,8 @@ def connect(path: Path) -> sqlite3.Connection:
     except sqlite3.DatabaseError as error:
         connection.close()
         if isinstance(error, sqlite3.OperationalError):
-            raise JobError(f"cannot be opened ({error})", where=str(path)) from error
+            fix = "" if os.access(path.parent, os.W_OK) else NOT_WRITABLE
+            raise JobError(f"cannot be opened ({error})", where=str(path), fix=fix) from error
         raise JobError(f"is no queue ({error})", where=str(path), fix="move it away") from error
     except JobError:
         connection.close()

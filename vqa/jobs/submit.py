@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections import OrderedDict
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -49,25 +50,33 @@ class Checker:
         return local_capacity(self.home.settings.local)
 
     def check(
-        self, request: SubmitRequest, user: str, *, paths_allowed: bool, where: str = "experiment"
+        self,
+        request: SubmitRequest,
+        user: str,
+        *,
+        paths_allowed: bool,
+        where: str = "experiment",
+        earlier: Submission | None = None,
     ) -> Submission:
         """The submission that a request makes.
 
         Args:
             paths_allowed: whether files may be given by path; see `Library`.
             where: what errors call the experiment.
+            earlier: of the same key; returned where nothing else is asked for now.
 
         Raises:
             JobError: the experiment, its data, its network or what it asks for cannot be used (`invalid`).
         """
+        default = self.home.settings.engine if earlier is None else earlier.engine
         try:
-            engine = request.engine or self.home.settings.engine
+            engine = request.engine or default
             experiment = self._experiment(request, engine, paths_allowed, where)
             resources = self._resources(request, experiment, engine)
         except InputError as error:
             raise self._refusal(error, where, paths_allowed) from error
         restarts = request.max_restarts
-        return Submission(
+        made = Submission(
             experiment=experiment.to_dict(),
             user=user,
             name=request.name or default_name(experiment),
@@ -78,6 +87,7 @@ class Checker:
             priority=request.priority,
             max_restarts=self.home.settings.max_restarts if restarts is None else restarts,
         )
+        return earlier if earlier is not None and asks_the_same(request, made, earlier) else made
 
     def warm(self) -> None:
         """Load what the first check would wait for: torch, the store's library, the list of GPUs."""
@@ -161,6 +171,25 @@ class Checker:
         texts = (error.what, error.where or where, error.fix)
         what, place, fix = texts if paths_allowed else map(self.library.without_paths, texts)
         return JobError(what, where=place, fix=fix, kind=getattr(error, "kind", "invalid"))
+
+
+def asks_the_same(request: SubmitRequest, made: Submission, earlier: Submission) -> bool:
+    """Whether what a request makes differs from an earlier submission in that alone which it leaves to the service:
+    settings, the machine and the defaults of an experiment may have changed since."""
+    left = {
+        name for name in ("cores", "memory_mb", "time_minutes") if getattr(request, name) is None
+    }
+    if made.experiment["trainer"]["accelerator"] == "auto":
+        left.add("accelerator")
+    try:
+        experiment = parse_experiment(earlier.experiment).to_dict()
+    except InputError:  # an older program's
+        return False
+    then = {name: getattr(earlier.resources, name) for name in left}
+    restarts = earlier.max_restarts if request.max_restarts is None else made.max_restarts
+    resources = made.resources.model_copy(update=then)
+    again = replace(made, resources=resources, max_restarts=restarts)
+    return again == replace(earlier, experiment=experiment)
 
 
 def default_name(experiment: Experiment) -> str:

@@ -2,7 +2,8 @@
 
 The jobs of a user stand in the order of priority and of submission; the k-th that waits has its turn where its user
 would have k jobs more than run now. So the first job of somebody who has none comes before the second of all others,
-and no job overtakes another of its own user.
+and no job overtakes another of its own user. Of equal turns that one is first whose user was served longest ago: users
+take turns where one job runs at a time, too. Then who submitted first.
 """
 
 from __future__ import annotations
@@ -19,11 +20,16 @@ FIRST = """
         SELECT seq, user, priority, ROW_NUMBER() OVER (PARTITION BY user ORDER BY priority DESC, seq) AS place
         FROM jobs WHERE engine = :engine AND state IN ('queued', 'preempted')
     ),
+    users AS (
+        SELECT user, MAX(served) AS last FROM jobs
+        WHERE user IN (SELECT user FROM waiting) AND engine = :engine GROUP BY user
+    ),
     next AS (
-        SELECT seq, place + IFNULL(running.jobs, 0) AS turn FROM waiting LEFT JOIN running USING (user)
-        ORDER BY priority DESC, turn, seq LIMIT :limit
+        SELECT seq, place + IFNULL(running.jobs, 0) AS turn, last
+        FROM waiting LEFT JOIN running USING (user) JOIN users USING (user)
+        ORDER BY priority DESC, turn, last, seq LIMIT :limit
     )
-    SELECT jobs.* FROM next JOIN jobs USING (seq) ORDER BY priority DESC, turn, seq
+    SELECT jobs.* FROM next JOIN jobs USING (seq) ORDER BY priority DESC, turn, last, seq
 """
 """The states stand in the text, as in the index `jobs_waiting`, which is used for equal words alone."""
 

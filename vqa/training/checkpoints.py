@@ -14,7 +14,7 @@ import torch
 from vqa.errors import RunError
 from vqa.training.disk import sync_directory, write_atomic
 
-KEPT = 2
+KEPT, NEXT_BEST = 2, "best-next"
 STATE_KEYS = frozenset({"network", "progress"})
 State = dict[str, Any]
 
@@ -50,10 +50,36 @@ class Checkpoints:
             self._corrupt.discard(manifest)
             manifest.unlink(missing_ok=True)
             manifest.with_suffix(".pt").unlink(missing_ok=True)
+        self._promote()
 
     def save_best(self, network: State, step: int) -> None:
-        """Save the weights of the best validation so far."""
-        self._write("best", network, step)
+        """Save the weights of the best validation so far; until the next state knows of them, those before stay."""
+        self._write(NEXT_BEST, network, step)
+
+    def settle_best(self, step: int) -> None:
+        """Of best weights that a death kept from their place, keep those alone of which the state to go on from knows.
+
+        Only who holds the run's lock may.
+
+        Args:
+            step: of that state's best validation.
+        """
+        manifest = self._path / f"{NEXT_BEST}.json"
+        if _step_of(manifest) == step:
+            self._promote()
+        for suffix in (".json", ".pt"):
+            manifest.with_suffix(suffix).unlink(missing_ok=True)
+
+    def _promote(self) -> None:
+        """Put new best weights in the place of those before; done again where a death came in between."""
+        weights, manifest = (self._path / f"{NEXT_BEST}{suffix}" for suffix in (".pt", ".json"))
+        if not manifest.exists():
+            return
+        if weights.exists():
+            (self._path / "best.json").unlink(missing_ok=True)
+            weights.replace(self._path / "best.pt")
+        manifest.replace(self._path / "best.json")
+        sync_directory(self._path)
 
     def last(self) -> State | None:
         """The newest state that can be trusted; None where nothing was saved yet.
@@ -72,10 +98,16 @@ class Checkpoints:
             )
         return None
 
-    def best(self) -> State | None:
-        """The weights of the best validation; None where there is none."""
+    def best(self, step: int) -> State | None:
+        """The weights of the best validation, which was at `step`; None where there are none that can be trusted."""
         manifest = self._path / "best.json"
-        return next(self._trusted([manifest], frozenset()), None) if manifest.exists() else None
+        if not manifest.exists():
+            return None
+        found = _step_of(manifest)
+        if found is not None and found != step:
+            self._warn(f"checkpoint best.pt is passed over: it is of step {found}, not of {step}")
+            return None
+        return next(self._trusted([manifest], frozenset()), None)
 
     def _steps(self) -> list[Path]:
         return sorted(self._path.glob("step-*.json"), reverse=True)
@@ -115,6 +147,15 @@ class Checkpoints:
 
 class _Corrupt(Exception):
     """A checkpoint that is not what its manifest says."""
+
+
+def _step_of(manifest: Path) -> int | None:
+    """The step that a manifest names; None where it cannot be read."""
+    try:
+        step = json.loads(manifest.read_text(encoding="utf-8"))["step"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return step if isinstance(step, int) else None
 
 
 def _read(manifest: Path, keys: frozenset[str]) -> State:

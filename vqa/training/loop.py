@@ -192,7 +192,10 @@ class RunLoop(Callback):
 
     def _validate(self, trainer: Trainer, validation: Validation) -> float:
         started = time.perf_counter()
+        if self.session.place.world == 1 and self.progress.validation_seconds > LONG_SECONDS:
+            self.signals.heed()  # saved before the step that led here, which is done again
         accuracy = validation.accuracy(self.predictor, trainer.global_rank, trainer.world_size)
+        self.signals.note()
         taken = longest(time.perf_counter() - started, self.session.device)
         self.progress.validation_seconds = taken
         self._log({VALIDATED: accuracy})
@@ -280,8 +283,8 @@ def _on_cpu(value: Tensor | float) -> Tensor | float:
     return value.cpu() if isinstance(value, Tensor) else value
 
 
-def _mean(total: Tensor | float, count: int) -> float:
-    return float(total) / max(1, count)
+def _mean(total: Tensor | float, count: Tensor | float) -> float:
+    return float(total) / max(1.0, float(count))
 
 
 def _gather(item: dict[str, Any], world: int) -> list[dict[str, Any]]:

@@ -28,8 +28,8 @@ class TrainingModule(LightningModule):
     Attributes:
         output: what the network returned for the last batch, for diagnostics.
         watch: looks whether losses are finite.
-        loss_sum, clipped, gradient_norm: running figures since they were last read, on the device; of the loss, this
-            process's share.
+        loss_sum, clipped, gradient_norm, steps_seen: running figures since they were last read, on the device; of the
+            loss, this process's share.
     """
 
     FIGURES = ("loss_sum", "clipped", "gradient_norm", "batches_seen", "steps_seen")
@@ -54,7 +54,8 @@ class TrainingModule(LightningModule):
         self.loss_sum: Tensor | float = 0.0
         self.clipped: Tensor | float = 0.0
         self.gradient_norm: Tensor | float = 0.0
-        self.batches_seen = self.steps_seen = 0
+        self.steps_seen: Tensor | int = 0
+        self.batches_seen = 0
 
     @override
     def train_dataloader(self) -> TrainingBatches:
@@ -103,11 +104,15 @@ class TrainingModule(LightningModule):
         limit = self.experiment.trainer.gradient_clip_val
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
         norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
-        self.gradient_norm += norm
+        scaled = (
+            self.experiment.trainer.precision == "16-mixed"
+        )  # a step that overflows is left out
+        made, seen = (norm.isfinite(), norm.nan_to_num(0, 0, 0)) if scaled else (1, norm)
+        self.gradient_norm += seen
         if limit is not None:
             nn.utils.clip_grads_with_norm_(parameters, limit, norm)
-            self.clipped += (norm > limit).float()
-        self.steps_seen += 1
+            self.clipped += (seen > limit).float()
+        self.steps_seen += made
 
     @override
     def configure_optimizers(self) -> Any:

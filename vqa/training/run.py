@@ -172,6 +172,8 @@ def _live(session: Session, signals: StopSignals, progress: Progress) -> str:
     state = _trusted_state(session, checkpoints)
     if state is not None:
         progress.take(state["progress"])
+    if first:
+        checkpoints.settle_best(progress.best_step)
     if not session.place.same(progress.batches, session.device):
         raise RunError(
             "the processes of this run see different checkpoints",
@@ -246,7 +248,7 @@ def _conclude(
     if session.place.world > 1:
         signals.status = agree(signals.status, session.device)
     signals.heed()
-    best = checkpoints.best()
+    best = checkpoints.best(progress.best_step)
     if best is not None:
         model.network.load_state_dict(best)
     elif progress.best is not None:

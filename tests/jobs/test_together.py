@@ -1,0 +1,90 @@
+"""Many jobs changed at once: in one transaction, whole groups with what cannot be left out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.jobs.conftest import Submit
+from vqa.errors import JobError
+from vqa.jobs.home import Home
+from vqa.jobs.local_service import LocalService
+from vqa.jobs.own_service import OwnService
+from vqa.jobs.queue import Queue
+from vqa.jobs.record import State
+from vqa.jobs.schema import Transaction
+
+
+@pytest.fixture
+def begun(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """The transactions that were begun since."""
+    found: list[object] = []
+    enter = Transaction.__enter__
+    monkeypatch.setattr(Transaction, "__enter__", lambda self: (found.append(self), enter(self))[1])
+    return found
+
+
+def put(queue: Queue, submission: Submit, state: State, **fields: str) -> str:
+    job = queue.claim(queue.submit(submission(group="g", **fields))[0])
+    assert job is not None
+    queue.move(job, state)
+    return job.id
+
+
+def test_what_has_ended_is_left_out(
+    queue: Queue, submission: Submit, begun: list[object], home: Home
+) -> None:
+    waiting = [queue.submit(submission(group="g"))[0].id for _ in range(3)]
+    running, done = (put(queue, submission, state) for state in (State.RUNNING, State.SUCCEEDED))
+    begun.clear()
+    asked = queue.request_cancel_all([*waiting, running, done, "none"])
+    assert [(job.id, job.state, job.cancel_requested) for job in asked] == [
+        *((job, State.CANCELLED, True) for job in waiting),
+        (running, State.RUNNING, True),
+    ]
+    again = queue.resume_all([*waiting, running, done, "none"])
+    assert [(job.id, job.state) for job in again] == [(job, State.QUEUED) for job in waiting]
+    assert len(begun) == 2
+    assert [change.state for change in queue.history(waiting[0])] == [
+        State.QUEUED,
+        State.CANCELLED,
+        State.QUEUED,
+    ]
+
+
+def test_a_group_is_changed_in_one_transaction(
+    home: Home, queue: Queue, submission: Submit, begun: list[object]
+) -> None:
+    service = LocalService(home, "ada")
+    for _ in range(5):
+        put(queue, submission, State.FAILED)
+    begun.clear()
+    assert [job.state for job in service.retry_group("g")] == ["queued"] * 5
+    assert len(begun) == 1
+    assert [job.state for job in service.cancel_group("g")] == ["cancelled"] * 5
+    assert len(begun) == 2
+
+
+def test_a_group_is_queued_again_as_a_whole_or_not(
+    home: Home, queue: Queue, submission: Submit
+) -> None:
+    (home.path / "settings.yaml").write_text("quotas: {min_free_mb: 0, jobs_per_user: 2}\n")
+    jobs = [put(queue, submission, State.FAILED) for _ in range(3)]
+    with pytest.raises(JobError, match="ada has 0 unfinished jobs, and 3 more would exceed 2"):
+        LocalService(Home(home.path), "ada").retry_group("g")
+    assert {queue.get(job).state for job in jobs} == {State.FAILED}
+    queue.remove(jobs[0])
+    assert len(LocalService(Home(home.path), "ada").retry_group("g")) == 2
+
+
+def test_a_group_is_seen_by_a_dispatcher(
+    home: Home, queue: Queue, submission: Submit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[Path] = []
+    monkeypatch.setattr(
+        "vqa.jobs.own_service.ensure_dispatcher", lambda home: started.append(home.path)
+    )
+    put(queue, submission, State.FAILED)
+    OwnService(home, "ada").retry_group("g")
+    assert started == [home.path]
