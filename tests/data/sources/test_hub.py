@@ -66,6 +66,14 @@ def test_classes_give_their_names_and_validation_is_val(tmp_path: Path, png: Any
     assert rows[1].where == f"{tmp_path / 'set' / 'train'}, row 1"
 
 
+def test_short_numbers_stand_as_they_were_written(tmp_path: Path) -> None:
+    columns = {"image": ["a.png"], "question": ["what?"], "answer": pa.array([2.1], pa.float32())}
+    (tmp_path / "set").mkdir()
+    pq.write_table(pa.table(columns), tmp_path / "set" / "train.parquet")
+    (row,) = good(["hub", str(tmp_path / "set"), "--text-only"])
+    assert row.example.answers == ["2.1"]
+
+
 def test_splits_and_a_number_of_records_can_be_chosen(tmp_path: Path, png: Any) -> None:
     name = folder(tmp_path / "set", png, train=[0, 1, 0, 1], test=[1, 1])
     rows = good(["hub", name, "--split", "train", "--limit", "3"])

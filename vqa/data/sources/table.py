@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import base64
 import hashlib
 import re
 import sys
@@ -16,7 +17,13 @@ from typing import Any, ClassVar
 from vqa.data.record import BadRow, Example, ImageInput, Row
 from vqa.data.sources.files import Unusable, as_text, kind_of, plain_number
 from vqa.data.sources.folder import PictureFolder
-from vqa.data.sources.table_answers import LABELS, AnswerReader, Origin, PastTheEnd
+from vqa.data.sources.table_answers import (
+    LABELS,
+    AnswerReader,
+    Origin,
+    PastTheEnd,
+    reads_as_one,
+)
 from vqa.data.sources.table_columns import (
     SYNONYMS,
     WITHHOLDABLE,
@@ -30,6 +37,9 @@ from vqa.errors import DataError
 
 DEFAULT_SPLIT = "train"
 KNOWN_SPLITS = frozenset({"train", "training", "val", "valid", "validation", "dev", "test"})
+LONGEST_NAME = 255
+"""Of a file, in bytes."""
+_IN_BASE64 = re.compile(r"data:image/[\w.+-]+;base64,")
 JOINT = re.compile(r"[|;]")
 """What stands between several answers in one cell."""
 _ASSIGNED = re.compile(r"([\w.-]+)=(.+)")
@@ -196,9 +206,29 @@ def _name(value: Any) -> tuple[str, bytes | None]:
     if isinstance(data, bytes):
         return hashlib.sha256(data).hexdigest()[:16], data
     name = as_text(path if isinstance(value, Mapping) else value, "image").strip()
+    data = _decoded(name)
+    if data is not None:
+        return _name(data)
     if re.match(r"[a-z]+://", name, re.IGNORECASE):
         raise Unusable(f"the image is a web address ({name[:60]}); fetch the pictures first")
     return plain_number(PurePosixPath(name.replace("\\", "/")).as_posix()), None
+
+
+def _decoded(name: str) -> bytes | None:
+    """The picture that a cell holds itself, in base64; None where it names a file.
+
+    Raises:
+        Unusable: it does neither.
+    """
+    said = _IN_BASE64.match(name)
+    if said is None and (len(name) <= LONGEST_NAME or "." in name):
+        return None
+    try:
+        return base64.b64decode("".join(name[said.end() if said else 0 :].split()), validate=True)
+    except ValueError:
+        raise Unusable(
+            f"the image is a text of {len(name):,} characters, neither a file's name nor whole base64"
+        ) from None
 
 
 def _split_of_stem(i: int, stems: Sequence[str]) -> str:
@@ -240,9 +270,13 @@ def _joined(opened: _Opened) -> Iterator[str]:
     """Cells of several answers, it seems, that are read as one."""
     for _, record in islice(opened.file.records(), LOOKED_AT):
         cell = None if isinstance(record, Broken) else opened.columns.value(record, "answers")
-        if isinstance(cell, str) and not cell.lstrip().startswith("[") and JOINT.search(cell):
+        if isinstance(cell, str) and (reads_as_one(cell) or _is_joint(cell)):
             shown = f"{opened.file.path} has answers such as {cell[:60]!r}"
             yield f"{shown}, read as one (--separator if they are several)"
+
+
+def _is_joint(cell: str) -> bool:
+    return not cell.lstrip().startswith("[") and JOINT.search(cell) is not None
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -251,6 +285,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "Your own data set: JSON (a list of objects), JSON Lines, CSV, TSV or Parquet, plain or\n"
         "gzipped. Columns are found by their usual names, or named with --map. A label is the\n"
         "right choice's position from 0, its letter or its text, an answer its letter or text.\n"
+        "Where the choices are an object ({A: …, B: …}), its keys are the letters or positions.\n"
         "Without a split column or SPLIT=FILE everything is 'train'; --split-by-image draws splits."
     )
     parser.epilog = (
