@@ -36,6 +36,7 @@ from vqa.errors import DataError
 
 FORMAT_VERSION = 1
 RECORDS_AT_ONCE = 1000
+AGAIN = "copy the store again from where it is whole, or prepare it again"
 FLUSH_BYTES = 32_000_000
 """Pictures are written out at the latest when so many bytes wait."""
 
@@ -77,6 +78,20 @@ class Manifest:
     text_only: bool = False
     format_version: int = FORMAT_VERSION
 
+    def check(self) -> None:
+        """Refuse what no program has written.
+
+        Raises:
+            ValueError: a field is of another kind.
+        """
+        for field in dataclasses.fields(self):
+            value, kinds = getattr(self, field.name), {"splits": dict, "text_only": bool}
+            kind = kinds.get(field.name, str if field.name in ("fingerprint", "source") else int)
+            if type(value) is not kind:
+                raise ValueError(f"{field.name}: {value!r}")
+        if not all(type(count) is int for count in self.splits.values()):
+            raise ValueError(f"splits: {self.splits!r}")
+
 
 class Store:
     """A prepared data set, opened read-only. Rows are addressed by their position in `examples`."""
@@ -96,6 +111,7 @@ class Store:
         try:
             fields = json.loads(manifest_file.read_text(encoding="utf-8"))
             manifest = Manifest(**fields)
+            manifest.check()
         except FileNotFoundError:
             raise DataError(
                 "no prepared store here",
@@ -103,7 +119,9 @@ class Store:
                 fix="make one with: vqa prepare SOURCE … --to STORE",
             ) from None
         except (OSError, ValueError, TypeError, KeyError) as error:
-            raise DataError(f"unreadable manifest ({error})", where=str(manifest_file)) from error
+            raise DataError(
+                f"unreadable manifest ({error})", where=str(manifest_file), fix=AGAIN
+            ) from error
         if manifest.format_version != FORMAT_VERSION:
             raise DataError(
                 f"store format {manifest.format_version}, this program reads {FORMAT_VERSION}",
@@ -120,12 +138,13 @@ class Store:
     @cached_property
     def examples(self) -> Dataset:
         """The table of canonical examples."""
-        return self._table("examples.arrow")
+        rows = sum(self.manifest.splits.values())
+        return self._table("examples.arrow", EXAMPLE_FEATURES, rows)
 
     @cached_property
     def images(self) -> Dataset:
         """The table of images; `image` is `{"bytes": …, "path": …}`, not decoded."""
-        return self._table("images.arrow")
+        return self._table("images.arrow", IMAGE_FEATURES, self.manifest.images)
 
     def check_split(self, split: str) -> None:
         """Refuse a split that is not there.
@@ -187,12 +206,31 @@ class Store:
 
     @cached_property
     def image_rows(self) -> np.ndarray:
-        """For every example the position of its image in `images`; int64 [examples]."""
+        """For every example the position of its image in `images`; int64 [examples].
+
+        Raises:
+            DataError: one is not there: the tables are of two stores.
+        """
         ids = self.images.data.column("image_id").combine_chunks()
-        places: np.ndarray = pc.index_in(
-            self.examples.data.column("image_id"), value_set=ids
-        ).to_numpy()
+        found = pc.index_in(self.examples.data.column("image_id"), value_set=ids)
+        if found.null_count:
+            what = f"{found.null_count:,} examples are about images that images.arrow has not"
+            raise DataError(what, where=str(self.path / "examples.arrow"), fix=AGAIN)
+        places: np.ndarray = found.to_numpy()
         return places
+
+    def validate(self) -> None:
+        """Look through both tables for damage, at which a process that reads them might die.
+
+        Raises:
+            DataError: there is some.
+        """
+        for name, table in (("examples.arrow", self.examples), ("images.arrow", self.images)):
+            try:
+                table.data.validate(full=True)
+            except pa.ArrowException as error:
+                what = f"damaged table ({error})"
+                raise DataError(what, where=str(self.path / name), fix=AGAIN) from error
 
     def image_bytes(self, row: int) -> bytes:
         """The encoded bytes of the image at `row` of `images`.
@@ -222,11 +260,19 @@ class Store:
                 f"unreadable ({error})", where=str(self.path / "rejected.jsonl")
             ) from error
 
-    def _table(self, name: str) -> Dataset:
+    def _table(self, name: str, features: Features, rows: int) -> Dataset:
+        where = str(self.path / name)
         try:
-            return Dataset.from_file(str(self.path / name))
-        except (OSError, pa.ArrowException) as error:
-            raise DataError(f"unreadable table ({error})", where=str(self.path / name)) from error
+            table = Dataset.from_file(where)
+            if table.data.schema.types != features.arrow_schema.types:
+                raise ValueError("columns of other kinds")
+            table.data.select(list(features))
+        except Exception as error:  # what a damaged header makes the library raise is not specified
+            raise DataError(f"unreadable table ({error})", where=where, fix=AGAIN) from error
+        if len(table) != rows:  # one that was cut off between two batches can be read
+            what = f"it has {len(table):,} rows, where store.json says {rows:,}"
+            raise DataError(what, where=where, fix=AGAIN)
+        return table
 
 
 def _of_example(record: Mapping[str, Any]) -> bytes:
