@@ -47,6 +47,18 @@ def test_what_looks_like_a_list_and_is_none_is_told(
     assert f"has answers such as {cell!r}, read as one" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("word", ["nan", "NULL", "<NA>", "#N/A"])
+def test_a_word_for_an_empty_cell_is_told(
+    tmp_path: Path, word: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    records = [{**ASKED, "A": "red", "B": "blue", "C": cell, "label": 0} for cell in ("x", word)]
+    file = write_csv(tmp_path / "t.csv", records)
+    assert len(read(file, "--text-only", "--map", "choices=A,B,C")) == 2
+    assert f"has {word!r} for choices, read as a text (leave" in capsys.readouterr().err
+    read(write_csv(tmp_path / "t.csv", [{**ASKED, "answer": "none"}]), "--text-only")
+    assert "read as a text" not in capsys.readouterr().err
+
+
 KEYED: dict[str, tuple[Any, Any, list[str], int]] = {
     "order": ({"B": "blue", "A": "red"}, "B", ["red", "blue"], 1),
     "gap": ({"B": "blue", "C": "red"}, "C", ["blue", "red"], 1),

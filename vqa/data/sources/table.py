@@ -39,6 +39,8 @@ DEFAULT_SPLIT = "train"
 KNOWN_SPLITS = frozenset({"train", "training", "val", "valid", "validation", "dev", "test"})
 LONGEST_NAME = 255
 """Of a file, in bytes."""
+EMPTY = re.compile(r"nan|null|<na>|#n/a", re.IGNORECASE)
+"""How programs write that a cell is empty; people answer "none", and "NA" is sodium."""
 _IN_BASE64 = re.compile(r"data:image/[\w.+-]+;base64,")
 JOINT = re.compile(r"[|;]")
 """What stands between several answers in one cell."""
@@ -263,16 +265,35 @@ def _file_notices(opened: _Opened, given: Input, splits: bool, separator: str | 
         notices.append(f"{given.path} has no choices: the label is taken as the answer")
     if given.opened is None and "answers" in opened.columns and not separator:
         notices += islice(_joined(opened), 1)
+    if given.opened is None:
+        for name in ("answer", "answers", "choices"):
+            notices += islice(_empty_in_words(opened, name), 1)
     return notices
 
 
 def _joined(opened: _Opened) -> Iterator[str]:
     """Cells of several answers, it seems, that are read as one."""
-    for _, record in islice(opened.file.records(), LOOKED_AT):
-        cell = None if isinstance(record, Broken) else opened.columns.value(record, "answers")
-        if isinstance(cell, str) and (reads_as_one(cell) or _is_joint(cell)):
+    for cell in _texts(opened, "answers"):
+        if reads_as_one(cell) or _is_joint(cell):
             shown = f"{opened.file.path} has answers such as {cell[:60]!r}"
             yield f"{shown}, read as one (--separator if they are several)"
+
+
+def _empty_in_words(opened: _Opened, name: str) -> Iterator[str]:
+    """Cells that say nothing, it seems, and are read as texts."""
+    for cell in _texts(opened, name):
+        if EMPTY.fullmatch(cell.strip()):
+            told = "read as a text (leave such cells empty if they say nothing)"
+            yield f"{opened.file.path} has {cell.strip()!r} for {name}, {told}"
+
+
+def _texts(opened: _Opened, name: str) -> Iterator[str]:
+    """The texts of a field in the first records, in one cell or several."""
+    for _, record in islice(opened.file.records(), LOOKED_AT):
+        found = None if isinstance(record, Broken) else opened.columns.value(record, name)
+        yield from (
+            t for t in (found if isinstance(found, list) else [found]) if isinstance(t, str)
+        )
 
 
 def _is_joint(cell: str) -> bool:
