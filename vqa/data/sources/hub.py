@@ -68,12 +68,21 @@ class HubSplit:
             yield f"row {index}", {key: self._said(key, value) for key, value in record.items()}
 
     def _said(self, key: str, value: Any) -> Any:
-        """A class's name; a number of 32 bits as it was written, 2.1 and not 2.0999999046325684."""
+        """A class's name; a number of 32 bits as it was written, 2.1 and not 2.0999999046325684; a picture's place in
+        the set's folder, wherever that lies."""
         if key in self._classes and isinstance(value, int) and value >= 0:
             return self._classes[key][value]
         if key in self._short and isinstance(value, float):
             return float(str(np.float32(value)))
+        if isinstance(value, dict) and isinstance(value.get("path"), str):
+            return value | {"path": self._in_folder(value["path"])}
         return value
+
+    def _in_folder(self, path: str) -> str:
+        for folder in (self.path.parent.absolute(), self.path.parent.resolve()):
+            if Path(path).is_relative_to(folder):
+                return str(Path(path).relative_to(folder))
+        return path
 
     def _stream(self) -> Iterator[dict[str, Any]]:
         import pyarrow as pa
@@ -219,7 +228,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "A data set of the Hugging Face hub, or a folder in its layout, streamed. Columns are found\n"
         "by their usual names, or named with --map, as for `table`. Splits keep their names, but\n"
-        "validation is val."
+        "validation is val; a column of splits counts where --map split=COLUMN names it."
     )
     parser.epilog = (
         "example: vqa prepare hub flaviagiammarino/vqa-rad --to STORE\n"
@@ -256,6 +265,7 @@ def from_args(args: argparse.Namespace) -> Hub:
         images=args.images or (folder if folder.is_dir() else None),
         answers=AnswerReader(args.separator, args.label_is),
         pictures=not getattr(args, "text_only", False),
+        splits=getattr(args, "split_by_image", None) is None,
     )
     for notice in table.notices():
         print(f"note: {notice}", file=sys.stderr)

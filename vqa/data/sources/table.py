@@ -76,7 +76,8 @@ class _Opened:
 class Table:
     """Records with columns of any names.
 
-    A record's split is its input's, else its split column's, else `train`; `Val` is `val`. A record without an id
+    A record's split is its input's, else its split column's, else `train`; `Val` is `val`. Of an input that is opened
+    already, as of the hub, a column named by the user comes first. A record without an id
     gets "<file's stem>/<number of the record>". One without an answer passes here: whether its
     whole split withholds them shows only at the end, and `prepare` sees to it.
 
@@ -148,8 +149,9 @@ class Table:
             where = str(file.path)
             chosen, guesses = resolve(columns, self.mapping, where=where, elsewhere=elsewhere)
             self._check(chosen, columns, where)
-            if given.split:
+            if given.split and "split" in chosen and not self._wants_column(given):
                 chosen = chosen.without("split")
+                notices += _unread_split(given) if self.splits else []
             stem = stems[i] if stems.count(stems[i]) == 1 else f"{stems[i]}.{i}"
             split = _split_name(given.split or _split_of_stem(i, stems))
             opened.append(_Opened(file, chosen, split, stem))
@@ -157,6 +159,10 @@ class Table:
                 opened[-1], given, self.splits, self.answers.separator
             )
         return opened, notices
+
+    def _wants_column(self, given: Input) -> bool:
+        """Whether the user names the column of splits, and not the split."""
+        return given.opened is not None and bool(self.mapping.get("split"))
 
     def _check(self, chosen: Columns, columns: Sequence[str], where: str) -> None:
         if "question" not in chosen:
@@ -269,6 +275,12 @@ def _file_notices(opened: _Opened, given: Input, splits: bool, separator: str | 
         for name in ("answer", "answers", "choices"):
             notices += islice(_empty_in_words(opened, name), 1)
     return notices
+
+
+def _unread_split(given: Input) -> list[str]:
+    said = f"all of it is split {given.split!r}, and its column of splits is not read"
+    change = f"leave out {given.split}=" if given.opened is None else "--map split=COLUMN"
+    return [f"{given.path}: {said} ({change} to change)"]
 
 
 def _joined(opened: _Opened) -> Iterator[str]:
