@@ -94,3 +94,20 @@ def test_a_manifest_with_another_kind_of_field_is_refused(
     file.write_text(json.dumps(json.loads(file.read_text()) | {field: junk}))
     with pytest.raises(DataError, match=f"unreadable manifest .{field}"):
         Store.open(store.path)
+
+
+def test_a_store_made_again_keeps_its_cache_where_its_content_is_the_same(
+    tmp_path: Path, make: Any, rows_of: Any
+) -> None:
+    def prepared(question: str) -> Store:
+        row = make.row(question=question, question_id="q")
+        return prepare(rows_of([row]), tmp_path / "store", overwrite=True)
+
+    kept = prepared("what?").path / "cache" / "regions-0" / "rows.bin"
+    kept.parent.mkdir(parents=True)
+    kept.write_bytes(b"brought")
+    prepared("what?")
+    assert kept.read_bytes() == b"brought"
+    prepared("who?")
+    assert not kept.parent.parent.exists()
+    assert [file.name for file in tmp_path.iterdir()] == ["store"]

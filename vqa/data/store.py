@@ -37,6 +37,8 @@ from vqa.errors import DataError
 FORMAT_VERSION = 1
 RECORDS_AT_ONCE = 1000
 AGAIN = "copy the store again from where it is whole, or prepare it again"
+CACHE = "cache"
+"""The folder of what is kept of a store, see `cache/place.py`."""
 FLUSH_BYTES = 32_000_000
 """Pictures are written out at the latest when so many bytes wait."""
 
@@ -411,7 +413,8 @@ class StoreWriter:
             raise DataError("already exists", where=str(self.path), fix=fix)
 
     def _move(self) -> None:
-        """Put the finished store in place; one that stood there goes only then."""
+        """Put the finished store in place; one that stood there goes only then, and what is kept of it only where its
+        content was another."""
         self._check_free()
         old = self._temporary.with_name(f"{self._temporary.name}.old")
         if self.path.exists():
@@ -422,4 +425,7 @@ class StoreWriter:
             if old.exists():
                 old.rename(self.path)
             raise
+        with contextlib.suppress(OSError, DataError):  # none was kept, or it is of other content
+            if Store.open(old).fingerprint == self._digest.hexdigest():
+                (old / CACHE).rename(self.path / CACHE)
         shutil.rmtree(old, ignore_errors=True)
