@@ -37,6 +37,7 @@ from vqa.errors import DataError
 FORMAT_VERSION = 1
 RECORDS_AT_ONCE = 1000
 AGAIN = "copy the store again from where it is whole, or prepare it again"
+BACK = "put it back as it was, or prepare the store again"
 CACHE = "cache"
 """The folder of what is kept of a store, see `cache/place.py`."""
 FLUSH_BYTES = 32_000_000
@@ -158,6 +159,7 @@ class Store:
             raise DataError(
                 f"no split {split!r}; it has {', '.join(self.manifest.splits)}",
                 where=str(self.path),
+                fix="name one of these, with --split or in the experiment (data.train_split, evaluation.split, …)",
             )
 
     def rows(self, split: str) -> np.ndarray:
@@ -247,9 +249,11 @@ class Store:
         try:
             data = path.read_bytes()
         except OSError as error:
-            raise DataError(f"image is gone ({error.strerror})", where=str(path)) from error
+            what = f"image is gone ({error.strerror})"
+            raise DataError(what, where=str(path), fix=BACK) from error
         if hashlib.sha256(data).hexdigest() != record["sha256"]:
-            raise DataError("image changed since the store was prepared", where=str(path))
+            what = "image changed since the store was prepared"
+            raise DataError(what, where=str(path), fix=BACK)
         return data
 
     def rejected(self, limit: int | None = None) -> list[BadRow]:
