@@ -67,6 +67,9 @@ KEYED: dict[str, tuple[Any, Any, list[str], int]] = {
     "from 1": ({"1": "red", "2": "blue"}, 1, ["red", "blue"], 0),
     "from 0": ({"1": "red", "0": "blue"}, 1, ["blue", "red"], 1),
     "names": ({"first": "red", "second": "blue"}, "B", ["red", "blue"], 1),
+    "other letters": ({"T": "true", "F": "false"}, 1, ["true", "false"], 1),
+    "other numbers": ({"10": "red", "20": "blue"}, 1, ["red", "blue"], 1),
+    "eleven": ({str(k): f"c{k}" for k in (10, *range(10))}, 9, [f"c{k}" for k in range(11)], 9),
     "twice": ({"a": "red", "A": "blue"}, 1, ["red", "blue"], 1),
 }
 

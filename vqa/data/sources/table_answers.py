@@ -207,15 +207,16 @@ class AnswerReader:
 
 
 def _places(keys: Iterable[str]) -> list[int] | None:
-    """The places that letters or numbers from 0 name; None where the keys are something else, or two name one."""
+    """The places that letters, or numbers one after another from 0 or 1, name; None where the keys are others."""
     names = [str(key).strip().upper() for key in keys]
-    if all(re.fullmatch("[A-Z]", name) for name in names):
-        places = [ord(name) - ord("A") for name in names]
-    elif all(re.fullmatch("[0-9]{1,2}", name) for name in names):
-        places = [int(name) for name in names]
-    else:
-        return None
-    return places if len(set(places)) == len(places) else None
+    if all(re.fullmatch("[A-J]", name) for name in names) and len(set(names)) == len(names):
+        return [ord(name) - ord("A") for name in names]
+    counted = [[str(start + k) for k in range(len(names))] for start in (0, 1)]
+    return [int(name) for name in names] if sorted(names, key=_by_size) in counted else None
+
+
+def _by_size(name: str) -> tuple[int, str]:
+    return len(name), name
 
 
 def reads_as_one(value: str) -> bool:
