@@ -45,6 +45,8 @@ def test_what_looks_like_a_list_and_is_none_is_told(
     file = write_csv(tmp_path / "t.csv", [{**ASKED, "answers": cell}])
     assert example(file).answers == [cell]
     assert f"has answers such as {cell!r}, read as one" in capsys.readouterr().err
+    example(write_json(tmp_path / "t.json", [{**ASKED, "answers": [cell, "red; blue"]}]))
+    assert "read as one" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("word", ["nan", "NULL", "<NA>", "#N/A"])

@@ -7,10 +7,10 @@ import base64
 import hashlib
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
@@ -32,7 +32,7 @@ from vqa.data.sources.table_columns import (
     resolve,
     suggestion,
 )
-from vqa.data.sources.table_files import LOOKED_AT, Broken, TableFile, open_table
+from vqa.data.sources.table_files import LOOKED_AT, Broken, Record, TableFile, open_table
 from vqa.errors import DataError
 
 DEFAULT_SPLIT = "train"
@@ -269,11 +269,9 @@ def _file_notices(opened: _Opened, given: Input, splits: bool, separator: str | 
         notices.append(f"{given.path} has no column for answers (--map answer=… if it has)")
     if "label" in opened.columns and not {"choices", "answer", "answers"} & opened.columns.fields:
         notices.append(f"{given.path} has no choices: the label is taken as the answer")
-    if given.opened is None and "answers" in opened.columns and not separator:
-        notices += islice(_joined(opened), 1)
     if given.opened is None:
-        for name in ("answer", "answers", "choices"):
-            notices += islice(_empty_in_words(opened, name), 1)
+        first = [record for _, record in islice(opened.file.records(), LOOKED_AT)]
+        notices += _peculiar(opened, first, separator)
     return notices
 
 
@@ -283,29 +281,27 @@ def _unread_split(given: Input) -> list[str]:
     return [f"{given.path}: {said} ({change} to change)"]
 
 
-def _joined(opened: _Opened) -> Iterator[str]:
-    """Cells of several answers, it seems, that are read as one."""
-    for cell in _texts(opened, "answers"):
-        if reads_as_one(cell) or _is_joint(cell):
-            shown = f"{opened.file.path} has answers such as {cell[:60]!r}"
+def _peculiar(opened: _Opened, first: Sequence[Record], separator: str | None) -> Iterator[str]:
+    """What looks otherwise than it is read."""
+    path = opened.file.path
+    if not separator:
+        cells = (cell for cell in _cells(opened, first, "answers") if isinstance(cell, str))
+        for cell in islice((c for c in cells if reads_as_one(c) or _is_joint(c)), 1):
+            shown = f"{path} has answers such as {cell[:60]!r}"
             yield f"{shown}, read as one (--separator if they are several)"
-
-
-def _empty_in_words(opened: _Opened, name: str) -> Iterator[str]:
-    """Cells that say nothing, it seems, and are read as texts."""
-    for cell in _texts(opened, name):
-        if EMPTY.fullmatch(cell.strip()):
+    for name in ("answer", "answers", "choices"):
+        found = (cell if isinstance(cell, list) else [cell] for cell in _cells(opened, first, name))
+        texts = (text.strip() for text in chain.from_iterable(found) if isinstance(text, str))
+        for text in islice((text for text in texts if EMPTY.fullmatch(text)), 1):
             told = "read as a text (leave such cells empty if they say nothing)"
-            yield f"{opened.file.path} has {cell.strip()!r} for {name}, {told}"
+            yield f"{path} has {text!r} for {name}, {told}"
 
 
-def _texts(opened: _Opened, name: str) -> Iterator[str]:
-    """The texts of a field in the first records, in one cell or several."""
-    for _, record in islice(opened.file.records(), LOOKED_AT):
-        found = None if isinstance(record, Broken) else opened.columns.value(record, name)
-        yield from (
-            t for t in (found if isinstance(found, list) else [found]) if isinstance(t, str)
-        )
+def _cells(opened: _Opened, records: Iterable[Record], name: str) -> Iterator[Any]:
+    """What the records have of a field."""
+    for record in records:
+        if not isinstance(record, Broken):
+            yield opened.columns.value(record, name)
 
 
 def _is_joint(cell: str) -> bool:
