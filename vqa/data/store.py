@@ -31,12 +31,11 @@ import pyarrow.compute as pc
 from datasets import Dataset, Features, Image, List, Value
 from datasets.arrow_writer import ArrowWriter
 
+from vqa.data.manifest import AGAIN, FILE, Manifest, read_manifest
 from vqa.data.record import BadRow, Example
 from vqa.errors import DataError
 
-FORMAT_VERSION = 1
 RECORDS_AT_ONCE = 1000
-AGAIN = "copy the store again from where it is whole, or prepare it again"
 BACK = "put it back as it was, or prepare the store again"
 CACHE = "cache"
 """The folder of what is kept of a store, see `cache/place.py`."""
@@ -69,33 +68,6 @@ OLDER_REASON = re.compile(r"image (?P<image>[^:]*/.*?): (?P<reason>.+)", re.DOTA
 """How a store says why a picture is unusable that was made before the image was told apart."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Manifest:
-    """What `store.json` says of a store."""
-
-    fingerprint: str
-    source: str
-    splits: dict[str, int]
-    images: int
-    rejected: int
-    text_only: bool = False
-    format_version: int = FORMAT_VERSION
-
-    def check(self) -> None:
-        """Refuse what no program has written.
-
-        Raises:
-            ValueError: a field is of another kind.
-        """
-        for field in dataclasses.fields(self):
-            value, kinds = getattr(self, field.name), {"splits": dict, "text_only": bool}
-            kind = kinds.get(field.name, str if field.name in ("fingerprint", "source") else int)
-            if type(value) is not kind:
-                raise ValueError(f"{field.name}: {value!r}")
-        if not all(type(count) is int for count in self.splits.values()):
-            raise ValueError(f"splits: {self.splits!r}")
-
-
 class Store:
     """A prepared data set, opened read-only. Rows are addressed by their position in `examples`."""
 
@@ -110,28 +82,7 @@ class Store:
             DataError: no store stands there, or one of another format version.
         """
         path = Path(path)
-        manifest_file = path / "store.json"
-        try:
-            fields = json.loads(manifest_file.read_text(encoding="utf-8"))
-            manifest = Manifest(**fields)
-            manifest.check()
-        except FileNotFoundError:
-            raise DataError(
-                "no prepared store here",
-                where=str(path),
-                fix="make one with: vqa prepare SOURCE … --to STORE",
-            ) from None
-        except (OSError, ValueError, TypeError, KeyError) as error:
-            raise DataError(
-                f"unreadable manifest ({error})", where=str(manifest_file), fix=AGAIN
-            ) from error
-        if manifest.format_version != FORMAT_VERSION:
-            raise DataError(
-                f"store format {manifest.format_version}, this program reads {FORMAT_VERSION}",
-                where=str(path),
-                fix="prepare it again",
-            )
-        return cls(path, manifest)
+        return cls(path, read_manifest(path))
 
     @property
     def fingerprint(self) -> str:
@@ -400,7 +351,7 @@ class StoreWriter:
             text_only=text_only,
         )
         text = json.dumps(dataclasses.asdict(manifest), indent=2, ensure_ascii=False)
-        (self._temporary / "store.json").write_text(text + "\n", encoding="utf-8")
+        (self._temporary / FILE).write_text(text + "\n", encoding="utf-8")
         self._temporary.chmod(0o755)
         self._move()
         return Store(self.path, manifest)
@@ -408,7 +359,7 @@ class StoreWriter:
     def _check_free(self) -> None:
         if not self.path.exists():
             return
-        if not (self.path / "store.json").exists():
+        if not (self.path / FILE).exists():
             raise DataError(
                 "already exists and is no store", where=str(self.path), fix="choose another --to"
             )

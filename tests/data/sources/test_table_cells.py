@@ -149,6 +149,13 @@ def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
         source(tmp_path / "t.parquet", "--text-only")
 
 
+def test_a_column_whose_name_is_no_text_is_told(tmp_path: Path) -> None:
+    file = write_parquet(tmp_path / "t.parquet", [{**ASKED, "answer": "red"}])
+    file.write_bytes(file.read_bytes().replace(b"question", b"quest\xff\xffn"))
+    with pytest.raises(DataError, match=r"not a Parquet file .* — get the file again"):
+        ParquetFile(file).columns()
+
+
 @pytest.mark.parametrize("content", [b"", b"PAR1" + b"x" * 99, b"\0" * 99])
 def test_what_is_no_parquet_file_is_told_in_one_line(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "t.parquet").write_bytes(content)

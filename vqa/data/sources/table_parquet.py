@@ -61,7 +61,11 @@ class ParquetFile:
             return pq.ParquetFile(self.path)
         except FileNotFoundError:
             raise DataError("no such file", where=str(self.path), fix="check the path") from None
-        except (OSError, pa.ArrowException) as error:
+        except (
+            OSError,
+            ValueError,
+            pa.ArrowException,
+        ) as error:  # a name of a column may be no text
             raise DataError(
                 f"not a Parquet file ({_first_line(error)})",
                 where=str(self.path),
