@@ -257,6 +257,14 @@ def test_overwriting_replaces_a_store_only_by_a_whole_one(tmp_path, make, rows_o
     assert [file.name for file in tmp_path.iterdir()] == ["store"]
 
 
+@pytest.mark.parametrize("link", [False, True])
+def test_a_link_that_leads_to_itself_makes_a_bad_record(tmp_path, make, rows_of, link):
+    loop = tmp_path / "loop.png"
+    loop.symlink_to(loop)
+    with pytest.raises(DataError, match=r"made, record 1: .*not a usable path"):
+        prepare(rows_of([make.row(loop)]), tmp_path / "store", link_images=link)
+
+
 def test_linked_images_are_read_from_where_they_lie(tmp_path, make, rows_of, png):
     file = tmp_path / "red.png"
     file.write_bytes(png())

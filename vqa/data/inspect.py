@@ -102,7 +102,11 @@ def inspect(store: Store, image_size: tuple[int, int] = (64, 64)) -> dict[str, A
         `coverage` (one a split and size of vocabulary), `words` (one a split and least count of a
         word), `distributions` (see there), `rejected_reasons`, `estimate` in bytes, `cache` (what is
         kept of the store, see `vqa cache`), and the manifest's facts.
+
+    Raises:
+        DataError: the store is damaged.
     """
+    store.validate()
     answers = Answers(store)
     manifest = store.manifest
     train = "train" if "train" in manifest.splits else ""

@@ -198,9 +198,9 @@ class _Keep:
 
     def check(self, image: ImageInput) -> tuple[ImageInfo, bytes]:
         """Read and decode, in a thread."""
+        data = read_image(image, self.limits)
         if self.link and image.path is not None:
             _check_name(image.path)
-        data = read_image(image, self.limits)
         where = "" if image.path is None else str(image.path)
         return check_image(data, limits=self.limits, where=where), data
 

@@ -31,11 +31,14 @@ import pyarrow.compute as pc
 from datasets import Dataset, Features, Image, List, Value
 from datasets.arrow_writer import ArrowWriter
 
+from vqa.data.manifest import AGAIN, FILE, Manifest, read_manifest
 from vqa.data.record import BadRow, Example
 from vqa.errors import DataError
 
-FORMAT_VERSION = 1
 RECORDS_AT_ONCE = 1000
+BACK = "put it back as it was, or prepare the store again"
+CACHE = "cache"
+"""The folder of what is kept of a store, see `cache/place.py`."""
 FLUSH_BYTES = 32_000_000
 """Pictures are written out at the latest when so many bytes wait."""
 
@@ -65,19 +68,6 @@ OLDER_REASON = re.compile(r"image (?P<image>[^:]*/.*?): (?P<reason>.+)", re.DOTA
 """How a store says why a picture is unusable that was made before the image was told apart."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Manifest:
-    """What `store.json` says of a store."""
-
-    fingerprint: str
-    source: str
-    splits: dict[str, int]
-    images: int
-    rejected: int
-    text_only: bool = False
-    format_version: int = FORMAT_VERSION
-
-
 class Store:
     """A prepared data set, opened read-only. Rows are addressed by their position in `examples`."""
 
@@ -92,25 +82,7 @@ class Store:
             DataError: no store stands there, or one of another format version.
         """
         path = Path(path)
-        manifest_file = path / "store.json"
-        try:
-            fields = json.loads(manifest_file.read_text(encoding="utf-8"))
-            manifest = Manifest(**fields)
-        except FileNotFoundError:
-            raise DataError(
-                "no prepared store here",
-                where=str(path),
-                fix="make one with: vqa prepare SOURCE … --to STORE",
-            ) from None
-        except (OSError, ValueError, TypeError, KeyError) as error:
-            raise DataError(f"unreadable manifest ({error})", where=str(manifest_file)) from error
-        if manifest.format_version != FORMAT_VERSION:
-            raise DataError(
-                f"store format {manifest.format_version}, this program reads {FORMAT_VERSION}",
-                where=str(path),
-                fix="prepare it again",
-            )
-        return cls(path, manifest)
+        return cls(path, read_manifest(path))
 
     @property
     def fingerprint(self) -> str:
@@ -120,12 +92,13 @@ class Store:
     @cached_property
     def examples(self) -> Dataset:
         """The table of canonical examples."""
-        return self._table("examples.arrow")
+        rows = sum(self.manifest.splits.values())
+        return self._table("examples.arrow", EXAMPLE_FEATURES, rows)
 
     @cached_property
     def images(self) -> Dataset:
         """The table of images; `image` is `{"bytes": …, "path": …}`, not decoded."""
-        return self._table("images.arrow")
+        return self._table("images.arrow", IMAGE_FEATURES, self.manifest.images)
 
     def check_split(self, split: str) -> None:
         """Refuse a split that is not there.
@@ -137,6 +110,7 @@ class Store:
             raise DataError(
                 f"no split {split!r}; it has {', '.join(self.manifest.splits)}",
                 where=str(self.path),
+                fix="name one of these, with --split or in the experiment (data.train_split, evaluation.split, …)",
             )
 
     def rows(self, split: str) -> np.ndarray:
@@ -187,12 +161,31 @@ class Store:
 
     @cached_property
     def image_rows(self) -> np.ndarray:
-        """For every example the position of its image in `images`; int64 [examples]."""
+        """For every example the position of its image in `images`; int64 [examples].
+
+        Raises:
+            DataError: one is not there: the tables are of two stores.
+        """
         ids = self.images.data.column("image_id").combine_chunks()
-        places: np.ndarray = pc.index_in(
-            self.examples.data.column("image_id"), value_set=ids
-        ).to_numpy()
+        found = pc.index_in(self.examples.data.column("image_id"), value_set=ids)
+        if found.null_count:
+            what = f"{found.null_count:,} examples are about images that images.arrow has not"
+            raise DataError(what, where=str(self.path / "examples.arrow"), fix=AGAIN)
+        places: np.ndarray = found.to_numpy()
         return places
+
+    def validate(self) -> None:
+        """Look through both tables for damage, at which a process that reads them might die.
+
+        Raises:
+            DataError: there is some.
+        """
+        for name, table in (("examples.arrow", self.examples), ("images.arrow", self.images)):
+            try:
+                table.data.validate(full=True)
+            except pa.ArrowException as error:
+                what = f"damaged table ({error})"
+                raise DataError(what, where=str(self.path / name), fix=AGAIN) from error
 
     def image_bytes(self, row: int) -> bytes:
         """The encoded bytes of the image at `row` of `images`.
@@ -207,9 +200,11 @@ class Store:
         try:
             data = path.read_bytes()
         except OSError as error:
-            raise DataError(f"image is gone ({error.strerror})", where=str(path)) from error
+            what = f"image is gone ({error.strerror})"
+            raise DataError(what, where=str(path), fix=BACK) from error
         if hashlib.sha256(data).hexdigest() != record["sha256"]:
-            raise DataError("image changed since the store was prepared", where=str(path))
+            what = "image changed since the store was prepared"
+            raise DataError(what, where=str(path), fix=BACK)
         return data
 
     def rejected(self, limit: int | None = None) -> list[BadRow]:
@@ -222,11 +217,19 @@ class Store:
                 f"unreadable ({error})", where=str(self.path / "rejected.jsonl")
             ) from error
 
-    def _table(self, name: str) -> Dataset:
+    def _table(self, name: str, features: Features, rows: int) -> Dataset:
+        where = str(self.path / name)
         try:
-            return Dataset.from_file(str(self.path / name))
-        except (OSError, pa.ArrowException) as error:
-            raise DataError(f"unreadable table ({error})", where=str(self.path / name)) from error
+            table = Dataset.from_file(where)
+            if table.data.schema.types != features.arrow_schema.types:
+                raise ValueError("columns of other kinds")
+            table.data.select(list(features))
+        except Exception as error:  # what a damaged header makes the library raise is not specified
+            raise DataError(f"unreadable table ({error})", where=where, fix=AGAIN) from error
+        if len(table) != rows:  # one that was cut off between two batches can be read
+            what = f"it has {len(table):,} rows, where store.json says {rows:,}"
+            raise DataError(what, where=where, fix=AGAIN)
+        return table
 
 
 def _of_example(record: Mapping[str, Any]) -> bytes:
@@ -348,7 +351,7 @@ class StoreWriter:
             text_only=text_only,
         )
         text = json.dumps(dataclasses.asdict(manifest), indent=2, ensure_ascii=False)
-        (self._temporary / "store.json").write_text(text + "\n", encoding="utf-8")
+        (self._temporary / FILE).write_text(text + "\n", encoding="utf-8")
         self._temporary.chmod(0o755)
         self._move()
         return Store(self.path, manifest)
@@ -356,7 +359,7 @@ class StoreWriter:
     def _check_free(self) -> None:
         if not self.path.exists():
             return
-        if not (self.path / "store.json").exists():
+        if not (self.path / FILE).exists():
             raise DataError(
                 "already exists and is no store", where=str(self.path), fix="choose another --to"
             )
@@ -365,7 +368,8 @@ class StoreWriter:
             raise DataError("already exists", where=str(self.path), fix=fix)
 
     def _move(self) -> None:
-        """Put the finished store in place; one that stood there goes only then."""
+        """Put the finished store in place; one that stood there goes only then, and what is kept of it only where its
+        content was another."""
         self._check_free()
         old = self._temporary.with_name(f"{self._temporary.name}.old")
         if self.path.exists():
@@ -376,4 +380,7 @@ class StoreWriter:
             if old.exists():
                 old.rename(self.path)
             raise
+        with contextlib.suppress(OSError, DataError):  # none was kept, or it is of other content
+            if Store.open(old).fingerprint == self._digest.hexdigest():
+                (old / CACHE).rename(self.path / CACHE)
         shutil.rmtree(old, ignore_errors=True)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from vqa.config import Experiment
     from vqa.data.browse import ExampleIndex
-    from vqa.data.store import Manifest
+    from vqa.data.manifest import Manifest
     from vqa.data.thumbnail import Thumbnail
 
 MOST_INDICES = 4

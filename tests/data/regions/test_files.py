@@ -227,6 +227,8 @@ MEMBERS: dict[str, tuple[dict[str, np.ndarray], str]] = {
     "text": ({"x": np.asarray([["a"]])}, "x holds <U1, not numbers"),
     "square": ({"x": np.ones((DIM, DIM))}, "does not tell regions from values"),
     "another count": ({"x": np.ones((4, DIM)), "num_bbox": np.asarray(5)}, "num_bbox is 5, and x has 4"),
+    "counts": ({"x": np.ones((4, DIM)), "num_bbox": np.ones((9, 9))}, "num_bbox is 1, 1, 1, and x has 4"),
+    "one number": ({"x": np.asarray(3.0), "num_bbox": np.asarray(4)}, "num_bbox is 4, and x has 1"),
     "flat": ({"x": np.ones(DIM * 4)}, "features of 20, and regions of 5 values"),
     "no boxes": ({"x": np.ones((4, DIM))}, "no boxes — .*--no-boxes"),
     "no size": ({"x": np.ones((4, DIM)), "bbox": np.ones((4, 4))}, "no size of its picture"),

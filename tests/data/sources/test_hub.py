@@ -66,6 +66,14 @@ def test_classes_give_their_names_and_validation_is_val(tmp_path: Path, png: Any
     assert rows[1].where == f"{tmp_path / 'set' / 'train'}, row 1"
 
 
+def test_short_numbers_stand_as_they_were_written(tmp_path: Path) -> None:
+    columns = {"image": ["a.png"], "question": ["what?"], "answer": pa.array([2.1], pa.float32())}
+    (tmp_path / "set").mkdir()
+    pq.write_table(pa.table(columns), tmp_path / "set" / "train.parquet")
+    (row,) = good(["hub", str(tmp_path / "set"), "--text-only"])
+    assert row.example.answers == ["2.1"]
+
+
 def test_splits_and_a_number_of_records_can_be_chosen(tmp_path: Path, png: Any) -> None:
     name = folder(tmp_path / "set", png, train=[0, 1, 0, 1], test=[1, 1])
     rows = good(["hub", name, "--split", "train", "--limit", "3"])
@@ -206,3 +214,32 @@ def test_junk_in_a_column_is_reported(tmp_path: Path) -> None:
     assert not isinstance(fine, BadRow)
     assert isinstance(bad, BadRow)
     assert "no question" in bad.reason
+
+
+def test_a_picture_is_called_by_its_place_in_the_folder_wherever_that_lies(tmp_path: Path) -> None:
+    class Stream:
+        features = None
+        column_names = ("image",)
+
+        def __iter__(self) -> Any:
+            for folder in (tmp_path / "set", tmp_path / "elsewhere"):
+                yield {"image": {"bytes": None, "path": str(folder / "train" / "0.png")}}
+
+    split = hub.HubSplit(tmp_path / "set" / "train", Stream())  # type: ignore[arg-type]
+    paths = [record["image"]["path"] for _, record in split.records()]  # type: ignore[index]
+    assert paths == ["train/0.png", str(tmp_path / "elsewhere" / "train" / "0.png")]
+
+
+def test_a_column_of_splits_is_read_where_the_user_names_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "set").mkdir()
+    lines = "image,question,answer,split\na.png,what?,red,train\nb.png,who?,ann,test\n"
+    (tmp_path / "set" / "data.csv").write_text(lines)
+    words = ["hub", str(tmp_path / "set"), "--text-only"]
+    assert [row.example.split for row in good(words)] == ["train", "train"]
+    assert (
+        "its column of splits is not read (--map split=COLUMN to change)" in capsys.readouterr().err
+    )
+    assert [r.example.split for r in good(words, "--map", "split=split")] == ["train", "test"]
+    assert "not read" not in capsys.readouterr().err

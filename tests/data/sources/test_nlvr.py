@@ -30,6 +30,17 @@ def test_a_sentence_has_its_six_pictures(tmp_path: Path) -> None:
     assert len(good(nlvr(tmp_path / "again"), "--orders", "1")) == 6
 
 
+@pytest.mark.parametrize("line", ["{", "[" * 100_000, "1" * 5000])
+def test_a_line_that_is_no_json_is_reported(tmp_path: Path, line: str) -> None:
+    words = write(tmp_path, nlvr_line(0))
+    with (tmp_path / "dev" / "dev.json").open("a") as file:
+        file.write(f"\n{line}\n")
+    bad = rows_of(words)[-1]
+    assert isinstance(bad, BadRow)
+    assert bad.where.endswith("dev.json, line 2")
+    assert bad.reason.startswith("not JSON")
+
+
 def test_labels_may_be_withheld(tmp_path: Path) -> None:
     line = {key: value for key, value in nlvr_line(0).items() if key != "label"}
     assert {tuple(row.example.answers) for row in good(write(tmp_path, line))} == {()}

@@ -64,6 +64,7 @@ def test_the_first_eighty_train(folder):
         ("[1, 2]", "an object was expected, not a list"),
         ('{"image": "images/ve', "not JSON"),
         ("[" * 100_000, "not JSON"),
+        ("1" * 5000, "not JSON"),
     ],
 )
 def test_an_unusable_line_is_reported(folder, line, reason):

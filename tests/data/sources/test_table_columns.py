@@ -273,9 +273,12 @@ def test_a_bad_record_is_reported(tmp_path, record, message):
 
 def test_an_absurd_number_is_no_crash(tmp_path):
     long = "9" * 5000
-    records = [{**RECORDS[0], "image": long}, {**RECORDS[0], "choices": ["dog"], "label": long}]
+    records = [
+        {**RECORDS[0], "image": long[:200]},
+        {**RECORDS[0], "choices": ["dog"], "label": long},
+    ]
     good, bad = read(write_json(tmp_path / "t.json", records))
-    assert good.image.path == tmp_path / long
+    assert good.image.path == tmp_path / long[:200]
     assert "is not among the 1 choices" in bad.reason
 
 

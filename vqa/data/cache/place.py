@@ -23,10 +23,9 @@ from pathlib import Path
 from typing import Any
 
 from vqa.data.cache.layout import described
-from vqa.data.store import Store
+from vqa.data.store import CACHE, Store
 from vqa.errors import DataError, VQAError
 
-FOLDER = "cache"
 DAY = 86_400
 KEPT_FREE = 256_000_000
 """Bytes that are left to others on the disk."""
@@ -35,7 +34,7 @@ KEPT_FREE = 256_000_000
 def folders(store: Store) -> tuple[Path, Path]:
     """Where the caches of a store may stand, the best place first."""
     home = Path(os.environ.get("VQA_HOME") or "~/.vqa").expanduser()
-    return store.path / FOLDER, home / FOLDER / store.fingerprint[:16]
+    return store.path / CACHE, home / CACHE / store.fingerprint[:16]
 
 
 def place(store: Store, name: str) -> Path:

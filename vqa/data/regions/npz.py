@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from vqa.data.regions.record import Found, Record
+from vqa.data.regions.record import AGAIN, Found, Record
 from vqa.errors import DataError
 
 ENDING = ".npz"
@@ -71,12 +71,16 @@ def _read(members: Mapping[str, Any], dim: int, where: str) -> Found:
     features, boxes = _array(members, FEATURES), _array(members, BOXES)
     if features is None:
         raise DataError(
-            f"no member {' or '.join(FEATURES)}; it has {', '.join(members) or 'none'}", where=where
+            f"no member {' or '.join(FEATURES)}; it has {', '.join(members) or 'none'}",
+            where=where,
+            fix=AGAIN,
         )
-    features = _upright(features, dim, where)
+    features = _upright(np.atleast_1d(features), dim, where)
     count = _array(members, COUNT)
     if count is not None and (count.size != 1 or int(count) != len(features)):
-        raise DataError(f"{COUNT[0]} is {count}, and x has {len(features)} regions", where=where)
+        said = ", ".join(f"{value:g}" for value in count.flat[:3]) or "empty"
+        what = f"{COUNT[0]} is {said}, and x has {len(features)} regions"
+        raise DataError(what, where=where, fix=AGAIN)
     return Found(features, boxes, _size(members, where))
 
 
@@ -110,5 +114,5 @@ def _size(members: Mapping[str, Any], where: str) -> tuple[int, int] | None:
     if sides[0] is None or sides[1] is None:
         return None
     if any(side is None or side.size != 1 or not np.isfinite(side).all() for side in sides):
-        raise DataError(f"{WIDTH[0]} and {HEIGHT[0]} are one number each", where=where)
+        raise DataError(f"{WIDTH[0]} and {HEIGHT[0]} are one number each", where=where, fix=AGAIN)
     return int(sides[0].item()), int(sides[1].item())

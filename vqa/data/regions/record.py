@@ -12,7 +12,7 @@ from torch import Tensor
 from vqa.errors import DataError
 from vqa.model.image_encoder import BOX_VALUES
 
-_AGAIN = "is it the right file? if so, get it again"
+AGAIN = "is it the right file? if so, get it again"
 OVERHANG = 0.01
 """How far a box may reach beyond its picture, as a share of it: detectors round. What does is cut off."""
 
@@ -87,7 +87,7 @@ class Form:
             raise DataError(
                 f"features reach {reach:.3g}, beyond {self.dtype}",
                 where=where,
-                fix="use --dtype bfloat16" if self.dtype == "float16" else _AGAIN,
+                fix="use --dtype bfloat16" if self.dtype == "float16" else AGAIN,
             )
         if self.dtype == "float16":  # by NumPy: torch would start threads for so little
             return torch.from_numpy(row.astype(np.float16))
@@ -128,11 +128,11 @@ def _shares(found: Found, count: int, where: str) -> np.ndarray:
     if found.boxes.shape != (len(found.features), 4):
         shape = "×".join(map(str, found.boxes.shape))
         raise DataError(
-            f"boxes of {shape} beside {len(found.features)} regions", where=where, fix=_AGAIN
+            f"boxes of {shape} beside {len(found.features)} regions", where=where, fix=AGAIN
         )
     if min(found.size) <= 0:
         raise DataError(
-            f"a picture of {found.size[0]}×{found.size[1]} pixels", where=where, fix=_AGAIN
+            f"a picture of {found.size[0]}×{found.size[1]} pixels", where=where, fix=AGAIN
         )
     corners = found.boxes[:count].astype(np.float64) / np.asarray([*found.size, *found.size])
     _check_boxes(corners, found.boxes, where)
@@ -153,4 +153,4 @@ def _check_boxes(corners: np.ndarray, boxes: np.ndarray, where: str) -> None:
         if not fine.all():
             bad = int(np.flatnonzero(~fine)[0])
             said = ", ".join(f"{value:g}" for value in boxes[bad])
-            raise DataError(f"box {bad} ({said}) {fault}", where=where, fix=_AGAIN)
+            raise DataError(f"box {bad} ({said}) {fault}", where=where, fix=AGAIN)

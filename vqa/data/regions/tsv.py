@@ -26,7 +26,7 @@ from typing import IO
 
 import numpy as np
 
-from vqa.data.regions.record import Found, Record
+from vqa.data.regions.record import AGAIN, Found, Record
 from vqa.errors import DataError
 
 COLUMNS = {
@@ -74,14 +74,18 @@ def _told(path: Path) -> Iterator[None]:
         ) from error
     except OSError as error:
         reason = error.strerror or str(error)
-        raise DataError(f"unreadable ({reason})", where=str(path)) from error
+        raise DataError(
+            f"unreadable ({reason})", where=str(path), fix="give a file that can be read"
+        ) from error
 
 
 def _members(file: IO[bytes], path: Path) -> Iterator[Record]:
     with zipfile.ZipFile(file) as archive:
         names = [name for name in archive.namelist() if MEMBER.fullmatch(name)]
         if not names:
-            raise DataError("no member of this archive is a .tsv file", where=str(path))
+            raise DataError(
+                "no member of this archive is a .tsv file", where=str(path), fix="give another one"
+            )
         for name in names:
             with archive.open(name) as member:
                 yield from _lines(member, f"{path}, {name}")
@@ -126,7 +130,8 @@ def _whole(fields: dict[str, bytes], name: str, where: str) -> int:
         return int(fields[name])
     except ValueError:
         shown = fields[name][:40].decode("utf-8", "backslashreplace")
-        raise DataError(f"{name}: {shown!r} is no whole number", where=where) from None
+        what = f"{name}: {shown!r} is no whole number"
+        raise DataError(what, where=where, fix=AGAIN) from None
 
 
 def _array(fields: dict[str, bytes], name: str, count: int, where: str) -> np.ndarray:

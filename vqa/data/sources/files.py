@@ -6,17 +6,27 @@ import codecs
 import gzip
 import json
 import math
+import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import IO, Any
 
 from vqa.errors import DataError
 
 GZIP_MAGIC = b"\x1f\x8b"
+_WHOLE = re.compile(r"(-?\d+)\.0+")
+
+
+class Unreadable:
+    """Stands for a value that is damaged, or beyond what Python holds, as a date in a year 10,000."""
+
+
 KINDS = {
     str: "text", int: "a whole number", float: "a number", bool: "true or false",
     list: "a list", dict: "an object", type(None): "null",
+    Unreadable: "a value that cannot be read",
 }  # fmt: skip
 
 
@@ -34,9 +44,11 @@ def open_text(path: Path) -> IO[str]:
         with path.open("rb") as file:
             packed = file.read(2) == GZIP_MAGIC
     except FileNotFoundError:
-        raise DataError("no such file", where=str(path)) from None
+        raise DataError("no such file", where=str(path), fix="check the path") from None
     except OSError as error:
-        raise DataError(f"unreadable ({error.strerror})", where=str(path)) from error
+        raise DataError(
+            f"unreadable ({error.strerror})", where=str(path), fix="give a file that can be read"
+        ) from error
     if packed:
         return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
     return path.open(encoding="utf-8-sig", newline="")
@@ -63,6 +75,20 @@ def read_json(
         ) from error
     except (OSError, EOFError, zlib.error, ValueError, RecursionError) as error:
         raise damaged(path, error) from error
+
+
+def parsed(
+    line: str, object_pairs_hook: Callable[[list[tuple[str, Any]]], Any] | None = None
+) -> Any:
+    """The JSON value of a line; the hook as in `json.loads`.
+
+    Raises:
+        Unusable: it is none, is nested too deeply, or has a number of too many digits.
+    """
+    try:
+        return json.loads(line, object_pairs_hook=object_pairs_hook)
+    except (ValueError, RecursionError) as error:
+        raise Unusable(f"not JSON ({error})") from error
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -175,17 +201,19 @@ def as_text(value: Any, key: str) -> str:
     """
     if isinstance(value, bool):
         return str(value).lower()
-    if not isinstance(value, str | int | float):
+    if not isinstance(value, str | int | float | Decimal):
         raise Unusable(f"key {key!r}: text or a number was expected, not {kind_of(value)}")
-    if isinstance(value, float) and not math.isfinite(value):
+    if isinstance(value, str | int):
+        return str(value)
+    if not math.isfinite(value):
         raise Unusable(f"key {key!r}: {value} is no number")
-    return plain_number(str(value)) if isinstance(value, float) else str(value)
+    return plain_number(str(value) if isinstance(value, float) else f"{value:f}")
 
 
 def plain_number(text: str) -> str:
-    """`2.0` as `2`; any other text as it is. A column of whole numbers that has a gap is written with the `.0`."""
-    whole = text.removesuffix(".0")
-    return whole if whole.removeprefix("-").isdecimal() else text
+    """`2.0` as `2`, and `2.00`; any other text as it is. A column of whole numbers that has a gap is written so."""
+    whole = _WHOLE.fullmatch(text)
+    return whole[1] if whole else text
 
 
 def texts(record: Mapping[str, Any], key: str) -> list[str]:

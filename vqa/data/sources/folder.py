@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -47,7 +48,7 @@ class PictureFolder:
 
     def find_named(self, name: str) -> ImageInput:
         """The picture that a person's table calls `name`: by its whole name, else without its suffix, else by the
-        number at the end; else where it should lie.
+        number at the end; else where it should lie. Accents may be written otherwise than on the disk.
 
         Raises:
             Unusable: several are called so.
@@ -60,7 +61,7 @@ class PictureFolder:
         if len(found) > 1:
             called = [path.name for path in found[:MOST_NAMED]] + ["…"] * (len(found) > MOST_NAMED)
             raise Unusable(f"image {name!r} could be {' or '.join(called)}")
-        return self._at(found[0] if found else self.root / name)
+        return self._at(found[0] if found else _spelt(self.root, name))
 
     def _at(self, path: Path) -> ImageInput:
         return ImageInput(path=path, root=self.root)
@@ -96,6 +97,13 @@ class PictureFolder:
 def number_of(name: str) -> int | None:
     """The number that an image's id is; None for other ids, and for absurdly long numbers."""
     return int(name) if name.isdecimal() and len(name) <= MOST_DIGITS else None
+
+
+def _spelt(root: Path, name: str) -> Path:
+    """The file of that name, be an accent of it one character with its letter or one behind it, as macOS writes it."""
+    spellings = [name, *(unicodedata.normalize(form, name) for form in ("NFC", "NFD"))]
+    there = (root / one for one in spellings if os.path.exists(root / one))  # noqa: PTH110  (never raises)
+    return next(there, root / name)
 
 
 def _file_names(folder: Path) -> list[str]:

@@ -18,6 +18,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
+
 from vqa.data.sources.table import Input, Table
 from vqa.data.sources.table_answers import LABELS, AnswerReader
 from vqa.data.sources.table_columns import SYNONYMS, parse_map, suggestion
@@ -63,13 +65,24 @@ class HubSplit:
             DataError: a file of the data set is damaged.
         """
         for index, record in enumerate(islice(self._stream(), self.limit)):
-            named = {
-                key: self._classes[key][value]
-                if key in self._classes and isinstance(value, int) and value >= 0
-                else value
-                for key, value in record.items()
-            }
-            yield f"row {index}", named
+            yield f"row {index}", {key: self._said(key, value) for key, value in record.items()}
+
+    def _said(self, key: str, value: Any) -> Any:
+        """A class's name; a number of 32 bits as it was written, 2.1 and not 2.0999999046325684; a picture's place in
+        the set's folder, wherever that lies."""
+        if key in self._classes and isinstance(value, int) and value >= 0:
+            return self._classes[key][value]
+        if key in self._short and isinstance(value, float):
+            return float(str(np.float32(value)))
+        if isinstance(value, dict) and isinstance(value.get("path"), str):
+            return value | {"path": self._in_folder(value["path"])}
+        return value
+
+    def _in_folder(self, path: str) -> str:
+        for folder in (self.path.parent.absolute(), self.path.parent.resolve()):
+            if Path(path).is_relative_to(folder):
+                return str(Path(path).relative_to(folder))
+        return path
 
     def _stream(self) -> Iterator[dict[str, Any]]:
         import pyarrow as pa
@@ -77,8 +90,11 @@ class HubSplit:
         data = self.data if self.data.features is None else self.data.decode(False)
         try:
             yield from data
-        except (pa.ArrowException, ValueError, UnicodeDecodeError) as error:
-            raise DataError(f"damaged ({error})", where=str(self.path)) from error
+        except (pa.ArrowException, ValueError, OverflowError) as error:
+            fix = "get the data set again"
+            raise DataError(
+                f"damaged ({_first_line(error)})", where=str(self.path), fix=fix
+            ) from error
         except OSError as error:
             raise _unreachable(str(self.path), error) from error
 
@@ -87,6 +103,12 @@ class HubSplit:
         """The names of classes, by column."""
         features = self.data.features or {}
         return {key: kind.names for key, kind in features.items() if hasattr(kind, "names")}
+
+    @cached_property
+    def _short(self) -> frozenset[str]:
+        """The columns with numbers of 32 bits."""
+        kinds = (self.data.features or {}).items()
+        return frozenset(key for key, kind in kinds if getattr(kind, "dtype", "") == "float32")
 
 
 @dataclass(frozen=True)
@@ -206,7 +228,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "A data set of the Hugging Face hub, or a folder in its layout, streamed. Columns are found\n"
         "by their usual names, or named with --map, as for `table`. Splits keep their names, but\n"
-        "validation is val."
+        "validation is val; a column of splits counts where --map split=COLUMN names it."
     )
     parser.epilog = (
         "example: vqa prepare hub flaviagiammarino/vqa-rad --to STORE\n"
@@ -243,6 +265,7 @@ def from_args(args: argparse.Namespace) -> Hub:
         images=args.images or (folder if folder.is_dir() else None),
         answers=AnswerReader(args.separator, args.label_is),
         pictures=not getattr(args, "text_only", False),
+        splits=getattr(args, "split_by_image", None) is None,
     )
     for notice in table.notices():
         print(f"note: {notice}", file=sys.stderr)

@@ -11,7 +11,6 @@ stands in the README of the data set's repository (lil-lab/nlvr, nlvr/).
 from __future__ import annotations
 
 import argparse
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from vqa.data.record import BadRow, Example, ImageInput, Row
-from vqa.data.sources.files import Unusable, as_text, mapping, read_lines, scalar, text
+from vqa.data.sources.files import Unusable, as_text, mapping, parsed, read_lines, scalar, text
 from vqa.data.sources.folders import nothing_here
 from vqa.errors import DataError
 
@@ -74,12 +73,10 @@ class NLVR:
 
     def _line(self, line: str, split: str, where: str, file: Path) -> Iterator[Row | BadRow]:
         try:
-            record = mapping(json.loads(line))
+            record = mapping(parsed(line))
             if _is_of_nlvr2(record):
                 raise _is_nlvr2(file)
             yield from self._rows(record, split, where)
-        except (json.JSONDecodeError, RecursionError) as error:
-            yield BadRow(where, f"not JSON ({error})")
         except Unusable as error:
             yield BadRow(where, str(error))
 

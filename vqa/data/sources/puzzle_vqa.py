@@ -7,7 +7,6 @@ text. There is no official split; puzzles 0000 to 0079 of each kind train, 0080 
 from __future__ import annotations
 
 import argparse
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from vqa.data.record import BadRow, Example, ImageInput, Row
-from vqa.data.sources.files import Unusable, mapping, read_lines, scalar, text, texts
+from vqa.data.sources.files import Unusable, mapping, parsed, read_lines, scalar, text, texts
 from vqa.data.sources.folders import nothing_here
 
 TRAIN_PUZZLES = 80
@@ -48,9 +47,7 @@ class PuzzleVQA:
 
     def _row(self, line: str, kind: str, where: str) -> Row | BadRow:
         try:
-            return Row(*self._example(mapping(json.loads(line)), kind), where)
-        except (json.JSONDecodeError, RecursionError) as error:
-            return BadRow(where, f"not JSON ({error})")
+            return Row(*self._example(mapping(parsed(line)), kind), where)
         except Unusable as error:
             return BadRow(where, str(error))
 

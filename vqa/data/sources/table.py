@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import argparse
+import base64
 import hashlib
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
 from vqa.data.record import BadRow, Example, ImageInput, Row
 from vqa.data.sources.files import Unusable, as_text, kind_of, plain_number
 from vqa.data.sources.folder import PictureFolder
-from vqa.data.sources.table_answers import LABELS, AnswerReader, Origin, PastTheEnd
+from vqa.data.sources.table_answers import (
+    LABELS,
+    AnswerReader,
+    Origin,
+    PastTheEnd,
+    reads_as_one,
+)
 from vqa.data.sources.table_columns import (
     SYNONYMS,
     WITHHOLDABLE,
@@ -25,11 +32,16 @@ from vqa.data.sources.table_columns import (
     resolve,
     suggestion,
 )
-from vqa.data.sources.table_files import LOOKED_AT, Broken, TableFile, open_table
+from vqa.data.sources.table_files import LOOKED_AT, Broken, Record, TableFile, open_table
 from vqa.errors import DataError
 
 DEFAULT_SPLIT = "train"
 KNOWN_SPLITS = frozenset({"train", "training", "val", "valid", "validation", "dev", "test"})
+LONGEST_NAME = 255
+"""Of a file, in bytes."""
+EMPTY = re.compile(r"nan|null|<na>|#n/a", re.IGNORECASE)
+"""How programs write that a cell is empty; people answer "none", and "NA" is sodium."""
+_IN_BASE64 = re.compile(r"data:image/[\w.+-]+;base64,")
 JOINT = re.compile(r"[|;]")
 """What stands between several answers in one cell."""
 _ASSIGNED = re.compile(r"([\w.-]+)=(.+)")
@@ -64,7 +76,8 @@ class _Opened:
 class Table:
     """Records with columns of any names.
 
-    A record's split is its input's, else its split column's, else `train`; `Val` is `val`. A record without an id
+    A record's split is its input's, else its split column's, else `train`; `Val` is `val`. Of an input that is opened
+    already, as of the hub, a column named by the user comes first. A record without an id
     gets "<file's stem>/<number of the record>". One without an answer passes here: whether its
     whole split withholds them shows only at the end, and `prepare` sees to it.
 
@@ -136,8 +149,9 @@ class Table:
             where = str(file.path)
             chosen, guesses = resolve(columns, self.mapping, where=where, elsewhere=elsewhere)
             self._check(chosen, columns, where)
-            if given.split:
+            if given.split and "split" in chosen and not self._wants_column(given):
                 chosen = chosen.without("split")
+                notices += _unread_split(given) if self.splits else []
             stem = stems[i] if stems.count(stems[i]) == 1 else f"{stems[i]}.{i}"
             split = _split_name(given.split or _split_of_stem(i, stems))
             opened.append(_Opened(file, chosen, split, stem))
@@ -145,6 +159,10 @@ class Table:
                 opened[-1], given, self.splits, self.answers.separator
             )
         return opened, notices
+
+    def _wants_column(self, given: Input) -> bool:
+        """Whether the user names the column of splits, and not the split."""
+        return given.opened is not None and bool(self.mapping.get("split"))
 
     def _check(self, chosen: Columns, columns: Sequence[str], where: str) -> None:
         if "question" not in chosen:
@@ -196,9 +214,29 @@ def _name(value: Any) -> tuple[str, bytes | None]:
     if isinstance(data, bytes):
         return hashlib.sha256(data).hexdigest()[:16], data
     name = as_text(path if isinstance(value, Mapping) else value, "image").strip()
+    data = _decoded(name)
+    if data is not None:
+        return _name(data)
     if re.match(r"[a-z]+://", name, re.IGNORECASE):
         raise Unusable(f"the image is a web address ({name[:60]}); fetch the pictures first")
     return plain_number(PurePosixPath(name.replace("\\", "/")).as_posix()), None
+
+
+def _decoded(name: str) -> bytes | None:
+    """The picture that a cell holds itself, in base64; None where it names a file.
+
+    Raises:
+        Unusable: it does neither.
+    """
+    said = _IN_BASE64.match(name)
+    if said is None and (len(name) <= LONGEST_NAME or "." in name):
+        return None
+    try:
+        return base64.b64decode("".join(name[said.end() if said else 0 :].split()), validate=True)
+    except ValueError:
+        raise Unusable(
+            f"the image is a text of {len(name):,} characters, neither a file's name nor whole base64"
+        ) from None
 
 
 def _split_of_stem(i: int, stems: Sequence[str]) -> str:
@@ -231,18 +269,43 @@ def _file_notices(opened: _Opened, given: Input, splits: bool, separator: str | 
         notices.append(f"{given.path} has no column for answers (--map answer=… if it has)")
     if "label" in opened.columns and not {"choices", "answer", "answers"} & opened.columns.fields:
         notices.append(f"{given.path} has no choices: the label is taken as the answer")
-    if given.opened is None and "answers" in opened.columns and not separator:
-        notices += islice(_joined(opened), 1)
+    if given.opened is None:
+        first = [record for _, record in islice(opened.file.records(), LOOKED_AT)]
+        notices += _peculiar(opened, first, separator)
     return notices
 
 
-def _joined(opened: _Opened) -> Iterator[str]:
-    """Cells of several answers, it seems, that are read as one."""
-    for _, record in islice(opened.file.records(), LOOKED_AT):
-        cell = None if isinstance(record, Broken) else opened.columns.value(record, "answers")
-        if isinstance(cell, str) and not cell.lstrip().startswith("[") and JOINT.search(cell):
-            shown = f"{opened.file.path} has answers such as {cell[:60]!r}"
+def _unread_split(given: Input) -> list[str]:
+    said = f"all of it is split {given.split!r}, and its column of splits is not read"
+    change = f"leave out {given.split}=" if given.opened is None else "--map split=COLUMN"
+    return [f"{given.path}: {said} ({change} to change)"]
+
+
+def _peculiar(opened: _Opened, first: Sequence[Record], separator: str | None) -> Iterator[str]:
+    """What looks otherwise than it is read."""
+    path = opened.file.path
+    if not separator:
+        cells = (cell for cell in _cells(opened, first, "answers") if isinstance(cell, str))
+        for cell in islice((c for c in cells if reads_as_one(c) or _is_joint(c)), 1):
+            shown = f"{path} has answers such as {cell[:60]!r}"
             yield f"{shown}, read as one (--separator if they are several)"
+    for name in ("answer", "answers", "choices"):
+        found = (cell if isinstance(cell, list) else [cell] for cell in _cells(opened, first, name))
+        texts = (text.strip() for text in chain.from_iterable(found) if isinstance(text, str))
+        for text in islice((text for text in texts if EMPTY.fullmatch(text)), 1):
+            told = "read as a text (leave such cells empty if they say nothing)"
+            yield f"{path} has {text!r} for {name}, {told}"
+
+
+def _cells(opened: _Opened, records: Iterable[Record], name: str) -> Iterator[Any]:
+    """What the records have of a field."""
+    for record in records:
+        if not isinstance(record, Broken):
+            yield opened.columns.value(record, name)
+
+
+def _is_joint(cell: str) -> bool:
+    return not cell.lstrip().startswith("[") and JOINT.search(cell) is not None
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -251,6 +314,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "Your own data set: JSON (a list of objects), JSON Lines, CSV, TSV or Parquet, plain or\n"
         "gzipped. Columns are found by their usual names, or named with --map. A label is the\n"
         "right choice's position from 0, its letter or its text, an answer its letter or text.\n"
+        "Where the choices are an object ({A: …, B: …}), its keys are the letters or positions.\n"
         "Without a split column or SPLIT=FILE everything is 'train'; --split-by-image draws splits."
     )
     parser.epilog = (

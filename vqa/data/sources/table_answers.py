@@ -6,23 +6,26 @@ import ast
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from vqa.data.record import NO_LABEL
 from vqa.data.sources.files import Unusable, as_text, kind_of, plain_number
-from vqa.data.sources.table_columns import Columns
+from vqa.data.sources.table_columns import Columns, is_missing
 from vqa.errors import DataError
 
 LABELS = ("auto", "index", "index-from-1", "letter", "text")
 """How a label can name the right choice; `auto` takes any but what can be read in two ways."""
 
-WITHHELD = frozenset({"-1", "-1.0"})
-"""Labels that say that the right choice is not told."""
+WITHHELD = "-1"
+"""A label that says that the right choice is not told."""
 POSITION = "; if it is a position, say --label-is index, or index-from-1"
 
 _LETTER = re.compile(r"\(?([A-Za-z])[).:]?")
+_TEXT = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\""""
+_ARRAY = re.compile(rf"\[\s*(?:{_TEXT})(?:\s+(?:{_TEXT}))+\s*\]", re.DOTALL)
+"""Several texts without commas between them."""
 
 
 class PastTheEnd(Unusable):
@@ -90,7 +93,7 @@ class AnswerReader:
         answers = self.many(columns.value(record, "answers"), "answers")
         one = self.many(columns.value(record, "answer"), "answer")
         label = columns.value(record, "label")
-        label = None if str(label).strip() in WITHHELD else label
+        label = None if plain_number(str(label).strip()) == WITHHELD else label
         if not any(cell.strip() for cell in cells):
             said = answers or one or self.many(None if "choices" in columns else label, "label")
             return Answers(said, [], NO_LABEL)
@@ -169,16 +172,32 @@ class AnswerReader:
 
     def _choices(self, value: Any) -> list[str]:
         """The choices at the places that labels count; an empty one is blank."""
-        if isinstance(value, Mapping):  # {"A": "red", "B": "blue"}
-            return [as_text(choice, "choices") for choice in value.values()]
+        if isinstance(value, str) and value.lstrip().startswith("{"):
+            value = _written(value, dict) or value
+        if isinstance(value, Mapping):
+            return self._choices_of(value)
         choices = self.many(value, "choices", blanks=True)
         if isinstance(value, str) and sum(bool(choice.strip()) for choice in choices) == 1:
             raise Unusable(f"one choice, {value[:40]!r}; give --separator if it holds several")
         return choices
 
+    def _choices_of(self, choices: Mapping[str, Any]) -> list[str]:
+        """The choices of an object, {"A": "red", "B": "blue"}: at the places that its keys name where these are letters
+        or numbers, and else in their order."""
+        if any(isinstance(choice, list) for choice in choices.values()):
+            names = ", ".join(map(str, choices))
+            raise Unusable(
+                f"the choices are an object of lists ({names[:40]}); --map choices=COLUMN.KEY reads one of them"
+            )
+        places = None if self.label.startswith("index") else _places(choices)
+        cells = [""] * (1 + max(places or [len(choices) - 1]))
+        for place, choice in zip(places or range(len(choices)), choices.values(), strict=True):
+            cells[place] = "" if is_missing(choice) else as_text(choice, "choices")
+        return cells
+
     def _split(self, value: str, blanks: bool) -> list[Any]:
         if value.lstrip().startswith("["):
-            written = _written_list(value)
+            written: list[Any] | None = _written(value, list)
             if written is not None:
                 return written
         if self.separator:
@@ -187,17 +206,47 @@ class AnswerReader:
         return [value]
 
 
-def _written_list(value: str) -> list[Any] | None:
-    """A list written as JSON or as Python writes it, as tables saved by pandas have."""
-    readers: tuple[Callable[[str], Any], ...] = (json.loads, ast.literal_eval)
+def _places(keys: Iterable[str]) -> list[int] | None:
+    """The places that letters, or numbers one after another from 0 or 1, name; None where the keys are others."""
+    names = [str(key).strip().upper() for key in keys]
+    if all(re.fullmatch("[A-J]", name) for name in names) and len(set(names)) == len(names):
+        return [ord(name) - ord("A") for name in names]
+    counted = [[str(start + k) for k in range(len(names))] for start in (0, 1)]
+    return [int(name) for name in names] if sorted(names, key=_by_size) in counted else None
+
+
+def _by_size(name: str) -> tuple[int, str]:
+    return len(name), name
+
+
+def reads_as_one(value: str) -> bool:
+    """Whether a cell looks like a list and cannot be read as one."""
+    text = value.strip()
+    return text.startswith("[") and text.endswith("]") and _written(text, list) is None
+
+
+def _written(value: str, kind: type) -> Any:
+    """A list or an object as JSON, Python or NumPy write it, as tables saved by pandas have; None for another text."""
+    readers: tuple[Callable[[str], Any], ...] = (json.loads, _array, ast.literal_eval)
     for read in readers:
         try:
             written = read(value.strip())
         except (ValueError, SyntaxError, RecursionError, MemoryError):
             continue
-        if isinstance(written, list):
+        if isinstance(written, kind):
             return written
     return None
+
+
+def _array(value: str) -> list[Any]:
+    """A list of texts without commas between them: Python would make one text of them all.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    if not _ARRAY.fullmatch(value):
+        raise ValueError("no array")
+    return [ast.literal_eval(text) for text in re.findall(_TEXT, value, re.DOTALL)]
 
 
 def _inner(item: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
 from vqa.data.sources.files import Unusable
@@ -146,6 +147,18 @@ def resolve(
                     f"{field} is read from column {name!r} (--map {field}=… to change, or {field}= for none)"
                 )
     return Columns(chosen), sorted(notices)
+
+
+def check_once(names: list[str], path: Path) -> None:
+    """Refuse two columns of one name: which is meant, nobody knows.
+
+    Raises:
+        DataError: there are some.
+    """
+    twice = sorted({name for name in names if name and names.count(name) > 1})
+    if twice:
+        fix = "give each a name of its own in the header"
+        raise DataError(f"two columns {twice[0]!r}", where=str(path), fix=fix)
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:

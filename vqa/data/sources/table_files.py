@@ -13,8 +13,18 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
-from vqa.data.sources.files import damaged, kind_of, open_text, read_json, read_lines
+from vqa.data.sources.files import (
+    Unusable,
+    damaged,
+    kind_of,
+    open_text,
+    parsed,
+    read_json,
+    read_lines,
+)
 from vqa.data.sources.layouts import check_some, looks_like
+from vqa.data.sources.table_columns import check_once
+from vqa.data.sources.table_parquet import ParquetFile
 from vqa.errors import DataError
 
 LOOKED_AT = 100
@@ -91,7 +101,10 @@ def open_table(path: Path, key: str | None = None) -> TableFile:
     if kind in ("csv", "tsv"):
         said = SEPARATOR.fullmatch(head[0].rstrip("\r\n"))
         usual = "\t" if kind == "tsv" else _delimiter(head[0])
-        return DelimitedFile(path, said[1] if said else usual, said is not None)
+        delimiter = said[1] if said else usual
+        return DelimitedFile(
+            path, delimiter, said is not None, f"{delimiter} " in head[-1 if said else 0]
+        )
     lines = kind == "lines" or (len(head) == 2 and all(_is_object(line) for line in head))
     return JsonLinesFile(path) if lines else JsonFile(path, key)
 
@@ -104,8 +117,12 @@ class JsonFile:
     key: str | None = None
 
     def columns(self) -> list[str]:
-        """The keys of the first records."""
-        return _keys(self.records())
+        """The keys of the first records.
+
+        Raises:
+            DataError: none of them is an object with keys.
+        """
+        return _keys(self)
 
     def records(self) -> Iterator[tuple[str, Record]]:
         """Yield every record with its number from 0.
@@ -151,8 +168,12 @@ class JsonLinesFile:
     path: Path
 
     def columns(self) -> list[str]:
-        """The keys of the first records."""
-        return _keys(self.records())
+        """The keys of the first records.
+
+        Raises:
+            DataError: none of them is an object with keys.
+        """
+        return _keys(self)
 
     def records(self) -> Iterator[tuple[str, Record]]:
         """Yield every record with the number of its line from 1."""
@@ -168,11 +189,13 @@ class DelimitedFile:
         path: where it lies.
         delimiter: between cells.
         said: whether a line before the header says so ("sep=;", as spreadsheets write it).
+        padded: whether blanks stand behind the delimiters, before quotes too, as people write by hand.
     """
 
     path: Path
     delimiter: str
     said: bool = False
+    padded: bool = False
 
     def columns(self) -> list[str]:
         """The header, without the columns that have no name."""
@@ -191,7 +214,9 @@ class DelimitedFile:
         done = 0
         try:
             with open_text(self.path) as file:
-                reader = csv.reader(file, delimiter=self.delimiter, strict=True)
+                reader = csv.reader(
+                    file, delimiter=self.delimiter, skipinitialspace=self.padded, strict=True
+                )
                 if self.said:
                     _cells(reader)
                 names = self._header(_cells(reader) or [])
@@ -212,50 +237,8 @@ class DelimitedFile:
         names = [name.strip() for name in cells]
         if not any(names):
             raise DataError("no header", where=str(self.path), fix="name the columns in line 1")
-        twice = {name for name in names if name and names.count(name) > 1}
-        if twice:
-            raise DataError(
-                f"two columns {sorted(twice)[0]!r}",
-                where=str(self.path),
-                fix="give each a name of its own in the header",
-            )
+        check_once(names, self.path)
         return names
-
-
-@dataclass(frozen=True)
-class ParquetFile:
-    """A Parquet file, read in batches."""
-
-    path: Path
-    batch_size: int = 1024
-
-    def columns(self) -> list[str]:
-        """The names of the schema."""
-        return list(self._open().schema_arrow.names)
-
-    def records(self) -> Iterator[tuple[str, Record]]:
-        """Yield every record with its number from 0."""
-        import pyarrow as pa
-
-        file, index = self._open(), 0
-        try:
-            for batch in file.iter_batches(batch_size=self.batch_size):
-                for record in batch.to_pylist():
-                    yield f"row {index}", record
-                    index += 1
-        except (OSError, pa.ArrowException) as error:
-            raise DataError(f"damaged after row {index} ({error})", where=str(self.path)) from error
-
-    def _open(self) -> Any:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        try:
-            return pq.ParquetFile(self.path)
-        except FileNotFoundError:
-            raise DataError("no such file", where=str(self.path)) from None
-        except (OSError, pa.ArrowException) as error:
-            raise DataError(f"not a Parquet file ({error})", where=str(self.path)) from error
 
 
 def _first_lines(path: Path) -> list[str]:
@@ -297,9 +280,15 @@ def _lists(content: Any) -> dict[str, list[Any]]:
     return {key: v for key, v in entries if isinstance(v, list) and v and isinstance(v[0], dict)}
 
 
-def _keys(records: Iterator[tuple[str, Record]]) -> list[str]:
-    first = [record for _, record in islice(records, LOOKED_AT)]
-    return list(dict.fromkeys(k for record in first if isinstance(record, dict) for k in record))
+def _keys(file: TableFile) -> list[str]:
+    first = list(islice(file.records(), LOOKED_AT))
+    keys = dict.fromkeys(k for _, record in first if isinstance(record, dict) for k in record)
+    if not keys:
+        place, record = first[0]
+        reason = record.reason if isinstance(record, Broken) else "an object without keys"
+        fix = "give an object a question, whose keys are the columns"
+        raise DataError(f"no record can be used: {reason}", where=f"{file.path}, {place}", fix=fix)
+    return list(keys)
 
 
 class _Repeating(dict[str, Any]):
@@ -338,9 +327,9 @@ def _record(value: Any) -> Record:
 
 def _parsed(line: str) -> Record:
     try:
-        return _record(json.loads(line, object_pairs_hook=_object))
-    except (ValueError, RecursionError) as error:
-        return Broken(f"not JSON ({error})")
+        return _record(parsed(line, _object))
+    except Unusable as error:
+        return Broken(str(error))
 
 
 def _row(names: list[str], cells: list[str]) -> Record:
