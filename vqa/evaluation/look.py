@@ -46,9 +46,7 @@ def _resize(seen: VQAModel | None) -> Resize:
     return "stretch" if seen is None else seen.experiment.data.resize
 
 
-def answer_again(
-    model: VQAModel, data: bytes, item: Prediction, regions: Tensor | None = None
-) -> Answer:
+def answer_again(model: VQAModel, data: bytes, item: Prediction, regions: Tensor | None) -> Answer:
     """What the model says now, with its attention.
 
     Args:
