@@ -20,6 +20,7 @@ LAYERS = (
         "collection",
         "outputs",
         "names",
+        "amounts",
     },
     {"model"},
     {"config", "deviations", "recipes"},

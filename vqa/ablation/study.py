@@ -25,7 +25,7 @@ from vqa.evaluation.comparison import (
 from vqa.evaluation.protocols import unscorable
 from vqa.evaluation.runs import Run, load_run
 from vqa.evaluation.significance import mean_over_seeds
-from vqa.faults import did_you_mean
+from vqa.names import did_you_mean
 
 TYPE_KINDS = ("per_answer_type", "per_question_type")
 

@@ -65,7 +65,7 @@ def _speed_of_all(run_dir: Path) -> float | None:
 def read_warnings(run_dir: Path) -> list[str]:
     """What a run said about itself and its restarts, oldest first."""
     said = []
-    for event in _events(run_dir):
+    for event in events_of(run_dir):
         if event.get("event") == "warning":
             said.append(str(event.get("message")))
         elif event.get("event") == "lost":
@@ -75,11 +75,12 @@ def read_warnings(run_dir: Path) -> list[str]:
 
 def last_start(run_dir: Path) -> Record:
     """The last event of the kinds `started` and `resumed`; empty where there is none."""
-    starts = [e for e in _events(run_dir) if e.get("event") in ("started", "resumed")]
+    starts = [e for e in events_of(run_dir) if e.get("event") in ("started", "resumed")]
     return starts[-1] if starts else {}
 
 
-def _events(run_dir: Path) -> Iterator[Record]:
+def events_of(run_dir: Path) -> Iterator[Record]:
+    """The events of a run, as far as they can be read, in order."""
     try:
         yield from _records((run_dir / "events.jsonl").read_bytes())
     except OSError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -12,6 +11,7 @@ from typing import Any
 import torch
 
 from vqa.errors import RunError
+from vqa.outputs import sha256_of
 from vqa.training.disk import sync_directory, write_atomic
 
 KEPT = 2
@@ -102,7 +102,7 @@ class Checkpoints:
                 torch.save(state, stream)
                 stream.flush()
                 os.fsync(stream.fileno())
-            digest = _sha256(temporary)
+            digest = sha256_of(temporary)
             file.with_suffix(".json").unlink(missing_ok=True)
             temporary.replace(file)
         finally:
@@ -121,7 +121,7 @@ def _read(manifest: Path, keys: frozenset[str]) -> State:
     file = manifest.with_suffix(".pt")
     try:
         expected = json.loads(manifest.read_text(encoding="utf-8"))["sha256"]
-        matches = _sha256(file) == expected
+        matches = sha256_of(file) == expected
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _Corrupt(_first_line(error)) from error
     if not matches:
@@ -139,8 +139,3 @@ def _read(manifest: Path, keys: frozenset[str]) -> State:
 
 def _first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
