@@ -131,14 +131,8 @@ class VQAModel:
             DataError: the picture or its regions cannot be read.
         """
         check_words(question, choices)
-        if self.experiment.model.reads_choices and not choices:
-            raise ModelError(
-                "this model picks among choices", where="choices", fix="give two or more"
-            )
+        options = self._options(choices or ())
         predictor = self.predictor()
-        options = [str(choice) for choice in choices or ()]
-        if len(set(options)) < len(options):
-            raise ModelError("a choice stands twice", where="choices", fix="give each once")
         images = self._images(image, regions)
         batch = self._batch(images.to(predictor.device), question, options)
         output = predictor.ask(batch)
@@ -157,6 +151,17 @@ class VQAModel:
         if isinstance(encoder, Regions):
             return painted(values, seen[:, encoder.dim :].float().numpy())
         return values.reshape(len(weights), *self.network.image_encoder.grid)
+
+    def _options(self, choices: Sequence[str]) -> list[str]:
+        """The candidates as text, where they suit the model."""
+        if self.experiment.model.reads_choices and not choices:
+            raise ModelError(
+                "this model picks among choices", where="choices", fix="give two or more"
+            )
+        options = [str(choice) for choice in choices]
+        if len(set(options)) < len(options):
+            raise ModelError("a choice stands twice", where="choices", fix="give each once")
+        return options
 
     def _images(
         self,

@@ -190,6 +190,14 @@ class _Loaded:
     members: dict[str, list[Member]] = field(default_factory=dict)
     left_out: list[LeftOut] = field(default_factory=list)
 
+    @property
+    def journals(self) -> dict[str, list[Path]]:
+        """Of each variant's runs."""
+        return {
+            name: [run.path / "metrics.jsonl" for run in runs]
+            for name, runs in self.members.items()
+        }
+
 
 def make_study(
     title: str,
@@ -211,14 +219,13 @@ def make_study(
     options = options or Options()
     found = sort_members(members, places)
     loaded = _load(found, _loader(options, load))
-    notes = list(found.notes)
     in_grid = [one.name for one in loaded.variants if found.places[one.name].baseline is None]
     chance, note = _chance(loaded, found.places, options)
     everything = [*loaded.variants, *chance]
     if len(everything) < 2:
         raise _too_few(title, loaded.left_out)
     reference = _reference(options.baseline, everything, in_grid)
-    comparison = _compare(everything, reference, options)
+    comparison = compare_runs(everything, baseline=reference, resamples=options.resamples)
     images = codes(item.image_id for item in everything[0].runs[0].predictions)
     rows = [_row(one, loaded, found.places.get(one.name), images, options) for one in everything]
     axes, factorial = _factorial(loaded.variants, found.places, reference, images, options)
@@ -232,19 +239,16 @@ def make_study(
         main_effects=factorial.main_effects() if factorial and not compared else [],
         interactions=factorial.interactions() if factorial else [],
         left_out=loaded.left_out,
-        notes=[
-            *notes,
-            *note,
-            *_unlike_seeds(loaded.variants),
-            *unscorable(everything[0].runs[0].predictions, comparison.identity["protocol"] or ""),
-            *comparison.notes,
-        ],
+        notes=[*found.notes, *note, *_unlike_seeds(loaded.variants), *_remarks(comparison)],
         images=int(images.max()) + 1,
-        journals={
-            name: [run.path / "metrics.jsonl" for run in runs]
-            for name, runs in loaded.members.items()
-        },
+        journals=loaded.journals,
     )
+
+
+def _remarks(comparison: Comparison) -> list[str]:
+    """What is to be known of the questions, and of the tests."""
+    questions = comparison.variants[0].runs[0].predictions
+    return [*unscorable(questions, comparison.identity["protocol"] or ""), *comparison.notes]
 
 
 def _loader(options: Options, load: Callable[[Path], Run] | None) -> Callable[[Path], Run]:
@@ -307,10 +311,6 @@ def _reference(wanted: str | None, variants: Sequence[Variant], in_grid: Sequenc
     if wanted not in names:
         raise ResultError(f"no variant {wanted!r}{did_you_mean(wanted, names)}", where="--baseline")
     return wanted
-
-
-def _compare(variants: Sequence[Variant], reference: str, options: Options) -> Comparison:
-    return compare_runs(variants, baseline=reference, resamples=options.resamples)
 
 
 def _row(
