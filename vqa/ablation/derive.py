@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from vqa.ablation.axes import auto_label
-from vqa.ablation.cell import Place
+from vqa.tracking.place import Place
 
 if TYPE_CHECKING:
     from vqa.ablation.members import Member
@@ -28,7 +28,7 @@ def places_of(members: Sequence[Member]) -> list[Place]:
 
 def _alone(member: Member) -> Place:
     """A variant of its own."""
-    return Place(member.path.name, {}, None, False)
+    return Place(member.path.name)
 
 
 def flat(experiment: Mapping[str, Any], path: str = "") -> dict[str, Any]:
@@ -63,7 +63,7 @@ def _place(member: Member, settings: Mapping[str, Any], keys: Sequence[str]) -> 
     if not keys or not settings:
         return _alone(member)
     labels = {key.removesuffix(".name"): _label(key, settings.get(key)) for key in keys}
-    return Place("-".join(labels.values()), labels, None, False)
+    return Place("-".join(labels.values()), labels)
 
 
 def _label(key: str, value: Any) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from vqa.ablation.cell import Place
 from vqa.ablation.members import Member, Sorted, sort_members
 from vqa.ablation.study import TYPE_KINDS, costs
 from vqa.evaluation.significance import seed_summary
+from vqa.tracking.place import Place
 
 Found = dict[str, Any]
 

@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from vqa.ablation.cell import Place
 from vqa.ablation.chance import chance_run
 from vqa.ablation.effects import Effect, Factorial
 from vqa.ablation.members import Member, Sorted, chance_is_wanted, sort_members
@@ -26,6 +25,7 @@ from vqa.evaluation.protocols import unscorable
 from vqa.evaluation.runs import Run, load_run
 from vqa.evaluation.significance import mean_over_seeds
 from vqa.names import did_you_mean
+from vqa.tracking.place import Place
 
 TYPE_KINDS = ("per_answer_type", "per_question_type")
 

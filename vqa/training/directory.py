@@ -1,4 +1,4 @@
-"""The run directory: who may use it, what happened in it, how it ended (DESIGN, section 3)."""
+"""The run directory: who may use it, what happened in it, how it ended."""
 
 from __future__ import annotations
 
