@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from vqa.ablation.axes import auto_label
+from vqa.config import by_path
 from vqa.tracking.place import Place
 
 if TYPE_CHECKING:
@@ -31,17 +32,9 @@ def _alone(member: Member) -> Place:
     return Place(member.path.name)
 
 
-def flat(experiment: Mapping[str, Any], path: str = "") -> dict[str, Any]:
+def flat(experiment: Mapping[str, Any]) -> dict[str, Any]:
     """What decides a result, key path → value."""
-    found: dict[str, Any] = {}
-    for key, value in experiment.items():
-        if not path and key in IGNORED:
-            continue
-        if isinstance(value, Mapping):
-            found |= flat(value, f"{path}{key}.")
-        else:
-            found[f"{path}{key}"] = value
-    return found
+    return by_path({key: value for key, value in experiment.items() if key not in IGNORED})
 
 
 def _differs(settings: Sequence[Mapping[str, Any]], key: str) -> bool:

@@ -349,11 +349,16 @@ def costs(members: Sequence[Member]) -> dict[str, float | None]:
 
 def _mean(members: Sequence[Member], section: str, name: str) -> float | None:
     sections = [member.result.get(section) for member in members]
-    values = [one.get(name) for one in sections if isinstance(one, Mapping)]
-    numbers = [
-        float(one) for one in values if isinstance(one, int | float) and not isinstance(one, bool)
-    ]
+    known = [number(one, name) for one in sections if isinstance(one, Mapping)]
+    numbers = [one for one in known if one is not None]
     return sum(numbers) / len(numbers) if numbers else None
+
+
+def number(section: Mapping[str, Any], name: str) -> float | None:
+    """A figure of a result; None where it has none, or something else in its place."""
+    value = section.get(name)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number else None  # type: ignore[arg-type]
 
 
 def _factorial(

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from vqa.errors import RunError
+from vqa.errors import RunError, first_line
 from vqa.outputs import sha256_of
 from vqa.training.disk import sync_directory, write_atomic
 
@@ -123,7 +123,7 @@ def _read(manifest: Path, keys: frozenset[str]) -> State:
         expected = json.loads(manifest.read_text(encoding="utf-8"))["sha256"]
         matches = sha256_of(file) == expected
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise _Corrupt(_first_line(error)) from error
+        raise _Corrupt(first_line(error)) from error
     if not matches:
         raise _Corrupt("its contents do not match its manifest")
     try:
@@ -131,11 +131,7 @@ def _read(manifest: Path, keys: frozenset[str]) -> State:
     except MemoryError:
         raise
     except Exception as error:  # torch.load raises what it likes on a file that is none
-        raise _Corrupt(_first_line(error)) from error
+        raise _Corrupt(first_line(error)) from error
     if not isinstance(state, dict) or not keys <= state.keys():
         raise _Corrupt("it holds no state")
     return state
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
