@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,7 @@ from PIL import Image
 from torch import Tensor
 
 from vqa.config import Experiment
-from vqa.data.image import read_image
+from vqa.data.image import png, read_image
 from vqa.data.record import ImageInput
 from vqa.data.regions.files import read_one
 from vqa.data.regions.record import Form
@@ -50,9 +49,7 @@ def encoded_picture(image: str | Path | bytes | Image.Image | np.ndarray) -> byt
     if isinstance(image, np.ndarray):
         image = _from_pixels(image)
     if isinstance(image, Image.Image):
-        buffer = io.BytesIO()
-        image.save(buffer, "PNG")
-        return buffer.getvalue()
+        return png(image)
     if not isinstance(image, str | Path):
         raise ModelError(
             f"a file, its bytes, a Pillow image or pixels are expected, not {image!r:.40}",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import errno
 import importlib
 import io
@@ -142,8 +141,9 @@ def _outline(words: Sequence[str]) -> int:
     for name, summary in COMMANDS.items():
         commands.add_parser(name, help=summary)
     if words and not words[0].startswith("-"):
-        near = difflib.get_close_matches(words[0], COMMANDS, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(COMMANDS)}"
+        from vqa.names import did_you_mean
+
+        hint = did_you_mean(words[0], list(COMMANDS))
         print(f"vqa: no command {words[0]!r}{hint}", file=sys.stderr)
         return 2
     parser.parse_args(words)

@@ -271,7 +271,7 @@ class Experiment(Section):
 
     def differences(self, other: Experiment) -> list[str]:
         """The key paths that decide a result and differ between two experiments."""
-        mine, theirs = _flat(self.to_dict()), _flat(other.to_dict())
+        mine, theirs = by_path(self.to_dict()), by_path(other.to_dict())
         keys = sorted(
             key for key in mine.keys() | theirs.keys() if mine.get(key) != theirs.get(key)
         )
@@ -359,14 +359,13 @@ def set_value(fields: dict[str, Any], path: str, value: Any, where: str) -> None
     node[keys[-1]] = value
 
 
-def _flat(fields: Mapping[str, Any], path: str = "") -> dict[str, Any]:
+def by_path(fields: Mapping[str, Any], path: str = "") -> dict[str, Any]:
     """Nested sections as one mapping from key path to value."""
-    flat: dict[str, Any] = {}
+    found: dict[str, Any] = {}
     for key, value in fields.items():
-        flat |= (
-            _flat(value, f"{path}{key}.") if isinstance(value, dict) else {f"{path}{key}": value}
-        )
-    return flat
+        here = f"{path}{key}"
+        found |= by_path(value, f"{here}.") if isinstance(value, Mapping) else {here: value}
+    return found
 
 
 def _apply(fields: dict[str, Any], override: str) -> None:

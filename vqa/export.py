@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -37,7 +36,7 @@ from vqa.model.image_encoder import Backbone, Regions
 from vqa.model.network import Network
 from vqa.model.question_encoder import Transformers
 from vqa.model.types import Targets
-from vqa.outputs import make_folder, naming
+from vqa.outputs import make_folder, naming, sha256_of
 
 FORMAT_VERSION = 1
 WEIGHTS, EXPERIMENT, TOKENIZER, ANSWERS = (
@@ -132,14 +131,8 @@ class VQAModel:
             DataError: the picture or its regions cannot be read.
         """
         check_words(question, choices)
-        if self.experiment.model.reads_choices and not choices:
-            raise ModelError(
-                "this model picks among choices", where="choices", fix="give two or more"
-            )
+        options = self._options(choices or ())
         predictor = self.predictor()
-        options = [str(choice) for choice in choices or ()]
-        if len(set(options)) < len(options):
-            raise ModelError("a choice stands twice", where="choices", fix="give each once")
         images = self._images(image, regions)
         batch = self._batch(images.to(predictor.device), question, options)
         output = predictor.ask(batch)
@@ -158,6 +151,17 @@ class VQAModel:
         if isinstance(encoder, Regions):
             return painted(values, seen[:, encoder.dim :].float().numpy())
         return values.reshape(len(weights), *self.network.image_encoder.grid)
+
+    def _options(self, choices: Sequence[str]) -> list[str]:
+        """The candidates as text, where they suit the model."""
+        if self.experiment.model.reads_choices and not choices:
+            raise ModelError(
+                "this model picks among choices", where="choices", fix="give two or more"
+            )
+        options = [str(choice) for choice in choices]
+        if len(set(options)) < len(options):
+            raise ModelError("a choice stands twice", where="choices", fix="give each once")
+        return options
 
     def _images(
         self,
@@ -228,7 +232,7 @@ class VQAModel:
             "regions_fingerprint": self.regions_fingerprint,
             "transform": {"image_size": list(data.image_size), "resize": data.resize},
             "normaliser": self.vocabulary.normaliser,
-            "sha256": {name: _sha256(path / name) for name in _parts(folders.values())},
+            "sha256": {name: sha256_of(path / name) for name in _parts(folders.values())},
         }
         (path / "model.json").write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
 
@@ -284,7 +288,7 @@ def _manifest(path: Path) -> dict[str, Any]:
         version, sums = manifest["format_version"], manifest["sha256"]
         folders = [name for name in LIBRARY_CONFIGS.values() if f"{name}/config.json" in sums]
         names = _parts(folders)
-        changed = [name for name in names if _sha256(path / name) != sums[name]]
+        changed = [name for name in names if sha256_of(path / name) != sums[name]]
     except FileNotFoundError as error:
         raise ModelError(
             "no exported model here"
@@ -352,8 +356,3 @@ def _ranked(choices: list[str], scores: list[float | None]) -> list[tuple[str, f
     probabilities = torch.tensor([score for _, score in sayable]).softmax(0).tolist()
     ranked = zip((choice for choice, _ in sayable), probabilities, strict=True)
     return sorted(ranked, key=lambda pair: -pair[1])
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

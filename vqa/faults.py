@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from vqa.names import NAME_PATTERN, NAME_RULE
+from vqa.names import NAME_PATTERN, NAME_RULE, did_you_mean
 
 LONGEST_VALUE = 40
 """Of the given values that a message repeats, in characters."""
@@ -134,11 +133,3 @@ def models_of(annotation: Any) -> list[type[BaseModel]]:
 def _tag(model: type[BaseModel]) -> str | None:
     name = model.model_fields.get("name")
     return None if name is None else str(name.default)
-
-
-def did_you_mean(word: str, known: Sequence[str]) -> str:
-    """A clause that names the nearest known word, or all of them."""
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    if near:
-        return f"; did you mean {near[0]!r}?"
-    return f"; known: {', '.join(known)}" if known else ""

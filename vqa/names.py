@@ -1,8 +1,13 @@
-"""Names of groups, stores, users and jobs: no separator, so that none can be a path. Titles of jobs; paths at home."""
+"""Names of groups, stores, users and jobs; titles of jobs; paths at home; and what a mistyped name may have meant.
+
+A name has no separator, so that none can be a path.
+"""
 
 from __future__ import annotations
 
+import difflib
 import unicodedata
+from collections.abc import Sequence
 from pathlib import Path
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
@@ -33,3 +38,14 @@ def check_title(text: str) -> str:
 def at_home(path: str) -> str:
     """A path, with `~/` at its beginning read as one's home."""
     return f"{Path.home()}{path[1:]}" if path.startswith("~/") else path
+
+
+def did_you_mean(word: str, known: Sequence[str]) -> str:
+    """A clause that names the nearest known word, or all of them."""
+    return f"; {nearest(word, known)}" if known else ""
+
+
+def nearest(word: str, known: Sequence[str]) -> str:
+    """The same by itself: what was meant, or else what there is."""
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"

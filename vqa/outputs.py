@@ -1,8 +1,9 @@
-"""Files that a user asked for: written whole or not at all, and an error names the file that was wanted."""
+"""Files that a user asked for, written whole or not at all; errors name the file that was wanted. Hashes of files."""
 
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import secrets
 import stat
@@ -94,6 +95,16 @@ def _own_output(path: Path) -> int | None:
         except OSError:
             continue
     return None
+
+
+def sha256_of(file: Path) -> str:
+    """The hash of a file's contents, in hexadecimal.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def make_folder(folder: Path) -> None:

@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.ablation.runs import BASE
-from vqa.ablation.cell import place_of
 from vqa.ablation.expand import Grid, expand
 from vqa.ablation.schema import load_ablation, parse_ablation
 from vqa.config import Experiment, load_experiment, parse_experiment
 from vqa.errors import ConfigError
 from vqa.model.config import ModelConfig
+from vqa.tracking.place import place_of
 
 AXES = {"model.fusion": ["concat", "multiply", "sum"], "model.attention": ["none", "soft"]}
 ROOT = Path(__file__).resolve().parents[2]

@@ -66,7 +66,7 @@ def test_features_are_made_ahead_and_training_takes_them(
 
     train(load_experiment(config), tmp_path / "run")
     assert main(["prepare", "features", str(config)]) == 0
-    assert "60 pictures, 16×8 float16 each, 15 KB; 0 made in" in capsys.readouterr().out
+    assert "60 pictures, 16×8 float16 each, 15.4 KB; 0 made in" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("fast", "dtype"), [(True, "bfloat16"), (False, "float16")])
@@ -98,7 +98,7 @@ def test_what_cannot_be_made_is_refused(
     usage = shutil.disk_usage(store)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=10))
     assert main(["prepare", "features", str(config)]) == 2
-    assert "too little room: 15 KB are needed" in capsys.readouterr().err
+    assert "too little room: 15.4 KB are needed" in capsys.readouterr().err
 
 
 def test_a_term_stops_it_in_order_and_it_goes_on(config: Path, store: Path) -> None:

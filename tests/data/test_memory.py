@@ -45,10 +45,10 @@ def test_a_plan_reads_as_it_is() -> None:
     assert plan.resident("train")
     assert not plan.resident("validation")
     assert plan.lines() == [
-        "memory of cpu: 8.0 GB of 32.0 GB free, 50 % of that taken at most; model 5 MB, activations 2 KB",
+        "memory of cpu: 8.0 GB of 32.0 GB free, 50 % of that taken at most; model 5.0 MB, activations 1.5 KB",
         "pictures: features 4×8 float16, from x",
-        "train: 100 pictures, 100 MB, resident (fits)",
-        "validation: 20 pictures, 20 MB, streamed (5 MB are left for it)",
+        "train: 100 pictures, 100.0 MB, resident (fits)",
+        "validation: 20 pictures, 20.0 MB, streamed (5.0 MB are left for it)",
     ]
     assert plan.to_json()["splits"][1]["resident"] is False
 
@@ -82,5 +82,5 @@ def test_what_was_begun_in_shards_stays_in_shards_even_where_it_is_streamed() ->
         assert validation.shard is None
     [train, _] = place_splits(IMAGES, 1_000_000, 0, "shards", shards)
     assert train.line() == (
-        "train: 50 of 100 pictures, shard 1 of 2, 50 MB, resident (data.resident=shards)"
+        "train: 50 of 100 pictures, shard 1 of 2, 50.0 MB, resident (data.resident=shards)"
     )

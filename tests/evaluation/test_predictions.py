@@ -13,7 +13,6 @@ from vqa.errors import ResultError
 from vqa.evaluation.predictions import (
     MAX_ANSWER,
     Prediction,
-    deduplicated,
     read_predictions,
     write_predictions,
 )
@@ -139,9 +138,3 @@ def test_unreadable_files(tmp_path: Path) -> None:
     for path in (tmp_path / "absent", tmp_path, utf16, broken):
         with pytest.raises(ResultError, match=path.name):
             read_predictions(path)
-
-
-def test_padding_repeats_are_dropped_and_contradictions_refused() -> None:
-    assert deduplicated([OPEN, CHOICE, OPEN]) == [OPEN, CHOICE]
-    with pytest.raises(ResultError, match="two different answers"):
-        deduplicated([OPEN, replace(OPEN, answer="blue")])

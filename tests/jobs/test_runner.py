@@ -9,37 +9,16 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 
 from tests.jobs.runners import LONG, Job, Make, finish
-from vqa.export import load
+from tests.training.test_resume import assert_same
 from vqa.jobs.heartbeat import read_beat
 from vqa.jobs.outcome import why_lost
-from vqa.tracking.journal import read_journal
 from vqa.training.directory import RunLock, runner_lock
-from vqa.training.loop import SPEED
 from vqa.training.run import train
-
-
-def outcome(run: Path) -> tuple[dict[str, Any], list[dict[str, Any]], str]:
-    """Weights, the journal without times, and the predictions."""
-    journal = [
-        {key: value for key, value in record.items() if key not in ("time", SPEED)}
-        for record in read_journal(run / "metrics.jsonl")
-    ]
-    return load(run).network.state_dict(), journal, (run / "predictions" / "test.jsonl").read_text()
-
-
-def assert_same(one: Path, other: Path) -> None:
-    (weights, journal, predictions), (weights2, journal2, predictions2) = (
-        outcome(one),
-        outcome(other),
-    )
-    assert all(torch.equal(tensor, weights2[name]) for name, tensor in weights.items())
-    assert (journal, predictions) == (journal2, predictions2)
 
 
 @pytest.mark.slow

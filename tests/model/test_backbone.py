@@ -124,7 +124,7 @@ def test_backbones_of_other_kinds(kind: str) -> None:
         ({"model": "timm_backbone"}, "timm_backbone has no stages of its own"),
         ({"stage": "stage9"}, "resnet has no stage 'stage9' — choose of: stem, stage1"),
         ({"stage": ("stage1", "stage9")}, "no stage 'stage9'"),
-        ({"settings": {"depth": [1]}}, "no setting 'depth' — did you mean depths"),
+        ({"settings": {"depth": [1]}}, "no setting 'depth' — did you mean 'depths'"),
         ({"settings": {"depths": "many"}}, "cannot load this backbone"),
         ({"settings": {**SETTINGS, "layer_type": "odd"}}, "cannot load this backbone"),
     ],

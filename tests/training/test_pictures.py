@@ -192,7 +192,7 @@ def test_no_room(make: Make, store: Path, tmp_path: Path, monkeypatch: pytest.Mo
         train(make(features="float16"), tmp_path / "refused")
     assert json.loads((tmp_path / "refused" / "result.json").read_text())["status"] == "failed"
     train(make(resident="never"), tmp_path / "raw")
-    assert "1 KB are free" in plan(tmp_path / "raw")["source"]
+    assert "1.0 KB are free" in plan(tmp_path / "raw")["source"]
     assert kinds(store) == ["features"]  # begun by the refused run: empty
 
 

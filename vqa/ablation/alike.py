@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from vqa.ablation.cell import Place
 from vqa.ablation.paths import check_path
 from vqa.errors import ConfigError
+from vqa.tracking.place import Place
 
 MOST_KEYS, MOST_VALUES, MOST_NAMES = 5, 3, 3
 AUTO = "trainer.precision"

@@ -9,7 +9,7 @@ from typing import Any
 
 from vqa.ablation.paths import check_path
 from vqa.errors import ConfigError
-from vqa.faults import did_you_mean
+from vqa.names import did_you_mean
 from vqa.tracking.place import BASELINE, BESIDE, VARIANT
 
 LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,39}")

@@ -1,16 +1,10 @@
-"""A cell: one experiment of an ablation, and the tags by which its run is known again wherever it lies."""
+"""A cell: one experiment of an ablation."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
 from vqa.config import Experiment
-from vqa.tracking.place import Place, place_of, tags
-
-__all__ = ["LONGEST_TAG", "Cell", "Place", "place_of", "tags"]
-
-LONGEST_TAG = 64
-"""W&B takes no longer one."""
 
 
 @dataclass(frozen=True)

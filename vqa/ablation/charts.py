@@ -22,40 +22,15 @@ ROW, EDGE = 30, 70
 def dots(rows: Sequence[Row], reference: str) -> Figure:
     """Every variant's mean with its interval, and each seed's score as a faint dot; the best is the topmost."""
     ordered = sorted(rows, key=lambda row: row["mean"])
-    names = [short(row["name"]) for row in ordered]
-    places = list(range(len(ordered)))
-    seeds = [(score, at) for at, row in enumerate(ordered) for score in row["scores"]]
-    colours = ["--soft" if row["baseline"] else "--series-1" for row in ordered]
     return {
-        "data": [
-            {
-                "type": "scatter",
-                "mode": "markers",
-                "x": [score for score, _ in seeds],
-                "y": [at for _, at in seeds],
-                "marker": {"color": "--series-2/40", "size": 9},
-                "name": "one seed",
-                "hovertemplate": "%{x:.2f}<extra>one seed</extra>",
-            },
-            {
-                "type": "scatter",
-                "mode": "markers",
-                "x": [row["mean"] for row in ordered],
-                "y": places,
-                "marker": {"color": colours, "size": 11, "symbol": _symbols(ordered, reference)},
-                "error_x": _intervals(ordered),
-                "name": "mean with 95 % interval",
-                "text": [escaped(row["name"]) for row in ordered],
-                "hovertemplate": "%{text}: %{x:.2f}<extra></extra>",
-            },
-        ],
+        "data": [_seeds(ordered), _means(ordered, reference)],
         "layout": {
             "height": EDGE + 40 + ROW * max(2, len(ordered)),
             "xaxis": {"title": {"text": "score"}, "zeroline": False},
             "yaxis": {
                 "tickmode": "array",
-                "tickvals": places,
-                "ticktext": names,
+                "tickvals": list(range(len(ordered))),
+                "ticktext": [short(row["name"]) for row in ordered],
                 "range": [-0.7, len(ordered) - 0.3],
                 "zeroline": False,
             },
@@ -66,8 +41,33 @@ def dots(rows: Sequence[Row], reference: str) -> Figure:
     }
 
 
-def _symbols(rows: Sequence[Row], reference: str) -> list[str]:
-    return ["diamond" if row["name"] == reference else "circle" for row in rows]
+def _seeds(rows: Sequence[Row]) -> Figure:
+    found = [(score, at) for at, row in enumerate(rows) for score in row["scores"]]
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "x": [score for score, _ in found],
+        "y": [at for _, at in found],
+        "marker": {"color": "--series-2/40", "size": 9},
+        "name": "one seed",
+        "hovertemplate": "%{x:.2f}<extra>one seed</extra>",
+    }
+
+
+def _means(rows: Sequence[Row], reference: str) -> Figure:
+    colours = ["--soft" if row["baseline"] else "--series-1" for row in rows]
+    symbols = ["diamond" if row["name"] == reference else "circle" for row in rows]
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "x": [row["mean"] for row in rows],
+        "y": list(range(len(rows))),
+        "marker": {"color": colours, "size": 11, "symbol": symbols},
+        "error_x": _intervals(rows),
+        "name": "mean with 95 % interval",
+        "text": [escaped(row["name"]) for row in rows],
+        "hovertemplate": "%{text}: %{x:.2f}<extra></extra>",
+    }
 
 
 def _intervals(rows: Sequence[Row]) -> Figure:

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from vqa.ablation.axes import auto_label
-from vqa.ablation.cell import Place
+from vqa.config import by_path
+from vqa.tracking.place import Place
 
 if TYPE_CHECKING:
     from vqa.ablation.members import Member
@@ -28,20 +29,12 @@ def places_of(members: Sequence[Member]) -> list[Place]:
 
 def _alone(member: Member) -> Place:
     """A variant of its own."""
-    return Place(member.path.name, {}, None, False)
+    return Place(member.path.name)
 
 
-def flat(experiment: Mapping[str, Any], path: str = "") -> dict[str, Any]:
+def flat(experiment: Mapping[str, Any]) -> dict[str, Any]:
     """What decides a result, key path → value."""
-    found: dict[str, Any] = {}
-    for key, value in experiment.items():
-        if not path and key in IGNORED:
-            continue
-        if isinstance(value, Mapping):
-            found |= flat(value, f"{path}{key}.")
-        else:
-            found[f"{path}{key}"] = value
-    return found
+    return by_path({key: value for key, value in experiment.items() if key not in IGNORED})
 
 
 def _differs(settings: Sequence[Mapping[str, Any]], key: str) -> bool:
@@ -63,7 +56,7 @@ def _place(member: Member, settings: Mapping[str, Any], keys: Sequence[str]) -> 
     if not keys or not settings:
         return _alone(member)
     labels = {key.removesuffix(".name"): _label(key, settings.get(key)) for key in keys}
-    return Place("-".join(labels.values()), labels, None, False)
+    return Place("-".join(labels.values()), labels)
 
 
 def _label(key: str, value: Any) -> str:

@@ -9,7 +9,7 @@ effects, and over all interactions.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -20,7 +20,6 @@ from vqa.evaluation.comparison import Variant
 from vqa.evaluation.significance import PairedTest, holm, in_family, seeded_test
 
 Labels = tuple[str, ...]
-Test = Callable[[Floats, Floats], PairedTest]
 
 
 @dataclass(frozen=True)

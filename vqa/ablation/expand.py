@@ -11,13 +11,16 @@ from typing import Any
 
 from vqa.ablation.axes import Axis, Value, find_value, is_value, parse_axes
 from vqa.ablation.blind import BLIND, Blind, blinded, neutral
-from vqa.ablation.cell import LONGEST_TAG, Cell, tags
+from vqa.ablation.cell import Cell
 from vqa.ablation.schema import Ablation, Source
 from vqa.config import parse_experiment, set_value
 from vqa.errors import ConfigError
+from vqa.tracking.place import tags
 
 MOST_CELLS = 2000
 LONGEST_VARIANT = 50
+LONGEST_TAG = 64
+"""W&B takes no longer one."""
 
 Combination = tuple[Value, ...]
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vqa.ablation.cell import Place
 from vqa.ablation.derive import places_of
 from vqa.ablation.members import SUCCEEDED, Member, find_members, groups, is_run, read_member
 from vqa.errors import RunError
-from vqa.faults import did_you_mean
+from vqa.names import did_you_mean
+from vqa.tracking.place import Place
 
 if TYPE_CHECKING:
     from vqa.jobs.home import Home
@@ -95,7 +95,7 @@ def _within(name: str, place: Place) -> Place:
 
 
 def _alone(name: str) -> Place:
-    return Place(name, {}, None, False)
+    return Place(name)
 
 
 def _single(name: str, home: Home | None) -> Member:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vqa.ablation.alike import AUTO, Settings, beside_axes, shortly, told, unlike, unlike_axes
-from vqa.ablation.cell import Place, place_of
 from vqa.ablation.derive import flat
 from vqa.errors import InputError, RunError
+from vqa.tracking.place import Place, place_of
 
 if TYPE_CHECKING:
     from vqa.jobs.home import Home

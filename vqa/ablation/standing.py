@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from vqa.ablation.cell import Place
 from vqa.ablation.members import Member, Sorted, sort_members
-from vqa.ablation.study import TYPE_KINDS, costs
+from vqa.ablation.study import TYPE_KINDS, costs, number
 from vqa.evaluation.significance import seed_summary
+from vqa.tracking.place import Place
 
 Found = dict[str, Any]
 
@@ -50,7 +50,7 @@ def _left_out(found: Sorted) -> list[Found]:
 
 def _row(name: str, place: Place, members: Sequence[Member]) -> Found | None:
     scored = [
-        (one, score) for one in members if (score := _number(one.result, "overall")) is not None
+        (one, score) for one in members if (score := number(one.result, "overall")) is not None
     ]
     if not scored:
         return None
@@ -77,14 +77,8 @@ def _by_type(members: Sequence[Member], kind: str) -> dict[str, float]:
     sections = [one.result.get(kind) for one in members]
     known = [section for section in sections if isinstance(section, Mapping)]
     names = dict.fromkeys(str(name) for section in known for name in section)
-    found = {name: [v for one in known if (v := _number(one, name)) is not None] for name in names}
+    found = {name: [v for one in known if (v := number(one, name)) is not None] for name in names}
     return {name: sum(values) / len(values) for name, values in found.items() if values}
-
-
-def _number(section: Mapping[str, Any], name: str) -> float | None:
-    value = section.get(name)
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if is_number else None  # type: ignore[arg-type]
 
 
 def _common(members: Sequence[Member], name: str) -> str | None:

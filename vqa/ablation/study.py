@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from vqa.ablation.cell import Place
 from vqa.ablation.chance import chance_run
 from vqa.ablation.effects import Effect, Factorial
 from vqa.ablation.members import Member, Sorted, chance_is_wanted, sort_members
@@ -25,7 +24,8 @@ from vqa.evaluation.comparison import (
 from vqa.evaluation.protocols import unscorable
 from vqa.evaluation.runs import Run, load_run
 from vqa.evaluation.significance import mean_over_seeds
-from vqa.faults import did_you_mean
+from vqa.names import did_you_mean
+from vqa.tracking.place import Place
 
 TYPE_KINDS = ("per_answer_type", "per_question_type")
 
@@ -190,6 +190,14 @@ class _Loaded:
     members: dict[str, list[Member]] = field(default_factory=dict)
     left_out: list[LeftOut] = field(default_factory=list)
 
+    @property
+    def journals(self) -> dict[str, list[Path]]:
+        """Of each variant's runs."""
+        return {
+            name: [run.path / "metrics.jsonl" for run in runs]
+            for name, runs in self.members.items()
+        }
+
 
 def make_study(
     title: str,
@@ -211,14 +219,13 @@ def make_study(
     options = options or Options()
     found = sort_members(members, places)
     loaded = _load(found, _loader(options, load))
-    notes = list(found.notes)
     in_grid = [one.name for one in loaded.variants if found.places[one.name].baseline is None]
     chance, note = _chance(loaded, found.places, options)
     everything = [*loaded.variants, *chance]
     if len(everything) < 2:
         raise _too_few(title, loaded.left_out)
     reference = _reference(options.baseline, everything, in_grid)
-    comparison = _compare(everything, reference, options)
+    comparison = compare_runs(everything, baseline=reference, resamples=options.resamples)
     images = codes(item.image_id for item in everything[0].runs[0].predictions)
     rows = [_row(one, loaded, found.places.get(one.name), images, options) for one in everything]
     axes, factorial = _factorial(loaded.variants, found.places, reference, images, options)
@@ -232,19 +239,16 @@ def make_study(
         main_effects=factorial.main_effects() if factorial and not compared else [],
         interactions=factorial.interactions() if factorial else [],
         left_out=loaded.left_out,
-        notes=[
-            *notes,
-            *note,
-            *_unlike_seeds(loaded.variants),
-            *unscorable(everything[0].runs[0].predictions, comparison.identity["protocol"] or ""),
-            *comparison.notes,
-        ],
+        notes=[*found.notes, *note, *_unlike_seeds(loaded.variants), *_remarks(comparison)],
         images=int(images.max()) + 1,
-        journals={
-            name: [run.path / "metrics.jsonl" for run in runs]
-            for name, runs in loaded.members.items()
-        },
+        journals=loaded.journals,
     )
+
+
+def _remarks(comparison: Comparison) -> list[str]:
+    """What is to be known of the questions, and of the tests."""
+    questions = comparison.variants[0].runs[0].predictions
+    return [*unscorable(questions, comparison.identity["protocol"] or ""), *comparison.notes]
 
 
 def _loader(options: Options, load: Callable[[Path], Run] | None) -> Callable[[Path], Run]:
@@ -309,10 +313,6 @@ def _reference(wanted: str | None, variants: Sequence[Variant], in_grid: Sequenc
     return wanted
 
 
-def _compare(variants: Sequence[Variant], reference: str, options: Options) -> Comparison:
-    return compare_runs(variants, baseline=reference, resamples=options.resamples)
-
-
 def _row(
     variant: Variant, loaded: _Loaded, place: Place | None, images: Ints, options: Options
 ) -> Row:
@@ -349,11 +349,16 @@ def costs(members: Sequence[Member]) -> dict[str, float | None]:
 
 def _mean(members: Sequence[Member], section: str, name: str) -> float | None:
     sections = [member.result.get(section) for member in members]
-    values = [one.get(name) for one in sections if isinstance(one, Mapping)]
-    numbers = [
-        float(one) for one in values if isinstance(one, int | float) and not isinstance(one, bool)
-    ]
+    known = [number(one, name) for one in sections if isinstance(one, Mapping)]
+    numbers = [one for one in known if one is not None]
     return sum(numbers) / len(numbers) if numbers else None
+
+
+def number(section: Mapping[str, Any], name: str) -> float | None:
+    """A figure of a result; None where it has none, or something else in its place."""
+    value = section.get(name)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number else None  # type: ignore[arg-type]
 
 
 def _factorial(

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vqa.amounts import size
+
 if TYPE_CHECKING:
     from vqa.data.cache.place import Cached
     from vqa.data.store import Store
@@ -36,7 +38,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """List, verify or delete; 0."""
-    from vqa.data.cache.place import cached, gigabytes
+    from vqa.data.cache.place import cached
     from vqa.data.store import Store
     from vqa.errors import InputError
 
@@ -55,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     for fact in facts:
         print("  ".join(_columns(fact)))
     verb = ("would free" if args.dry_run else "freed") if args.prune else "in all"
-    print(f"{verb} {gigabytes(sum(one.bytes for one in found))}")
+    print(f"{verb} {size(sum(one.bytes for one in found))}")
     return 0
 
 
@@ -66,9 +68,7 @@ def _pruned(args: argparse.Namespace, store: Store) -> list[Cached]:
 
 
 def _columns(fact: dict[str, Any]) -> Iterator[str]:
-    from vqa.data.cache.place import gigabytes
-
-    yield f"{fact['kind']:<9}{gigabytes(fact['bytes']):>9}{fact['age']:>8.1f} d"
+    yield f"{fact['kind']:<9}{size(fact['bytes']):>9}{fact['age']:>8.1f} d"
     yield fact["path"]
     if fact["about"]:
         yield fact["about"]

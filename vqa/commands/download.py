@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vqa.commands.terminal import size
+from vqa.amounts import size
 from vqa.errors import InputError
 
 if TYPE_CHECKING:

@@ -56,6 +56,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="also score what training answers alone would give, without network or picture",
     )
+    _add_outputs(parser)
+
+
+def _add_outputs(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
     add("--report", type=Path, metavar="HTML", help="write a page with figures and samples")
     add(
         "--submission",

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vqa.amounts import size
 from vqa.commands.preparation import preparation_of
 
 if TYPE_CHECKING:
@@ -116,29 +117,26 @@ def _made(
 def _facts(
     layout: Layout, folder: Path, rows: np.ndarray, file: RowFile | None, started: float
 ) -> dict[str, Any]:
-    import shutil
+    from vqa.data.cache.place import free_bytes
 
-    there = next(path for path in (folder, *folder.parents) if path.exists())
     return {
         "path": str(folder),
         "pictures": len(rows),
         "shape": list(layout.shape),
         "dtype": layout.dtype,
         "bytes": len(rows) * layout.row_bytes,
-        "free_bytes": shutil.disk_usage(there).free,
+        "free_bytes": free_bytes(folder),
         "complete": file is not None,
         "seconds": round(time.monotonic() - started, 3),
     }
 
 
 def _text(facts: dict[str, Any]) -> str:
-    from vqa.data.cache.place import gigabytes
 
     shape = "×".join(map(str, facts["shape"]))
-    size = gigabytes(facts["bytes"])
-    what = f"{facts['pictures']:,} pictures, {shape} {facts['dtype']} each, {size}"
+    what = f"{facts['pictures']:,} pictures, {shape} {facts['dtype']} each, {size(facts['bytes'])}"
     if not facts["complete"]:
-        return f"{facts['path']}: would hold {what}; {gigabytes(facts['free_bytes'])} are free"
+        return f"{facts['path']}: would hold {what}; {size(facts['free_bytes'])} are free"
     return f"{facts['path']}: {what}; {facts['made']:,} made in {facts['seconds']:.1f} s"
 
 

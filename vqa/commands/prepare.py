@@ -11,12 +11,12 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict
-from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from vqa.errors import InputError
+from vqa.names import nearest
 
 if TYPE_CHECKING:
     from vqa.data.published.compare import Compared
@@ -117,8 +117,7 @@ def _beside(name: str, words: list[str]) -> int:
 
 
 def _unknown(name: str) -> InputError:
-    close = get_close_matches(name, [*SOURCES, *BESIDE], n=1)
-    fix = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(SOURCES)}"
+    fix = nearest(name, [*SOURCES, *BESIDE])
     return InputError(f"no source {name!r}", where="vqa prepare", fix=fix)
 
 

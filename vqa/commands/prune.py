@@ -12,8 +12,8 @@ def prune(args: argparse.Namespace) -> int:
     """Delete what ended jobs have left, and say how much room that made."""
     import dataclasses
 
+    from vqa.amounts import size
     from vqa.commands.jobs import wanted
-    from vqa.commands.terminal import size
     from vqa.jobs.home import Home
     from vqa.jobs.prune import Pruner
 

@@ -8,6 +8,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vqa.amounts import size
+
 if TYPE_CHECKING:
     from vqa.data.regions.bring import Brought
     from vqa.data.store import Store
@@ -105,12 +107,11 @@ def _facts(brought: Brought, store: Store, source: str) -> dict[str, Any]:
 
 
 def _text(facts: dict[str, Any]) -> str:
-    from vqa.data.cache.place import gigabytes
 
     shape = "×".join(map(str, facts["shape"]))
     lines = [
         f"{facts['path']}: {facts['found']:,} of {facts['pictures']:,} pictures have regions"
-        f" {facts['source']!r}, {shape} {facts['dtype']} each, {gigabytes(facts['bytes'])} in all",
+        f" {facts['source']!r}, {shape} {facts['dtype']} each, {size(facts['bytes'])} in all",
         f"{facts['made']:,} added, {facts['kept']:,} were there, {facts['others']:,} records of other pictures,"
         f" {facts['seconds']:.1f} s",
     ]

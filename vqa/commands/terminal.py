@@ -48,13 +48,3 @@ def duration(seconds: float) -> str:
 def moment(unix: float) -> str:
     """Date and time in this machine's zone."""
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(unix))
-
-
-def size(count: float) -> str:
-    """Bytes in the unit that fits."""
-    amount = float(count)
-    for unit in ("B", "KB", "MB", "GB"):
-        if amount < 1000:
-            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
-        amount /= 1000
-    return f"{amount:.1f} TB"

@@ -11,7 +11,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vqa.commands.terminal import size
+from vqa.amounts import size
 from vqa.errors import EngineError, InputError, JobError
 
 if TYPE_CHECKING:

@@ -326,3 +326,10 @@ def _resized(rgb: Image.Image, size: tuple[int, int], resize: Resize) -> Image.I
     place = (width - inner[0]) // 2, (height - inner[1]) // 2
     canvas.paste(rgb.resize(inner, Image.Resampling.BICUBIC), place)
     return canvas
+
+
+def png(picture: Image.Image) -> bytes:
+    """The picture as a PNG file."""
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    return buffer.getvalue()

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from vqa.data.cache.place import gigabytes
+from vqa.amounts import size
 
 Resident = Literal["auto", "always", "shards", "never"]
 SHARE = {"cpu": 0.5, "cuda": 0.9}
@@ -40,7 +40,7 @@ class SplitMemory:
         if self.shard is not None:
             count = f"{self.held:,} of {count}, shard {self.shard}"
         where = "resident" if self.resident else "streamed"
-        return f"{self.split}: {count}, {gigabytes(self.bytes)}, {where} ({self.why})"
+        return f"{self.split}: {count}, {size(self.bytes)}, {where} ({self.why})"
 
 
 @dataclass(frozen=True)
@@ -89,9 +89,9 @@ class MemoryPlan:
 
     def lines(self) -> list[str]:
         """The plan, to read."""
-        needs = ", ".join(f"{name} {gigabytes(count)}" for name, count in self.needs.items())
+        needs = ", ".join(f"{name} {size(count)}" for name, count in self.needs.items())
         return [
-            f"memory of {self.device}: {gigabytes(self.free)} of {gigabytes(self.total)} free, "
+            f"memory of {self.device}: {size(self.free)} of {size(self.total)} free, "
             f"{100 * self.share:.0f} % of that taken at most; {needs}",
             f"pictures: {self.what}, {self.source}",
             *(one.line() for one in self.splits),
@@ -139,5 +139,5 @@ def place_splits(
 
 def _why(room: int, fitting: Held | None, choices: Sequence[Held]) -> str:
     if fitting is None:
-        return f"{gigabytes(max(0, room))} are left for it"
+        return f"{size(max(0, room))} are left for it"
     return "fits" if fitting is choices[0] else "fits, where all of it does not"

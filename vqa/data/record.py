@@ -13,7 +13,7 @@ NO_LABEL = -1
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One question about one image (DESIGN, section 5).
+    """One question about one image.
 
     Attributes:
         question_id: unique in the store.

@@ -112,7 +112,7 @@ class Supply:
             bank.file.verify(bank.rows)
             return load(replace(bank, file=self.again(bank.file.folder)))
 
-    def fits(self, count: int, processes: int = 1) -> bool:
+    def fits(self, count: int, processes: int) -> bool:
         """Whether so many pictures are to be resident, where nothing else is to be placed.
 
         Args:

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 from PIL import Image
 
-from vqa.data.image import check_image, decode_image
+from vqa.data.image import check_image, decode_image, png
 
 JPEG_MAGIC, JPEG_QUALITY = b"\xff\xd8\xff", 88
 
@@ -30,9 +30,9 @@ def thumbnail(data: bytes, side: int) -> Thumbnail:
     info = check_image(data)
     scale = min(1.0, side / max(info.height, info.width))
     size = (max(1, round(info.height * scale)), max(1, round(info.width * scale)))
-    picture, buffer = Image.fromarray(decode_image(data, size=size)), io.BytesIO()
+    picture = Image.fromarray(decode_image(data, size=size))
     if data.startswith(JPEG_MAGIC):
+        buffer = io.BytesIO()
         picture.save(buffer, "JPEG", quality=JPEG_QUALITY)
         return Thumbnail(buffer.getvalue(), "jpeg")
-    picture.save(buffer, "PNG")
-    return Thumbnail(buffer.getvalue(), "png")
+    return Thumbnail(png(picture), "png")

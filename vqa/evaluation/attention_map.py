@@ -77,7 +77,7 @@ def panel(
     maps = np.zeros((0, 1, 1)) if attention is None else np.asarray(attention, dtype=np.float64)
     if maps.ndim != 3:
         raise ValueError(f"attention is [glimpses, rows, columns], found shape {maps.shape}")
-    picture = _scaled(_rgb(image))
+    picture = scaled(_rgb(image), TILE)
     tiles = [picture, *(overlay(picture, weights) for weights in maps)]
     captions = ["picture"] + [
         "attention" if len(maps) == 1 else f"glimpse {k}" for k in range(1, len(maps) + 1)
@@ -144,8 +144,9 @@ def _rgb(image: Image.Image | NDArray[np.generic]) -> Image.Image:
     return Image.fromarray(pixels.astype(np.uint8)).convert("RGB")
 
 
-def _scaled(picture: Image.Image) -> Image.Image:
-    scale = TILE / max(picture.size)
+def scaled(picture: Image.Image, side: int) -> Image.Image:
+    """The picture with a longer side of so many pixels."""
+    scale = side / max(picture.size)
     size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
     return picture.resize(size, Image.Resampling.BICUBIC)
 

@@ -132,7 +132,6 @@ def compare_runs(
     *,
     baseline: str | None = None,
     resamples: int = RESAMPLES,
-    seed: int = 0,
 ) -> Comparison:
     """Test every variant against those before it on their common questions, or every other one against `baseline`:
     what comes first is what a difference is measured from.
@@ -150,7 +149,7 @@ def compare_runs(
     for a, b in _to_test(variants, baseline):
         left, right, paired = _sides(a, b)
         try:
-            test = seeded_test(left, right, images, paired=paired, resamples=resamples, seed=seed)
+            test = seeded_test(left, right, images, paired=paired, resamples=resamples)
         except ValueError as error:
             raise ResultError(str(error)) from error
         tests[f"{a.name}\0{b.name}"] = (a, b, test)

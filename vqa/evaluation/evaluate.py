@@ -84,8 +84,8 @@ def predict_split(
     *,
     batch_size: int,
     device: torch.device,
-    rank: int = 0,
-    world: int = 1,
+    rank: int,
+    world: int,
 ) -> list[Prediction]:
     """This process's predictions for `split`, in the store's order.
 

@@ -11,7 +11,6 @@ import hashlib
 import io
 import json
 import os
-import tempfile
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ from vqa.errors import InputError
 from vqa.evaluation.bootstrap import Floats, Ints
 from vqa.evaluation.predictions import Prediction, read_predictions, write_predictions
 from vqa.evaluation.runs import Run, load_run
+from vqa.outputs import exchanged
 
 VERSION = 2
 MOST_BYTES = 1 << 30
@@ -206,7 +206,9 @@ class KeptRuns:
             if said["questions"] not in self._sound:
                 write_predictions(file, self._questions[said["questions"]])
                 self._sound.add(said["questions"])
-            _replace(self._file(run), held.getvalue())
+            # Not durably: what a power cut damages is made anew.
+            with exchanged(self._file(run), durably=False) as out:
+                out.write(held.getvalue())
         except OSError:
             return
 
@@ -229,15 +231,3 @@ def _answered(predictions: Sequence[Prediction]) -> tuple[Ints, list[str]]:
 def _digest(asked: Sequence[Prediction]) -> str:
     rows = [[getattr(one, name) for name in ASKED] for one in asked]
     return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write a file in one step; a power cut may damage it, and then it is made anew."""
-    handle, name = tempfile.mkstemp(dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as out:
-            out.write(content)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -46,9 +45,7 @@ def _resize(seen: VQAModel | None) -> Resize:
     return "stretch" if seen is None else seen.experiment.data.resize
 
 
-def answer_again(
-    model: VQAModel, data: bytes, item: Prediction, regions: Tensor | None = None
-) -> Answer:
+def answer_again(model: VQAModel, data: bytes, item: Prediction, regions: Tensor | None) -> Answer:
     """What the model says now, with its attention.
 
     Args:
@@ -72,10 +69,3 @@ def glimpse(data: bytes, model: VQAModel, weights: NDArray[np.generic]) -> Image
         DataError: the picture cannot be read.
     """
     return overlay(picture(data, seen=model), weights)
-
-
-def png(image: Image.Image) -> bytes:
-    """The picture as a PNG file."""
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG")
-    return buffer.getvalue()

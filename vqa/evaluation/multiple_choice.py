@@ -48,7 +48,7 @@ def chosen_positions(prediction: Prediction) -> tuple[int, ...]:
     return _positions_of(prediction.answer, prediction)
 
 
-def said_texts(prediction: Prediction, policy: OutOfVocabulary = "mask") -> list[str]:
+def said_texts(prediction: Prediction, policy: OutOfVocabulary) -> list[str]:
     """The texts that answer a question, of which a protocol that compares texts gives the mean score.
 
     The best-scored choices, all of them where none can be said and `policy` guesses; the `answer` alone where

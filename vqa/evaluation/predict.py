@@ -63,8 +63,8 @@ class Predictor:
         table: QuestionTable,
         bank: ImageBank,
         batch_size: int,
-        rank: int = 0,
-        world: int = 1,
+        rank: int,
+        world: int,
         only: np.ndarray | None = None,
     ) -> Generator[tuple[Batch, Output], None, None]:
         """Ask every question of `table` that is this process's, an image's questions together.
@@ -101,9 +101,7 @@ class Predictor:
         by_image = by_image[self.can_ask(table)[by_image]]
         return (by_image[part] for part in shares(len(by_image), batch_size, rank, world))
 
-    def images(
-        self, table: QuestionTable, batch_size: int, rank: int = 0, world: int = 1
-    ) -> np.ndarray:
+    def images(self, table: QuestionTable, batch_size: int, rank: int, world: int) -> np.ndarray:
         """The images that this process looks at when it asks every question of its own, ascending."""
         none = np.zeros(0, dtype=np.int64)
         asked = np.concatenate([none, *self._parts(table, batch_size, rank, world)])
@@ -205,7 +203,7 @@ def right_choice(
     choices: Choices,
     label: Tensor,
     *,
-    guess: bool = True,
+    guess: bool,
 ) -> Float[Tensor, " batch"]:
     """The score of each question under `multiple-choice/1`, 0 to 1; 0 where its label is −1.
 

@@ -174,24 +174,6 @@ def scores_digest(predictions: Iterable[Prediction]) -> str | None:
     ).hexdigest()
 
 
-def deduplicated(predictions: Iterable[Prediction]) -> list[Prediction]:
-    """Drop repeats of a question id, as distributed samplers add them for padding; the first one
-    stays.
-
-    Raises:
-        ResultError: two predictions of one id differ in their answer, so neither can be dropped.
-    """
-    kept: dict[str, Prediction] = {}
-    for prediction in predictions:
-        first = kept.setdefault(prediction.question_id, prediction)
-        if first.answer != prediction.answer:
-            raise ResultError(
-                f"two different answers, {first.answer!r} and {prediction.answer!r}",
-                where=f"question {prediction.question_id}",
-            )
-    return list(kept.values())
-
-
 def check_unique(predictions: Sequence[Prediction]) -> None:
     """Refuse a repeated question id.
 
@@ -204,7 +186,7 @@ def check_unique(predictions: Sequence[Prediction]) -> None:
             raise ResultError(
                 "predicted twice",
                 where=f"question {prediction.question_id}",
-                fix="drop padding repeats with deduplicated()",
+                fix="give each question once",
             )
         seen.add(prediction.question_id)
 

@@ -76,14 +76,12 @@ def write_report(
     write_atomically(path, _page(result, predictions, pictures))
 
 
-def sample(
-    predictions: Sequence[Prediction], *, right: bool, size: int = SAMPLES
-) -> list[Prediction]:
+def sample(predictions: Sequence[Prediction], *, right: bool) -> list[Prediction]:
     """A random sample, the same every time, of the predictions that score 50 and more, or less."""
     found = [item for item in predictions if ((item.score or 0.0) >= 50) == right]
-    if len(found) <= size:
+    if len(found) <= SAMPLES:
         return found
-    rows = np.random.default_rng(0).choice(len(found), size, replace=False)
+    rows = np.random.default_rng(0).choice(len(found), SAMPLES, replace=False)
     return [found[row] for row in sorted(rows.tolist())]
 
 

@@ -15,7 +15,7 @@ from PIL import Image
 from vqa.data.cache.regions import regions_at
 from vqa.data.image import decode_image
 from vqa.errors import VQAError
-from vqa.evaluation.attention_map import overlay
+from vqa.evaluation.attention_map import overlay, scaled
 from vqa.evaluation.predictions import Prediction
 from vqa.evaluation.report_html import Pictures
 
@@ -58,9 +58,8 @@ def composed(
         DataError: the picture cannot be read.
     """
     config = model.experiment.data
-    seen = _scaled(
-        Image.fromarray(decode_image(data, size=config.image_size, resize=config.resize))
-    )
+    pixels = decode_image(data, size=config.image_size, resize=config.resize)
+    seen = scaled(Image.fromarray(pixels), SIDE)
     attention: np.ndarray | None = None
     with contextlib.suppress(VQAError):  # a question that `ask` refuses, such as an empty one
         said = model.ask(data, item.question, item.choices or None, regions=regions)
@@ -87,9 +86,3 @@ def _arranged(tiles: Sequence[Image.Image]) -> Image.Image:
         row, column = divmod(place, columns)
         sheet.paste(tile, (column * width, row * height))
     return sheet
-
-
-def _scaled(picture: Image.Image) -> Image.Image:
-    scale = SIDE / max(picture.size)
-    size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
-    return picture.resize(size, Image.Resampling.BICUBIC)

@@ -55,7 +55,7 @@ def write_submission(
     return layout
 
 
-def read_asked(questions: Path, split: str = "") -> tuple[Layout, list[Any]]:
+def read_asked(questions: Path, split: str) -> tuple[Layout, list[Any]]:
     """The layout of a question file and the ids in it, as they stand there (number or string), in
     order.
 

@@ -53,7 +53,7 @@ class Truth:
 _OBJECT = re.compile(r"\s*\{")
 
 
-def read_truth(questions: Path | None, annotations: Path | None, split: str = "") -> Truth:
+def read_truth(questions: Path | None, annotations: Path | None, split: str) -> Truth:
     """Read the questions and what is right from one file or two.
 
     Args:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,9 +61,9 @@ class Library:
         """
         fields = copy.deepcopy(experiment)
         weights = self.weights()
-        _replace(fields, STORE, self._store(_get(fields, STORE), paths_allowed))
+        _replace(fields, STORE, self._store(value_at(fields, STORE), paths_allowed))
         for keys in FILES:
-            value = _get(fields, keys)
+            value = value_at(fields, keys)
             if value is not None and _names_a_file(fields, keys):
                 _replace(fields, keys, _file(keys, value, weights, paths_allowed))
         if not paths_allowed:
@@ -79,7 +79,7 @@ class Library:
         known = self._names()
         names = known | {os.path.realpath(path): name for path, name in known.items()}
         for keys in (STORE, *FILES):
-            value = _get(fields, keys)
+            value = value_at(fields, keys)
             if isinstance(value, str) and value.startswith("/"):
                 own = Path(value).name
                 own = f"{own} (elsewhere)" if own in names.values() else own
@@ -121,7 +121,7 @@ def _file(keys: tuple[str, ...], value: str, weights: dict[str, Path], paths_all
 
 def _names_a_file(fields: Fields, keys: tuple[str, ...]) -> bool:
     """Whether the value under `keys` may be one: `model.image_encoder.model` is a backbone's only."""
-    return keys != BACKBONE or _get(fields, (*BACKBONE[:-1], "name")) == "backbone"
+    return keys != BACKBONE or value_at(fields, (*BACKBONE[:-1], "name")) == "backbone"
 
 
 def _kinds() -> tuple[str, ...]:
@@ -138,7 +138,7 @@ def _refuse_settings(fields: Fields) -> None:
         JobError: there are some.
     """
     keys = (*BACKBONE[:-1], "settings")
-    if _get(fields, keys):
+    if value_at(fields, keys):
         raise JobError(
             "settings of a backbone are taken from commands on the service's machine alone",
             where=".".join(keys),
@@ -163,11 +163,11 @@ def _children(folder: Path) -> Iterator[Path]:
         return
 
 
-def _get(fields: Fields, keys: tuple[str, ...]) -> Any:
+def value_at(fields: Mapping[str, Any], keys: tuple[str, ...]) -> Any:
     """The value under a key path; None where a section lacks it or is written as a word."""
     node: Any = fields
     for key in keys:
-        node = node.get(key) if isinstance(node, dict) else None
+        node = node.get(key) if isinstance(node, Mapping) else None
     return node
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 from typing import Any
 
 from vqa.errors import RunError
+from vqa.jobs.progress import events_of
 from vqa.jobs.record import Job, State
 from vqa.training.directory import CANCELLED, RunDirectory
 
@@ -27,18 +27,12 @@ def result_of(run_dir: Path, job: Job) -> dict[str, Any] | None:
 
 def why_lost(run_dir: Path, attempt: int) -> str:
     """What the runner of this attempt wrote before it gave the run up as lost; its silence otherwise."""
-    try:
-        lines = (run_dir / "events.jsonl").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    for line in reversed(lines):
-        try:
-            event = json.loads(line)
-        except ValueError:
-            continue
-        if event.get("event") == "lost" and event.get("attempt") == attempt:
-            return str(event.get("reason", "lost"))
-    return "its processes vanished without a result"
+    reasons = [
+        str(event.get("reason", "lost"))
+        for event in events_of(run_dir)
+        if event.get("event") == "lost" and event.get("attempt") == attempt
+    ]
+    return reasons[-1] if reasons else "its processes vanished without a result"
 
 
 def reached(run_dir: Path) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vqa.errors import JobError
-from vqa.jobs.library import BACKBONE, FILES, STORE, TEXT_ENCODER
+from vqa.jobs.library import BACKBONE, FILES, STORE, TEXT_ENCODER, value_at
 from vqa.names import NAME_PATTERN
 
 
@@ -19,7 +19,7 @@ def refuse_paths(experiment: Mapping[str, Any], server: str) -> None:
         JobError: a value is a path; a server takes names.
     """
     for keys in (STORE, *FILES):
-        value = _value(experiment, keys)
+        value = value_at(experiment, keys)
         if isinstance(value, str) and _is_path(value, keys):
             key, kind = ".".join(keys), "stores" if keys == STORE else "files"
             raise JobError(
@@ -34,11 +34,3 @@ def _is_path(value: str, keys: tuple[str, ...]) -> bool:
     if re.fullmatch(NAME_PATTERN, value):
         return False
     return keys not in (TEXT_ENCODER, BACKBONE) or Path(value).expanduser().exists()
-
-
-def _value(experiment: Mapping[str, Any], keys: tuple[str, ...]) -> Any:
-    """What stands under a key path; None where a section is missing or written as a word."""
-    node: Any = experiment
-    for key in keys:
-        node = node.get(key) if isinstance(node, Mapping) else None
-    return node

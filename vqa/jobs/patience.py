@@ -68,7 +68,7 @@ class Stops:
         self._grace = grace_seconds
         self._next: dict[tuple[str, int], float] = {}
 
-    def due(self, job: Job, *, at_once: bool = False) -> Due:
+    def due(self, job: Job, *, at_once: bool) -> Due:
         """Ask once, wait for the grace, then kill every other second; kill without asking where `at_once`."""
         key, now = (job.id, job.attempt), time.monotonic()
         if key not in self._next and not at_once:

@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from vqa.jobs.views import Progress
+from vqa.tracking.journal import tail
 
 TAIL_BYTES = 65_536
 """Enough for the last record of each kind."""
@@ -30,7 +31,7 @@ def read_progress(run_dir: Path, *, ended: bool = False) -> Progress:
         ended: the run will not go on, so what its result says of it holds.
     """
     journal = run_dir / "metrics.jsonl"
-    records = list(_records(_tail(journal)))
+    records = list(_records(tail(journal, TAIL_BYTES)))
     last = records[-1] if records else {}
     began = last_start(run_dir)
     speed = _speed_of_all(run_dir) if ended else None
@@ -65,7 +66,7 @@ def _speed_of_all(run_dir: Path) -> float | None:
 def read_warnings(run_dir: Path) -> list[str]:
     """What a run said about itself and its restarts, oldest first."""
     said = []
-    for event in _events(run_dir):
+    for event in events_of(run_dir):
         if event.get("event") == "warning":
             said.append(str(event.get("message")))
         elif event.get("event") == "lost":
@@ -75,11 +76,12 @@ def read_warnings(run_dir: Path) -> list[str]:
 
 def last_start(run_dir: Path) -> Record:
     """The last event of the kinds `started` and `resumed`; empty where there is none."""
-    starts = [e for e in _events(run_dir) if e.get("event") in ("started", "resumed")]
+    starts = [e for e in events_of(run_dir) if e.get("event") in ("started", "resumed")]
     return starts[-1] if starts else {}
 
 
-def _events(run_dir: Path) -> Iterator[Record]:
+def events_of(run_dir: Path) -> Iterator[Record]:
+    """The events of a run, as far as they can be read, in order."""
     try:
         yield from _records((run_dir / "events.jsonl").read_bytes())
     except OSError:
@@ -95,16 +97,6 @@ def _records(text: bytes) -> Iterator[Record]:
             continue
         if isinstance(record, dict):
             yield record
-
-
-def _tail(file: Path) -> bytes:
-    try:
-        with file.open("rb") as opened:
-            size = opened.seek(0, 2)
-            opened.seek(max(0, size - TAIL_BYTES))
-            return opened.read()
-    except OSError:
-        return b""
 
 
 def _newest(records: list[Record], name: str) -> float | None:

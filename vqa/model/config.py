@@ -16,7 +16,7 @@ from vqa.model.question_encoder import LSTM, AnyQuestionEncoder, Recurrent
 
 if TYPE_CHECKING:
     from vqa.model.network import Network
-    from vqa.model.parts import QuestionEncoder
+    from vqa.model.parts import Attention, ImageEncoder, QuestionEncoder
 
 
 @dataclass(frozen=True)
@@ -133,12 +133,7 @@ class ModelConfig(Brick):
             sizes.words, sizes.vocabulary or None, pretrained=pretrained
         )
         choice_encoder = self._choice_encoder(sizes, pretrained)
-        image_dim = image_encoder.dim + 2 * self.coordinates + 4 * self.octaves
-        by_word = question_encoder.words_are_read = isinstance(
-            self.attention, CoAttention | ConvGRU
-        )
-        asked = question_encoder.word_dim if by_word else question_encoder.dim
-        attention = self.attention.build(image_dim, image_encoder.grid, asked)
+        attention = self._build_attention(image_encoder, question_encoder)
         fusion = self.fusion.build(attention.dim, question_encoder.dim)
         choice_dim = (choice_encoder or question_encoder).dim
         head = self.head.build(fusion.dim, sizes.answers, choice_dim)
@@ -156,6 +151,13 @@ class ModelConfig(Brick):
             choices_are_read=self.reads_choices,
             choice_encoder=choice_encoder,
         )
+
+    def _build_attention(self, images: ImageEncoder, questions: QuestionEncoder) -> Attention:
+        """The attention, which reads the question word by word or as one vector."""
+        image_dim = images.dim + 2 * self.coordinates + 4 * self.octaves
+        by_word = questions.words_are_read = isinstance(self.attention, CoAttention | ConvGRU)
+        asked = questions.word_dim if by_word else questions.dim
+        return self.attention.build(image_dim, images.grid, asked)
 
     def _choice_encoder(self, sizes: Sizes, pretrained: bool) -> QuestionEncoder | None:
         """The chooser's own encoder."""

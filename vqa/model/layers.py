@@ -32,9 +32,7 @@ def projection(
     return nn.Sequential(Dropout(dropout), nn.Linear(inputs, outputs), activation_layer(activation))
 
 
-def fully_connected(
-    sizes: Sequence[int], activation: Activation, dropout: float = 0.0
-) -> nn.Sequential:
+def fully_connected(sizes: Sequence[int], activation: Activation, dropout: float) -> nn.Sequential:
     """A chain of projections through `sizes`; of one size it is the identity."""
     return nn.Sequential(*(projection(i, o, activation, dropout) for i, o in pairwise(sizes)))
 

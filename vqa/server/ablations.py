@@ -8,7 +8,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from vqa.ablation.cell import Place
 from vqa.ablation.chance import CHANCE, MAJORITY
 from vqa.ablation.derive import places_of
 from vqa.ablation.members import SUCCEEDED, Member, chance_is_wanted, of_job
@@ -27,6 +26,7 @@ from vqa.server.opened import Recent
 from vqa.server.studies import Studies, StudyState
 from vqa.tracking.curves import Band, CurveCache, seed_band
 from vqa.tracking.names import recent_names
+from vqa.tracking.place import Place
 
 MOST_STUDIES, MOST_LINES = 16, 4
 Study = Mapping[str, Any]

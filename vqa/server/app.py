@@ -59,19 +59,29 @@ def create_app(
         redirect_slashes=False,
         lifespan=_lifespan(service, studies, received, warm),
     )
-    app.state.service, app.state.tokens = service, tokens
-    app.state.stopping, app.state.codes = stopping or threading.Event(), codes or Codes()
-    app.state.assets, app.state.opened, app.state.studies = Assets(), Opened(), studies
-    app.state.pages = Pages(app.state.assets)
-    app.state.holdings = Holdings(service.checker.library, app.state.opened)
+    app.state.service, app.state.tokens, app.state.studies = service, tokens, studies
     app.state.uploads = received
-    app.state.ablations = Ablations(home, service, studies, app.state.opened.curves)
+    app.state.stopping, app.state.codes = stopping or threading.Event(), codes or Codes()
+    _open(app, home)
     install(app, presented)
+    _route(app)
+    return Guard(app, hosts, tokens)
+
+
+def _open(app: FastAPI, home: Home) -> None:
+    """What pages look into and keep from one request to the next."""
+    state = app.state
+    state.assets, state.opened = Assets(), Opened()
+    state.pages = Pages(state.assets)
+    state.holdings = Holdings(state.service.checker.library, state.opened)
+    state.ablations = Ablations(home, state.service, state.studies, state.opened.curves)
+
+
+def _route(app: FastAPI) -> None:
     for room in (account, jobs, files, groups, runs, stores, uploads, ask):
         app.include_router(room.router, prefix=API, responses=RESPONSES)
     for page in (assets, signin, queue, submit, run, run_predictions, ablations, ask_page, data):
         app.include_router(page.router)
-    return Guard(app, hosts, tokens)
 
 
 def _lifespan(

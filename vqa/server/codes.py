@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import secrets
 import threading
 import time
 from pathlib import Path
+
+from vqa.server.tokens import digest_of
 
 LIFE_SECONDS = 600.0
 
@@ -29,12 +30,12 @@ class Codes:
         """A code to put behind the # of the sign-in page's address, which no browser sends to anybody."""
         code = secrets.token_urlsafe(24)
         with self._lock:
-            self._open[_digest(code)] = time.monotonic() + self._life
+            self._open[digest_of(code)] = time.monotonic() + self._life
         return code
 
     def redeem(self, code: str) -> str | None:
         """The owner's token for a code that holds; it holds no longer. None for any other text."""
-        digest, found = _digest(code), False
+        digest, found = digest_of(code), False
         with self._lock:
             for known, until in list(self._open.items()):
                 matches = hmac.compare_digest(known, digest)
@@ -44,7 +45,3 @@ class Codes:
         if not found or self._token_file is None:
             return None
         return self._token_file.read_text(encoding="ascii").strip()
-
-
-def _digest(code: str) -> str:
-    return hashlib.sha256(code.encode(errors="surrogateescape")).hexdigest()

@@ -76,7 +76,7 @@ class Tokens:
         Raises:
             VQAError: the file is damaged, which no client is to blame for.
         """
-        digest, found = _digest(text), None
+        digest, found = digest_of(text), None
         for token in self._now():
             if hmac.compare_digest(token.sha256, digest) and token.revoked is None:
                 found = token
@@ -164,7 +164,7 @@ def _add(home: Home, name: str, scope: Scope, text: str) -> None:
         raise JobError(f"no scope {scope!r}", fix=f"one of {', '.join(RANKS)}")
     if not re.fullmatch(NAME_PATTERN, name) or len(name) > LONGEST_NAME:
         raise JobError(f"{name!r} is no name", fix=f"it {NAME_RULE}")
-    token = Token(name=name, scope=scope, sha256=_digest(text), created=time.time())
+    token = Token(name=name, scope=scope, sha256=digest_of(text), created=time.time())
 
     def change(entries: tuple[Token, ...]) -> tuple[Token, ...]:
         if any(_is_valid(other, name) for other in entries):
@@ -225,5 +225,6 @@ def _file(home: Home) -> Path:
     return home.path / "tokens.json"
 
 
-def _digest(text: str) -> str:
+def digest_of(text: str) -> str:
+    """All that is kept of a token or a code."""
     return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()

@@ -41,8 +41,3 @@ CURVES = (
     Curve("gradient_by_step/*", "norm of the loss's gradient at the word so far from the end"),
     Curve("forget_gate/layer_*", "mean forget gate of a recurrent layer, 0 to 1"),
 )
-
-
-def curve_of(name: str) -> Curve | None:
-    """The curve that a journal's figure belongs to; None for no known one."""
-    return next((curve for curve in CURVES if re.fullmatch(curve.pattern, name)), None)

@@ -92,3 +92,13 @@ def read_journal(path: Path) -> Iterator[Record]:
             yield json.loads(line)
         except ValueError as error:
             raise RunError(f"not a record ({error})", where=f"{path}:{number}") from None
+
+
+def tail(journal: Path, size: int) -> bytes:
+    """The last `size` bytes of a journal, or all of a shorter one; none of one that cannot be read."""
+    try:
+        with journal.open("rb") as file:
+            file.seek(max(0, file.seek(0, 2) - size))
+            return file.read()
+    except OSError:
+        return b""

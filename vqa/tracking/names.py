@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
+from vqa.tracking.journal import tail
 from vqa.tracking.records import NO_CURVE
 
 LOOKS, LOOK_BYTES = 16, 65_536
@@ -30,22 +31,12 @@ def sampled_names(journal: Path) -> list[str]:
 
 def recent_names(journals: Iterable[Path]) -> list[str]:
     """The names in the last records of these journals, what people look at before anything else first."""
-    names = {name for journal in journals for name in _names(_tail(journal))} - NO_CURVE
+    names = {name for journal in journals for name in _names(tail(journal, LOOK_BYTES))} - NO_CURVE
     return sorted(names, key=lambda name: (_rank(name), name))
 
 
 def _rank(name: str) -> int:
     return next((at for at, prefix in enumerate(FIRST) if name.startswith(prefix)), len(FIRST))
-
-
-def _tail(journal: Path) -> bytes:
-    try:
-        with journal.open("rb") as file:
-            size = file.seek(0, 2)
-            file.seek(max(0, size - LOOK_BYTES))
-            return file.read()
-    except OSError:
-        return b""
 
 
 def _names(text: bytes) -> set[str]:

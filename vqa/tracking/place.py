@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 VARIANT, BASELINE, BESIDE = "variant", "baseline", "beside"
 """Tags are written `variant=…`, `baseline=…`, `beside=chance`, and `<axis>=<label>` for every axis."""
@@ -21,9 +21,9 @@ class Place:
     """
 
     variant: str
-    labels: dict[str, str]
-    baseline: str | None
-    chance: bool
+    labels: dict[str, str] = field(default_factory=dict)
+    baseline: str | None = None
+    chance: bool = False
 
 
 def tags(variant: str, labels: dict[str, str], baseline: str | None, chance: bool) -> list[str]:

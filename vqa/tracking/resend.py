@@ -13,6 +13,7 @@ from vqa.config import Experiment, parse_experiment
 from vqa.errors import RunError, VQAError
 from vqa.tracking.journal import read_journal
 from vqa.tracking.link import Link
+from vqa.tracking.listener import result_on_disk
 from vqa.tracking.sender import SENT_FILE, journal_digest
 from vqa.tracking.wandb import sender_setup
 from vqa.yaml_file import read_yaml
@@ -137,10 +138,7 @@ def _experiment(run_dir: Path) -> Experiment:
     """As it was submitted, but for a precision of `auto`: what that became stands in the result."""
     file = run_dir / "experiment.yaml"
     experiment = parse_experiment(read_yaml(file), where=str(file))
-    try:
-        became = json.loads((run_dir / "result.json").read_text(encoding="utf-8"))["precision"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return experiment
+    became = result_on_disk(run_dir).get("precision")
     return experiment.with_precision(became) if became else experiment
 
 

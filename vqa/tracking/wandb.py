@@ -14,6 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from vqa.outputs import exchanged
 from vqa.tracking.journal import Record
 from vqa.tracking.place import place_of
 
@@ -170,9 +171,8 @@ def run_id(experiment: Experiment, run_dir: Path) -> str:
     if file.exists():
         return file.read_text(encoding="utf-8").strip()
     name = f"{experiment.digest()[:8]}-{secrets.token_hex(4)}"
-    temporary = file.with_name(f".{file.name}.{os.getpid()}")
-    temporary.write_text(name + "\n", encoding="utf-8")
-    temporary.replace(file)
+    with exchanged(file, durably=False) as out:
+        out.write(f"{name}\n".encode())
     return name
 
 

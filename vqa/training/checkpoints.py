@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -11,7 +10,8 @@ from typing import Any
 
 import torch
 
-from vqa.errors import RunError
+from vqa.errors import RunError, first_line
+from vqa.outputs import sha256_of
 from vqa.training.disk import sync_directory, write_atomic
 
 KEPT, NEXT_BEST = 2, "best-next"
@@ -134,7 +134,7 @@ class Checkpoints:
                 torch.save(state, stream)
                 stream.flush()
                 os.fsync(stream.fileno())
-            digest = _sha256(temporary)
+            digest = sha256_of(temporary)
             file.with_suffix(".json").unlink(missing_ok=True)
             temporary.replace(file)
         finally:
@@ -162,9 +162,9 @@ def _read(manifest: Path, keys: frozenset[str]) -> State:
     file = manifest.with_suffix(".pt")
     try:
         expected = json.loads(manifest.read_text(encoding="utf-8"))["sha256"]
-        matches = _sha256(file) == expected
+        matches = sha256_of(file) == expected
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise _Corrupt(_first_line(error)) from error
+        raise _Corrupt(first_line(error)) from error
     if not matches:
         raise _Corrupt("its contents do not match its manifest")
     try:
@@ -172,16 +172,7 @@ def _read(manifest: Path, keys: frozenset[str]) -> State:
     except MemoryError:
         raise
     except Exception as error:  # torch.load raises what it likes on a file that is none
-        raise _Corrupt(_first_line(error)) from error
+        raise _Corrupt(first_line(error)) from error
     if not isinstance(state, dict) or not keys <= state.keys():
         raise _Corrupt("it holds no state")
     return state
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,4 +1,4 @@
-"""The run directory: who may use it, what happened in it, how it ended (DESIGN, section 3)."""
+"""The run directory: who may use it, what happened in it, how it ended."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
 
 from vqa.data.check import file_stem
@@ -233,12 +232,7 @@ class RunLock:
         self._file = file
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._file is not None:
             self._file.close()
 

@@ -50,39 +50,14 @@ class Result:
 
 
 def write_result(
-    run: RunDirectory,
-    experiment: Experiment,
-    status: str,
-    *,
-    progress: Progress | None = None,
-    evaluation: dict[str, Any] | None = None,
-    counts: dict[str, int] | None = None,
-    fingerprint: str | None = None,
-    split: str | None = None,
-    precision: str | None = None,
-    error: str | None = None,
+    run: RunDirectory, experiment: Experiment, status: str, found: Mapping[str, Any]
 ) -> Result:
-    """Write `result.json` after the matching event; the outcome alone, where a parent makes a result of it."""
-    fields: dict[str, Any] = {"status": status}
-    if error is not None:
-        fields["error"] = error
-    fields |= evaluation or {}
-    fields |= {"split": split, "data_fingerprint": fingerprint, "precision": precision}
-    if progress is not None:
-        fields["training"] = {
-            "steps": progress.steps,
-            "questions": progress.questions,
-            "seconds": round(progress.train_seconds, 2),
-            "questions_per_second": round(
-                progress.questions / max(1e-9, progress.train_seconds), 1
-            ),
-            "best_validation_accuracy": progress.best,
-            "best_step": progress.best_step,
-            "seconds_to_best": None if progress.best is None else round(progress.best_seconds, 2),
-            "stopped_early": progress.stopped_early,
-            **peak_memory(),
-        }
-    fields |= {"counts": counts or {}, **describe(experiment)}
+    """Write `result.json` after the matching event; the outcome alone, where a parent makes a result of it.
+
+    Args:
+        found: its fields but for the status and what `describe` tells.
+    """
+    fields = {"status": status, **found, **describe(experiment)}
     if run.under_parent:
         run.finish(fields)
         return Result(status, fields)
@@ -129,6 +104,21 @@ def is_finished(run: RunDirectory) -> bool:
     """Whether the run succeeded: any other end can be gone on from."""
     result = read_result(run)
     return result is not None and result.status == SUCCEEDED
+
+
+def training_figures(progress: Progress) -> dict[str, Any]:
+    """How far and how fast the run came, and what memory this process took."""
+    return {
+        "steps": progress.steps,
+        "questions": progress.questions,
+        "seconds": round(progress.train_seconds, 2),
+        "questions_per_second": round(progress.questions / max(1e-9, progress.train_seconds), 1),
+        "best_validation_accuracy": progress.best,
+        "best_step": progress.best_step,
+        "seconds_to_best": None if progress.best is None else round(progress.best_seconds, 2),
+        "stopped_early": progress.stopped_early,
+        **peak_memory(),
+    }
 
 
 def peak_memory() -> dict[str, float]:

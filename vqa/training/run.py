@@ -38,7 +38,13 @@ from vqa.training.module import TrainingModule
 from vqa.training.pictures import as_begun
 from vqa.training.precision import FAST, is_fast, settled
 from vqa.training.process import give_back
-from vqa.training.result import Result, is_finished, result_of, write_result
+from vqa.training.result import (
+    Result,
+    is_finished,
+    result_of,
+    training_figures,
+    write_result,
+)
 from vqa.training.room import check_room
 from vqa.training.session import Place, Session, lightning, quiet
 from vqa.training.signals import Stopped, StopSignals
@@ -181,18 +187,7 @@ def _live(session: Session, signals: StopSignals, progress: Progress) -> str:
             fix="see that every node reads the same files, and start it again",
         )
     if first:
-        run.event(
-            "started" if state is None else "resumed",
-            step=progress.steps,
-            steps=session.plan.steps,
-            pid=os.getpid(),
-            precision=session.experiment.trainer.precision,
-            word_rules=session.materials.word_rules,
-        )
-        if state is None:
-            session.tell_scored()
-            session.tell_untaught()
-        session.tell_coverage()
+        _tell_beginning(session, progress.steps, resumed=state is not None)
     with closing(open_mirrors(session.experiment, run.path, enabled=first)) as mirror:
         status = _fit(session, state, progress, checkpoints, mirror, signals)
         if status == SUCCEEDED:
@@ -311,18 +306,30 @@ def _end(
     split: str | None = None,
     error: str | None = None,
 ) -> Result:
-    return write_result(
-        session.run,
-        session.run.experiment(),
-        status,
-        progress=progress,
-        evaluation=evaluation,
-        counts=session.counts(),
-        fingerprint=session.materials.store.fingerprint,
-        split=split,
+    found: dict[str, Any] = {} if error is None else {"error": error}
+    found |= evaluation or {}
+    found["split"] = split
+    found["data_fingerprint"] = session.materials.store.fingerprint
+    found["precision"] = session.experiment.trainer.precision
+    if progress is not None:
+        found["training"] = training_figures(progress)
+    found["counts"] = session.counts()
+    return write_result(session.run, session.run.experiment(), status, found)
+
+
+def _tell_beginning(session: Session, step: int, *, resumed: bool) -> None:
+    session.run.event(
+        "resumed" if resumed else "started",
+        step=step,
+        steps=session.plan.steps,
+        pid=os.getpid(),
         precision=session.experiment.trainer.precision,
-        error=error,
+        word_rules=session.materials.word_rules,
     )
+    if not resumed:
+        session.tell_scored()
+        session.tell_untaught()
+    session.tell_coverage()
 
 
 def _trusted_state(session: Session, checkpoints: Checkpoints) -> State | None:

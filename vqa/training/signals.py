@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable
-from types import FrameType, TracebackType
+from types import FrameType
 
 from vqa.training.directory import CANCELLED, PREEMPTED
 
@@ -66,12 +66,7 @@ class StopSignals:
         self._handling.install(self._take)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._handling.restore()
 
     def note(self) -> None:
@@ -116,10 +111,5 @@ class StopRequests:
     def _take(self, number: int, frame: FrameType | None) -> None:
         self.received.append(number)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._handling.restore()

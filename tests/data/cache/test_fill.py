@@ -62,7 +62,7 @@ def test_only_what_is_missing_is_made(tmp_path: Path, capfd: pytest.CaptureFixtu
     assert sorted(counting.made) == ALL.tolist()
     assert all_right(tmp_path / "f")
     told = capfd.readouterr().err
-    assert f"{COUNT - 4:,} of {COUNT:,} pictures are to be made, 4 bytes each, 3 KB in" in told
+    assert f"{COUNT - 4:,} of {COUNT:,} pictures are to be made, 4 bytes each, 2.6 KB in" in told
     assert f"pictures: {COUNT:,} pictures, " in told
     fill(file, ALL, counting.maker)
     assert capfd.readouterr().err == ""
@@ -112,7 +112,9 @@ def test_too_little_room_is_refused_before_anything_is_made(
     file, _ = open_rows(tmp_path / "f", LAYOUT)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(10**12, 0, 256_000_000))
     counting = Counting()
-    with pytest.raises(DataError, match=r"too little room: 3 KB are needed at .* 256 MB are free"):
+    with pytest.raises(
+        DataError, match=r"too little room: 2\.6 KB are needed at .* 256\.0 MB are free"
+    ):
         fill(file, ALL, counting.maker, announce=False)
     assert counting.made == []
 

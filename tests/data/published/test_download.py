@@ -17,8 +17,14 @@ from vqa.cli import main
 from vqa.data.published import fetch, sets
 from vqa.data.published.download import LOCK, Fetched, download
 from vqa.data.published.facts import DataSet, Remote
-from vqa.data.published.fetch import NoBar
 from vqa.errors import DataError, DownloadError, InputError
+
+
+class NoBar:
+    def begin(self, total: int | None, done: int) -> None: ...
+
+    def advance(self, count: int) -> None: ...
+
 
 CONTENT = bytes(range(256)) * 40
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

@@ -296,7 +296,7 @@ def test_every_phrasing_is_used() -> None:
     ("arguments", "message"),
     [
         ({"level": "meduim"}, "did you mean 'medium'"),
-        ({"level": "x"}, "one of easy, medium, hard"),
+        ({"level": "x"}, "known: easy, medium, hard"),
         ({"images": {"train": -1}}, "-1 images in split 'train'"),
         ({"questions_per_image": 0}, "0 questions per image"),
     ],

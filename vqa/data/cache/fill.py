@@ -13,8 +13,9 @@ import numpy as np
 from torch import Tensor
 from tqdm import tqdm
 
+from vqa.amounts import size
 from vqa.data.ahead import ahead
-from vqa.data.cache.place import check_room, failure, gigabytes
+from vqa.data.cache.place import check_room, failure
 from vqa.data.cache.rows import CHUNK, RowFile
 from vqa.machine import cores
 
@@ -126,7 +127,7 @@ class Progress:
         left = len(wanted) - self._before
         self._say(
             f"{layout.kind}: {left:,} of {len(wanted):,} pictures are to be made, "
-            f"{layout.row_bytes:,} bytes each, {gigabytes(needed)} in {file.folder}"
+            f"{layout.row_bytes:,} bytes each, {size(needed)} in {file.folder}"
         )
         if sys.stderr.isatty():
             self._bar = tqdm(

@@ -22,6 +22,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from vqa.amounts import size
 from vqa.data.cache.layout import described
 from vqa.data.store import CACHE, Store
 from vqa.errors import DataError, VQAError
@@ -140,13 +141,18 @@ def failure(folder: Path, error: OSError) -> VQAError:
     return VQAError(error.strerror or str(error), where=str(folder), fix=fix)
 
 
+def free_bytes(folder: Path) -> int:
+    """Room on the disk of a folder that need not be there yet."""
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    return shutil.disk_usage(there).free
+
+
 def shortage(folder: Path, needed: int) -> str | None:
     """Why `needed` more bytes do not fit on the disk of `folder`; None where they do."""
-    there = next(path for path in (folder, *folder.parents) if path.exists())
-    free = shutil.disk_usage(there).free
+    free = free_bytes(folder)
     if needed + KEPT_FREE <= free:
         return None
-    return f"{gigabytes(needed)} are needed at {folder} and {gigabytes(free)} are free"
+    return f"{size(needed)} are needed at {folder} and {size(free)} are free"
 
 
 def check_room(folder: Path, needed: int) -> None:
@@ -162,12 +168,3 @@ def check_room(folder: Path, needed: int) -> None:
             where="cache",
             fix="free some, see `vqa cache STORE`, or go without: data.features=off",
         )
-
-
-def gigabytes(count: float) -> str:
-    """A number of bytes, to read."""
-    for unit in ("B", "KB", "MB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}"
-        count /= 1000
-    return f"{count:.1f} GB"

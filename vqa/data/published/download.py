@@ -6,11 +6,9 @@ checksum, the first download's is kept there, so that a later one, or a damaged 
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from vqa.data.published.facts import Remote
 from vqa.data.published.fetch import SPARE, Part, Progress, client, fetch, length_of
 from vqa.errors import DataError, DownloadError, InputError
+from vqa.outputs import exchanged
 
 if TYPE_CHECKING:
     import httpx
@@ -81,15 +80,9 @@ def download(
             target, known = folder / remote.name, lock.get(remote.name, {}).get("sha256")
             if remote in missing:
                 part = fetch(remote, target, http, progress(remote))
-                found = _checked(remote, part.data, None if again else known, fetched=True)
-                if isinstance(found, DownloadError):
-                    part.drop()
-                    raise found
-                _put(part, target)
+                found = _taken(remote, part, target, None if again else known)
             else:
                 found = _checked(remote, target, known, fetched=False)
-                if isinstance(found, DownloadError):
-                    raise found
             lock[remote.name] = {"url": remote.url, "size": found.size, "sha256": found.sha256}
             _write_lock(folder, lock)
             done.append(found)
@@ -121,13 +114,26 @@ def _to_come(files: Sequence[Remote], folder: Path, http: httpx.Client) -> int:
     return total
 
 
-def _checked(
-    remote: Remote, file: Path, known: str | None, *, fetched: bool
-) -> Fetched | DownloadError:
-    """The file with its checksum, or what is wrong with it.
+def _taken(remote: Remote, part: Part, target: Path, known: str | None) -> Fetched:
+    """The file that came, checked and under its name; a wrong one is dropped."""
+    try:
+        found = _checked(remote, part.data, known, fetched=True)
+    except DownloadError:
+        part.drop()
+        raise
+    part.data.replace(target)
+    part.note.unlink(missing_ok=True)
+    return found
+
+
+def _checked(remote: Remote, file: Path, known: str | None, *, fetched: bool) -> Fetched:
+    """The file with its checksum.
 
     Args:
         known: the sha256 of the first download.
+
+    Raises:
+        DownloadError: it is not what it should be.
     """
     size, sha256, md5 = _digests(file)
     for kind, wanted, found in (
@@ -137,7 +143,7 @@ def _checked(
         ("sha256 of the first download", known, sha256),
     ):
         if wanted not in (None, found):
-            return _wrong(remote, file, f"{kind}: {found}, but {wanted} was expected", fetched)
+            raise _wrong(remote, file, f"{kind}: {found}, but {wanted} was expected", fetched)
     published = remote.sha256 or remote.md5
     checked: Checked = "published" if published else "first download" if known else "nothing"
     return Fetched(remote.name, remote.url, size, sha256, fetched, checked)
@@ -159,12 +165,6 @@ def _digests(file: Path) -> tuple[int, str, str]:
             sha256.update(chunk)
             md5.update(chunk)
     return size, sha256.hexdigest(), md5.hexdigest()
-
-
-def _put(part: Part, target: Path) -> None:
-    """Give the complete file its name."""
-    part.data.replace(target)
-    part.note.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -207,11 +207,8 @@ def _read_lock(folder: Path) -> dict[str, dict[str, Any]]:
 
 def _write_lock(folder: Path, files: dict[str, dict[str, Any]]) -> None:
     text = json.dumps({"format": 1, "files": files}, indent=2, sort_keys=True)
-    temporary = folder / f"{LOCK}.new"
-    temporary.write_text(text + "\n", encoding="utf-8")
-    with temporary.open("rb") as file, contextlib.suppress(OSError):
-        os.fsync(file.fileno())
-    temporary.replace(folder / LOCK)
+    with exchanged(folder / LOCK) as file:
+        file.write(f"{text}\n".encode())
 
 
 def to_json(found: Sequence[Fetched]) -> list[dict[str, Any]]:

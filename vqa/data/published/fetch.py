@@ -12,7 +12,6 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -266,14 +265,3 @@ def _unreachable(remote: Remote, error: Exception) -> DownloadError:
 
 Progress = Callable[[Remote], Bar]
 """Makes the bar of a file."""
-
-
-@dataclass(frozen=True)
-class NoBar:
-    """Tells nobody."""
-
-    def begin(self, total: int | None, done: int) -> None:
-        """Nothing."""
-
-    def advance(self, count: int) -> None:
-        """Nothing."""

@@ -24,7 +24,7 @@ from vqa.data.sources.table import Input, Table
 from vqa.data.sources.table_answers import LABELS, AnswerReader
 from vqa.data.sources.table_columns import SYNONYMS, parse_map, suggestion
 from vqa.data.sources.table_files import LOOKED_AT, Record
-from vqa.errors import DataError, DownloadError, InputError
+from vqa.errors import DataError, DownloadError, InputError, first_line
 from vqa.hub import is_local
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class HubSplit:
         except (pa.ArrowException, ValueError, OverflowError) as error:
             fix = "get the data set again"
             raise DataError(
-                f"damaged ({_first_line(error)})", where=str(self.path), fix=fix
+                f"damaged ({first_line(error)})", where=str(self.path), fix=fix
             ) from error
         except OSError as error:
             raise _unreachable(str(self.path), error) from error
@@ -179,7 +179,7 @@ def _load(name: str, config: str | None, revision: str | None) -> Mapping[str, I
             )
     except (DatasetNotFoundError, FileNotFoundError) as error:
         raise InputError(
-            f"no data set here ({_first_line(error)})",
+            f"no data set here ({first_line(error)})",
             where=name,
             fix="write owner/name as on the hub, or a folder; private and gated sets need HF_TOKEN",
         ) from error
@@ -187,7 +187,7 @@ def _load(name: str, config: str | None, revision: str | None) -> Mapping[str, I
         raise _unreachable(name, error) from error
     except (ValueError, RuntimeError, TypeError) as error:
         raise InputError(
-            f"cannot be opened ({_first_line(error)})",
+            f"cannot be opened ({first_line(error)})",
             where=name,
             fix="name a subset with --config; sets that need code of their own are not loaded",
         ) from error
@@ -213,14 +213,10 @@ def _offline() -> Iterator[None]:
 
 def _unreachable(name: str, error: Exception) -> DownloadError:
     return DownloadError(
-        f"the hub cannot be reached ({_first_line(error)})",
+        f"the hub cannot be reached ({first_line(error)})",
         where=name,
         fix="check the network (HF_HUB_OFFLINE, HF_ENDPOINT), or give a folder with a copy of the set",
     )
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0][:200]
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

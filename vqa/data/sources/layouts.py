@@ -1,12 +1,12 @@
-"""Naming the published layout of a JSON file, for the message about one given by mistake."""
+"""The published layouts of JSON files: one's records, and the name of another that was given by mistake."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sized
+from collections.abc import Mapping, Set, Sized
 from pathlib import Path
 from typing import Any
 
-from vqa.data.sources.files import kind_of
+from vqa.data.sources.files import kind_of, read_json
 from vqa.errors import DataError
 
 _LISTS: tuple[tuple[frozenset[str], str], ...] = (
@@ -49,6 +49,29 @@ def check_some(file: Path, entries: Sized) -> None:
             where=str(file),
             fix="get the file again, or leave it out",
         )
+
+
+def read_records(
+    file: Path, wanted: str, keys: Set[str], fix: str, *, under: str | None = None
+) -> list[Any]:
+    """The list of records in a JSON file, told by the keys of the first one.
+
+    Args:
+        wanted: what the file is called.
+        fix: the files that are meant.
+        under: the key under which the list stands; it is the whole file where None.
+
+    Raises:
+        DataError: not there, not JSON, of another layout, or without a record.
+    """
+    content = read_json(file)
+    held = content.get(under) if under is not None and isinstance(content, dict) else content
+    first = held[0] if isinstance(held, list) and held else {}
+    known = isinstance(first, dict) and (not first or first.keys() >= keys)
+    if not isinstance(held, list) or not known:
+        raise another_layout(file, wanted, content, fix)
+    check_some(file, held)
+    return held
 
 
 def looks_like(content: Any) -> str:

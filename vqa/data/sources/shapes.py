@@ -10,7 +10,6 @@ the set on.
 from __future__ import annotations
 
 import argparse
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from vqa.data.image import png
 from vqa.data.record import BadRow, Example, ImageInput, Row
 from vqa.data.sources.files import all_lines
 from vqa.data.sources.folders import nothing_here
@@ -125,9 +125,7 @@ def _pictures(file: Path, count: int) -> NDArray[np.uint8]:
 
 def _png(picture: NDArray[np.uint8]) -> bytes:
     """One picture, whose channels come as blue, green, red."""
-    buffer = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(picture[..., ::-1])).save(buffer, "PNG")
-    return buffer.getvalue()
+    return png(Image.fromarray(np.ascontiguousarray(picture[..., ::-1])))
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

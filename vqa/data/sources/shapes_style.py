@@ -16,7 +16,6 @@ is at chance; whether the things exist says little, for most pictures hold every
 from __future__ import annotations
 
 import argparse
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,6 +25,7 @@ from typing import ClassVar, NamedTuple
 
 from PIL import Image, ImageDraw
 
+from vqa.data.image import png
 from vqa.data.record import BadRow, Example, ImageInput, Row
 from vqa.errors import InputError
 
@@ -133,7 +133,7 @@ class ShapesStyle:
             answer_type="seen question" if seen else "unseen question",
             split=split,
         )
-        return Row(example, ImageInput(data=_png(draw(grid, rng))), f"shapes-style {name}")
+        return Row(example, ImageInput(data=png(draw(grid, rng))), f"shapes-style {name}")
 
     def _asked(self, split: str, index: int) -> tuple[Question, bool, bool]:
         """The question of a pair, its answer, and whether training asks it."""
@@ -213,12 +213,6 @@ def draw(grid: Grid, rng: Random) -> Image.Image:
         else:
             pen.polygon([(box[0], box[3]), (x, box[1]), (box[2], box[3])], fill=colour)
     return picture.resize((SIDE, SIDE), Image.Resampling.BOX)
-
-
-def _png(picture: Image.Image) -> bytes:
-    buffer = io.BytesIO()
-    picture.save(buffer, "PNG")
-    return buffer.getvalue()
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

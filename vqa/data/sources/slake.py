@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from vqa.data.record import BadRow, Example, Row
-from vqa.data.sources.files import Unusable, mapping, read_json, scalar, text
+from vqa.data.sources.files import Unusable, mapping, scalar, text
 from vqa.data.sources.folders import nothing_here
 from vqa.data.sources.given import add_images, images_given, picture_in
-from vqa.data.sources.layouts import another_layout, check_some
+from vqa.data.sources.layouts import read_records
 
 FILES = (
     ("train", "train.json"),
@@ -83,14 +83,9 @@ class Slake:
 
 
 def _read(file: Path) -> list[Any]:
-    content = read_json(file)
-    first = content[0] if isinstance(content, list) and content else {}
-    if not isinstance(content, list) or not (
-        isinstance(first, dict) and (not first or first.keys() >= {"img_name", "q_lang"})
-    ):
-        raise another_layout(file, "a SLAKE file", content, "train.json, validate.json, test.json")
-    check_some(file, content)
-    return content
+    return read_records(
+        file, "a SLAKE file", {"img_name", "q_lang"}, "train.json, validate.json, test.json"
+    )
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

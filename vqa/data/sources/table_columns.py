@@ -122,8 +122,28 @@ def resolve(
     Raises:
         DataError: a column that the user named is not there.
     """
-    chosen: dict[str, tuple[str, ...]] = {}
+    chosen = _named(columns, mapping, where, elsewhere)
     notices: list[str] = []
+    taken = {name for names in chosen.values() for name in names}
+    for field in SYNONYMS.keys() - mapping.keys():
+        name = _guess(field, columns, taken)
+        if name is not None:
+            chosen[field] = (name,)
+            if name != field:
+                notices.append(
+                    f"{field} is read from column {name!r} (--map {field}=… to change, or {field}= for none)"
+                )
+    return Columns(chosen), sorted(notices)
+
+
+def _named(
+    columns: Sequence[str],
+    mapping: Mapping[str, tuple[str, ...]],
+    where: str,
+    elsewhere: Iterable[str],
+) -> dict[str, tuple[str, ...]]:
+    """The fields whose columns the user named and the file has."""
+    chosen: dict[str, tuple[str, ...]] = {}
     for field, names in mapping.items():
         if not names:
             continue
@@ -137,16 +157,7 @@ def resolve(
                 where=where,
                 fix=suggestion(missing[0], columns),
             )
-    taken = {name for names in chosen.values() for name in names}
-    for field in SYNONYMS.keys() - mapping.keys():
-        name = _guess(field, columns, taken)
-        if name is not None:
-            chosen[field] = (name,)
-            if name != field:
-                notices.append(
-                    f"{field} is read from column {name!r} (--map {field}=… to change, or {field}= for none)"
-                )
-    return Columns(chosen), sorted(notices)
+    return chosen
 
 
 def check_once(names: list[str], path: Path) -> None:

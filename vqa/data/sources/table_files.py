@@ -77,7 +77,7 @@ class TableFile(Protocol):
         ...
 
 
-def open_table(path: Path, key: str | None = None) -> TableFile:
+def open_table(path: Path, key: str | None) -> TableFile:
     """The file at `path`, by its suffix; `.gz` may follow it.
 
     Args:

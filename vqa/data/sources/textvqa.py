@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from vqa.data.record import BadRow, Example, ImageInput, Row
-from vqa.data.sources.files import Unusable, mapping, read_json, scalar, text, texts
+from vqa.data.sources.files import Unusable, mapping, scalar, text, texts
 from vqa.data.sources.folder import PictureFolder
 from vqa.data.sources.given import add_images, images_given
-from vqa.data.sources.layouts import another_layout, check_some
+from vqa.data.sources.layouts import read_records
 from vqa.data.sources.versions import textvqa_kin
 
 FOLDERS = ("train_images", "test_images")
@@ -75,15 +75,9 @@ def _example(record: Mapping[str, Any]) -> Example:
 
 
 def _read(file: Path) -> list[Any]:
-    content = read_json(file)
-    data = content.get("data") if isinstance(content, dict) else None
-    first = data[0] if isinstance(data, list) and data else {}
-    if not isinstance(data, list) or not (
-        isinstance(first, dict) and (not first or first.keys() >= {"set_name", "image_id"})
-    ):
-        raise another_layout(file, "a TextVQA file", content, "TextVQA_0.5.1_<split>.json")
-    check_some(file, data)
-    return data
+    return read_records(
+        file, "a TextVQA file", {"set_name", "image_id"}, "TextVQA_0.5.1_<split>.json", under="data"
+    )
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from vqa.data.record import BadRow, Example, ImageInput, Row
-from vqa.data.sources.files import Unusable, kind_of, mapping, read_json, text
+from vqa.data.sources.files import Unusable, kind_of, mapping, text
 from vqa.data.sources.folder import PictureFolder
 from vqa.data.sources.folders import nothing_here
 from vqa.data.sources.given import add_images, images_given
-from vqa.data.sources.layouts import another_layout, check_some
+from vqa.data.sources.layouts import read_records
 from vqa.data.sources.versions import vizwiz_kin
 
 SPLITS = ("train", "val", "test")
@@ -105,14 +105,9 @@ def _answerable(value: Any) -> str:
 
 
 def _read(file: Path) -> list[Any]:
-    content = read_json(file)
-    first = content[0] if isinstance(content, list) and content else {}
-    if not isinstance(content, list) or not (
-        isinstance(first, dict) and (not first or first.keys() >= {"image", "question"})
-    ):
-        raise another_layout(file, "a VizWiz file", content, "train.json, val.json, test.json")
-    check_some(file, content)
-    return content
+    return read_records(
+        file, "a VizWiz file", {"image", "question"}, "train.json, val.json, test.json"
+    )
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from vqa.data.record import BadRow, Example, Row
-from vqa.data.sources.files import Unusable, mapping, read_json, scalar, text
+from vqa.data.sources.files import Unusable, mapping, scalar, text
 from vqa.data.sources.given import add_images, images_given, picture_in
-from vqa.data.sources.layouts import another_layout, check_some
+from vqa.data.sources.layouts import read_records
 
 TEST = "test_"
 PHRASES = ("freeform", "para", "test_freeform", "test_para")
@@ -77,14 +77,9 @@ class VQARad:
 
 
 def _read(file: Path) -> list[Any]:
-    content = read_json(file)
-    first = content[0] if isinstance(content, list) and content else {}
-    if not isinstance(content, list) or not (
-        isinstance(first, dict) and (not first or first.keys() >= {"image_name", "phrase_type"})
-    ):
-        raise another_layout(file, "a VQA-RAD file", content, "VQA_RAD Dataset Public.json")
-    check_some(file, content)
-    return content
+    return read_records(
+        file, "a VQA-RAD file", {"image_name", "phrase_type"}, "VQA_RAD Dataset Public.json"
+    )
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -93,7 +93,7 @@ class Capacity:
     jobs_per_gpu: int = 1
 
     @classmethod
-    def of_this_machine(cls, gpus: tuple[str, ...] = ()) -> Capacity:
+    def of_this_machine(cls, gpus: tuple[str, ...]) -> Capacity:
         """Cores and memory that this process may use."""
         return cls(gpus, cores(), total_memory() >> 20)
 

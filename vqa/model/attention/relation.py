@@ -43,8 +43,8 @@ class RelationNetwork(Attention):
         hidden: Sequence[int],
         dropout: float,
         *,
-        ordered: bool = True,
-        normalize: bool = False,
+        ordered: bool,
+        normalize: bool,
     ) -> None:
         super().__init__()
         positions = grid[0] * grid[1]

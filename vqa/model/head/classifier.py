@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from vqa.model.brick import Activation
 from vqa.model.dropout import Dropout
-from vqa.model.layers import fully_connected
+from vqa.model.layers import fully_connected, in_float
 from vqa.model.parts import Head
 from vqa.model.types import Choices, Targets
 
@@ -72,7 +72,7 @@ def soft_cross_entropy(
     −Σₐ (wₐ / Σ w) log softmax(s)ₐ for each question. A question with no weight (none of its answers
     is in the vocabulary) counts as zero. No dense target is made.
     """
-    log_probability = functional.log_softmax(_in_float(scores), dim=1)
+    log_probability = functional.log_softmax(in_float(scores), dim=1)
     gathered = log_probability.gather(1, targets.answer_id.clamp(min=0))
     weight = targets.weight.to(gathered.dtype)
     share = weight / weight.sum(dim=1, keepdim=True).clamp(min=torch.finfo(weight.dtype).tiny)
@@ -88,15 +88,11 @@ def soft_binary_cross_entropy(
     (Anderson et al. 2018), so that its size does not fall with the vocabulary's; one value a
     question. A question with no weight counts as zero. No dense target is made.
     """
-    scores = _in_float(scores)
+    scores = in_float(scores)
     weight = targets.weight.to(scores.dtype)
     named = (weight * scores.gather(1, targets.answer_id.clamp(min=0))).sum(dim=1)
     loss = functional.softplus(scores).sum(dim=1) - named
     return loss * (weight.sum(dim=1) > 0)
-
-
-def _in_float(scores: Tensor) -> Tensor:
-    return scores.to(torch.promote_types(scores.dtype, torch.float32))
 
 
 _LOSSES: dict[str, Callable[[Tensor, Targets], Tensor]] = {

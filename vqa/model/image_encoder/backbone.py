@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from vqa.model.image_encoder import Backbone
 from vqa.model.image_encoder.grid import IMAGENET_MEAN, IMAGENET_STD, Statistics
 from vqa.model.image_encoder.library import LibraryCNN
 from vqa.model.weights import check_loaded
+from vqa.names import nearest
 
 WHERE = "model.image_encoder"
 PREPROCESSOR = "preprocessor_config.json"
@@ -85,11 +85,10 @@ def _of_a_kind(config: Backbone) -> Any:
     known = default.to_dict()
     for name in config.settings:
         if name not in known:
-            near = difflib.get_close_matches(name, known)
             raise ModelError(
                 f"a {config.model} has no setting {name!r}",
                 where=f"{WHERE}.settings",
-                fix=f"did you mean {near[0]}?" if near else f"choose of: {', '.join(known)}",
+                fix=nearest(name, list(known)),
             )
     # Some kinds have tuples where their own networks want lists.
     tuples = {name: getattr(default, name, None) for name in known}

@@ -119,6 +119,6 @@ def _reply(question: Question, name: str, model: VQAModel, made: Answered) -> Re
 
 
 def _address(image: Image) -> str:
-    from vqa.evaluation.look import png
+    from vqa.data.image import png
 
     return "data:image/png;base64," + base64.b64encode(png(image)).decode("ascii")

@@ -209,11 +209,12 @@ def picture(
     watched: Looked, found: Chosen, side: Annotated[int, Query(ge=16, le=1024)] = 384
 ) -> Response:
     """The question's picture as PNG, with a longer side of so many pixels."""
+    from vqa.data.image import png
     from vqa.evaluation import look
 
     data = watched.picture(found.image_id)
     with watched.told():
-        made = look.png(look.picture(data, side))
+        made = png(look.picture(data, side))
     return Response(made, media_type="image/png", headers=KEPT)
 
 
@@ -222,6 +223,7 @@ def attention(
     watched: Looked, found: Chosen, glimpse: Annotated[int, Query(ge=1, le=1000)] = 1
 ) -> Response:
     """Where one glimpse of the model looks, over the picture, as PNG."""
+    from vqa.data.image import png
     from vqa.evaluation import look
 
     answer = watched.answer(found)
@@ -230,7 +232,7 @@ def attention(
         raise JobError(f"the model has {len(maps)} glimpses", where="glimpse", kind="not-found")
     data = watched.picture(found.image_id)
     with watched.told():
-        made = look.png(look.glimpse(data, watched.model(), maps[glimpse - 1]))
+        made = png(look.glimpse(data, watched.model(), maps[glimpse - 1]))
     return Response(made, media_type="image/png", headers=KEPT)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 
 from vqa.ablation.charts import COLOURS, curves, dots, heat, heat_table, type_names
@@ -41,6 +41,15 @@ SIDE = 320
 router = APIRouter(include_in_schema=False)
 
 
+def _found(group: GroupName, asked: Asked, caller: Reader, known: OpenAblations) -> Group:
+    """A dependency: the group of the address, with the study that was asked for."""
+    check_options(known, caller, group, asked.options)
+    return known.group(group, asked.options)
+
+
+Found = Annotated[Group, Depends(_found)]
+
+
 @router.get("/ablations")
 def ablations(
     request: Request,
@@ -66,70 +75,53 @@ def ablations(
 @router.get("/ablations/{group}")
 def ablation(
     request: Request,
-    group: GroupName,
+    found: Found,
     asked: Asked,
     caller: Reader,
     known: OpenAblations,
     made: OpenPages,
 ) -> HTMLResponse:
     """One group."""
-    found = _found(group, asked, caller, known)
     context = _answer(found, asked, known, caller) | _now(found, asked, caller)
     return made.page(request, "ablation.html.j2", **context)
 
 
 @router.get("/ablations/{group}/now")
 def now(
-    request: Request,
-    group: GroupName,
-    asked: Asked,
-    caller: Reader,
-    known: OpenAblations,
-    made: OpenPages,
+    request: Request, found: Found, asked: Asked, caller: Reader, made: OpenPages
 ) -> HTMLResponse:
     """How far its runs and its study are."""
-    found = _found(group, asked, caller, known)
     return made.page(request, "ablation_now.html.j2", **_now(found, asked, caller))
 
 
 @router.get("/ablations/{group}/answer")
 def answer(
     request: Request,
-    group: GroupName,
+    found: Found,
     asked: Asked,
     caller: Reader,
     known: OpenAblations,
     made: OpenPages,
 ) -> HTMLResponse:
     """All that depends on choices and on the study."""
-    found = _found(group, asked, caller, known)
     return made.page(request, "ablation_answer.html.j2", **_answer(found, asked, known, caller))
 
 
 @router.get("/ablations/{group}/dots.json")
-def dots_figure(
-    group: GroupName, asked: Asked, caller: Reader, known: OpenAblations
-) -> JSONResponse:
+def dots_figure(found: Found) -> JSONResponse:
     """Every variant's mean with its interval and its seeds."""
-    study = _found(group, asked, caller, known).study
-    return JSONResponse(dots(study["variants"], study["reference"]))
+    return JSONResponse(dots(found.study["variants"], found.study["reference"]))
 
 
 @router.get("/ablations/{group}/heat.json")
-def heat_figure(
-    group: GroupName, asked: Asked, caller: Reader, known: OpenAblations
-) -> JSONResponse:
+def heat_figure(found: Found, asked: Asked) -> JSONResponse:
     """Differences to the reference by type."""
-    study = _found(group, asked, caller, known).study
-    return JSONResponse(heat(study, kind_of(asked, study)))
+    return JSONResponse(heat(found.study, kind_of(asked, found.study)))
 
 
 @router.get("/ablations/{group}/curves.json")
-def curves_figure(
-    group: GroupName, asked: Asked, caller: Reader, known: OpenAblations
-) -> JSONResponse:
+def curves_figure(found: Found, asked: Asked, known: OpenAblations) -> JSONResponse:
     """A metric by step, a band a variant."""
-    found = _found(group, asked, caller, known)
     metric = asked.metric or DEFAULT_METRIC
     names = shown(asked, found.study, list(found.runs))
     bands = known.bands(found, metric, names)
@@ -139,15 +131,9 @@ def curves_figure(
 
 @router.get("/ablations/{group}/curves")
 def curves_table(
-    request: Request,
-    group: GroupName,
-    asked: Asked,
-    caller: Reader,
-    known: OpenAblations,
-    made: OpenPages,
+    request: Request, found: Found, asked: Asked, known: OpenAblations, made: OpenPages
 ) -> HTMLResponse:
     """The curves' figures."""
-    found = _found(group, asked, caller, known)
     metric = asked.metric or DEFAULT_METRIC
     bands = known.bands(found, metric, shown(asked, found.study, list(found.runs)))
     return made.page(request, "ablation_curves.html.j2", bands=bands, metric=metric)
@@ -175,11 +161,6 @@ def picture(
         media_type=f"image/{made.kind}",
         headers={"Cache-Control": "private, max-age=3600"},
     )
-
-
-def _found(group: str, asked: Choices, caller: Caller, known: Ablations) -> Group:
-    check_options(known, caller, group, asked.options)
-    return known.group(group, asked.options)
 
 
 def _now(found: Group, asked: Choices, caller: Caller) -> dict[str, Any]:

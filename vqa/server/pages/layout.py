@@ -15,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 import vqa
+from vqa.amounts import size
 from vqa.server.pages.assets import Assets
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
@@ -94,13 +95,13 @@ def seconds_text(seconds: float | None) -> str:
     if seconds is None:
         return "–"
     whole = round(max(0.0, seconds))
-    for size, name, smaller, small_name in (
+    for unit, name, smaller, small_name in (
         (86_400, "d", 3600, "h"),
         (3600, "h", 60, "min"),
         (60, "min", 1, "s"),
     ):
-        if whole >= size:
-            return f"{whole // size} {name} {whole % size // smaller} {small_name}"
+        if whole >= unit:
+            return f"{whole // unit} {name} {whole % unit // smaller} {small_name}"
     return f"{whole} s"
 
 
@@ -131,13 +132,7 @@ def code_markup(text: str) -> Markup:
 
 def bytes_text(count: float | None) -> str:
     """ "812 B", "4.2 MB"; a dash for None."""
-    if count is None:
-        return "–"
-    for unit in ("B", "KB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} TB"
+    return "–" if count is None else size(count)
 
 
 def tally(values: Iterable[str]) -> list[tuple[str, int]]:

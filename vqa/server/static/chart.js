@@ -8,11 +8,6 @@ function colour(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 }
 
-/** The colour of the n-th series, from 0. */
-export function series(n) {
-  return colour(`--series-${(n % 8) + 1}`);
-}
-
 /** Colours stand in figures as names of the style's variables, such as "--series-1" or "--series-1/25" (per cent). */
 function coloured(value) {
   if (Array.isArray(value)) return value.map(coloured);
@@ -47,7 +42,7 @@ function themed(layout) {
 }
 
 /** Draw a figure {data, layout} into a place. */
-export function draw(place, figure) {
+function draw(place, figure) {
   place.figure = figure;
   return window.Plotly.react(place, coloured(figure.data), themed(figure.layout || {}), CONFIG);
 }

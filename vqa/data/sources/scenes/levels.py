@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 
 from vqa.errors import InputError
+from vqa.names import nearest
 
 SIDE = 64
 """Height and width of a picture in pixels."""
@@ -127,6 +127,4 @@ def level_named(name: str) -> Level:
     """
     if name in LEVELS:
         return LEVELS[name]
-    close = difflib.get_close_matches(name, LEVELS, n=1)
-    hint = f"did you mean {close[0]!r}?" if close else f"one of {', '.join(LEVELS)}"
-    raise InputError(f"no level {name!r}", where="scenes", fix=hint)
+    raise InputError(f"no level {name!r}", where="scenes", fix=nearest(name, list(LEVELS)))

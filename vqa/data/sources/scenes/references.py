@@ -65,7 +65,7 @@ def by_place(scene: Scene, target: int, level: Level, rng: Random) -> Reference 
 
 
 def by_relation(
-    scene: Scene, level: Level, rng: Random, hops: int = 1, only: int | None = None
+    scene: Scene, level: Level, rng: Random, hops: int, only: int | None = None
 ) -> Reference | None:
     """Some object, or that one only, by where it lies from another, maybe given likewise."""
     found = [

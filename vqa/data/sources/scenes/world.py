@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from random import Random
 
@@ -30,8 +29,6 @@ class Thing:
 
 
 Scene = tuple[Thing, ...]
-Looks = Mapping[str, str]
-"""Colour, shape and size of an object that has no place yet."""
 
 
 def values(level: Level, attribute: str) -> tuple[str, ...]:
