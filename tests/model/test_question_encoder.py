@@ -1,22 +1,16 @@
-"""Question encoders: padding and batching change nothing, vectors from files, a transformer."""
+"""Question encoders: padding and batching change nothing."""
 
 from __future__ import annotations
 
-import gzip
-import shutil
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_sequence, pad_packed_sequence
 
-from vqa.errors import ModelError
 from vqa.model.parts import QuestionEncoder
-from vqa.model.question_encoder import GRU, LSTM, RNN, Bag, Transformers
-from vqa.model.question_encoder.vectors import check_width
+from vqa.model.question_encoder import GRU, LSTM, RNN, Bag
 from vqa.model.types import EncodedText
 
 WORDS = 12
@@ -125,129 +119,6 @@ def test_dropout_between_layers_and_on_the_embedding() -> None:
         assert torch.equal(_vector(encoder, texts), _vector(encoder, texts))
 
 
-VOCABULARY = ("<unk>", "red", "is", "the", "square")
-
-
-def _glove(path: Path, text: str) -> Path:
-    path.write_text(text, encoding="utf-8")
-    return path
-
-
-def test_word_vectors_are_put_in_their_places(tmp_path: Path) -> None:
-    text = "the 0.1 0.2 0.3\n. . . 9 9 9\nred 1 -2 3e-1\nred 7 7 7\ncafé 4 5 6\n"
-    file = _glove(tmp_path / "glove.txt", text)
-    torch.manual_seed(5)
-    encoder = LSTM(vectors=file, embedding_dim=3).build(len(VOCABULARY), VOCABULARY)
-    torch.manual_seed(5)
-    random = LSTM(embedding_dim=3).build(len(VOCABULARY), VOCABULARY)
-    weight = encoder.embedding.weight
-    torch.testing.assert_close(weight[1], torch.tensor([1, -2, 0.3]))
-    torch.testing.assert_close(weight[3], torch.tensor([0.1, 0.2, 0.3]))
-    assert torch.equal(weight[[0, 2, 4]], random.embedding.weight[[0, 2, 4]])
-    assert weight.requires_grad
-
-
-def test_frozen_vectors_and_a_header_line(tmp_path: Path) -> None:
-    file = _glove(tmp_path / "crawl.vec", "2 3\nthe 1 2 3\nred 4 5 6\n")
-    config = GRU(vectors=file, embedding_dim=3, freeze_vectors=True)
-    encoder = config.build(len(VOCABULARY), VOCABULARY)
-    assert not encoder.embedding.weight.requires_grad
-    assert encoder.embedding.weight[3].tolist() == [1, 2, 3]
-
-
-def test_without_reading_the_file_a_state_dict_restores_the_vectors(tmp_path: Path) -> None:
-    file = _glove(tmp_path / "glove.txt", "the 1 2 3\n")
-    config = GRU(vectors=file, embedding_dim=3)
-    encoder = config.build(len(VOCABULARY), VOCABULARY)
-    file.unlink()
-    restored = config.build(len(VOCABULARY), pretrained=False)
-    restored.load_state_dict(encoder.state_dict())
-    assert restored.embedding.weight[3].tolist() == [1, 2, 3]
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("the 1 2\n", r"line 1: has 2 values, not 3.*embedding_dim=2"),
-        ("the 1 2 3 4\n", r"line 1: has 4 values, not 3.*embedding_dim=4"),
-        ("a 1 2 3\nred 1 2\n", r"line 2: has 2 values, not 3.*mend"),
-        ("a 1 2 3\nred 1 2 3 4\n", r"line 2: has 4 values"),
-        ("a 1 2 3\nred 1 x 3\n", r"line 2: a value is no finite number"),
-        ("a 1 2 3\nred 1 nan 3\n", r"line 2: a value is no finite number"),
-        ("hello\n", r"line 1: has 0 values"),
-        ("a 1 2 3\nRED 1 2 3\n", "none of the vocabulary's words"),
-        ("", "has no vector"),
-        ("0 3\n", "has no vector"),
-        ("3 3\na 1 2 3\nred 1 2 3\n", r"glove\.txt: has 2 vectors, its first line says 3.*again"),
-        ("1 3\na 1 2 3\nred 1 2 3\n", r"has 2 vectors, its first line says 1"),
-        ("2 4\na 1 2 3\nred 1 2 3\n", r"line 2: has 3 values, the file's first line says 4"),
-        ("2 2\na 1 2 3\nred 1 2 3\n", r"line 2: has 3 values, the file's first line says 2"),
-        ("a\t1\t2\t3\nred\t1\t2\t3\n", r"line 1: .*separated by tabs.*tr '"),
-        ("2\t3\na\t1\t2\t3\nred\t1\t2\t3\n", r"line 2: .*separated by tabs"),
-    ],
-)
-def test_wrong_vector_files_are_refused(tmp_path: Path, text: str, message: str) -> None:
-    file = _glove(tmp_path / "glove.txt", text)
-    with pytest.raises(ModelError, match=message):
-        LSTM(vectors=file, embedding_dim=3).build(len(VOCABULARY), VOCABULARY)
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (gzip.compress(b"red 1 2 3\n", mtime=0), r"glove\.txt: is packed.*unpack it"),
-        (b"PK\x03\x04 and so on", r"is packed.*unpack it"),
-        (b"2 3\nred \x00\x00\x80?\x00\x00\x80?\x00\x00\x80?", r"is a binary file.*\.vec"),
-        (b"\xba\x16O/\x0c\x00\x00\x00", r"is a binary file"),
-    ],
-)
-def test_vector_files_that_are_no_text_are_refused(
-    tmp_path: Path, content: bytes, message: str
-) -> None:
-    file = tmp_path / "glove.txt"
-    file.write_bytes(content)
-    with pytest.raises(ModelError, match=message):
-        LSTM(vectors=file, embedding_dim=3).build(len(VOCABULARY), VOCABULARY)
-    with pytest.raises(ModelError, match=message):
-        check_width(file, 3)
-
-
-@pytest.mark.parametrize("vocabulary", [("[PAD]", "red", "?"), ("[PAD]", "red", "2")])
-def test_signs_and_numbers_alone_are_none_of_the_words(
-    tmp_path: Path, vocabulary: tuple[str, ...]
-) -> None:
-    file = _glove(tmp_path / "glove.txt", "rot 1 2 3\n? 1 2 3\n2 1 2 3\n[PAD] 1 2 3\n")
-    with pytest.raises(ModelError, match="none of the vocabulary's words"):
-        LSTM(vectors=file, embedding_dim=3).build(3, vocabulary)
-
-
-def test_how_many_words_were_found_is_told(tmp_path: Path) -> None:
-    file = _glove(tmp_path / "glove.txt", "red 1 2 3\nred 4 5 6\nthe 1 2 3\nblue 1 2 3\n? 1 2 3\n")
-    vocabulary = ("[PAD]", "[UNK]", "red", "is", "the", "?", "3")
-    encoder = Bag(vectors=file, embedding_dim=3).build(len(vocabulary), vocabulary)
-    assert encoder.embedding.coverage.line() == "found 2 of 3 words in glove.txt"
-    assert Bag(embedding_dim=3).build(len(vocabulary)).embedding.coverage is None
-
-
-def test_a_missing_vector_file_and_a_missing_vocabulary(tmp_path: Path) -> None:
-    config = LSTM(vectors=tmp_path / "none.txt", embedding_dim=3)
-    with pytest.raises(ModelError, match=r"none\.txt: cannot read the word vectors"):
-        config.build(len(VOCABULARY), VOCABULARY)
-    with pytest.raises(ModelError, match="need the vocabulary's words"):
-        config.build(7, VOCABULARY)
-
-
-def test_fasttexts_own_file_is_read(tmp_path: Path) -> None:
-    """As fastText writes it: a header, a blank at the end of each line, rare words with odd bytes."""
-    text = "5 3\n</s> 1 1 1 \nthe 0.1 0.2 0.3 \nna\u00efve 2 2 2 \nred -1e-2 0 4 \n\u00a0 3 3 3 \n"
-    file = _glove(tmp_path / "wiki.vec", text)
-    encoder = Bag(vectors=file, embedding_dim=3).build(len(VOCABULARY), VOCABULARY)
-    torch.testing.assert_close(encoder.embedding.weight[3], torch.tensor([0.1, 0.2, 0.3]))
-    torch.testing.assert_close(encoder.embedding.weight[1], torch.tensor([-0.01, 0, 4]))
-    with pytest.raises(ModelError, match=r"line 2: has 3 values, not 4.*embedding_dim=3"):
-        Bag(vectors=file, embedding_dim=4).build(len(VOCABULARY), VOCABULARY)
-
-
 @pytest.mark.parametrize("pooling", ["mean", "sum"])
 def test_a_bag_pools_each_texts_words(pooling: Any) -> None:
     encoder, texts = Bag(embedding_dim=4, pooling=pooling).build(WORDS).double(), _texts()
@@ -305,154 +176,6 @@ def test_a_skip_thought_wide_gru_is_configuration() -> None:
     assert encoder.dim == 2400
     # torch's GRU has two biases a gate: 3 (620 + 2400 + 2) 2400.
     assert sum(p.numel() for p in encoder.layers.parameters()) == 3 * 3022 * 2400
-
-
-def _transformer(tiny_bert: Path, **fields: Any) -> QuestionEncoder:
-    return Transformers(model=str(tiny_bert), **fields).build(WORDS)
-
-
-@pytest.mark.parametrize("pooling", ["cls", "mean"])
-def test_a_transformer_ignores_padding(tiny_bert: Path, pooling: str) -> None:
-    encoder, texts = _transformer(tiny_bert, pooling=pooling).eval(), _texts()
-    together = _vector(encoder, texts)
-    for place, text in enumerate(texts):
-        hidden = encoder.network(input_ids=text[None]).last_hidden_state[0]
-        expected = hidden[0] if pooling == "cls" else hidden.mean(0)
-        torch.testing.assert_close(together[place], expected, rtol=1e-4, atol=1e-5)
-
-
-def test_a_transformer_gives_every_tokens_state(tiny_bert: Path) -> None:
-    encoder, texts = _transformer(tiny_bert, pooling="cls").eval(), _texts()
-    encoded = encoder(_packed(texts))
-    states, lengths = pad_packed_sequence(encoded.states, batch_first=True)
-    assert lengths.tolist() == LENGTHS
-    torch.testing.assert_close(states[:, 0], encoded.vector)
-
-
-def test_a_frozen_transformer_never_trains(tiny_bert: Path) -> None:
-    encoder = _transformer(tiny_bert, frozen=True).train()
-    texts = _texts()
-    assert not any(p.requires_grad for p in encoder.parameters())
-    assert torch.equal(_vector(encoder, texts), _vector(encoder, texts))  # its dropout is off
-    tuned = _transformer(tiny_bert, lr=1e-5).train()
-    assert not torch.equal(_vector(tuned, texts), _vector(tuned, texts))
-    assert tuned.learning_rate == 1e-5
-
-
-def test_a_transformer_without_its_weights_waits_for_a_state_dict(
-    tiny_bert: Path, tmp_path: Path
-) -> None:
-    encoder = _transformer(tiny_bert).eval()
-    encoder.network.config.save_pretrained(tmp_path)
-    bare = Transformers(model=str(tmp_path)).build(WORDS, pretrained=False).eval()
-    bare.load_state_dict(encoder.state_dict())
-    texts = _texts()
-    torch.testing.assert_close(_vector(bare, texts), _vector(encoder, texts))
-
-
-def test_transformer_errors(tiny_bert: Path, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="knows 12 tokens, the texts use 13"):
-        Transformers(model=str(tiny_bert)).build(13)
-    with pytest.raises(ModelError, match="cannot load this text encoder"):
-        Transformers(model=str(tmp_path / "nothing")).build(WORDS)
-    (tmp_path / "config.json").write_text("{")
-    with pytest.raises(ModelError, match="cannot load this text encoder"):
-        Transformers(model=str(tmp_path)).build(WORDS)
-    encoder = _transformer(tiny_bert)
-    with pytest.raises(ModelError, match="17 tokens, the model reads at most 16"):
-        _vector(encoder, [torch.zeros(17, dtype=torch.long)])
-
-
-SMALL = {
-    "vocab_size": WORDS,
-    "hidden_size": 8,
-    "num_hidden_layers": 1,
-    "num_attention_heads": 2,
-    "intermediate_size": 8,
-    "max_position_embeddings": 16,
-}
-
-
-def _saved(kind: str, folder: Path, **fields: Any) -> Path:
-    """A tiny model of a kind, as `transformers` saves it."""
-    from transformers import AutoConfig, AutoModel
-
-    AutoModel.from_config(AutoConfig.for_model(kind, **fields)).save_pretrained(folder)
-    return folder
-
-
-def test_a_folder_whose_weights_do_not_fit_is_refused(tiny_bert: Path, tmp_path: Path) -> None:
-    """`transformers` would give random values to what is missing, and go on."""
-    shutil.copytree(tiny_bert, tmp_path, dirs_exist_ok=True)
-    state = load_file(tiny_bert / "model.safetensors")
-    others = {name.replace("encoder", "enc0der"): tensor for name, tensor in state.items()}
-    save_file(others, tmp_path / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(
-        ModelError, match=r"16 of 21 tensors missing \(encoder\.layer\.0\.att.*whole"
-    ):
-        Transformers(model=str(tmp_path), frozen=True).build(WORDS)
-    short = state | {"embeddings.word_embeddings.weight": torch.zeros(WORDS, 7)}
-    save_file(short, tmp_path / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(ModelError, match=r"1 of 21 tensors of another shape \(embeddings\.word"):
-        Transformers(model=str(tmp_path)).build(WORDS)
-
-
-def test_what_is_cut_off_may_be_missing(tiny_bert: Path, tmp_path: Path) -> None:
-    """As of a model that was published for another task than the pooling layer's."""
-    shutil.copytree(tiny_bert, tmp_path, dirs_exist_ok=True)
-    state = load_file(tiny_bert / "model.safetensors")
-    bare = {name: tensor for name, tensor in state.items() if not name.startswith("pooler")}
-    assert len(bare) < len(state)
-    save_file(bare, tmp_path / "model.safetensors", metadata={"format": "pt"})
-    assert Transformers(model=str(tmp_path)).build(WORDS).dim == 8
-
-
-@pytest.mark.parametrize(
-    ("kind", "fields"),
-    [
-        ("squeezebert", {**SMALL, "embedding_size": 8}),
-        ("layoutlm", SMALL),
-        ("longformer", {**SMALL, "attention_window": [4]}),
-        ("roformer", {**SMALL, "embedding_size": 8}),
-    ],
-)
-def test_all_that_is_trained_is_read(kind: str, fields: dict[str, Any], tmp_path: Path) -> None:
-    encoder = Transformers(model=str(_saved(kind, tmp_path, **fields))).build(WORDS)
-    _vector(encoder.train(), _texts()).square().sum().backward()
-    trained = [p for p in encoder.parameters() if p.requires_grad]
-    assert trained
-    assert all(parameter.grad is not None for parameter in trained)
-
-
-def test_of_a_model_of_pictures_and_texts_the_texts_part_is_taken(tmp_path: Path) -> None:
-    vision = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
-    vision |= {"intermediate_size": 8, "image_size": 32, "patch_size": 16}
-    folder = _saved("clip", tmp_path / "clip", text_config=SMALL, vision_config=vision)
-    encoder, texts = Transformers(model=str(folder)).build(WORDS).eval(), _texts()
-    assert encoder.dim == 8
-    encoder.network.config.save_pretrained(tmp_path / "kept")
-    kept = Transformers(model=str(tmp_path / "kept")).build(WORDS, pretrained=False).eval()
-    kept.load_state_dict(encoder.state_dict())
-    torch.testing.assert_close(_vector(kept, texts), _vector(encoder, texts))
-    folder = _saved("siglip", tmp_path / "siglip", text_config=SMALL, vision_config=vision)
-    with pytest.raises(ModelError, match="a siglip is no text encoder"):
-        Transformers(model=str(folder)).build(WORDS)
-
-
-def test_roberta_counts_positions_from_behind_its_padding(tmp_path: Path) -> None:
-    encoder = Transformers(model=str(_saved("roberta", tmp_path, **SMALL))).build(WORDS)
-    assert len(_vector(encoder, [torch.zeros(14, dtype=torch.long)])) == 1
-    with pytest.raises(ModelError, match="15 tokens, the model reads at most 14"):
-        _vector(encoder, [torch.zeros(15, dtype=torch.long)])
-
-
-def test_the_first_token_of_a_decoder_stands_for_no_text(tmp_path: Path) -> None:
-    fields = {"vocab_size": WORDS, "n_embd": 8, "n_layer": 1, "n_head": 2, "n_positions": 16}
-    folder = str(_saved("gpt2", tmp_path, **fields))
-    with pytest.raises(ModelError, match=r"hears nothing of those after it.*pooling=mean"):
-        Transformers(model=folder, pooling="cls").build(WORDS)
-    Transformers(model=folder).build(WORDS)
-    Transformers(model=folder, pooling="cls").build(WORDS, pretrained=False)  # learnt before
 
 
 @pytest.mark.parametrize("keep", [0.5, 0.9])
