@@ -189,6 +189,23 @@ def test_quotas(limited: Callable[[str], TestClient], sent: Sent, home: Home) ->
     assert [path.name for path in staged(home)] == []
 
 
+def test_a_picture_of_many_images_counts_for_each_of_them(
+    limited: Callable[[str], TestClient], home: Home
+) -> None:
+    ann = limited("min_free_mb: 0, upload_mb_per_user: 1")
+    data, ids = png() + os.urandom(300_000), [f"image {number}" for number in range(4)]
+    begun = {"fingerprint": "0" * 64, "source": "x", "questions": 4, "images": 4, "bytes": 0}
+    assert ann.put("/uploads/mine", json=begun).status_code == 200
+    examples = [{"question_id": one, "image_id": one, "question": "what?"} for one in ids]
+    piece = {"first": 0, "examples": examples, "pictures": dict.fromkeys(ids, sha256(data))}
+    assert ann.post("/uploads/mine/examples", json=piece).status_code == 200
+    assert put(ann, sha256(data), data).status_code == 204
+    view = made(ann)
+    assert view["state"] == "failed"
+    assert "2 MiB more would exceed the 1 MiB" in view["error"]
+    assert not list(home.stores.glob("*mine*"))
+
+
 def test_a_disk_that_fills_up_while_it_is_sent(
     limited: Callable[[str], TestClient], sent: Sent
 ) -> None:

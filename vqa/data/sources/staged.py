@@ -45,10 +45,25 @@ class Staged:
             DataError: a picture has not come, or what is staged was damaged.
         """
         numbers = itertools.count(1)
-        for file in sorted((self._folder / "examples").glob("*.jsonl")):
+        for file in self._files():
             with file.open(encoding="utf-8") as lines:
                 for line, number in zip(lines, numbers, strict=False):
                     yield self._row(line, f"{self._name}, record {number}")
+
+    def bytes(self) -> int:
+        """What the store of it will take about: a picture stands in it once for each of its image ids.
+
+        Raises:
+            DataError: see `rows`.
+        """
+        sizes = dict[str, int]()
+        for row in self.rows():
+            if row.image.path is not None and row.example.image_id not in sizes:
+                sizes[row.example.image_id] = row.image.path.stat().st_size
+        return sum(sizes.values()) + sum(file.stat().st_size for file in self._files())
+
+    def _files(self) -> list[Path]:
+        return sorted((self._folder / "examples").glob("*.jsonl"))
 
     def _row(self, line: str, where: str) -> Row:
         try:

@@ -23,7 +23,9 @@ from vqa.data.store import Store
 from vqa.errors import VQAError
 from vqa.jobs.home import Home
 from vqa.jobs.uploads.owned import RECORD, WORK, Uploaded
+from vqa.jobs.uploads.room import Allowance
 from vqa.jobs.uploads.shapes import SHOWN
+from vqa.jobs.uploads.shelf import Shelf
 from vqa.jobs.uploads.staging import Staging
 from vqa.lifetime import die_with
 from vqa.training.disk import sync_directory
@@ -78,6 +80,7 @@ def _made(home: Home, staging: Staging, work: Path) -> Told:
     record = staging.record
     request = record.request
     source = Staged(staging.folder, record.store)
+    _check_room(home, staging, source.bytes())
     store = prepare(
         source,
         work / "store",
@@ -93,6 +96,17 @@ def _made(home: Home, staging: Staging, work: Path) -> Told:
     owner = Uploaded(user=record.user, time=time.time())
     (store.path / RECORD).write_text(owner.model_dump_json() + "\n", encoding="utf-8")
     return _placed(store, home.stores / record.store)
+
+
+def _check_room(home: Home, staging: Staging, size: int) -> None:
+    """The store may be much larger than what came: a picture came once, whatever number of images it stands for.
+
+    Raises:
+        JobError: there is no room for `size` bytes.
+    """
+    user, allowance = staging.record.user, Allowance(home)
+    allowance.check_quota(user, Shelf(home).taken(user) - staging.taken, size)
+    allowance.check_disk(size)
 
 
 def _placed(store: Store, to: Path) -> Told:

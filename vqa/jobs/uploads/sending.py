@@ -89,10 +89,11 @@ class Sender:
     name: str
     show: Show
     pictures: list[Picture] = field(init=False)
-    _sent: Outcome = field(init=False)
+    _sizes: list[int] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.pictures = _pictures(self.store)
+        self._sizes = [] if self.store.manifest.text_only else _sizes(self.store)
+        self.pictures = _pictures(self.store, self._sizes)
 
     def send(self) -> Outcome:
         """Send what the server has not got; it is made into a store, or refused.
@@ -132,7 +133,7 @@ class Sender:
             source=manifest.source,
             questions=self.store.examples.num_rows,
             images=manifest.images,
-            bytes=sum(picture.size for picture in self.pictures),
+            bytes=sum(self._sizes),
             text_only=manifest.text_only,
         )
 
@@ -205,22 +206,23 @@ class Sender:
         return view
 
 
-def _pictures(store: Store) -> list[Picture]:
-    """Each picture once, in the order of the table; none of a text-only store.
+def _sizes(store: Store) -> list[int]:
+    """Of each image the bytes of its file, in the order of the table.
 
     Raises:
         DataError: a file is gone whose path alone is kept.
     """
-    if store.manifest.text_only:
-        return []
-    images, found = store.images.data, dict[str, Picture]()
-    sizes = pc.binary_length(pc.struct_field(images.column("image"), "bytes")).to_pylist()
-    for row, (sha256, size) in enumerate(
-        zip(images.column("sha256").to_pylist(), sizes, strict=True)
-    ):
-        if sha256 not in found:
-            size = _size_of_file(store, row) if size is None else size
-            found[sha256] = Picture(sha256, row, size)
+    column = pc.struct_field(store.images.data.column("image"), "bytes")
+    sizes = pc.binary_length(column).to_pylist()
+    return [_size_of_file(store, row) if size is None else size for row, size in enumerate(sizes)]
+
+
+def _pictures(store: Store, sizes: Sequence[int]) -> list[Picture]:
+    """Each picture once, in the order of the table; none of a text-only store, which has no `sizes`."""
+    found = dict[str, Picture]()
+    hashes = store.images.data.column("sha256").to_pylist()
+    for row, (sha256, size) in enumerate(zip(hashes, sizes, strict=False)):
+        found.setdefault(sha256, Picture(sha256, row, size))
     return list(found.values())
 
 

@@ -29,7 +29,7 @@ class UploadRequest(View):
         fingerprint: which the store that is made of it must have.
         source: what the store calls its source.
         questions, images: their numbers.
-        bytes: of the pictures' files together.
+        bytes: of the pictures' files together, of each image its own: they stand in the store so.
         text_only: no picture is sent; one grey pixel stands for each.
     """
 
