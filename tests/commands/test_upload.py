@@ -20,6 +20,7 @@ from vqa.data.store import Store, StoreWriter
 from vqa.jobs.home import Home
 from vqa.jobs.uploads import sending
 from vqa.jobs.uploads.remote import RemoteUploads
+from vqa.jobs.uploads.shapes import UploadRequest, UploadView
 
 
 @pytest.fixture
@@ -129,6 +130,29 @@ def pixel() -> bytes:
     from vqa.data.prepare import PIXEL
 
     return PIXEL
+
+
+class Odd:
+    """Records as other programs write them: ids of any length."""
+
+    def rows(self) -> Iterator[Row]:
+        for number, name in enumerate(("1", "x" * 17_000)):
+            yield Row(
+                Example(name, "i", "what?", ["red"]), ImageInput(data=pixel()), f"x, {number}"
+            )
+
+
+def test_what_no_server_takes_is_said_with_its_place(
+    command, server: Server, tmp_path: Path
+) -> None:
+    prepare(Odd(), tmp_path / "ids")
+    prepare(One(), tmp_path / "names", name="hub:somebody/colours")
+    for store, message in (
+        ("ids", "ids, record 2: cannot be sent: its question_id: String should have at most"),
+        ("names", "names: cannot be sent: its source: Value error, should be letters"),
+    ):
+        said = command("upload", tmp_path / store)
+        assert (said.code, message in said.err) == (2, True), said
 
 
 def test_a_text_only_store(command, server: Server, tmp_path: Path) -> None:
@@ -258,6 +282,31 @@ def test_a_server_from_before_there_were_uploads(
             assert said.code == 1
             assert "takes no uploads: its program is older than this one" in said.err
         older.shutdown()
+
+
+class Twins:
+    """Two images that are one picture."""
+
+    def rows(self) -> Iterator[Row]:
+        for name in ("a", "b"):
+            picture = ImageInput(data=pixel())
+            yield Row(Example(name, name, "what?", ["red"]), picture, f"x, record {name}")
+
+
+def test_the_size_that_is_told_is_that_of_the_store_to_come(
+    command, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin, told = RemoteUploads.begin, []
+
+    def begins(self: RemoteUploads, store: str, request: UploadRequest) -> UploadView:
+        told.append(request.bytes)
+        return begin(self, store, request)
+
+    monkeypatch.setattr(RemoteUploads, "begin", begins)
+    prepare(Twins(), tmp_path / "twins")
+    said = command("upload", tmp_path / "twins", "--json").json
+    assert (said["pictures_sent"], said["bytes_sent"]) == (1, len(pixel()))
+    assert told == [2 * len(pixel())]
 
 
 def test_examples_are_sent_in_pieces_that_a_body_may_hold() -> None:

@@ -9,9 +9,10 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import pyarrow.compute as pc
+from pydantic import ValidationError
 
 from vqa.data.store import Store
 from vqa.errors import DataError, EngineError, JobError
@@ -24,6 +25,7 @@ from vqa.jobs.uploads.shapes import (
     UploadRequest,
     UploadView,
 )
+from vqa.jobs.views import View
 
 PIECE_BYTES = 1 << 20
 """Examples of one piece take about so many; a body may have four times as many."""
@@ -31,6 +33,7 @@ THREADS = 4
 AHEAD = 8
 """Pictures that are read ahead of being sent."""
 POLL_SECONDS = 0.5
+Shape = TypeVar("Shape", bound=View)
 TRIES = 3
 """A server that is restarted while it makes the store is asked again."""
 
@@ -128,21 +131,25 @@ class Sender:
                 where=str(self.store.path),
                 fix="prepare it again",
             )
-        return UploadRequest(
-            fingerprint=manifest.fingerprint,
-            source=manifest.source,
-            questions=self.store.examples.num_rows,
-            images=manifest.images,
-            bytes=sum(self._sizes),
-            text_only=manifest.text_only,
-        )
+        fields = {
+            "fingerprint": manifest.fingerprint,
+            "source": manifest.source,
+            "questions": self.store.examples.num_rows,
+            "images": manifest.images,
+            "bytes": sum(self._sizes),
+            "text_only": manifest.text_only,
+        }
+        return _shaped(UploadRequest, fields, str(self.store.path))
 
     def _send_examples(self, view: UploadView) -> None:
         """Those that have not come, in their order."""
         first = view.questions
         hashes = {} if self.store.manifest.text_only else self.store.image_hashes()
         for records in _pieces(self.store.records(first)):
-            examples = [Sent(**record) for record in records]
+            examples = [
+                _shaped(Sent, record, f"{self.store.path}, record {number}")
+                for number, record in enumerate(records, first + 1)
+            ]
             ids = {one.image_id for one in examples if hashes}
             pictures = {image_id: hashes[image_id] for image_id in ids}
             piece = Piece(first=first, examples=examples, pictures=pictures)
@@ -204,6 +211,21 @@ class Sender:
                     raise
                 return view.model_copy(update={"state": "open"})
         return view
+
+
+def _shaped(shape: type[Shape], fields: dict[str, Any], where: str) -> Shape:
+    """What is sent, in its shape.
+
+    Raises:
+        DataError: a store holds more than a server takes.
+    """
+    try:
+        return shape(**fields)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        what = f"cannot be sent: its {fault['loc'][0]}: {fault['msg']}"
+        fix = "change that in the source, and prepare the store again"
+        raise DataError(what, where=where, fix=fix) from None
 
 
 def _sizes(store: Store) -> list[int]:
