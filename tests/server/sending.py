@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from starlette.testclient import TestClient
@@ -62,8 +64,15 @@ def fingerprint(examples: list[dict[str, Any]], hashes: dict[str, str]) -> str:
     return digest.hexdigest()
 
 
-def put(client: TestClient, name: str, data: bytes, store: str = "mine") -> Any:
-    return client.put(f"/uploads/{store}/pictures/{name}", content=data, headers=BYTES)
+def put(
+    client: TestClient,
+    name: str,
+    data: bytes,
+    store: str = "mine",
+    headers: Mapping[str, str] = MappingProxyType({}),
+) -> Any:
+    sent = {**headers, **BYTES}
+    return client.put(f"/uploads/{store}/pictures/{name}", content=data, headers=sent)
 
 
 def made(client: TestClient, name: str = "mine") -> dict[str, Any]:

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import json
+import threading
 import zlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
+from tests.server.conftest import API, Connect
 from tests.server.sending import BYTES, Sent, put, sha256
 from tests.server.test_access import is_problem
 from tests.server.test_hostile import MALFORMED, TRAVERSAL, raw
 from tests.server.test_stores import png
 from vqa.data.image import DEFAULT_LIMITS
 from vqa.jobs.home import Home
+from vqa.jobs.uploads import service
 from vqa.server import guard
+from vqa.server.api.uploads import MOST_DECODED
 from vqa.server.guard import Guard
 
 JSON = {"Content-Type": "application/json"}
@@ -167,6 +172,36 @@ def test_how_a_picture_is_sent(
     monkeypatch.setattr(guard, "MOST_UPLOADS", 0)
     assert is_problem(put(ann, sha256(data), data), 429, "busy")
     assert DEFAULT_LIMITS.file_bytes > guard.BODY_BYTES
+
+
+def test_pictures_that_wait_to_be_decoded_hold_up_nobody_else(
+    app: Guard, connect: Connect, sent: Sent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on, begun = threading.Event(), threading.Semaphore(0)
+
+    def decodes(sha256: str, data: bytes) -> None:
+        begun.release()
+        assert go_on.wait(60)
+
+    monkeypatch.setattr(service, "check_picture", decodes)
+    people = [connect(name).headers for name in ("ann", "ben", "cat")]
+    pictures = [png() + bytes([number]) for number in range(guard.MOST_UPLOADS)]
+    with TestClient(app, base_url=API) as client, ThreadPoolExecutor(60) as pool:
+        for headers in people:
+            client.put("/uploads/mine", json=sent.request, headers=headers)
+        sending = [
+            pool.submit(put, client, sha256(data), data, headers=headers)
+            for headers in people
+            for data in pictures
+        ]
+        try:
+            assert all(begun.acquire(timeout=60) for _ in range(MOST_DECODED))
+            other = pool.submit(client.get, "/stores", headers=people[0])
+            assert other.result(timeout=60).status_code == 200
+            assert not begun.acquire(blocking=False)
+        finally:
+            go_on.set()
+        assert {one.result().status_code for one in sending} == {204}
 
 
 def test_no_other_body_is_anything_but_json(ann: TestClient, sent: Sent) -> None:

@@ -6,6 +6,7 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
+from anyio import CapacityLimiter
 from fastapi import FastAPI
 
 import vqa
@@ -60,7 +61,7 @@ def create_app(
         lifespan=_lifespan(service, studies, received, warm),
     )
     app.state.service, app.state.tokens, app.state.studies = service, tokens, studies
-    app.state.uploads = received
+    app.state.uploads, app.state.decoders = received, CapacityLimiter(uploads.MOST_DECODED)
     app.state.stopping, app.state.codes = stopping or threading.Event(), codes or Codes()
     _open(app, home)
     install(app, presented)

@@ -19,8 +19,6 @@ from vqa.jobs.uploads.work import Work, Worker
 
 DAY, HOUR = 86_400.0, 3600.0
 MOST_OUTCOMES = 256
-MOST_DECODED = 4
-"""So many pictures are decoded at a time: one may take 150 MB."""
 
 
 class Uploads:
@@ -40,7 +38,6 @@ class Uploads:
         self._home, self._library = home, library
         self._worker, self._allowance = Worker(home, work), Allowance(home)
         self._lock, self._closed = threading.RLock(), threading.Event()
-        self._decoding = threading.BoundedSemaphore(MOST_DECODED)
         self._shelf = Shelf(home)
         self._making: dict[Key, UploadView] = {}
         self._outcomes: OrderedDict[Key, UploadView] = OrderedDict()
@@ -101,8 +98,7 @@ class Uploads:
             self._check_more(user, size)
             staging.taken += size  # held for it, while it is looked at
         try:
-            with self._decoding:
-                check_picture(sha256, data)
+            check_picture(sha256, data)
             staging.write_picture(sha256, data)
         except FileNotFoundError:
             raise unknown(store) from None

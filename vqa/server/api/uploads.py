@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
+from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Body, Depends, Path, Request
 
 from vqa.jobs.uploads.service import Uploads
@@ -18,6 +19,9 @@ Picture = Annotated[
     bytes, Body(media_type="application/octet-stream", description="The picture's file.")
 ]
 
+MOST_DECODED = 4
+"""So many pictures are decoded at a time: one may take 150 MB."""
+
 router = APIRouter(tags=["uploads"])
 
 
@@ -27,7 +31,14 @@ def uploads(request: Request) -> Uploads:
     return found
 
 
+def decoders(request: Request) -> CapacityLimiter:
+    """A dependency: threads of their own for pictures. Those that wait for one hold none that others need."""
+    found: CapacityLimiter = request.app.state.decoders
+    return found
+
+
 OpenUploads = Annotated[Uploads, Depends(uploads)]
+Decoders = Annotated[CapacityLimiter, Depends(decoders)]
 
 
 @router.put("/uploads/{store}")
@@ -68,11 +79,17 @@ def missing(store: UploadName, asked: Hashes, caller: Submitter, taken: OpenUplo
 
 
 @router.put("/uploads/{store}/pictures/{sha256}", status_code=204)
-def add_picture(
-    store: UploadName, sha256: PictureName, data: Picture, caller: Submitter, taken: OpenUploads
+async def add_picture(
+    store: UploadName,
+    sha256: PictureName,
+    data: Picture,
+    caller: Submitter,
+    taken: OpenUploads,
+    limiter: Decoders,
 ) -> None:
     """Take a picture under the hash of its file. It is decoded before it is accepted."""
-    taken.add_picture(caller.token.name, store, sha256, data)
+    about = caller.token.name, store, sha256, data
+    await to_thread.run_sync(taken.add_picture, *about, limiter=limiter)
 
 
 @router.post("/uploads/{store}/finish", status_code=202)
