@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 import time
 from pathlib import Path
@@ -10,10 +11,12 @@ from typing import Any
 
 import pytest
 
+from vqa.data.sources.staged import picture_file
 from vqa.data.store import Store
 from vqa.errors import JobError
 from vqa.jobs.home import Home
 from vqa.jobs.library import Library
+from vqa.jobs.uploads.making import make
 from vqa.jobs.uploads.service import Uploads
 from vqa.jobs.uploads.shapes import Piece, Sent, UploadRequest
 from vqa.jobs.uploads.staging import Staging, on_disk
@@ -104,6 +107,64 @@ def test_what_nobody_goes_on_with_is_deleted(home: Home, store: Store) -> None:
     assert not old.exists()
     assert not begun.exists()
     assert not [folder for folder in left if folder.exists()]
+
+
+def test_what_somebody_has_removed_holds_up_no_sweep(home: Home, store: Store) -> None:
+    server = uploads(home)
+    for name in ("gone", "old"):
+        server.begin("ann", name, request(store))
+    folders = {('"gone"' in said(path)): path for path in (home.path / "uploads").iterdir()}
+    shutil.rmtree(folders[True])
+    os.utime(folders[False] / "upload.json", (time.time() - 8 * DAYS,) * 2)
+    server.sweep()
+    for name in ("gone", "old"):
+        with pytest.raises(JobError, match=f"no upload '{name}'"):
+            server.look("ann", name)
+
+
+def test_a_store_that_somebody_has_removed_takes_nothing(home: Home, store: Store) -> None:
+    (home.path / "settings.yaml").write_text("quotas: {min_free_mb: 0, upload_mb_per_user: 1}\n")
+    server, full = uploads(Home(home.path)), home.stores / "full"
+    full.mkdir()
+    (full / "uploaded.json").write_text('{"user": "ann", "time": 1}')
+    (full / "images.arrow").write_bytes(bytes(1 << 20))
+    with pytest.raises(JobError, match="the uploads of ann take 2 MiB"):
+        server.begin("ann", "mine", request(store))
+    shutil.rmtree(full)
+    assert server.begin("ann", "mine", request(store)).state == "open"
+
+
+def test_what_a_power_cut_has_damaged_is_asked_for_again(home: Home, store: Store) -> None:
+    server = uploads(home)
+    server.begin("ann", "mine", request(store))
+    server.add_examples("ann", "mine", piece(store, 0, store.examples.num_rows))
+    for row in range(store.images.num_rows):
+        send_picture(server, store, row)
+    [folder] = (home.path / "uploads").iterdir()
+    cut, changed = (
+        picture_file(folder, store.images[row]["sha256"]) for row in (0, store.images.num_rows - 1)
+    )
+    cut.write_bytes(b"")
+    told = make(home, open_staging(folder))
+    assert (told["state"], told["error"][:25]) == ("failed", "1 pictures were damaged o")
+    send_picture(uploads(home), store, 0)
+    changed.write_bytes(store.image_bytes(1))  # a picture, but another one
+    assert make(home, open_staging(folder))["state"] == "failed"
+    assert (cut.exists(), changed.exists()) == (True, False)
+    send_picture(uploads(home), store, store.images.num_rows - 1)
+    [examples] = (folder / "examples").iterdir()
+    examples.write_bytes(bytes(100))
+    assert "damaged" in make(home, open_staging(folder))["error"]
+    again = uploads(home)
+    assert again.look("ann", "mine").questions == 0
+    again.add_examples("ann", "mine", piece(store, 0, store.examples.num_rows))
+    assert make(home, open_staging(folder)) == {"state": "made"}
+
+
+def open_staging(folder: Path) -> Staging:
+    found = Staging.open(folder)
+    assert found is not None
+    return found
 
 
 def said(folder: Path) -> str:

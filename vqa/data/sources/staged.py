@@ -27,6 +27,10 @@ def picture_file(folder: Path, sha256: str) -> Path:
     return folder / "pictures" / sha256[:2] / sha256
 
 
+class Damaged(DataError):
+    """Examples are not as they came."""
+
+
 class Staged:
     """The records of an upload in their order.
 
@@ -42,7 +46,8 @@ class Staged:
         """Yield every record once.
 
         Raises:
-            DataError: a picture has not come, or what is staged was damaged.
+            Damaged: what is staged was damaged.
+            DataError: a picture has not come.
         """
         numbers = itertools.count(1)
         for file in self._files():
@@ -71,7 +76,7 @@ class Staged:
             sha256 = fields.pop("sha256", None)
             example = Example(**fields)
         except (ValueError, TypeError, AttributeError) as error:
-            raise DataError("what was sent is damaged", where=where, fix="send it again") from error
+            raise Damaged("what was sent is damaged", where=where, fix="send it again") from error
         if sha256 is None:
             return Row(example, ImageInput(), where)
         picture = picture_file(self._folder, sha256)

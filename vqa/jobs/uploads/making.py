@@ -18,7 +18,7 @@ from typing import Any
 
 from vqa.data.prepare import UnusableRecords, prepare
 from vqa.data.record import BadRow
-from vqa.data.sources.staged import Staged
+from vqa.data.sources.staged import Damaged, Staged
 from vqa.data.store import Store
 from vqa.errors import VQAError
 from vqa.jobs.home import Home
@@ -63,13 +63,14 @@ def make(home: Home, staging: Staging) -> Told:
     work = home.stores / f"{WORK}{staging.folder.name}"
     shutil.rmtree(work, ignore_errors=True)  # of one that was killed
     try:
-        return _made(home, staging, work)
-    except UnusableRecords as error:
-        listed = [_unusable(row) for row in error.records[:SHOWN]]
-        what = f"{len(error.records):,} records cannot be used"
-        return {"state": "refused", "error": what, "unusable": listed} | {
-            "unusable_in_all": len(error.records)
-        }
+        outcome = _made(home, staging, work)
+        if outcome["state"] == "refused" and (count := staging.drop_damaged()):
+            what = f"{count:,} pictures were damaged on the server's disk and have to come again"
+            return {"state": "failed", "error": what}
+        return outcome
+    except Damaged as error:
+        staging.drop_examples()
+        return {"state": "failed", "error": _said(error)}
     except (VQAError, OSError) as error:
         return {"state": "failed", "error": _said(error)}
     finally:
@@ -81,13 +82,16 @@ def _made(home: Home, staging: Staging, work: Path) -> Told:
     request = record.request
     source = Staged(staging.folder, record.store)
     _check_room(home, staging, source.bytes())
-    store = prepare(
-        source,
-        work / "store",
-        name=request.source,
-        text_only=request.text_only,
-        progress=_say_done,
-    )
+    try:
+        store = prepare(
+            source,
+            work / "store",
+            name=request.source,
+            text_only=request.text_only,
+            progress=_say_done,
+        )
+    except UnusableRecords as error:
+        return _refused(error)
     if store.fingerprint != request.fingerprint:
         what = (
             f"what came makes a store of fingerprint {store.fingerprint}, not {request.fingerprint}"
@@ -96,6 +100,15 @@ def _made(home: Home, staging: Staging, work: Path) -> Told:
     owner = Uploaded(user=record.user, time=time.time())
     (store.path / RECORD).write_text(owner.model_dump_json() + "\n", encoding="utf-8")
     return _placed(store, home.stores / record.store)
+
+
+def _refused(error: UnusableRecords) -> Told:
+    return {
+        "state": "refused",
+        "error": f"{len(error.records):,} records cannot be used",
+        "unusable": [_unusable(row) for row in error.records[:SHOWN]],
+        "unusable_in_all": len(error.records),
+    }
 
 
 def _check_room(home: Home, staging: Staging, size: int) -> None:

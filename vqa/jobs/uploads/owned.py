@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -47,7 +48,8 @@ def bytes_of(home: Home, user: str) -> int:
     for store in home.stores.iterdir():
         owner = uploaded(store)
         if owner is not None and owner.user == user:
-            total += size_of(store)
+            with suppress(FileNotFoundError):  # it is being deleted
+                total += size_of(store)
     return total
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import OrderedDict
@@ -17,6 +18,7 @@ from vqa.jobs.uploads.shelf import Key, Shelf, unknown
 from vqa.jobs.uploads.staging import Staging, check_picture, expected, lines_of, on_disk
 from vqa.jobs.uploads.work import Work, Worker
 
+log = logging.getLogger(__name__)
 DAY, HOUR = 86_400.0, 3600.0
 MOST_OUTCOMES = 256
 
@@ -56,6 +58,7 @@ class Uploads:
             if there is not None:
                 return there
             self._outcomes.pop(key, None)
+            self._allowance.changed()  # stores are removed by hand, too
             staged = self._shelf.find(key)
             if staged is None:
                 self._shelf.check_count(user)
@@ -219,7 +222,10 @@ class Uploads:
 
     def _tidy(self) -> None:
         while not self._closed.is_set():
-            self.sweep()
+            try:
+                self.sweep()
+            except OSError:
+                log.exception("uploads cannot be swept")
             self._closed.wait(HOUR)
 
 

@@ -78,8 +78,11 @@ class Staging:
 
     @property
     def touched(self) -> float:
-        """When something came last; Unix time."""
-        return (self.folder / "upload.json").stat().st_mtime
+        """When something came last; Unix time, 0 where somebody has removed the folder."""
+        try:
+            return (self.folder / "upload.json").stat().st_mtime
+        except FileNotFoundError:
+            return 0.0
 
     def add_examples(self, first: int, lines: bytes, count: int) -> None:
         """Keep the next ones. Whole, or not at all."""
@@ -99,7 +102,7 @@ class Staging:
         """
         file = picture_file(self.folder, sha256)
         file.parent.mkdir(mode=0o700, exist_ok=True)
-        with exchanged(file, durably=False) as out:  # after a power cut its hash tells
+        with exchanged(file, durably=False) as out:  # for a power cut there is `drop_damaged`
             out.write(data)
 
     def count_picture(self, sha256: str, size: int) -> None:
@@ -109,6 +112,18 @@ class Staging:
             self.bytes += size
             self.taken += on_disk(size)
         self._touch()
+
+    def drop_damaged(self) -> int:
+        """Delete pictures that are not what their names say, as after a power cut; how many those were."""
+        files = list(_files(self.folder / "pictures"))
+        damaged = [file for file in files if _sha256(file.read_bytes()) != file.name]
+        for file in damaged:
+            file.unlink()
+        return len(damaged)
+
+    def drop_examples(self) -> None:
+        """Delete what has come of examples."""
+        shutil.rmtree(self.folder / "examples", ignore_errors=True)
 
     def _touch(self) -> None:
         (self.folder / "upload.json").touch()
@@ -169,13 +184,17 @@ def check_picture(sha256: str, data: bytes) -> None:
     Raises:
         JobError: it is another one than its name says, or none that can be used.
     """
-    if hashlib.sha256(data).hexdigest() != sha256:
+    if _sha256(data) != sha256:
         fix = "send the file's bytes as they are, under their SHA-256"
         raise JobError("is the hash of other bytes than came", where=sha256, fix=fix)
     try:
         check_image(data)
     except DataError as error:
         raise JobError(error.what, where=sha256, fix=error.fix) from None
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def _files(folder: Path) -> Iterator[Path]:
