@@ -16,6 +16,7 @@ from vqa.data.store import Store
 from vqa.errors import JobError
 from vqa.jobs.home import Home
 from vqa.jobs.library import Library
+from vqa.jobs.uploads import room
 from vqa.jobs.uploads.making import make
 from vqa.jobs.uploads.service import Uploads
 from vqa.jobs.uploads.shapes import Piece, Sent, UploadRequest
@@ -132,6 +133,30 @@ def test_a_store_that_somebody_has_removed_takes_nothing(home: Home, store: Stor
         server.begin("ann", "mine", request(store))
     shutil.rmtree(full)
     assert server.begin("ann", "mine", request(store)).state == "open"
+
+
+def test_the_stores_of_a_user_are_counted(
+    home: Home, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "MOST_STORES", 2)
+    server = uploads(home)
+    for name, user in (("a", "ann"), ("b", "ben"), ("c", "ann")):
+        assert server.begin("ann", "mine", request(store)).state == "open"
+        (home.stores / name).mkdir()
+        (home.stores / name / "uploaded.json").write_text(f'{{"user": "{user}", "time": 1}}')
+    with pytest.raises(JobError, match="ann has uploaded 2 stores"):
+        server.begin("ann", "mine", request(store))
+    assert server.begin("ben", "mine", request(store)).state == "open"
+
+
+def test_reasons_are_short_whatever_ids_are(home: Home, store: Store) -> None:
+    server, twice = uploads(home), Sent(question_id="x" * 9000, image_id="i", question="what?")
+    told = request(store).model_copy(update={"questions": 2, "text_only": True})
+    server.begin("ann", "mine", told)
+    server.add_examples("ann", "mine", Piece(first=0, examples=[twice, twice]))
+    [folder] = (home.path / "uploads").iterdir()
+    [record] = make(home, open_staging(folder))["unusable"]
+    assert (len(record["reason"]), record["where"]) == (500, "mine, record 2")
 
 
 def test_what_a_power_cut_has_damaged_is_asked_for_again(home: Home, store: Store) -> None:

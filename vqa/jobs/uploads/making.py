@@ -33,6 +33,8 @@ from vqa.training.disk import sync_directory
 NICENESS = 10
 FIRST_TO_DIE = "1000"
 """Where memory runs out, the kernel is to take this process, and not the server."""
+LONGEST_REASON = 500
+"""The server keeps them in memory."""
 TAKEN = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR)
 Told = dict[str, Any]
 
@@ -155,9 +157,9 @@ def _said(error: VQAError | OSError) -> str:
 
 
 def _unusable(row: BadRow) -> dict[str, str]:
-    """Without the place of the file that was staged, whose name is the picture's hash."""
+    """Without the place of the file that was staged, whose name is the picture's hash; ids in it may be long."""
     reason = f"picture {Path(row.image).name}: {row.reason}" if row.image else row.reason
-    return {"where": row.where, "reason": reason}
+    return {"where": row.where, "reason": reason[:LONGEST_REASON]}
 
 
 def _say_done(read: int, bad: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -42,14 +43,20 @@ def size_of(store: Path) -> int:
     return sum(file.stat().st_size for file in store.iterdir() if file.is_file())
 
 
-def bytes_of(home: Home, user: str) -> int:
-    """What the stores that a user has uploaded take."""
-    total = 0
+def stores_of(home: Home, user: str) -> Iterator[Path]:
+    """The stores that a user has uploaded."""
     for store in home.stores.iterdir():
         owner = uploaded(store)
         if owner is not None and owner.user == user:
-            with suppress(FileNotFoundError):  # it is being deleted
-                total += size_of(store)
+            yield store
+
+
+def bytes_of(home: Home, user: str) -> int:
+    """What the stores that a user has uploaded take."""
+    total = 0
+    for store in stores_of(home, user):
+        with suppress(FileNotFoundError):  # it is being deleted
+            total += size_of(store)
     return total
 
 

@@ -6,7 +6,10 @@ import shutil
 
 from vqa.errors import JobError
 from vqa.jobs.home import Home
-from vqa.jobs.uploads.owned import bytes_of
+from vqa.jobs.uploads.owned import bytes_of, stores_of
+
+MOST_STORES = 1000
+"""Of a user: however small they are, each is looked at wherever stores are listed."""
 
 
 class Allowance:
@@ -19,6 +22,20 @@ class Allowance:
     def changed(self) -> None:
         """A store was made or deleted."""
         self._stored.clear()
+
+    def check_count(self, user: str) -> None:
+        """Refuse one more store.
+
+        Raises:
+            JobError: `quota`.
+        """
+        count = sum(1 for _ in stores_of(self._home, user))
+        if count >= MOST_STORES:
+            raise JobError(
+                f"{user} has uploaded {count:,} stores, as many as each user may have",
+                fix="`vqa upload --delete NAME` deletes one",
+                kind="quota",
+            )
 
     def check_quota(self, user: str, unfinished: int, more: int) -> None:
         """Refuse `more` beside what the user's uploads take that are no stores yet.

@@ -59,6 +59,7 @@ class Uploads:
                 return there
             self._outcomes.pop(key, None)
             self._allowance.changed()  # stores are removed by hand, too
+            self._allowance.check_count(user)
             staged = self._shelf.find(key)
             if staged is None:
                 self._shelf.check_count(user)
