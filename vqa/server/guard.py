@@ -6,9 +6,8 @@ Pure ASGI, so that nothing behind it can forget to ask, and streams pass through
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
@@ -48,7 +47,7 @@ UPLOADS = re.compile(r"/api/v1/uploads/[^/]+/pictures/[^/]+")
 """Paths whose bodies are a picture's file as it is, and nothing else."""
 UPLOAD_BYTES, UPLOAD_SECONDS = DEFAULT_LIMITS.file_bytes, 600.0
 MOST_UPLOADS = 16
-"""Pictures of a user that are taken at a time: each is held in memory."""
+"""Pictures of a user that are taken at a time: each is held in memory. Further ones wait."""
 INLINE_BYTES = 1 << 16
 """A larger body is checked in a thread of its own, so that it holds up nobody."""
 
@@ -101,7 +100,7 @@ class Guard:
     ) -> None:
         self.app, self._hosts, self._tokens = app, hosts, tokens
         self._body_bytes, self._body_seconds = body_bytes, body_seconds
-        self._uploading: Counter[str] = Counter()
+        self._seats: dict[str, anyio.Semaphore] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a bad request, hand on a good one."""
@@ -113,25 +112,18 @@ class Guard:
         refusal = self._refusal(scope)
         if refusal is not None:
             return await refusal(scope, receive, send)
-        with self._seat(scope) as free:
-            body = await self._body(scope, receive) if free else _busy()
+        async with self._seat(scope):
+            body = await self._body(scope, receive)
             if not isinstance(body, Response):
                 return await self.app(scope, _replay(body, receive), send)
             return await body(scope, receive, send)
 
-    @contextmanager
-    def _seat(self, scope: Scope) -> Iterator[bool]:
-        """Whether one more picture of its user may be held in memory, if it brings one; until it is dealt with."""
+    def _seat(self, scope: Scope) -> AbstractAsyncContextManager[object]:
+        """Held by a request with a picture until that is dealt with; until one is free, its body is left unread."""
         if not _is_upload(scope):
-            yield True
-            return
+            return nullcontext()
         user = scope["state"]["token"].name
-        self._uploading[user] += 1
-        try:
-            yield self._uploading[user] <= MOST_UPLOADS
-        finally:
-            self._uploading[user] -= 1
-            self._uploading += Counter()  # forgets whose are none
+        return self._seats.setdefault(user, anyio.Semaphore(MOST_UPLOADS))
 
     def _refusal(self, scope: Scope) -> Response | None:
         """What is wrong with a request's head; None where nothing is. Notes who asks in `state`."""
@@ -206,15 +198,6 @@ class Guard:
 def _is_upload(scope: Scope) -> bool:
     """Whether the body is a picture's file."""
     return scope["method"] == "PUT" and UPLOADS.fullmatch(scope["path"]) is not None
-
-
-def _busy() -> Response:
-    return problem(
-        429,
-        f"{MOST_UPLOADS} pictures of yours are on their way",
-        kind="busy",
-        fix="send fewer at once",
-    )
 
 
 def _kind(headers: Headers) -> str:
