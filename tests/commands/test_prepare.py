@@ -187,7 +187,7 @@ def test_split_by_image_works_with_every_source(easy, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "fix"), [("scnes", "'scenes'"), ("easyvqa", "'easy-vqa'"), ("xyz", "there are")]
+    ("name", "fix"), [("scnes", "'scenes'"), ("easyvqa", "'easy-vqa'"), ("xyz", "known: scenes,")]
 )
 def test_an_unknown_source_is_told(name, fix):
     with pytest.raises(InputError, match=f"no source '{name}' — .*{fix}"):

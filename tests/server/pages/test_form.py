@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from vqa.config import Experiment, _flat, parse_experiment, set_value
+from vqa.config import Experiment, by_path, parse_experiment, set_value
 from vqa.server.pages.form import (
     HIDDEN,
     Choice,
@@ -31,7 +31,7 @@ def by_path() -> dict[str, list[Entry | Choice]]:
 
 def test_every_key_has_a_field() -> None:
     paths = by_path()
-    for key in _flat(DEFAULT.to_dict()):
+    for key in by_path(DEFAULT.to_dict()):
         here = key.removesuffix(".name") if key.removesuffix(".name") in paths else key
         assert here in paths or here in HIDDEN, key
 
