@@ -22,7 +22,7 @@ from vqa.yaml_file import parse_foreign
 DEFAULT = Experiment.model_validate({"data": {"store": "s"}})
 
 
-def by_path() -> dict[str, list[Entry | Choice]]:
+def fields_by_path() -> dict[str, list[Entry | Choice]]:
     found: dict[str, list[Entry | Choice]] = {}
     for one in entries(experiment_form()):
         found.setdefault(one.path, []).append(one)
@@ -30,7 +30,7 @@ def by_path() -> dict[str, list[Entry | Choice]]:
 
 
 def test_every_key_has_a_field() -> None:
-    paths = by_path()
+    paths = fields_by_path()
     for key in by_path(DEFAULT.to_dict()):
         here = key.removesuffix(".name") if key.removesuffix(".name") in paths else key
         assert here in paths or here in HIDDEN, key
@@ -40,7 +40,7 @@ def test_every_key_has_a_field() -> None:
     "kind", ["image_encoder", "question_encoder", "attention", "fusion", "head"]
 )
 def test_every_brick_has_its_own_fields(kind: str) -> None:
-    (choice,) = by_path()[f"model.{kind}"]
+    (choice,) = fields_by_path()[f"model.{kind}"]
     assert isinstance(choice, Choice)
     for member in choice.members:
         assert member.help, member.name
@@ -59,7 +59,7 @@ def test_every_brick_has_its_own_fields(kind: str) -> None:
 
 def test_what_is_shown_as_default_is_the_default() -> None:
     fields: dict[str, Any] = {}
-    for path, (one, *others) in by_path().items():
+    for path, (one, *others) in fields_by_path().items():
         known = isinstance(one, Entry) and one.default and not others
         if known and path != "data.store" and not path.startswith("model."):
             set_value(fields, path, parse_foreign(one.default, path), path)
@@ -109,7 +109,7 @@ def test_what_differs_is_written_so_that_it_can_be_read_again() -> None:
 
 
 def test_a_precision_may_be_left_to_the_machine() -> None:
-    (precision,) = by_path()["trainer.precision"]
+    (precision,) = fields_by_path()["trainer.precision"]
     assert isinstance(precision, Entry)
     assert (precision.kind, precision.default) == ("choice", "32-true")
     assert "auto" in precision.options
@@ -118,7 +118,7 @@ def test_a_precision_may_be_left_to_the_machine() -> None:
 
 def test_a_default_is_one_of_its_options() -> None:
     """Else the page offers it twice, once in quotes."""
-    for one in (one for found in by_path().values() for one in found):
+    for one in (one for found in fields_by_path().values() for one in found):
         if isinstance(one, Entry) and one.kind == "choice" and one.default:
             assert one.default in one.options, one.path
 
@@ -133,7 +133,7 @@ def test_a_text_is_quoted_where_it_would_read_as_something_else(value: str, text
 
 
 def test_help_comes_from_the_docstrings() -> None:
-    (store,) = by_path()["data.store"]
+    (store,) = fields_by_path()["data.store"]
     assert store.help == "a prepared store."
-    assert all("WordVectors" not in one.help for found in by_path().values() for one in found)
+    assert all("WordVectors" not in one.help for found in fields_by_path().values() for one in found)
     assert isinstance(experiment_form(), Part)
