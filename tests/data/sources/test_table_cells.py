@@ -83,6 +83,15 @@ def test_a_label_is_read_by_the_keys_of_the_choices(tmp_path: Path, name: str) -
     assert (said.choices, said.label, said.answers) == (cells, place, [cells[place]])
 
 
+def test_a_letter_counts_choices_whose_keys_count_from_1(tmp_path: Path) -> None:
+    record = {**ASKED, "choices": {"1": "red", "2": "blue"}}
+    for said in ({"answer": "B"}, {"label": "B"}):
+        assert example(write_json(tmp_path / "t.json", [{**record, **said}])).label == 1
+    (row,) = read(write_json(tmp_path / "t.json", [{**record, "label": 0}]), "--text-only")
+    assert isinstance(row, BadRow)
+    assert "'0' is not among the 2 choices" in row.reason
+
+
 def test_positions_are_counted_where_the_user_says_so(tmp_path: Path) -> None:
     record = {**ASKED, "choices": {"1": "red", "2": "blue"}, "label": 1}
     file = write_json(tmp_path / "t.json", [record])

@@ -89,7 +89,7 @@ class AnswerReader:
         Raises:
             Unusable: something is of the wrong kind, or label and answer contradict each other.
         """
-        cells = self._choices(columns.cells(record, "choices"))
+        cells, first = self._choices(columns.cells(record, "choices"))
         answers = self.many(columns.value(record, "answers"), "answers")
         one = self.many(columns.value(record, "answer"), "answer")
         label = columns.value(record, "label")
@@ -98,10 +98,10 @@ class AnswerReader:
             said = answers or one or self.many(None if "choices" in columns else label, "label")
             return Answers(said, [], NO_LABEL)
         if label is not None:
-            place = self.place(label, cells)
+            place = self.place(label, cells, first)
             return _answers(_agreeing(answers or one, cells, place), cells, place)
         if len(one) == 1:
-            place = self._right(one[0].strip(), cells, "label" in columns)
+            place = self._right(one[0].strip(), cells, first, "label" in columns)
             said = [_as_written(answer, cells) for answer in answers]
             return _answers(said or [cells[place]], cells, place)
         said = [_as_written(answer, cells) for answer in answers or one]
@@ -130,17 +130,20 @@ class AnswerReader:
         items = value if isinstance(value, list | tuple) else [value]
         return [as_text(_inner(item), field) for item in items]
 
-    def place(self, label: Any, choices: Sequence[str]) -> int:
+    def place(self, label: Any, choices: Sequence[str], first: int = 0) -> int:
         """The position of the choice that `label` names, by its text, number or letter.
+
+        Args:
+            label: what the cell holds.
+            choices: at their places; one that is not there is blank.
+            first: the number of the first one, where nothing else is said.
 
         Raises:
             PastTheEnd: it would name the last one if positions counted from 1.
             Unusable: it names none, or two.
         """
         text = as_text(label, "label").strip()
-        readings = _READINGS if self.label == "auto" else {self.label: _READINGS[self.label]}
-        if self.label == "auto":
-            readings = {how: read for how, read in readings.items() if how != "index-from-1"}
+        readings = _AUTO[first] if self.label == "auto" else {self.label: _READINGS[self.label]}
         found = {
             how: at for how, read in readings.items() if (at := read(text, choices)) is not None
         }
@@ -151,18 +154,19 @@ class AnswerReader:
             )
         if places:
             return places.pop()
-        if self.label == "auto" and _by_index_from_1(text, choices) == len(choices) - 1:
+        unsaid = self.label == "auto" and first == 0
+        if unsaid and _by_index_from_1(text, choices) == len(choices) - 1:
             raise PastTheEnd(str(_not_among(text, choices)))
         raise _not_among(text, choices)
 
-    def _right(self, answer: str, choices: Sequence[str], has_labels: bool) -> int:
+    def _right(self, answer: str, choices: Sequence[str], first: int, has_labels: bool) -> int:
         """The place of the choice that a single answer names; a number is a position only on the user's word.
 
         Raises:
             Unusable: it names none.
         """
         if self.label != "auto" and not has_labels:
-            return self.place(answer, choices)
+            return self.place(answer, choices, first)
         found = (read(answer, choices) for read in (_by_text, _by_letter))
         place = next((place for place in found if place is not None), None)
         if place is None:
@@ -170,8 +174,8 @@ class AnswerReader:
             raise _not_among(answer, choices, POSITION if position else "")
         return place
 
-    def _choices(self, value: Any) -> list[str]:
-        """The choices at the places that labels count; an empty one is blank."""
+    def _choices(self, value: Any) -> tuple[list[str], int]:
+        """The choices at the places that labels count, an empty one blank; and the number of the first place."""
         if isinstance(value, str) and value.lstrip().startswith("{"):
             value = _written(value, dict) or value
         if isinstance(value, Mapping):
@@ -179,9 +183,9 @@ class AnswerReader:
         choices = self.many(value, "choices", blanks=True)
         if isinstance(value, str) and sum(bool(choice.strip()) for choice in choices) == 1:
             raise Unusable(f"one choice, {value[:40]!r}; give --separator if it holds several")
-        return choices
+        return choices, 0
 
-    def _choices_of(self, choices: Mapping[str, Any]) -> list[str]:
+    def _choices_of(self, choices: Mapping[str, Any]) -> tuple[list[str], int]:
         """The choices of an object, {"A": "red", "B": "blue"}: at the places that its keys name where these are letters
         or numbers, and else in their order."""
         if any(isinstance(choice, list) for choice in choices.values()):
@@ -189,11 +193,12 @@ class AnswerReader:
             raise Unusable(
                 f"the choices are an object of lists ({names[:40]}); --map choices=COLUMN.KEY reads one of them"
             )
-        places = None if self.label.startswith("index") else _places(choices)
-        cells = [""] * (1 + max(places or [len(choices) - 1]))
-        for place, choice in zip(places or range(len(choices)), choices.values(), strict=True):
+        ordered = list(range(len(choices))), 0
+        places, first = ordered if self.label.startswith("index") else _places(choices) or ordered
+        cells = [""] * (1 + max(places, default=-1))
+        for place, choice in zip(places, choices.values(), strict=True):
             cells[place] = "" if is_missing(choice) else as_text(choice, "choices")
-        return cells
+        return cells, first
 
     def _split(self, value: str, blanks: bool) -> list[Any]:
         if value.lstrip().startswith("["):
@@ -206,13 +211,16 @@ class AnswerReader:
         return [value]
 
 
-def _places(keys: Iterable[str]) -> list[int] | None:
-    """The places that letters, or numbers one after another from 0 or 1, name; None where the keys are others."""
+def _places(keys: Iterable[str]) -> tuple[list[int], int] | None:
+    """The places that letters, or numbers one after another from 0 or 1, name, and the number of the first place; None
+    where the keys are others."""
     names = [str(key).strip().upper() for key in keys]
     if all(re.fullmatch("[A-J]", name) for name in names) and len(set(names)) == len(names):
-        return [ord(name) - ord("A") for name in names]
-    counted = [[str(start + k) for k in range(len(names))] for start in (0, 1)]
-    return [int(name) for name in names] if sorted(names, key=_by_size) in counted else None
+        return [ord(name) - ord("A") for name in names], 0
+    for first in (0, 1):
+        if sorted(names, key=_by_size) == [str(first + k) for k in range(len(names))]:
+            return [int(name) - first for name in names], first
+    return None
 
 
 def _by_size(name: str) -> tuple[int, str]:
@@ -346,3 +354,8 @@ _READINGS: dict[str, Callable[[str, Sequence[str]], int | None]] = {
     "index-from-1": _by_index_from_1,
     "letter": _by_letter,
 }
+_AUTO = (
+    {how: read for how, read in _READINGS.items() if how != "index-from-1"},
+    {how: read for how, read in _READINGS.items() if how != "index"},
+)
+"""Those of a label of which nothing else is said, where choices count from 0 and from 1."""
