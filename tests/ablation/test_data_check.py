@@ -51,6 +51,14 @@ def place(store: Path, folder: Path) -> None:
     shutil.copytree(store, folder / "stores" / "scenes")
 
 
+def end_first(service: LocalService, status: str, fingerprint: str) -> None:
+    """Write the first job's result."""
+    folder = service.home.run_dir(service.queue.find()[0].id)
+    folder.mkdir(parents=True, exist_ok=True)
+    result = {"status": status, "data_fingerprint": fingerprint}
+    (folder / "result.json").write_text(json.dumps(result))
+
+
 def test_the_same_words_in_another_directory_may_name_another_store(
     tmp_path: Path,
     scenes_store: Path,
@@ -89,15 +97,24 @@ def test_a_store_that_was_prepared_anew_is_another_one(
     monkeypatch.chdir(tmp_path)
     assert ablate(tmp_path, experiment) == 0
     fingerprint = json.loads((scenes_store / "store.json").read_text())["fingerprint"]
-    first = service.queue.find()[0]
-    folder = service.home.run_dir(first.id)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "result.json").write_text(
-        json.dumps({"status": "succeeded", "data_fingerprint": fingerprint})
-    )
+    end_first(service, "succeeded", fingerprint)
     assert ablate(tmp_path, experiment) == 0
     shutil.rmtree(tmp_path / "stores")
     assert ablate(tmp_path, experiment) == 0  # nothing is missing, and nobody can tell
     place(other_store, tmp_path)
     assert ablate(tmp_path, experiment) == 2
     assert "g: 1 of its runs are of other data" in capsys.readouterr().err
+
+
+def test_a_run_that_failed_on_a_store_which_was_then_mended_keeps_none_back(
+    tmp_path: Path,
+    scenes_store: Path,
+    service: LocalService,
+    experiment: Make,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    place(scenes_store, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert ablate(tmp_path, experiment) == 0
+    end_first(service, "failed", "of the store as it was")
+    assert ablate(tmp_path, experiment) == 0

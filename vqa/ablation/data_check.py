@@ -48,7 +48,9 @@ class _Fingerprints:
         if member.job is None or now is None:
             return False
         found = self._service.show(member.job.id)
-        then = (found.result or {}).get("data_fingerprint")
+        result = found.result or {}
+        # One that failed counts for nothing, and is trained on what its path leads to when it is tried again.
+        then = result.get("data_fingerprint") if result.get("status") == "succeeded" else None
         return (then or self._of(found.experiment["data"]["store"])) not in (None, now)
 
     def _of(self, store: str) -> str | None:
