@@ -230,6 +230,21 @@ def test_a_picture_is_called_by_its_place_in_the_folder_wherever_that_lies(tmp_p
     assert paths == ["train/0.png", str(tmp_path / "elsewhere" / "train" / "0.png")]
 
 
+@pytest.mark.parametrize(("images", "name"), [(".", "set/train/0.png"), ("set/train", "0.png")])
+def test_a_picture_of_a_folder_is_found_where_another_one_is_named_for_images(
+    tmp_path: Path, png: Any, images: str, name: str
+) -> None:
+    train = tmp_path / "set" / "train"
+    train.mkdir(parents=True)
+    (train / "0.png").write_bytes(png((0, 0, 0)))
+    record = {"file_name": "0.png", "question": "what?", "answer": "red"}
+    (train / "metadata.jsonl").write_text(json.dumps(record))
+    (row,) = good(["hub", str(tmp_path / "set"), "--images", str(tmp_path / images)])
+    assert row.example.image_id == name
+    assert row.image.path is not None
+    assert row.image.path.samefile(train / "0.png")
+
+
 def test_a_column_of_splits_is_read_where_the_user_names_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -44,11 +44,13 @@ class HubSplit:
         path: the data set's name and the split's, for messages.
         data: the stream.
         limit: at most so many records; all where it is None.
+        images: the folder that pictures are called by their place in; the set's own where it is None.
     """
 
     path: Path
     data: IterableDataset
     limit: int | None = None
+    images: Path | None = None
 
     def columns(self) -> list[str]:
         """The names of the features, or of the first records' keys where nothing declares them."""
@@ -69,7 +71,7 @@ class HubSplit:
 
     def _said(self, key: str, value: Any) -> Any:
         """A class's name; a number of 32 bits as it was written, 2.1 and not 2.0999999046325684; a picture's place in
-        the set's folder, wherever that lies."""
+        its folder, wherever that lies."""
         if key in self._classes and isinstance(value, int) and value >= 0:
             return self._classes[key][value]
         if key in self._short and isinstance(value, float):
@@ -79,7 +81,8 @@ class HubSplit:
         return value
 
     def _in_folder(self, path: str) -> str:
-        for folder in (self.path.parent.absolute(), self.path.parent.resolve()):
+        root = self.images or self.path.parent
+        for folder in (root.absolute(), root.resolve()):
             if Path(path).is_relative_to(folder):
                 return str(Path(path).relative_to(folder))
         return path
@@ -133,6 +136,7 @@ def open_hub(
     revision: str | None = None,
     splits: Sequence[str] = (),
     limit: int | None = None,
+    images: Path | None = None,
 ) -> list[Input]:
     """The splits of a data set of the hub, or of a local folder in its layout, as inputs of a table.
 
@@ -142,6 +146,7 @@ def open_hub(
         revision: branch, tag or commit; the default branch where it is None.
         splits: only these; all by default.
         limit: at most so many records of each.
+        images: the folder that pictures are called by their place in; the set's own where it is None.
 
     Raises:
         InputError: no such data set, subset or split, or one that only code could load.
@@ -157,7 +162,7 @@ def open_hub(
         Input(
             Path(name) / str(split),
             SPLITS.get(str(split), str(split)),
-            HubSplit(Path(name) / str(split), data, limit),
+            HubSplit(Path(name) / str(split), data, limit, images),
         )
         for split, data in found.items()
         if not splits or split in splits
@@ -253,7 +258,7 @@ def from_args(args: argparse.Namespace) -> Hub:
     if args.limit is not None and args.limit < 1:
         raise InputError(f"--limit {args.limit}", where="vqa prepare hub", fix="give 1 or more")
     mapping = parse_map(args.map)
-    inputs = open_hub(args.dataset, args.config, args.revision, args.split, args.limit)
+    inputs = open_hub(args.dataset, args.config, args.revision, args.split, args.limit, args.images)
     folder = Path(args.dataset)
     table = Table(
         inputs=inputs,
