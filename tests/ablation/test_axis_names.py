@@ -35,3 +35,14 @@ def test_a_variant_of_the_grid_does_not_bear_a_baseline_s_name() -> None:
     with pytest.raises(ConfigError, match="two cells are called question-only"):
         grid(axes)
     assert grid(axes, baselines=["chance"]).variants == ["both", "question-only"]
+
+
+@pytest.mark.parametrize("head", ["chooser", {"name": "chooser", "encoder": "shared"}])
+def test_baselines_that_read_the_choices_by_other_encoders_bear_other_names(head: Any) -> None:
+    axes = {"model.head": ["classifier", head], "model.question_encoder": ["lstm", "gru"]}
+    made = grid(axes, baselines=["image-only"], seeds=[0])
+    assert [cell.variant for cell in made.cells if cell.baseline] == [
+        "image-only-classifier",
+        "image-only-chooser-lstm",
+        "image-only-chooser-gru",
+    ]

@@ -16,10 +16,13 @@ RESET: dict[Blind, tuple[str, ...]] = {
 """The model's keys that a baseline sets by itself: cells that differ in these alone share one."""
 
 
-def neutral(kind: Blind, paths: Iterable[str]) -> bool:
-    """Whether changes to these key paths make no difference to the baseline."""
+def neutral(kind: Blind, paths: Iterable[str], fields: Mapping[str, Any]) -> bool:
+    """Whether changes to these key paths make no difference to an experiment's baseline."""
+    keys = set(RESET[kind])
+    if _shares_encoder((fields.get("model") or {}).get("head")):
+        keys.discard("question_encoder")  # which then reads the choices
     return all(
-        any(path == f"model.{key}" or path.startswith(f"model.{key}.") for key in RESET[kind])
+        any(path == f"model.{key}" or path.startswith(f"model.{key}.") for key in keys)
         for path in paths
     )
 
@@ -62,12 +65,15 @@ def _reset(model: dict[str, Any], key: str, base: Mapping[str, Any]) -> None:
 def _keep_choices_read(model: dict[str, Any]) -> None:
     """A chooser that shares the question's encoder gets one of its own."""
     head = model.get("head")
-    if _name(head) != "chooser":
-        return
-    head = dict(head) if isinstance(head, Mapping) else {"name": head}
-    if head.get("encoder", "shared") == "shared":
-        head["encoder"] = model.get("question_encoder") or "lstm"
-    model["head"] = head
+    if _shares_encoder(head):
+        own = {"encoder": model.get("question_encoder") or "lstm"}
+        model["head"] = {**(head if isinstance(head, Mapping) else {"name": head}), **own}
+
+
+def _shares_encoder(head: Any) -> bool:
+    """Whether a head reads the choices with the question's encoder."""
+    shared = not isinstance(head, Mapping) or head.get("encoder", "shared") == "shared"
+    return _name(head) == "chooser" and shared
 
 
 def _name(brick: Any) -> Any:

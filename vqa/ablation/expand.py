@@ -269,12 +269,14 @@ def _baseline(
     known: set[str],
 ) -> Iterator[Cell]:
     """A baseline of every cell; those of cells that differ in nothing it sees are one."""
-    seeing = [at for at, axis in enumerate(axes) if not neutral(kind, axis.paths)]
     for combination in combinations:
-        fields = blinded(kind, changed(source, combination), source.base)
+        seen = changed(source, combination)
+        fields = blinded(kind, seen, source.base)
         if fields is None:
             continue
-        variant = "-".join([kind, *(combination[at].label for at in seeing)])
+        told = zip(axes, combination, strict=True)
+        labels = [value.label for axis, value in told if not neutral(kind, axis.paths, seen)]
+        variant = "-".join([kind, *labels])
         for seed in source.ablation.seeds:
             cell = _cell(source, fields, variant, seed, {}, kind)
             digest = cell.experiment.digest()
