@@ -57,7 +57,8 @@ class PictureFolder:
         if name in names:
             return self._at(names[name])
         number = number_of(name)
-        found = self._stems.get(name) or ([] if number is None else numbers.get(number, []))
+        stems = filter(None, map(self._stems.get, _spellings(name)))
+        found = next(stems, [] if number is None else numbers.get(number, []))
         if len(found) > 1:
             called = [path.name for path in found[:MOST_NAMED]] + ["…"] * (len(found) > MOST_NAMED)
             raise Unusable(f"image {name!r} could be {' or '.join(called)}")
@@ -99,10 +100,14 @@ def number_of(name: str) -> int | None:
     return int(name) if name.isdecimal() and len(name) <= MOST_DIGITS else None
 
 
+def _spellings(name: str) -> list[str]:
+    """The name, and with each accent as one character with its letter, and as one behind it, as macOS writes it."""
+    return [name, *(unicodedata.normalize(form, name) for form in ("NFC", "NFD"))]
+
+
 def _spelt(root: Path, name: str) -> Path:
-    """The file of that name, be an accent of it one character with its letter or one behind it, as macOS writes it."""
-    spellings = [name, *(unicodedata.normalize(form, name) for form in ("NFC", "NFD"))]
-    there = (root / one for one in spellings if os.path.exists(root / one))  # noqa: PTH110  (never raises)
+    """The file of that name in any spelling."""
+    there = (root / one for one in _spellings(name) if os.path.exists(root / one))  # noqa: PTH110  (never raises)
     return next(there, root / name)
 
 
