@@ -53,16 +53,18 @@ def test_the_command_on_single_runs_makes_a_page_too(
     assert "between x and y" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("named", [False, True])
 def test_pairs_and_a_page_say_a_difference_in_the_same_direction(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], named: bool
 ) -> None:
     a, b, *_ = sorted(folder.iterdir())
+    words = ["--variant", f"b={b}", a] if named else [a, b]
     found = []
     for more in ([], ["--html", tmp_path / "page.html"]):
-        assert run(a, b, "--resamples", 300, "--json", *more) == 0
+        assert run(*words, "--resamples", 300, "--json", *more) == 0
         [pair] = json.loads(capsys.readouterr().out)["comparisons"]
         found.append([pair[name] for name in ("a", "b", "difference", "low", "high", "p_value")])
-        assert found[-1][:2] == [str(b), str(a)]
+        assert found[-1][:2] == ["b" if named else str(b), str(a)]
     assert found[0] == found[1]
 
 

@@ -185,7 +185,8 @@ def _variants(args: argparse.Namespace) -> list[Variant]:
 
     named = [_named(text) for text in args.variant]
     single = [(word, [run_path(word)]) for word in args.runs]
-    names = [name for name, _ in (*named, *single)]
+    given = [*single, *named]
+    names = [name for name, _ in given]
     twice = [name for name, again in itertools.groupby(sorted(names)) if len(list(again)) > 1]
     if twice:
         raise InputError(f"{twice[0]!r} is given twice")
@@ -194,7 +195,7 @@ def _variants(args: argparse.Namespace) -> list[Variant]:
             raise InputError("names the same run twice", where=f"--variant {name}")
     return [
         Variant(name, [load_run(path, split=args.split, protocol=args.protocol) for path in paths])
-        for name, paths in (*named, *single)
+        for name, paths in given
     ]
 
 
