@@ -228,3 +228,14 @@ def test_a_picture_may_stand_in_its_cell_in_base64(tmp_path: Path, png: Any, add
     (row,) = read(tmp_path / "t.tsv", "--images", tmp_path)
     assert isinstance(row, BadRow)
     assert row.reason.endswith("neither a file's name nor whole base64")
+
+
+def test_a_number_with_two_decimals_is_a_picture_s_name_as_it_stands(
+    tmp_path: Path, png: Any
+) -> None:
+    for name in ("3.00.png", "3.50.png", "clip_3.png"):
+        (tmp_path / name).write_bytes(png())
+    records = [{**RECORDS[0], "image": name} for name in ("3.00", "3.50")]
+    rows = read(write_csv(tmp_path / "t.csv", records))
+    assert [row.image.path.name for row in rows] == ["3.00.png", "3.50.png"]
+    assert [row.example.image_id for row in rows] == ["3.00", "3.50"]

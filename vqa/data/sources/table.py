@@ -197,7 +197,7 @@ class Table:
         self, columns: Columns, folder: PictureFolder, record: Mapping[str, Any]
     ) -> tuple[str, ImageInput]:
         """The image's id ("" where nothing names it) and where its bytes are."""
-        image_id = plain_number(_optional(columns, record, "image_id"))
+        image_id = _whole(_optional(columns, record, "image_id"))
         if not self.pictures:
             value = columns.value(record, "image")
             return image_id or (_name(value)[0] if value is not None else ""), ImageInput()
@@ -219,7 +219,12 @@ def _name(value: Any) -> tuple[str, bytes | None]:
         return _name(data)
     if re.match(r"[a-z]+://", name, re.IGNORECASE):
         raise Unusable(f"the image is a web address ({name[:60]}); fetch the pictures first")
-    return plain_number(PurePosixPath(name.replace("\\", "/")).as_posix()), None
+    return _whole(PurePosixPath(name.replace("\\", "/")).as_posix()), None
+
+
+def _whole(name: str) -> str:
+    """`12.0` as `12`, written so where a column of numbers has a gap; `12.00` is a name of its own, as of a moment."""
+    return plain_number(name) if name.endswith(".0") else name
 
 
 def _decoded(name: str) -> bytes | None:
