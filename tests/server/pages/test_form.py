@@ -135,5 +135,7 @@ def test_a_text_is_quoted_where_it_would_read_as_something_else(value: str, text
 def test_help_comes_from_the_docstrings() -> None:
     (store,) = fields_by_path()["data.store"]
     assert store.help == "a prepared store."
-    assert all("WordVectors" not in one.help for found in fields_by_path().values() for one in found)
+    assert all(
+        "WordVectors" not in one.help for found in fields_by_path().values() for one in found
+    )
     assert isinstance(experiment_form(), Part)
