@@ -17,6 +17,7 @@ import pytest
 
 from vqa.jobs.demand import ensure_dispatcher
 from vqa.jobs.home import Home
+from vqa.jobs.locks import is_held
 from vqa.jobs.own_service import OwnService
 from vqa.jobs.queue import Filter, Queue
 from vqa.jobs.record import Submission
@@ -74,6 +75,43 @@ def test_none_is_started_while_the_lock_is_held(home: Home) -> None:
         assert not ensure_dispatcher(home)
         assert not dispatchers(home)
         assert not home.dispatcher_log.exists()
+
+
+def test_of_many_calls_one_alone_starts_one(home: Home) -> None:
+    """However long it takes to load: it holds the lock from its birth."""
+    Queue(home.queue_file).close()
+    assert [ensure_dispatcher(home) for _ in range(5)] == [True] + [False] * 4
+    assert gone(home)
+    reap()
+    assert ensure_dispatcher(home)
+    assert gone(home)
+    reap()
+
+
+def test_one_is_started_by_a_process_without_standard_streams(home: Home) -> None:
+    """The lock's descriptor is then one of theirs."""
+    code = (
+        "import os; from vqa.jobs.demand import ensure_dispatcher; from vqa.jobs.home import Home;"
+        "home = Home.here(); os.closerange(0, 3);"
+        "os._exit([ensure_dispatcher(home) for _ in range(2)] != [True, False])"
+    )
+    environment = {**os.environ, "VQA_HOME": str(home.path)}
+    Queue(home.queue_file).close()
+    assert (
+        subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 0
+    )
+    assert gone(home)
+    assert home.dispatcher_log.read_text() == ""
+    assert not is_held(home.dispatcher_lock)
+
+
+def test_a_dispatcher_that_cannot_be_started_holds_nothing(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vqa.jobs.demand.sys.executable", str(home.path / "none"))
+    with pytest.raises(FileNotFoundError):
+        ensure_dispatcher(home)
+    assert not is_held(home.dispatcher_lock)
 
 
 def test_looking_leaves_the_lock_free(home: Home) -> None:

@@ -6,6 +6,7 @@ import json
 import shutil
 import threading
 import time
+from unittest.mock import Mock
 
 import pytest
 
@@ -227,3 +228,22 @@ def test_a_job_that_this_machine_can_never_run_keeps_no_other_waiting(
     engine.room = Capacity((), 8, 1000)
     dispatcher.step()
     assert [queue.get(job.id).state.value for job in (large, behind)] == ["starting", "queued"]
+
+
+def test_not_even_many_such_jobs_keep_another_waiting(
+    home: Home, queue: Queue, engine: Scripted, submission: Submit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And how large the machine is is asked once a look: where there are GPUs that is no small question."""
+    monkeypatch.setattr(room, "LOOKED_AT", 3)
+    dispatcher, engine.room = Dispatcher(home, lambda _: engine), Capacity((), 4, 1000)
+    asked = Mock(wraps=engine.capacity)
+    monkeypatch.setattr(engine, "capacity", asked)
+    large = [queue.submit(submission(resources=Resources(cores=8)))[0] for _ in range(7)]
+    small = [queue.submit(submission(resources=Resources(cores=1)))[0] for _ in range(2)]
+    for _ in range(3):
+        dispatcher.step()
+    assert {queue.get(job.id).state for job in small} == {State.STARTING}
+    assert {queue.get(job.id).reason for job in large} == {
+        "asks for 8 cores, and this machine has 4"
+    }
+    assert asked.call_count == 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ from tests.jobs.conftest import Submit
 from tests.jobs.scripted import Scripted, finish, started
 from vqa.jobs.dispatcher import Dispatcher
 from vqa.jobs.home import Home
-from vqa.jobs.locks import Lock, is_held
+from vqa.jobs.locks import Lock, given, is_held
 from vqa.jobs.queue import Queue
 from vqa.jobs.record import State
 
@@ -66,6 +67,19 @@ def test_a_lock_is_held_by_one_alone_or_shared(tmp_path: Path) -> None:
     for lock in (one, other):
         lock.release()
     assert not is_held(file)
+
+
+def test_a_lock_is_given_by_its_descriptor(tmp_path: Path) -> None:
+    file = tmp_path / "lock"
+    one = Lock(file)
+    assert one.take()
+    child = given(file, [str(os.dup(one.descriptor))])
+    one.release()
+    assert is_held(file)
+    assert child.take()
+    child.release()
+    assert not is_held(file)
+    assert given(file, []).take()
 
 
 def test_a_server_relieves_a_dispatcher_that_was_started_on_demand(

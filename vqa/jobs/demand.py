@@ -7,7 +7,7 @@ import signal
 import sys
 
 from vqa.jobs.home import Home
-from vqa.jobs.locks import is_held
+from vqa.jobs.locks import Lock
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE)
 
@@ -15,18 +15,32 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE)
 def ensure_dispatcher(home: Home) -> bool:
     """Start a dispatcher where none runs, in a session of its own; says whether it did.
 
-    Several callers at once may each start one: all but the first find the lock taken and end. A dispatcher that
-    is about to end looks at the queue once more after it has let go of the lock, so that a job that was committed
-    before this call is always seen.
+    It is given the lock at its birth, so that of many calls, at once or before it has loaded, one alone starts one. A
+    dispatcher that is about to end looks at the queue once more after it has let go of the lock, so that a job that
+    was committed before this call is always seen.
     """
-    if is_held(home.dispatcher_lock):  # somebody's that begins in this very moment gives up
+    lock = Lock(home.dispatcher_lock)
+    if not lock.take():
         return False
+    try:
+        _start(home, lock.descriptor)
+    finally:
+        lock.release()
+    return True
+
+
+def _start(home: Home, lock: int) -> None:
+    """A dispatcher that holds the lock of this descriptor."""
+    given = (
+        max(lock, 2) + 1
+    )  # another number, under which it stays open, and none that is taken below
     log, append = str(home.dispatcher_log), os.O_WRONLY | os.O_CREAT | os.O_APPEND
     os.posix_spawn(
         sys.executable,
-        [sys.executable, "-m", "vqa.jobs.dispatcher"],
+        [sys.executable, "-m", "vqa.jobs.dispatcher", str(given)],
         _environment(home),
         file_actions=[
+            (os.POSIX_SPAWN_DUP2, lock, given),
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
             (os.POSIX_SPAWN_OPEN, 1, log, append, 0o600),
             (os.POSIX_SPAWN_DUP2, 1, 2),
@@ -35,7 +49,6 @@ def ensure_dispatcher(home: Home) -> bool:
         setsigmask=(),
         setsigdef=SIGNALS,
     )
-    return True
 
 
 def _environment(home: Home) -> dict[str, str]:

@@ -22,12 +22,13 @@ from vqa.config import parse_experiment
 from vqa.errors import EngineError, VQAError
 from vqa.jobs.engines import make_engine
 from vqa.jobs.engines.base import ArrayEngine, Engine, Standing, Task
+from vqa.jobs.engines.known import Engines
 from vqa.jobs.handover import ARRAYS, batches, submitted
 from vqa.jobs.home import Home
-from vqa.jobs.locks import Lock, is_held
+from vqa.jobs.locks import Lock, given, is_held
 from vqa.jobs.outcome import mark_cancelled, reached, result_of, why_lost
 from vqa.jobs.patience import Absences, Due, Leases, Stops, last_beat
-from vqa.jobs.placement import place, why_never, why_not_now
+from vqa.jobs.placement import may_fit, place, why_not_now
 from vqa.jobs.queue import Queue
 from vqa.jobs.record import ACTIVE, WAITING, Job, Loss, State
 from vqa.jobs.retention import retain
@@ -38,6 +39,8 @@ log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 10.0
 """Time between two tries to reach an engine that did not answer."""
+LOOKED_AT, MOST_MISFITS = 100, 2000
+"""Waiting jobs of an engine, and how many more at the most: as many as this machine can never run."""
 BEHIND = "waits for jobs before it"
 """The same whichever those are: each change is written to the disk."""
 
@@ -49,6 +52,7 @@ class Dispatcher:
         home: whose queue is served.
         engine: makes an engine by name; the real ones by default.
         stop_jobs: jobs on this machine are to end with this process, saved.
+        lock: of the home's dispatcher, where this process was started with it.
     """
 
     def __init__(
@@ -57,15 +61,15 @@ class Dispatcher:
         engine: Callable[[str], Engine] | None = None,
         *,
         stop_jobs: bool = False,
+        lock: Lock | None = None,
     ) -> None:
         self.home, self.queue, self.settings = home, Queue(home.queue_file), home.settings
-        self._make = engine or (lambda name: make_engine(name, home.settings))
-        self._engines: dict[str, Engine] = {}
+        self._engines = Engines(engine or (lambda name: make_engine(name, home.settings)))
         self._leases = Leases(self.settings.lease_seconds)
         self._stops = Stops(self.settings.grace_seconds)
         self._absences = Absences()
-        self._mine, self._ahead = Lock(home.dispatcher_lock), Lock(home.server_lock)
-        self._stop_jobs, self._leaving, self._told = stop_jobs, False, False
+        self._mine, self._ahead = lock or Lock(home.dispatcher_lock), Lock(home.server_lock)
+        self._stop_jobs, self._leaving, self._told, self._misfits = stop_jobs, False, False, 0
 
     def run(self, stop: threading.Event, *, until_idle: bool = False) -> None:
         """Serve the queue until told to stop; `until_idle`, until nothing is left to do or a server has come to do it.
@@ -122,7 +126,7 @@ class Dispatcher:
         """Whether there are jobs on this machine still."""
         try:
             here = [job for job in self.queue.active() if job.submission.engine == "local"]
-            self._follow(self._engine("local"), [job for job in here if job.handle is not None])
+            self._follow(self._engines["local"], [job for job in here if job.handle is not None])
         except Exception:  # a full disk, say: the others are to be asked all the same
             log.exception("jobs could not be asked to stop")
             return True
@@ -133,18 +137,13 @@ class Dispatcher:
         active = sorted(self.queue.active(), key=lambda job: job.submission.engine)
         for name, jobs in groupby(active, key=lambda job: job.submission.engine):
             try:
-                self._follow(self._engine(name), list(jobs))
+                self._follow(self._engines[name], list(jobs))
             except EngineError as error:  # the other engines' jobs still need somebody
                 log.warning("%s: %s", name, error)
         self._start_waiting()
 
     def _has_work(self) -> bool:
         return bool(self.queue.count().keys() & (ACTIVE | WAITING))
-
-    def _engine(self, name: str) -> Engine:
-        if name not in self._engines:
-            self._engines[name] = self._make(name)
-        return self._engines[name]
 
     # Following
 
@@ -245,29 +244,29 @@ class Dispatcher:
         """In order of priority; where the first of an engine's jobs does not fit now, those behind it wait too."""
         full: set[str] = set()
         said: list[tuple[Job, str]] = []
-        for jobs in batches(self.queue.waiting(more=ARRAYS)):
-            name = jobs[0].submission.engine
-            why = BEHIND if name in full else self._try_start(jobs)
-            if why is not None:
-                if self._may_fit(
-                    jobs[0]
-                ):  # others need not wait for a job that waits for a larger machine
-                    full.add(name)
-                said += [(job, why) for job in jobs if job.reason != why]
+        waiting = self.queue.waiting(LOOKED_AT + min(self._misfits, MOST_MISFITS), ARRAYS)
+        self._misfits = 0
+        self._engines.look_again()
+        for jobs in batches(waiting):
+            wanted = jobs[0].submission
+            why = BEHIND if wanted.engine in full else self._try_start(jobs)
+            if why is None:
+                continue
+            if may_fit(self._engines.capacity(wanted.engine), wanted.resources):
+                full.add(wanted.engine)
+            else:  # others need not wait for a job that waits for a larger machine
+                self._misfits += 1
+            said += [(job, why) for job in jobs if job.reason != why]
         with suppress(sqlite3.OperationalError):  # the disk may be full
             if said:
                 self.queue.note(said)
             for engine in full:
                 self.queue.note_silent(engine, BEHIND)
 
-    def _may_fit(self, job: Job) -> bool:
-        capacity = self._engine(job.submission.engine).capacity()
-        return capacity is None or why_never(capacity, job.submission.resources) is None
-
     def _try_start(self, jobs: Sequence[Job]) -> str | None:
         """Start a batch, or say what it waits for; one whose engine cannot be had here has failed."""
         try:
-            engine = self._engine(jobs[0].submission.engine)
+            engine = self._engines[jobs[0].submission.engine]
         except EngineError as error:
             for job in jobs:
                 claimed = self.queue.claim(job)
@@ -284,7 +283,8 @@ class Dispatcher:
         if self._disk_is_full():
             needed = self.settings.quotas.min_free_mb
             return f"waits for room on the disk: less than {needed} MiB are free"
-        capacity, wanted = engine.capacity(), jobs[0].submission
+        wanted = jobs[0].submission
+        capacity = self._engines.capacity(wanted.engine)
         gpus: tuple[str, ...] = ()
         if capacity is not None:
             active = [a for a in self.queue.active() if a.submission.engine == wanted.engine]
@@ -386,7 +386,8 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     try:
-        Dispatcher(Home.here().make()).run(stop, until_idle=True)
+        home = Home.here().make()
+        Dispatcher(home, lock=given(home.dispatcher_lock, sys.argv[1:])).run(stop, until_idle=True)
     except VQAError as error:
         print(f"vqa: {error}", file=sys.stderr)
         return error.exit_code

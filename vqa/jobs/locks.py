@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 
@@ -27,8 +28,16 @@ class Lock:
         if self._descriptor is not None:
             return True
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        return self._hold(descriptor, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+
+    def adopt(self, descriptor: int) -> bool:
+        """As `take`, by the descriptor under which the process that started this one held it, and gave it up."""
+        os.set_inheritable(descriptor, False)
+        return self._hold(descriptor, fcntl.LOCK_EX)
+
+    def _hold(self, descriptor: int, kind: int) -> bool:
         try:
-            fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(descriptor)
             return False
@@ -38,11 +47,25 @@ class Lock:
         self._descriptor = descriptor
         return True
 
+    @property
+    def descriptor(self) -> int:
+        """Of the open file whose lock this holds; a child that has it holds the lock, too."""
+        assert self._descriptor is not None
+        return self._descriptor
+
     def release(self) -> None:
-        """Give it up, where this holds it."""
+        """Give it up, where this holds it; a child that has its descriptor goes on holding it."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+
+def given(path: Path, words: Sequence[str]) -> Lock:
+    """The lock of a file; held already where whoever started this process gave it the descriptor, its first word."""
+    lock = Lock(path)
+    if words:
+        lock.adopt(int(words[0]))
+    return lock
 
 
 def is_held(path: Path, *, alone: bool = False) -> bool:

@@ -34,6 +34,11 @@ def lacking(capacity: Capacity, active: Sequence[Job], wanted: Resources) -> lis
     ]
 
 
+def may_fit(capacity: Capacity | None, wanted: Resources) -> bool:
+    """Whether a job fits once others have ended; where an engine knows no capacity, that is its own affair."""
+    return capacity is None or why_never(capacity, wanted) is None
+
+
 def why_not_now(capacity: Capacity, active: Sequence[Job], wanted: Resources) -> str:
     """What one more job waits for that does not fit."""
     needs = ", ".join(lacking(capacity, active, wanted))
