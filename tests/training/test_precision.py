@@ -74,6 +74,14 @@ def test_a_product_takes_time(dtype: torch.dtype) -> None:
     assert precision.product_seconds(dtype, 8) > 0
 
 
+def test_other_load_is_not_in_a_product_s_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Members of a grid are to settle alike beside each other."""
+    clocks = {"thread_time": iter([1.0, 1.5]), "perf_counter": iter([1.0, 9.0])}
+    for name, ticks in clocks.items():
+        monkeypatch.setattr(precision.time, name, lambda ticks=ticks: next(ticks))
+    assert precision.product_seconds(torch.float32, 8) == 0.5
+
+
 @pytest.mark.parametrize(
     ("capability", "fast"), [((7, 0), False), ((7, 5), False), ((8, 0), True), ((12, 1), True)]
 )

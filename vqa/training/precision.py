@@ -23,20 +23,21 @@ def has_instructions(cpuinfo: str) -> bool:
     return bool(flags) and all(CPU_FLAGS & one for one in flags)
 
 
-def product_seconds(dtype: torch.dtype, side: int = 1024) -> float:
-    """Seconds of one product of two square matrices on the CPU."""
+def product_seconds(dtype: torch.dtype, side: int = 768) -> float:
+    """Seconds of one product of two square matrices on the CPU, of those that this thread has worked."""
     left, right = (torch.ones(side, side, dtype=dtype) for _ in range(2))
-    started = time.perf_counter()
+    started = time.thread_time()
     torch.mm(left, right)
-    return time.perf_counter() - started
+    return time.thread_time() - started
 
 
-def products_pay(turns: int = 4) -> bool:
-    """Whether this processor's products are faster in bfloat16 than in float32, measured in under 0.2 s.
+def products_pay(turns: int = 8) -> bool:
+    """Whether this processor's products are faster in bfloat16 than in float32.
 
     The instructions alone do not say it: of an Intel Xeon (model 207) whose AMX a virtual machine hid, those of
-    `avx512_bf16` had half the rate of float32. Both types take turns and the best of each counts, so that other load
-    meets both and the first turn, in which the library makes its code, meets neither.
+    `avx512_bf16` had half the rate of float32. Runs of one grid must not differ by what else the machine did: the time
+    in which others had the processor does not count, both types take turns and the best of each counts. So the first
+    turn, in which the library makes its code, does not count either.
     """
     pairs = [
         (product_seconds(torch.float32), product_seconds(torch.bfloat16)) for _ in range(turns)
