@@ -132,7 +132,6 @@ def _facts(
 
 
 def _text(facts: dict[str, Any]) -> str:
-
     shape = "×".join(map(str, facts["shape"]))
     what = f"{facts['pictures']:,} pictures, {shape} {facts['dtype']} each, {size(facts['bytes'])}"
     if not facts["complete"]:

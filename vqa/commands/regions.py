@@ -107,7 +107,6 @@ def _facts(brought: Brought, store: Store, source: str) -> dict[str, Any]:
 
 
 def _text(facts: dict[str, Any]) -> str:
-
     shape = "×".join(map(str, facts["shape"]))
     lines = [
         f"{facts['path']}: {facts['found']:,} of {facts['pictures']:,} pictures have regions"
