@@ -263,3 +263,22 @@ def test_a_key_stands_for_what_was_asked_whatever_the_service_chooses_now(
         with pytest.raises(JobError, match="stands for another submission") as caught:
             other.submit(request_of(key="k", **asked))
         assert caught.value.kind == "conflict"
+
+
+@pytest.mark.parametrize("now", ["cores: 1", "memory_mb: 1"])
+def test_a_key_gives_its_job_back_where_the_machine_is_too_small_for_it_now(
+    now: str, service: LocalService, request_of: Request
+) -> None:
+    settings = service.home.path / "settings.yaml"
+
+    def submit(local: str, **fields: Any) -> str:
+        settings.write_text(f"quotas: {{min_free_mb: 0}}\nlocal: {{gpus: [], {local}}}\n")
+        request = request_of(engine="local", cores=3, **fields)
+        return LocalService(Home(service.home.path), "ann").submit(request).id
+
+    job = submit("cores: 4", key="k")
+    assert submit(now, key="k") == job
+    for other in ({"key": "k", "seed": 1}, {"key": "new"}):
+        with pytest.raises(JobError, match=r"asks for 3 cores|GiB for it") as caught:
+            submit(now, **other)
+        assert caught.value.kind == "invalid"

@@ -63,31 +63,21 @@ class Checker:
         Args:
             paths_allowed: whether files may be given by path; see `Library`.
             where: what errors call the experiment.
-            earlier: of the same key; returned where nothing else is asked for now.
+            earlier: of the same key; returned where nothing else is asked for now, whatever could be had now.
 
         Raises:
             JobError: the experiment, its data, its network or what it asks for cannot be used (`invalid`).
         """
         default = self.home.settings.engine if earlier is None else earlier.engine
         try:
-            engine = request.engine or default
-            experiment = self._experiment(request, engine, paths_allowed, where)
-            resources = self._resources(request, experiment, engine)
+            experiment = self._experiment(request, paths_allowed, where)
+            made = self._made(request, experiment, user, request.engine or default)
+            if earlier is not None and asks_the_same(request, made, earlier):
+                return earlier
+            self._check(experiment, made)
         except InputError as error:
             raise self._refusal(error, where, paths_allowed) from error
-        restarts = request.max_restarts
-        made = Submission(
-            experiment=experiment.to_dict(),
-            user=user,
-            name=request.name or default_name(experiment),
-            engine=engine,
-            resources=resources,
-            group=request.group,
-            key=request.key,
-            priority=request.priority,
-            max_restarts=self.home.settings.max_restarts if restarts is None else restarts,
-        )
-        return earlier if earlier is not None and asks_the_same(request, made, earlier) else made
+        return made
 
     def warm(self) -> None:
         """Load what the first check would wait for: torch, the store's library, the list of GPUs."""
@@ -96,16 +86,34 @@ class Checker:
         self._check_network(none, self.home.settings.engine)
         import vqa.training.requirements  # noqa: F401
 
-    def _experiment(
-        self, request: SubmitRequest, engine: EngineName, paths_allowed: bool, where: str
-    ) -> Experiment:
+    def _experiment(self, request: SubmitRequest, paths_allowed: bool, where: str) -> Experiment:
         asked = parse_experiment(request.experiment, where=where)
         fields = self.library.resolve(asked.to_dict(), paths_allowed=paths_allowed)
-        experiment = parse_experiment(fields, where=where)
+        return parse_experiment(fields, where=where)
+
+    def _made(
+        self, request: SubmitRequest, experiment: Experiment, user: str, engine: EngineName
+    ) -> Submission:
+        restarts = request.max_restarts
+        return Submission(
+            experiment=experiment.to_dict(),
+            user=user,
+            name=request.name or default_name(experiment),
+            engine=engine,
+            resources=self._resources(request, experiment),
+            group=request.group,
+            key=request.key,
+            priority=request.priority,
+            max_restarts=self.home.settings.max_restarts if restarts is None else restarts,
+        )
+
+    def _check(self, experiment: Experiment, made: Submission) -> None:
         check_loggers(experiment.tracking.loggers)
         self._check_data(experiment)
-        self._check_network(experiment, engine)
-        return experiment
+        self._check_network(experiment, made.engine)
+        never = why_never(self.capacity, made.resources) if made.engine == "local" else None
+        if never is not None:
+            raise JobError(never, fix="ask for less, or choose another --engine")
 
     def _check_data(self, experiment: Experiment) -> None:
         from vqa.training.requirements import check_data
@@ -142,18 +150,12 @@ class Checker:
                     check_room(network, experiment.optimizer, self.capacity.memory_mb << 20)
             _remember(self._fits, key, None, KEPT_FITS)
 
-    def _resources(
-        self, request: SubmitRequest, experiment: Experiment, engine: EngineName
-    ) -> Resources:
-        """What the job uses; on this machine, no more than it has.
-
-        Raises:
-            JobError: it could never start here.
-        """
+    def _resources(self, request: SubmitRequest, experiment: Experiment) -> Resources:
+        """What the job uses."""
         trainer, machine = experiment.trainer, self.capacity
         auto = "gpu" if machine.gpus else "cpu"
         cores = min(CORES_A_PROCESS * trainer.devices, machine.cores)
-        resources = Resources(
+        return Resources(
             accelerator=auto if trainer.accelerator == "auto" else trainer.accelerator,
             nodes=trainer.num_nodes,
             devices=trainer.devices,
@@ -161,10 +163,6 @@ class Checker:
             memory_mb=request.memory_mb or 0,
             time_minutes=request.time_minutes or 0,
         )
-        never = why_never(machine, resources) if engine == "local" else None
-        if never is not None:
-            raise JobError(never, fix="ask for less, or choose another --engine")
-        return resources
 
     def _refusal(self, error: InputError, where: str, paths_allowed: bool) -> JobError:
         """The same as an answer to who submitted; a client far away is told names in the place of paths."""
