@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,13 +65,14 @@ class Server:
         return self.process.wait(60)
 
 
-@pytest.fixture
-def server(tmp_path: Path, scenes_store: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    """A server with one store, and this process's commands pointed at it; their own home is empty."""
+@contextmanager
+def serving(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: str = ""
+) -> Iterator[Server]:
+    """A server with these settings, and this process's commands pointed at it; their own home is empty."""
     home = Home(tmp_path / "server").make()
-    (home.path / "settings.yaml").write_text(
-        f"poll_seconds: 0.05\nquotas: {{min_free_mb: 0}}\nstores: {{scenes: {scenes_store}}}\n"
-    )
+    quick = "poll_seconds: 0.05\nquotas: {min_free_mb: 0}\n"
+    (home.path / "settings.yaml").write_text(quick + settings)
     made = Server(home, free_port())
     made.start()
     monkeypatch.setenv("VQA_HOME", str(tmp_path / "mine"))
@@ -79,6 +81,13 @@ def server(tmp_path: Path, scenes_store: Path, monkeypatch: pytest.MonkeyPatch) 
     yield made
     if made.process is not None and made.process.poll() is None:
         made.stop()
+
+
+@pytest.fixture
+def server(tmp_path: Path, scenes_store: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """A server with one store."""
+    with serving(tmp_path, monkeypatch, f"stores: {{scenes: {scenes_store}}}\n") as made:
+        yield made
 
 
 @pytest.fixture

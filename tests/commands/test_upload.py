@@ -13,11 +13,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.commands.test_remote import Server, free_port, until
+from tests.commands.test_remote import Server, serving, until
 from vqa.data.prepare import prepare
 from vqa.data.record import Example, ImageInput, Row
 from vqa.data.store import Store, StoreWriter
-from vqa.jobs.home import Home
 from vqa.jobs.uploads import sending
 from vqa.jobs.uploads.remote import RemoteUploads
 from vqa.jobs.uploads.shapes import UploadRequest, UploadView
@@ -25,17 +24,9 @@ from vqa.jobs.uploads.shapes import UploadRequest, UploadView
 
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    """A server without a store, and this process's commands pointed at it."""
-    home = Home(tmp_path / "server").make()
-    (home.path / "settings.yaml").write_text("poll_seconds: 0.05\nquotas: {min_free_mb: 0}\n")
-    made = Server(home, free_port())
-    made.start()
-    monkeypatch.setenv("VQA_HOME", str(tmp_path / "mine"))
-    monkeypatch.setenv("VQA_SERVER", made.address)
-    monkeypatch.setenv("VQA_TOKEN_FILE", str(home.path / "token"))
-    yield made
-    if made.process is not None and made.process.poll() is None:
-        made.stop()
+    """A server without a store."""
+    with serving(tmp_path, monkeypatch) as made:
+        yield made
 
 
 @pytest.fixture

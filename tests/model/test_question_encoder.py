@@ -7,14 +7,13 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import PackedSequence, pack_sequence, pad_packed_sequence
+from torch.nn.utils.rnn import pack_sequence, pad_packed_sequence
 
-from vqa.model.parts import QuestionEncoder
+from tests.model import questions
+from tests.model.questions import LENGTHS, WORDS
 from vqa.model.question_encoder import GRU, LSTM, RNN, Bag
 from vqa.model.types import EncodedText
 
-WORDS = 12
-LENGTHS = [3, 9, 1, 4, 9, 2]
 RECURRENT = [
     pytest.param(member, layers, bidirectional, id=f"{member.__name__}-{layers}-{bidirectional}")
     for member in (RNN, GRU, LSTM)
@@ -24,29 +23,16 @@ RECURRENT = [
 every_recurrent = pytest.mark.parametrize(("member", "layers", "bidirectional"), RECURRENT)
 
 
-def _texts() -> list[Tensor]:
-    return [torch.randint(WORDS, (length,)) for length in LENGTHS]
-
-
-def _packed(texts: list[Tensor]) -> PackedSequence:
-    return pack_sequence(texts, enforce_sorted=False)
-
-
-def _vector(encoder: QuestionEncoder, texts: list[Tensor]) -> Tensor:
-    encoded: EncodedText = encoder(_packed(texts))
-    return encoded.vector
-
-
 @every_recurrent
 def test_a_question_alone_equals_itself_among_others(
     member: Any, layers: int, bidirectional: bool
 ) -> None:
     config = member(dim=5, embedding_dim=4, layers=layers, bidirectional=bidirectional)
-    encoder, texts = config.build(WORDS).double(), _texts()
-    together = _vector(encoder, texts)
+    encoder, texts = config.build(WORDS).double(), questions.texts()
+    together = questions.vector(encoder, texts)
     for place, text in enumerate(texts):
-        torch.testing.assert_close(_vector(encoder, [text])[0], together[place])
-    backwards = _vector(encoder, texts[::-1])
+        torch.testing.assert_close(questions.vector(encoder, [text])[0], together[place])
+    backwards = questions.vector(encoder, texts[::-1])
     torch.testing.assert_close(backwards.flip(0), together)
 
 
@@ -56,7 +42,7 @@ def test_it_equals_torch_over_each_unpadded_text(
 ) -> None:
     """One stacked torch module with the same weights, a question at a time, unpacked."""
     config = member(dim=5, embedding_dim=4, layers=layers, bidirectional=bidirectional)
-    encoder, texts = config.build(WORDS).double(), _texts()
+    encoder, texts = config.build(WORDS).double(), questions.texts()
     cell = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}[config.name]
     whole = cell(4, 5, num_layers=layers, bidirectional=bidirectional).double()
     state = {
@@ -66,7 +52,7 @@ def test_it_equals_torch_over_each_unpadded_text(
     }
     whole.load_state_dict(state)
     directions = 2 if bidirectional else 1
-    for text, vector in zip(texts, _vector(encoder, texts), strict=True):
+    for text, vector in zip(texts, questions.vector(encoder, texts), strict=True):
         _, last = whole(encoder.embedding(text)[:, None])
         hidden = last[0] if isinstance(last, tuple) else last
         torch.testing.assert_close(vector, hidden[-directions:, 0].flatten())
@@ -77,25 +63,25 @@ def test_gradients_of_a_question_ignore_its_neighbours(
     member: Any, layers: int, bidirectional: bool
 ) -> None:
     config = member(dim=5, embedding_dim=4, layers=layers, bidirectional=bidirectional)
-    encoder, texts = config.build(WORDS).double(), _texts()
-    _vector(encoder, texts)[2].sum().backward()
+    encoder, texts = config.build(WORDS).double(), questions.texts()
+    questions.vector(encoder, texts)[2].sum().backward()
     among = [p.grad.clone() for p in encoder.parameters()]
     encoder.zero_grad()
-    _vector(encoder, texts[2:3]).sum().backward()
+    questions.vector(encoder, texts[2:3]).sum().backward()
     for got, parameter in zip(among, encoder.parameters(), strict=True):
         torch.testing.assert_close(got, parameter.grad)
 
 
 def test_packing_that_is_sorted_already_needs_no_indices() -> None:
     encoder = LSTM(dim=5, embedding_dim=4).build(WORDS)
-    texts = sorted(_texts(), key=len, reverse=True)
+    texts = sorted(questions.texts(), key=len, reverse=True)
     plain = encoder(pack_sequence(texts)).vector
-    torch.testing.assert_close(plain, _vector(encoder, texts))
+    torch.testing.assert_close(plain, questions.vector(encoder, texts))
 
 
 def test_the_states_end_in_the_vector() -> None:
     encoder = GRU(dim=5, embedding_dim=4, layers=2).build(WORDS)
-    encoded = encoder(_packed(_texts()))
+    encoded = encoder(questions.packed(questions.texts()))
     states, lengths = pad_packed_sequence(encoded.states, batch_first=True)
     torch.testing.assert_close(states[torch.arange(6), lengths - 1], encoded.vector)
 
@@ -113,25 +99,25 @@ def test_the_forget_bias_is_the_sum_of_torchs_two(bias: float) -> None:
 def test_dropout_between_layers_and_on_the_embedding() -> None:
     for fields in ({"dropout": 0.5, "layers": 2}, {"embedding_dropout": 0.5}):
         encoder = GRU(dim=5, **fields).build(WORDS)
-        texts = _texts()
-        assert not torch.equal(_vector(encoder, texts), _vector(encoder, texts))
+        texts = questions.texts()
+        assert not torch.equal(questions.vector(encoder, texts), questions.vector(encoder, texts))
         encoder.eval()
-        assert torch.equal(_vector(encoder, texts), _vector(encoder, texts))
+        assert torch.equal(questions.vector(encoder, texts), questions.vector(encoder, texts))
 
 
 @pytest.mark.parametrize("pooling", ["mean", "sum"])
 def test_a_bag_pools_each_texts_words(pooling: Any) -> None:
-    encoder, texts = Bag(embedding_dim=4, pooling=pooling).build(WORDS).double(), _texts()
-    together = _vector(encoder, texts)
+    encoder, texts = Bag(embedding_dim=4, pooling=pooling).build(WORDS).double(), questions.texts()
+    together = questions.vector(encoder, texts)
     for text, vector in zip(texts, together, strict=True):
         words = encoder.embedding.weight[text]
         torch.testing.assert_close(vector, words.mean(0) if pooling == "mean" else words.sum(0))
-        torch.testing.assert_close(_vector(encoder, [text.flip(0)])[0], vector)
+        torch.testing.assert_close(questions.vector(encoder, [text.flip(0)])[0], vector)
 
 
 def test_a_bags_states_are_its_words() -> None:
-    encoder, texts = Bag(embedding_dim=4).build(WORDS), _texts()
-    states, present = encoder(_packed(texts)).words()
+    encoder, texts = Bag(embedding_dim=4).build(WORDS), questions.texts()
+    states, present = encoder(questions.packed(texts)).words()
     assert present.sum(1).tolist() == LENGTHS
     for row, text in zip(states, texts, strict=True):
         torch.testing.assert_close(row[: len(text)], encoder.embedding.weight[text])
@@ -143,8 +129,8 @@ def test_attention_pooling_weighs_the_states(bidirectional: bool) -> None:
     config = GRU(
         dim=5, pooling="attention", glimpses=2, glimpse_hidden=6, bidirectional=bidirectional
     )
-    encoder, texts = config.build(WORDS).double(), _texts()
-    together, states = _vector(encoder, texts), encoder(_packed(texts)).states
+    encoder, texts = config.build(WORDS).double(), questions.texts()
+    together, states = questions.vector(encoder, texts), encoder(questions.packed(texts)).states
     assert encoder.dim == 2 * 5 * (1 + bidirectional) == together.shape[1]
     rows, lengths = pad_packed_sequence(states, batch_first=True)
     project, score = encoder.pool.project.weight, encoder.pool.score.weight
@@ -152,13 +138,13 @@ def test_attention_pooling_weighs_the_states(bidirectional: bool) -> None:
         h = row[:length]
         weights = ((h @ project.T).tanh() @ score.T).softmax(0)
         torch.testing.assert_close(together[place], (weights.T @ h).flatten())
-        torch.testing.assert_close(_vector(encoder, [texts[place]])[0], together[place])
+        torch.testing.assert_close(questions.vector(encoder, [texts[place]])[0], together[place])
 
 
 def test_words_are_each_questions_own(image_of_question: Tensor) -> None:
     """Two questions with one text read the same words."""
-    texts = _texts()
-    encoded = LSTM(dim=5).build(WORDS)(_packed(texts))
+    texts = questions.texts()
+    encoded = LSTM(dim=5).build(WORDS)(questions.packed(texts))
     which = torch.tensor([2, 1, 1, 5])
     states, present = encoded.words()
     chosen = encoded._replace(vector=encoded.vector[which], text_of_question=which).words()

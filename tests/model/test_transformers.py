@@ -9,29 +9,13 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from torch import Tensor
-from torch.nn.utils.rnn import PackedSequence, pack_sequence, pad_packed_sequence
+from torch.nn.utils.rnn import pad_packed_sequence
 
+from tests.model import questions
+from tests.model.questions import LENGTHS, WORDS
 from vqa.errors import ModelError
 from vqa.model.parts import QuestionEncoder
 from vqa.model.question_encoder import Transformers
-from vqa.model.types import EncodedText
-
-WORDS = 12
-LENGTHS = [3, 9, 1, 4, 9, 2]
-
-
-def _texts() -> list[Tensor]:
-    return [torch.randint(WORDS, (length,)) for length in LENGTHS]
-
-
-def _packed(texts: list[Tensor]) -> PackedSequence:
-    return pack_sequence(texts, enforce_sorted=False)
-
-
-def _vector(encoder: QuestionEncoder, texts: list[Tensor]) -> Tensor:
-    encoded: EncodedText = encoder(_packed(texts))
-    return encoded.vector
 
 
 def _transformer(tiny_bert: Path, **fields: Any) -> QuestionEncoder:
@@ -40,8 +24,8 @@ def _transformer(tiny_bert: Path, **fields: Any) -> QuestionEncoder:
 
 @pytest.mark.parametrize("pooling", ["cls", "mean"])
 def test_a_transformer_ignores_padding(tiny_bert: Path, pooling: str) -> None:
-    encoder, texts = _transformer(tiny_bert, pooling=pooling).eval(), _texts()
-    together = _vector(encoder, texts)
+    encoder, texts = _transformer(tiny_bert, pooling=pooling).eval(), questions.texts()
+    together = questions.vector(encoder, texts)
     for place, text in enumerate(texts):
         hidden = encoder.network(input_ids=text[None]).last_hidden_state[0]
         expected = hidden[0] if pooling == "cls" else hidden.mean(0)
@@ -49,8 +33,8 @@ def test_a_transformer_ignores_padding(tiny_bert: Path, pooling: str) -> None:
 
 
 def test_a_transformer_gives_every_tokens_state(tiny_bert: Path) -> None:
-    encoder, texts = _transformer(tiny_bert, pooling="cls").eval(), _texts()
-    encoded = encoder(_packed(texts))
+    encoder, texts = _transformer(tiny_bert, pooling="cls").eval(), questions.texts()
+    encoded = encoder(questions.packed(texts))
     states, lengths = pad_packed_sequence(encoded.states, batch_first=True)
     assert lengths.tolist() == LENGTHS
     torch.testing.assert_close(states[:, 0], encoded.vector)
@@ -58,11 +42,13 @@ def test_a_transformer_gives_every_tokens_state(tiny_bert: Path) -> None:
 
 def test_a_frozen_transformer_never_trains(tiny_bert: Path) -> None:
     encoder = _transformer(tiny_bert, frozen=True).train()
-    texts = _texts()
+    texts = questions.texts()
     assert not any(p.requires_grad for p in encoder.parameters())
-    assert torch.equal(_vector(encoder, texts), _vector(encoder, texts))  # its dropout is off
+    assert torch.equal(
+        questions.vector(encoder, texts), questions.vector(encoder, texts)
+    )  # its dropout is off
     tuned = _transformer(tiny_bert, lr=1e-5).train()
-    assert not torch.equal(_vector(tuned, texts), _vector(tuned, texts))
+    assert not torch.equal(questions.vector(tuned, texts), questions.vector(tuned, texts))
     assert tuned.learning_rate == 1e-5
 
 
@@ -73,8 +59,8 @@ def test_a_transformer_without_its_weights_waits_for_a_state_dict(
     encoder.network.config.save_pretrained(tmp_path)
     bare = Transformers(model=str(tmp_path)).build(WORDS, pretrained=False).eval()
     bare.load_state_dict(encoder.state_dict())
-    texts = _texts()
-    torch.testing.assert_close(_vector(bare, texts), _vector(encoder, texts))
+    texts = questions.texts()
+    torch.testing.assert_close(questions.vector(bare, texts), questions.vector(encoder, texts))
 
 
 def test_transformer_errors(tiny_bert: Path, tmp_path: Path) -> None:
@@ -87,7 +73,7 @@ def test_transformer_errors(tiny_bert: Path, tmp_path: Path) -> None:
         Transformers(model=str(tmp_path)).build(WORDS)
     encoder = _transformer(tiny_bert)
     with pytest.raises(ModelError, match="17 tokens, the model reads at most 16"):
-        _vector(encoder, [torch.zeros(17, dtype=torch.long)])
+        questions.vector(encoder, [torch.zeros(17, dtype=torch.long)])
 
 
 SMALL = {
@@ -145,7 +131,7 @@ def test_what_is_cut_off_may_be_missing(tiny_bert: Path, tmp_path: Path) -> None
 )
 def test_all_that_is_trained_is_read(kind: str, fields: dict[str, Any], tmp_path: Path) -> None:
     encoder = Transformers(model=str(_saved(kind, tmp_path, **fields))).build(WORDS)
-    _vector(encoder.train(), _texts()).square().sum().backward()
+    questions.vector(encoder.train(), questions.texts()).square().sum().backward()
     trained = [p for p in encoder.parameters() if p.requires_grad]
     assert trained
     assert all(parameter.grad is not None for parameter in trained)
@@ -155,12 +141,12 @@ def test_of_a_model_of_pictures_and_texts_the_texts_part_is_taken(tmp_path: Path
     vision = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
     vision |= {"intermediate_size": 8, "image_size": 32, "patch_size": 16}
     folder = _saved("clip", tmp_path / "clip", text_config=SMALL, vision_config=vision)
-    encoder, texts = Transformers(model=str(folder)).build(WORDS).eval(), _texts()
+    encoder, texts = Transformers(model=str(folder)).build(WORDS).eval(), questions.texts()
     assert encoder.dim == 8
     encoder.network.config.save_pretrained(tmp_path / "kept")
     kept = Transformers(model=str(tmp_path / "kept")).build(WORDS, pretrained=False).eval()
     kept.load_state_dict(encoder.state_dict())
-    torch.testing.assert_close(_vector(kept, texts), _vector(encoder, texts))
+    torch.testing.assert_close(questions.vector(kept, texts), questions.vector(encoder, texts))
     folder = _saved("siglip", tmp_path / "siglip", text_config=SMALL, vision_config=vision)
     with pytest.raises(ModelError, match="a siglip is no text encoder"):
         Transformers(model=str(folder)).build(WORDS)
@@ -168,9 +154,9 @@ def test_of_a_model_of_pictures_and_texts_the_texts_part_is_taken(tmp_path: Path
 
 def test_roberta_counts_positions_from_behind_its_padding(tmp_path: Path) -> None:
     encoder = Transformers(model=str(_saved("roberta", tmp_path, **SMALL))).build(WORDS)
-    assert len(_vector(encoder, [torch.zeros(14, dtype=torch.long)])) == 1
+    assert len(questions.vector(encoder, [torch.zeros(14, dtype=torch.long)])) == 1
     with pytest.raises(ModelError, match="15 tokens, the model reads at most 14"):
-        _vector(encoder, [torch.zeros(15, dtype=torch.long)])
+        questions.vector(encoder, [torch.zeros(15, dtype=torch.long)])
 
 
 def test_the_first_token_of_a_decoder_stands_for_no_text(tmp_path: Path) -> None:

@@ -12,7 +12,6 @@ from vqa.errors import ModelError
 from vqa.model.question_encoder import GRU, LSTM, Bag
 from vqa.model.question_encoder.vectors import check_width
 
-WORDS = 12
 VOCABULARY = ("<unk>", "red", "is", "the", "square")
 
 
