@@ -31,9 +31,8 @@ def ensure_dispatcher(home: Home) -> bool:
 
 def _start(home: Home, lock: int) -> None:
     """A dispatcher that holds the lock of this descriptor."""
-    given = (
-        max(lock, 2) + 1
-    )  # another number, under which it stays open, and none that is taken below
+    # Another number, under which it stays open, and none that is taken below.
+    given = max(lock, 2) + 1
     log, append = str(home.dispatcher_log), os.O_WRONLY | os.O_CREAT | os.O_APPEND
     os.posix_spawn(
         sys.executable,

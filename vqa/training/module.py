@@ -104,9 +104,8 @@ class TrainingModule(LightningModule):
         limit = self.experiment.trainer.gradient_clip_val
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
         norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
-        scaled = (
-            self.experiment.trainer.precision == "16-mixed"
-        )  # a step that overflows is left out
+        # The scaler leaves out a step that overflows.
+        scaled = self.experiment.trainer.precision == "16-mixed"
         made, seen = (norm.isfinite(), norm.nan_to_num(0, 0, 0)) if scaled else (1, norm)
         self.gradient_norm += seen
         if limit is not None:

@@ -69,9 +69,8 @@ def delete(home: Home, queue: Queue, name: str, user: str, *, any_owner: bool) -
     Raises:
         JobError: there is none, it is somebody else's or was not uploaded, or a job needs it.
     """
-    found = {
-        path.name: path for path in home.stores.iterdir()
-    }  # a name is never made part of a path
+    # A name is never made part of a path.
+    found = {path.name: path for path in home.stores.iterdir()}
     store = found.get(name)
     if store is None or not (store / "store.json").is_file():
         fix = "see `vqa list stores`"

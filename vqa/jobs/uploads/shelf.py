@@ -97,17 +97,17 @@ class Shelf:
         for folder in self._root.iterdir():
             if folder.name.startswith(DOOMED):
                 remove(folder)
-            elif (
-                folder not in used and folder.stat().st_mtime < than
-            ):  # it has not come to a beginning
+            elif folder not in used and folder.stat().st_mtime < than:
                 remove(set_aside(folder))
         for folder in self._stores.glob(".*"):
-            is_left = (
-                folder.name.startswith(WORK)
-                and not (self._root / folder.name[len(WORK) :]).exists()
-            )
-            if folder.name.startswith(DOOMED) or is_left:
+            if self._is_left(folder):
                 remove(folder)
+
+    def _is_left(self, folder: Path) -> bool:
+        """Whether a death has left it among the stores."""
+        if folder.name.startswith(WORK):
+            return not (self._root / folder.name[len(WORK) :]).exists()
+        return folder.name.startswith(DOOMED)
 
     def _folder(self, key: Key) -> Path:
         """No name of a client is made part of a path."""
