@@ -48,8 +48,7 @@ class OwnService(LocalService):
     def _seen(self, jobs: list[JobView]) -> list[JobView]:
         may_write = os.access(self.home.path, os.W_OK)  # else it is looked at, as in a backup
         if may_write and any(job.state not in TERMINAL for job in jobs):
-            _ = (
-                self.home.settings
-            )  # what a dispatcher could not read is said here, and not in its log alone
+            # What a dispatcher could not read is said here, and not in its log alone.
+            _ = self.home.settings
             ensure_dispatcher(self.home)
         return jobs
