@@ -141,9 +141,8 @@ def _encoder(model: str, pretrained: bool) -> Any:
 
     whole, info = _load(model, pretrained)
     network = whole.get_encoder() if whole.config.is_encoder_decoder else whole
-    network = getattr(
-        network, "text_model", network
-    )  # CLIP and its like have one of pictures beside it
+    # CLIP and its like have one of pictures beside it.
+    network = getattr(network, "text_model", network)
     if getattr(network, "pooler", None) is not None:
         network.pooler = nn.Identity()  # some call it, whether it is there or not
     check_loaded(network, whole.state_dict(keep_vars=True), info, model)
