@@ -155,7 +155,8 @@ def test_jobs_that_do_not_outlive_their_server_are_saved_by_it_and_go_on(
     job = command("submit", named, "trainer.max_epochs=100000").out.strip()
     queue = Queue(server.home.queue_file)
     run = server.home.run_dir(job)
-    until(lambda: (run / "metrics.jsonl").exists())
+    journal = run / "metrics.jsonl"
+    until(lambda: journal.exists() and journal.stat().st_size)  # it has taken steps
     assert server.stop() == 0
     stopped = queue.get(job)
     assert (stopped.state, stopped.restarts) == (State.PREEMPTED, 0)

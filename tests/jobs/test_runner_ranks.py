@@ -82,6 +82,7 @@ def test_two_nodes_train_and_evaluate_as_one_process(
         torch.testing.assert_close(tensor, other[name], rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_runner_of_two_killed_is_a_lost_run(
     job: Callable[..., Job], rendezvous: dict[str, str]
 ) -> None:

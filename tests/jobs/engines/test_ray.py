@@ -311,6 +311,7 @@ def test_a_training_on_two_nodes_succeeds(
     assert living(job) == []
 
 
+@pytest.mark.slow
 def test_a_head_that_is_gone_says_nothing_and_a_new_one_knows_nothing(
     engine: RayEngine, ray_cluster: RayCluster, job: str, tmp_path: Path
 ) -> None:

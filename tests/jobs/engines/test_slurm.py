@@ -205,6 +205,7 @@ def test_handles_that_nobody_knows_have_ended(slurm_engine: SlurmEngine) -> None
         slurm_engine.cancel(handles[0], force=force)
 
 
+@pytest.mark.slow
 def test_while_the_controller_is_away_nothing_is_known(
     slurm_cluster: Cluster, slurm_engine: SlurmEngine, task: Make
 ) -> None:
