@@ -30,13 +30,15 @@ def test_simulate_significance() -> None:
 
 
 @pytest.mark.slow
-def test_bench_train() -> None:
+@pytest.mark.parametrize(("precision", "peak"), [("bf16-mixed", "bf16"), ("32-true", "fp32")])
+def test_bench_train(precision: str, peak: str) -> None:
+    what = ("--only", "encoder-128", "--precision", precision)
     size = ("--images", "30", "--threads", "1", "--workers", "0")
     time = ("--rounds", "1", "--seconds", "0.01", "--warm", "0")
-    found = report("bench_train", "--only", "encoder-128", "--no-overhead", *size, *time)
+    found = report("bench_train", "--no-overhead", *what, *size, *time)
     low, middle, high = sorted(found["encoder-128"]["ratio"])
     assert 0 < low <= middle <= high
-    assert 0 < found["encoder-128"]["share of bf16 peak"][0] < 1.5
+    assert 0 < found["encoder-128"][f"share of {peak} peak"][0] < 1.5
     assert found["machine"]["threads"] == 1
 
 
