@@ -7,10 +7,7 @@ store may lead to another one, and what stands there may have been prepared anew
 from __future__ import annotations
 
 from vqa.ablation.plan import Member, Plan
-from vqa.data.store import Store
-from vqa.errors import ConfigError, VQAError
-from vqa.jobs.local_service import LocalService
-from vqa.jobs.remote import RemoteService
+from vqa.errors import ConfigError
 from vqa.jobs.service import Service
 
 
@@ -55,18 +52,5 @@ class _Fingerprints:
 
     def _of(self, store: str) -> str | None:
         if store not in self._known:
-            self._known[store] = self._look_up(store)
+            self._known[store] = self._service.fingerprint(store)
         return self._known[store]
-
-    def _look_up(self, store: str) -> str | None:
-        service = self._service
-        if isinstance(service, RemoteService):
-            return next((one.fingerprint for one in service.stores() if one.name == store), None)
-        if not isinstance(service, LocalService):
-            return None
-        library, fields = service.checker.library, {"data": {"store": store}}
-        try:
-            resolved = library.resolve(fields, paths_allowed=service.paths_allowed)
-            return Store.open(resolved["data"]["store"]).fingerprint
-        except VQAError:
-            return None

@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from vqa.data.manifest import read_manifest
 from vqa.errors import JobError, RunError, VQAError
 from vqa.jobs.groups import May, anyone, cancel_group, retry_group
 from vqa.jobs.home import Home
@@ -231,6 +232,15 @@ class LocalService:
         """Stores that a submission may name; one that cannot be read is left out."""
         views = (_store_view(name, path) for name, path in self.checker.library.stores().items())
         return [view for view in views if view is not None]
+
+    def fingerprint(self, store: str) -> str | None:
+        """Of the store that a submission would mean by this name or path; None where there is none."""
+        library, fields = self.checker.library, {"data": {"store": store}}
+        try:
+            found = library.resolve(fields, paths_allowed=self.paths_allowed)["data"]["store"]
+            return read_manifest(Path(found)).fingerprint
+        except VQAError:
+            return None
 
     def delete_store(self, name: str, *, any_owner: bool = False) -> int:
         """Delete an uploaded store that no unfinished job names; how many bytes that freed.

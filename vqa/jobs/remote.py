@@ -154,6 +154,10 @@ class RemoteService:
         """Stores that a submission may name."""
         return self._read_list(StoreView, "GET", "/stores")
 
+    def fingerprint(self, store: str) -> str | None:
+        """Of one of the server's stores; None where it has none of this name."""
+        return next((one.fingerprint for one in self.stores() if one.name == store), None)
+
     def ask(self, question: Question) -> Reply:
         """Put a question to the model of a finished run."""
         body = question.model_dump(mode="json", exclude_none=True)

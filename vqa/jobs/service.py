@@ -68,6 +68,10 @@ class Service(Protocol):
         """Groups, newest first."""
         ...
 
+    def fingerprint(self, store: str) -> str | None:
+        """Of the store that a submission would mean by this name or path; None where there is none."""
+        ...
+
     def stores(self) -> list[StoreView]:
         """Stores that a submission may name."""
         ...
