@@ -241,7 +241,7 @@ def plain(config: Experiment, questions: Questions, values: torch.Tensor, done: 
             with torch.autocast("cpu", torch.bfloat16, enabled=half):
                 loss = module.training_step(batch, 0)
             optimizer.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             module.configure_gradient_clipping(optimizer)
             optimizer.step()
             if not done(len(batch)):

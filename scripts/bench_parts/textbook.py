@@ -51,7 +51,7 @@ class Encoder(nn.Module):
         self.lstm = nn.LSTM(300, 1024, batch_first=True)
 
     def forward(self, words: Tensor, lengths: Tensor) -> Tensor:
-        states, _ = self.lstm(self.drop(self.embedding(words)))
+        states: Tensor = self.lstm(self.drop(self.embedding(words)))[0]
         return states[torch.arange(len(words)), lengths - 1]
 
 
@@ -76,7 +76,8 @@ class GridNet(nn.Module):
         weights = functional.softmax(scores.view(len(v), 2, -1), dim=-1)
         seen = (weights[:, :, None] * v.view(len(v), 1, 2048, -1)).sum(dim=-1)
         joined = torch.cat([seen.flatten(1), q], dim=1)
-        return self.lin2(self.drop(functional.relu(self.lin1(self.drop(joined)))))
+        answers: Tensor = self.lin2(self.drop(functional.relu(self.lin1(self.drop(joined)))))
+        return answers
 
 
 class PooledNet(nn.Module):
@@ -93,7 +94,8 @@ class PooledNet(nn.Module):
         v = v[:, :, 0]
         v = v / (v.norm(p=2, dim=1, keepdim=True) + 1e-8)
         joined = torch.tanh(self.v_lin(v)) * torch.tanh(self.q_lin(self.encoder(words, lengths)))
-        return self.lin2(self.drop(functional.relu(self.lin1(self.drop(joined)))))
+        answers: Tensor = self.lin2(self.drop(functional.relu(self.lin1(self.drop(joined)))))
+        return answers
 
 
 def steps(questions: Questions, path: Path, shape: Shape, workers: int) -> Iterator[int]:

@@ -64,6 +64,15 @@ def test_bench_epoch() -> None:
 
 
 @pytest.mark.slow
+def test_bench_extract() -> None:
+    sizes = ("--pictures", "64", "--model", "resnet18", "--image-size", "64")
+    found = report("bench_extract", *sizes, "--stage", "layer3", "--precision", "32-true")
+    assert found["features"] == [16, 256]
+    assert found["seconds"] > 0 < found["start_seconds"]
+    assert found["decoding_alone"][0] > 0 < found["cnn_alone"][0]
+
+
+@pytest.mark.slow
 def test_bench_ablation() -> None:
     sizes = ("--images", "100", "--tested", "50", "--fusions", "2", "--seeds", "1", "--epochs", "1")
     found = report("bench_ablation", *sizes, "--cores", "2", "--batch", "128")
@@ -78,6 +87,7 @@ def test_bench_ablation() -> None:
         ("bench_data", ("--steps", "3"), "4 or more, or 0"),
         ("bench_epoch", ("--epochs", "1"), "two epochs"),
         ("bench_epoch", ("--batch", "0"), "--batch 0: 1 or more"),
+        ("bench_extract", ("--pictures", "63"), "--pictures 63: 64 or more"),
         ("bench_ablation", ("--fusions", "1"), "invalid choice"),
         ("bench_ablation", ("--images", "-4"), "--images -4: 1 or more"),
         ("bench_ablation", ("--cores", "2", "--cores-a-job", "3"), "--cores gives all jobs 2"),

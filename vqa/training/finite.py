@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,7 +34,7 @@ class FiniteWatch:
     """
 
     def __init__(self) -> None:
-        self.question_ids: QuestionIds | None = None
+        self.question_ids: QuestionIds | Sequence[str] | None = None
         self._seen: list[Seen] = []
 
     def see(self, loss: Tensor, index: np.ndarray, step: int) -> None:
