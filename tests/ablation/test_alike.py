@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.ablation.runs import AXES, BASE, fail_run, known, make_folder, make_run, study_of
 from vqa.ablation.cell import Cell
@@ -136,3 +138,21 @@ def test_ablations_of_one_group_with_different_axes_are_told(tmp_path: Path) -> 
         " no effect of an axis is told"
     )
     assert told in found_in(tmp_path).notes
+
+
+def test_a_store_is_the_same_wherever_it_lies(tmp_path: Path) -> None:
+    for at, cell in enumerate(cells(FUSIONS)):
+        fields = cell.experiment.to_dict()
+        fields["data"]["store"] = f"/{at % 2}/store"
+        make_run(tmp_path / cell.name, fields, 0.4)
+    assert found_in(tmp_path).notes == []
+    for run in tmp_path.iterdir():
+        fields = yaml.safe_load((run / "experiment.yaml").read_text()) | {"tracking": {}}
+        (run / "experiment.yaml").write_text(yaml.safe_dump(fields))
+    assert list(found_in(tmp_path).variants) == ["concat", "multiply"]
+    for run in tmp_path.iterdir():
+        fields = yaml.safe_load((run / "experiment.yaml").read_text())
+        if fields["data"]["store"] == "/1/store":
+            result = json.loads((run / "result.json").read_text()) | {"data_fingerprint": "other"}
+            (run / "result.json").write_text(json.dumps(result))
+    assert len(found_in(tmp_path).variants) == 4

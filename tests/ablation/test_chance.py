@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.ablation.runs import QUICK, make_folder, study_of
+from tests.ablation.runs import QUICK, make_folder, make_run, study_of
 from vqa.ablation.chance import chance_run
-from vqa.ablation.study import Options
+from vqa.ablation.gather import gather
+from vqa.ablation.study import Options, make_study
 from vqa.errors import InputError
 from vqa.evaluation.predictions import Prediction
 from vqa.evaluation.protocols import PROTOCOLS
@@ -72,3 +74,12 @@ def test_nobody_beats_a_chance_of_nothing(protocol: str, tmp_path: Path) -> None
         if "chance" in (pair.a, pair.b)
     ]
     assert claim.startswith("no difference found")
+
+
+def test_a_variant_that_is_called_chance_does_not_hide_guessing(tmp_path: Path) -> None:
+    given = {name: [make_run(tmp_path / name, {"seed": 0}, 0.6)] for name in ("chance", "other")}
+    found = gather([], given, None)
+    study = make_study(found.title, found.members, found.places, replace(QUICK, chance=True))
+    rows = {row.name: row for row in study.rows}
+    assert (rows["chance (computed)"].baseline, rows["chance (computed)"].mean) == ("chance", 25)
+    assert (rows["chance"].baseline, rows["chance"].mean > 50) == (None, True)

@@ -26,9 +26,10 @@ from tests.ablation.runs import (
 from vqa.ablation.drawing import learning
 from vqa.ablation.expand import expand
 from vqa.ablation.gather import gather
+from vqa.ablation.page import to_html
 from vqa.ablation.schema import parse_ablation
 from vqa.ablation.study import Options, Study, make_study
-from vqa.ablation.tables import left_out, to_text
+from vqa.ablation.tables import left_out, to_latex, to_markdown, to_text
 from vqa.errors import ResultError
 
 
@@ -61,6 +62,16 @@ def test_the_first_cell_is_the_reference_and_real_differences_are_found(study: S
         r"concat-none beats chance by .* ± .*, p < 0\.001, 3 seeds", claims["chance"]
     )
     assert "Holm's over 6 comparisons with concat-none" in to_text(study)
+
+
+@pytest.mark.parametrize("form", [to_text, to_markdown, to_latex, to_html])
+def test_beside_a_corrected_p_it_is_said_once_that_intervals_are_not(
+    study: Study, form: Callable[[Study], str]
+) -> None:
+    told = "each interval is of its test alone, not corrected"
+    assert form(study).count(told) == 1
+    one = replace(study, main_effects=[], comparison=replace(study.comparison, pairs=[]))
+    assert told not in form(one)
 
 
 def test_main_effects_and_interactions_are_those_put_in(study: Study) -> None:
@@ -162,6 +173,8 @@ def test_failed_and_missing_members_are_listed_and_left_out(tmp_path: Path) -> N
     assert seeds["multiply-soft"] == [0, 2]
     assert "image-only" not in seeds
     assert any("not all variants have the same seeds" in note for note in study.notes)
+    told = "an effect counts the seeds that all its cells have; lacking are those of "
+    assert f"{told}concat-soft (0), multiply-none (2), multiply-soft (1)" in study.notes
     assert (
         study.interactions[0].seeds == 0
     )  # none is common to all four cells: 0,2 / 0,1 / 1,2 / 0,1,2

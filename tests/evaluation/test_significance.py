@@ -346,3 +346,19 @@ def test_equal_seeds_leave_the_doubt_of_images() -> None:
 @pytest.mark.parametrize("seeds", [2, 5])
 def test_seeds_that_differ_as_images_do_reject_as_often_as_they_should(seeds: int) -> None:
     assert 1 < simulate_seeds(seeds, ratio=1.0, comparisons=400) < 8
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_an_interaction_has_twice_the_scale_of_a_difference(seeds: int) -> None:
+    """It is the difference of two differences: its interval does not end below it."""
+    rng = np.random.default_rng(0)
+    gains = np.where(rng.random((seeds, 12)) < 0.8, 90.0, 40.0)
+    images = np.arange(12)
+    test = seeded_test(gains, -gains, images, paired=True, resamples=200, scale=200)
+    assert 100 < test.difference < test.high <= 200
+    same = np.full((seeds, 12), 75.0)
+    sure = seeded_test(same, -same, images, paired=True, resamples=200, scale=200)
+    assert (sure.low > 0, 150 < sure.high < 200) == (True, True)
+    few = in_family(paired_test(gains[0, :3], -gains[0, :3], images[:3], scale=200), 5)
+    assert few.detectable == 200
+    assert "could not have found any difference" in power_text(few)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from vqa.ablation.axes import auto_label
@@ -19,7 +19,8 @@ def places_of(members: Sequence[Member]) -> list[Place]:
     """Each run's place: by its tags where runs have some, else by the keys in which the runs differ."""
     if any(member.place is not None for member in members):
         return [member.place or _alone(member) for member in members]
-    settings = [flat(member.experiment) for member in members]
+    stores = store_paths(members)
+    settings = [settings_of(member, stores) for member in members]
     known = [one for one in settings if one]
     differing = {key for one in known for key in one if _differs(known, key)}
     keys = sorted(differing, key=lambda key: key.removesuffix(".name"))
@@ -35,6 +36,22 @@ def _alone(member: Member) -> Place:
 def flat(experiment: Mapping[str, Any]) -> dict[str, Any]:
     """What decides a result, key path → value."""
     return by_path({key: value for key, value in experiment.items() if key not in IGNORED})
+
+
+def store_paths(members: Iterable[Member]) -> dict[str, Any]:
+    """Fingerprint → the first path to a store of that content: it is the same one wherever it lies."""
+    found: dict[str, Any] = {}
+    for member in members:
+        path = flat(member.experiment).get("data.store")
+        found.setdefault(str(member.result.get("data_fingerprint")), path)
+    return {content: path for content, path in found.items() if path and content != str(None)}
+
+
+def settings_of(member: Member, stores: Mapping[str, Any]) -> dict[str, Any]:
+    """What decides a run's result, key path → value; its store as in `store_paths`."""
+    settings = flat(member.experiment)
+    path = stores.get(str(member.result.get("data_fingerprint")))
+    return settings | {"data.store": path} if settings and path else settings
 
 
 def _differs(settings: Sequence[Mapping[str, Any]], key: str) -> bool:

@@ -15,8 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from vqa.ablation.alike import shortly
 from vqa.evaluation.bootstrap import Floats, Ints
 from vqa.evaluation.comparison import Variant
+from vqa.evaluation.power import WHOLE_SCALE
 from vqa.evaluation.significance import PairedTest, holm, in_family, seeded_test
 
 Labels = tuple[str, ...]
@@ -86,6 +88,15 @@ class Factorial:
         """Of every two values of every two axes."""
         return _corrected([*self._pairs()])
 
+    def lacking(self) -> list[str]:
+        """A note where cells lack seeds that others have."""
+        own = {one.name: {run.seed for run in one.runs} for one in self.variants.values()}
+        every = set[int | None]().union(*own.values())
+        lack = {name: sorted(map(str, every - seeds)) for name, seeds in own.items()}
+        shown = [f"{name} ({', '.join(seeds)})" for name, seeds in lack.items() if seeds]
+        told = "an effect counts the seeds that all its cells have; lacking are those of"
+        return [f"{told} {shortly(shown)}"] if shown and None not in every else []
+
     def _main(self) -> Iterator[Effect]:
         for axis in range(len(self.axes)):
             for label in self.labels(axis):
@@ -117,7 +128,12 @@ class Factorial:
         sums = [sum(_scores(variant, seeds) for variant in row) / len(row) for row in cells]
         left, right = sum(sums[: len(plus)]), sum(sums[len(plus) :])
         test = seeded_test(
-            np.asarray(left), np.asarray(right), self.images, paired=True, resamples=self.resamples
+            np.asarray(left),
+            np.asarray(right),
+            self.images,
+            paired=True,
+            resamples=self.resamples,
+            scale=WHOLE_SCALE * len(plus),
         )
         names, against = (
             tuple(self.axes[at] for at in axes),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vqa.ablation.alike import AUTO, Settings, beside_axes, shortly, told, unlike, unlike_axes
-from vqa.ablation.derive import flat
+from vqa.ablation.derive import flat, settings_of, store_paths
 from vqa.errors import InputError, RunError
 from vqa.tracking.place import Place, place_of
 
@@ -197,8 +197,9 @@ def sort_members(members: Sequence[Member], places: Sequence[Place]) -> Sorted:
     """Put runs that differ in their seed only together, baselines last; of several with one seed the last counts."""
     found = _by_seed(members, places)
     by_variant = {place.variant: place for place in places}
+    stores = store_paths(members)
     settings = {
-        name: [flat(member.experiment) for member in seeds.values() if member.experiment]
+        name: [settings_of(member, stores) for member in seeds.values() if member.experiment]
         for name, seeds in found.kept.items()
     }
     beside = beside_axes(settings, by_variant)

@@ -239,7 +239,13 @@ def make_study(
         main_effects=factorial.main_effects() if factorial and not compared else [],
         interactions=factorial.interactions() if factorial else [],
         left_out=loaded.left_out,
-        notes=[*found.notes, *note, *_unlike_seeds(loaded.variants), *_remarks(comparison)],
+        notes=[
+            *found.notes,
+            *note,
+            *_unlike_seeds(loaded.variants),
+            *(factorial.lacking() if factorial else ()),
+            *_remarks(comparison),
+        ],
         images=int(images.max()) + 1,
         journals=loaded.journals,
     )
@@ -301,7 +307,8 @@ def _chance(
         name, run = chance_run(first.runs[0], loaded.members[first.name][0].experiment)
     except InputError as error:
         return [], [f"chance is not shown: {error}"]
-    return ([] if any(one.name == name for one in loaded.variants) else [Variant(name, [run])]), []
+    taken = any(one.name == name for one in loaded.variants)
+    return [Variant(f"{name} (computed)" if taken else name, [run])], []
 
 
 def _reference(wanted: str | None, variants: Sequence[Variant], in_grid: Sequence[str]) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from vqa.ablation.study import TYPE_KINDS, Row, Study
+from vqa.evaluation.comparison import EACH_ALONE
 from vqa.evaluation.table import columns
 
 MOST_TYPES = 12
@@ -113,6 +114,8 @@ def remarks(study: Study) -> list[str]:
     ):
         if len(effects) > 1:
             tests.append(f"p is Holm's over {len(effects)} {kind}")
+    if tests:
+        tests.append(EACH_ALONE)
     return [*tests, *(f"note: {note}" for note in study.notes)]
 
 

@@ -116,7 +116,7 @@ MOST_TYPES = 12
 
 def to_text(comparison: Comparison) -> str:
     """The comparison as tables, a sentence a pair, and notes."""
-    from vqa.evaluation.comparison import MCNEMAR_CAVEAT
+    from vqa.evaluation.comparison import EACH_ALONE, MCNEMAR_CAVEAT
     from vqa.evaluation.table import columns
 
     figures = comparison.to_json()["variants"]
@@ -131,7 +131,7 @@ def to_text(comparison: Comparison) -> str:
             lines += [*columns([(kind.replace("_", " "), *names), *by_type]), ""]
     lines += [pair.sentence for pair in comparison.pairs]
     if len(comparison.pairs) > 1:
-        lines.append(f"p is Holm's over {len(comparison.pairs)} comparisons")
+        lines.append(f"p is Holm's over {len(comparison.pairs)} comparisons; {EACH_ALONE}")
     lines += ["", "questions that one has right and the other wrong (all of them with --json):"]
     lines += [_apart(pair) for pair in comparison.pairs]
     if any(pair.mcnemar for pair in comparison.pairs):

@@ -136,7 +136,7 @@ def mean_interval(
     level: float = 95.0,
     resamples: int = RESAMPLES,
     seed: int = 0,
-    lowest: float = 0.0,
+    span: tuple[float, float] = (0.0, 100.0),
 ) -> Interval | None:
     """The BCa bootstrap interval of sum/count over images; None for fewer than two images with
     questions.
@@ -146,14 +146,14 @@ def mean_interval(
     accurate). The simulation in `scripts/simulate_significance` shows its coverage beside that of
     the percentile interval. Where every image scores alike, all resamples do and the bootstrap
     would claim certainty; then it is the exact binomial bound on how many images may score
-    otherwise, each anything from `lowest` (−100 for a difference) to 100.
+    otherwise, each anything in `span` (−100 to 100 for a difference).
     """
     images = int(np.count_nonzero(data.counts))
     if images < 2:
         return None
     mean = float(data.sums.sum() / data.counts.sum())
     if np.allclose(data.sums, mean * data.counts, rtol=0, atol=1e-7):
-        low, high = _all_alike(mean, images, level, lowest)
+        low, high = _all_alike(mean, images, level, span)
         return Interval(low, high, level, "clopper-pearson", 0.0, images, 0)
     means = bootstrap_means(data, resamples, np.random.default_rng(seed))
     low, high = bca_bounds(data, means, level)
@@ -238,8 +238,11 @@ def _by_image(
     return totals[:, 0], totals[:, 1]
 
 
-def _all_alike(mean: float, images: int, level: float, lowest: float) -> tuple[float, float]:
+def _all_alike(
+    mean: float, images: int, level: float, span: tuple[float, float]
+) -> tuple[float, float]:
     """The bounds of a mean when as many other images score otherwise as Clopper and Pearson allow where none of
     `images` does."""
     others = 1 - ((1 - level / 100) / 2) ** (1 / images)
-    return mean - others * (mean - lowest), mean + others * (100 - mean)
+    lowest, highest = span
+    return mean - others * (mean - lowest), mean + others * (highest - mean)

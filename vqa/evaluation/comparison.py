@@ -103,6 +103,9 @@ SAME = MappingProxyType(
 )
 """How runs come to be alike in each of `FIELDS`."""
 
+EACH_ALONE = "each interval is of its test alone, not corrected"
+"""What is to be said wherever p is corrected."""
+
 MCNEMAR_CAVEAT = "takes questions as independent; where images have several, read p_value instead"
 
 

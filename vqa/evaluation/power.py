@@ -15,12 +15,12 @@ GRID = 500
 """Points at which the chance of a finding is averaged: four digits, checked against scipy's noncentral t."""
 
 
-def detectable(error: float, freedom: float, tests: int = 1) -> float:
+def detectable(error: float, freedom: float, tests: int = 1, scale: float = WHOLE_SCALE) -> float:
     """The true difference that a two-sided t test finds with probability `POWER` as one of so many that Holm corrects
     together, at his first, strictest step.
 
-    The whole scale where it is no smaller. With many degrees of freedom (z of the level + z of the power) · error =
-    2.80 · error for a single test.
+    `scale`, the largest difference that there can be, where it is no smaller. With many degrees of freedom (z of the
+    level + z of the power) · error = 2.80 · error for a single test.
 
     Args:
         error: the standard error.
@@ -37,7 +37,7 @@ def detectable(error: float, freedom: float, tests: int = 1) -> float:
     def missed(distance: float) -> float:
         return POWER - float(ndtr(distance - bars).mean())
 
-    return min(WHOLE_SCALE, float(brentq(missed, 0, bars.max() + 10)) * error)
+    return min(scale, float(brentq(missed, 0, bars.max() + 10)) * error)
 
 
 def likely_variance(estimate: float, freedom: float) -> float:

@@ -49,6 +49,7 @@ class PairedTest:
             probability; the whole scale where it could have found none (see `in_family`).
         images: number of clusters.
         method: how interval and p were got.
+        scale: the largest difference that there can be.
     """
 
     difference: float
@@ -61,6 +62,7 @@ class PairedTest:
     detectable: float
     images: int
     method: str
+    scale: float = WHOLE_SCALE
 
     @property
     def digits(self) -> int:
@@ -82,9 +84,15 @@ class McNemar(NamedTuple):
 
 
 def paired_test(
-    a: Floats, b: Floats, images: Ints, *, resamples: int = RESAMPLES, seed: int = 0
+    a: Floats,
+    b: Floats,
+    images: Ints,
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    scale: float = WHOLE_SCALE,
 ) -> PairedTest:
-    """Compare two runs' scores; `a`, `b` [questions], `images` their image codes [questions].
+    """Compare two runs' scores; `a`, `b` [questions], at most `scale` apart; `images` their image codes [questions].
 
     Raises:
         ValueError: the vectors differ in length, or there are fewer than two images.
@@ -92,7 +100,7 @@ def paired_test(
     data = _difference_sums(a, b, images)
     difference = float(data.sums.sum() / data.counts.sum())
     error = standard_error(data)
-    interval = mean_interval(data, resamples=resamples, seed=seed, lowest=-100.0)
+    interval = mean_interval(data, resamples=resamples, seed=seed, span=(-scale, scale))
     if interval is None:
         raise ValueError("a comparison needs at least two images")
     return PairedTest(
@@ -103,9 +111,10 @@ def paired_test(
         standard_error=error,
         likely_error=error,
         likely_freedom=interval.images - 1.0,
-        detectable=detectable(error, interval.images - 1.0),
+        detectable=detectable(error, interval.images - 1.0, scale=scale),
         images=interval.images,
         method=SIGN_FLIPS,
+        scale=scale,
     )
 
 
@@ -142,8 +151,8 @@ def in_family(test: PairedTest, tests: int) -> PairedTest:
     """
     level = 1 - LEVEL / 100
     hopeless = test.method == SIGN_FLIPS and tests * 2.0 ** (1 - test.images) > level
-    reach = detectable(test.likely_error, test.likely_freedom, tests)
-    return replace(test, detectable=WHOLE_SCALE if hopeless else reach)
+    reach = detectable(test.likely_error, test.likely_freedom, tests, test.scale)
+    return replace(test, detectable=test.scale if hopeless else reach)
 
 
 def decimals(half_width: float) -> int:
@@ -157,7 +166,7 @@ def power_text(test: PairedTest) -> str:
     """What a test that found nothing could have found, for the end of a sentence."""
     if test.standard_error == 0 and test.difference == 0:
         return "they score alike on every image"
-    if test.detectable >= WHOLE_SCALE:
+    if test.detectable >= test.scale:
         return "too few images or seeds: this test could not have found any difference"
     return f"this test would have found {test.detectable:.{decimals(test.detectable)}f}"
 
@@ -174,10 +183,17 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
 
 
 def seeded_test(
-    a: Floats, b: Floats, images: Ints, *, paired: bool, resamples: int = RESAMPLES, seed: int = 0
+    a: Floats,
+    b: Floats,
+    images: Ints,
+    *,
+    paired: bool,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    scale: float = WHOLE_SCALE,
 ) -> PairedTest:
     """Compare two variants of several seeds each; `a` [seeds of A, questions], `b` [seeds of B,
-    questions].
+    questions], at most `scale` apart.
 
     With one seed on both sides this is `paired_test`: it speaks of these trained models only. With more it speaks of
     the training recipes: the variance of the difference is that over images (of the means over seeds) plus that over
@@ -195,7 +211,7 @@ def seeded_test(
     """
     if paired and len(a) != len(b):
         raise ValueError("paired seeds need the same number of runs on both sides")
-    test = paired_test(a.mean(0), b.mean(0), images, resamples=resamples, seed=seed)
+    test = paired_test(a.mean(0), b.mean(0), images, resamples=resamples, seed=seed, scale=scale)
     spread = _spread([a - b] if paired else [a, b], images)
     return test if spread is None else _with_seeds(test, spread)
 
@@ -292,16 +308,15 @@ def _with_seeds(test: PairedTest, spread: _Spread) -> PairedTest:
     reach = _reach(freedom) * error
     likely = spread._replace(seeds=likely_variance(spread.seeds, spread.freedom))
     likely_error, likely_freedom = _combined(over_images, likely)
-    return PairedTest(
-        difference=test.difference,
-        low=max(-100.0, test.difference - reach),
-        high=min(100.0, test.difference + reach),
+    return replace(
+        test,
+        low=max(-test.scale, test.difference - reach),
+        high=min(test.scale, test.difference + reach),
         p_value=float(2 * stdtr(freedom, -abs(test.difference) / error)),
         standard_error=error,
         likely_error=likely_error,
         likely_freedom=likely_freedom,
-        detectable=detectable(likely_error, likely_freedom),
-        images=test.images,
+        detectable=detectable(likely_error, likely_freedom, scale=test.scale),
         method=f"t with {freedom:.1f} degrees of freedom over images and seeds",
     )
 
