@@ -193,7 +193,8 @@ class EvaluationConfig(Section):
     Attributes:
         split: the split that is scored; `auto` takes `test`, else validation, else training.
         protocol: a protocol's name and version; `auto` chooses by the data: multiple choice where there
-            are choices, VQA accuracy for ten answers, else exact match.
+            are choices, VQA accuracy for ten answers, else exact match. Validation between epochs, which chooses
+            the best checkpoint, goes by the right choice where it is known, else by the answers' soft scores.
         batch_size: questions a forward pass; changes no figure.
         out_of_vocabulary: what a choice outside the answer vocabulary gets from a classifier.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,26 @@ def fails_at(store: str) -> Callable[[Path, int], float]:
         return 5.0
 
     return train
+
+
+@pytest.mark.parametrize(
+    ("frozen", "what", "told"),
+    [(True, "pictures", True), (True, "features", False), (False, "pictures", False)],
+)
+def test_steps_that_read_pictures_where_the_run_keeps_features_are_told_as_too_slow(
+    experiment: Make, monkeypatch: pytest.MonkeyPatch, frozen: bool, what: str, told: bool
+) -> None:
+    def train(folder: Path, threads: int) -> float:
+        wall = fails_at("nowhere")(folder, threads)
+        event = {"event": "memory", "what": f"{what} 3×64×64 uint8"}
+        (folder / "run" / "events.jsonl").write_text(json.dumps(event) + "\n")
+        return wall
+
+    monkeypatch.setattr(room, "_train", train)
+    said: list[str] = []
+    encoder = {"image_encoder": {"name": "small", "frozen": frozen}}
+    calibrate([Cell("a", 0, experiment(model=encoder))], as_it_is, said.append)
+    assert any("upper bound" in line for line in said) is told
 
 
 def test_a_command_that_fails_says_its_last_line(tmp_path: Path) -> None:

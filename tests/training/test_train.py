@@ -333,6 +333,17 @@ def test_words_found_in_a_file_of_vectors_are_told(
     assert capsys.readouterr().err.count(line) == 1
 
 
+@pytest.mark.parametrize(
+    ("protocol", "told"), [("auto", False), ("multiple-choice/1", False), ("exact/1", True)]
+)
+def test_a_checkpoint_that_is_chosen_by_another_score_than_the_runs_is_told(
+    experiment: Make, tmp_path: Path, protocol: str, told: bool
+) -> None:
+    train(experiment(evaluation={"protocol": protocol}, trainer={"max_steps": 1}), tmp_path / "run")
+    events = (tmp_path / "run" / "events.jsonl").read_text()
+    assert (f"{protocol} scores the run at its end" in events) is told
+
+
 def test_a_protocol_that_does_not_exist_is_refused_before_training(
     experiment: Make, tmp_path: Path
 ) -> None:

@@ -17,14 +17,20 @@ from typing import Any
 from vqa.ablation.cell import Cell
 from vqa.ablation.estimate import Measured, kind_of, told
 from vqa.config import Experiment, parse_experiment
+from vqa.data.cache.rule import obstacle
 from vqa.errors import InputError, RunError
 from vqa.lifetime import die_with
 from vqa.tracking.journal import read_journal
+from vqa.training.directory import RunDirectory
 
 STEPS, EVERY = 20, 4
 """So many steps are trained, and the speed is told so often; the first time is not believed, for it warms up."""
 
 MOST_SECONDS = 600.0
+AT_MOST = (
+    "is estimated as an upper bound: its frozen image encoder read each picture anew, and a whole run keeps what it "
+    "makes of them; after `vqa prepare features` that is measured, too"
+)
 SPEED = "train/questions_per_second"
 
 
@@ -61,7 +67,10 @@ def calibrate(
     for at, cell in enumerate(kinds.values(), 1):
         say(f"measuring {cell.variant}, {at} of {len(kinds)}")
         try:
-            found.measured.append(_measure(cell.experiment, resolve, cores))
+            measured, at_most = _measure(cell.experiment, resolve, cores)
+            found.measured.append(measured)
+            if at_most:
+                say(f"{cell.variant} {AT_MOST}")
         except InputError as error:
             found.failed.append(f"{cell.variant} could not be measured: {error}")
             say(found.failed[-1])
@@ -81,7 +90,8 @@ def _measure(
     experiment: Experiment,
     resolve: Callable[[dict[str, Any]], dict[str, Any]],
     cores: int | None,
-) -> Measured:
+) -> tuple[Measured, bool]:
+    """What a few steps tell, and whether a whole run is faster: it keeps features, which needs more steps."""
     if experiment.trainer.num_nodes > 1:
         raise RunError("it needs several machines")
     short = parse_experiment(resolve(shortened(experiment)))
@@ -93,7 +103,9 @@ def _measure(
         speeds = [
             one[SPEED] for one in read_journal(folder / "run" / "metrics.jsonl") if SPEED in one
         ]
-    return measured_by(experiment, result, speeds, wall)
+        unkept = RunDirectory(folder / "run").features() is False
+    at_most = unkept and experiment.data.features == "auto" and obstacle(experiment) is None
+    return measured_by(experiment, result, speeds, wall), at_most
 
 
 def measured_by(

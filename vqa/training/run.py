@@ -328,6 +328,7 @@ def _tell_beginning(session: Session, step: int, *, resumed: bool) -> None:
     )
     if not resumed:
         session.tell_scored()
+        session.tell_validated()
         session.tell_untaught()
     session.tell_coverage()
 

@@ -34,6 +34,9 @@ from vqa.training.pictures import Pictures, arrange_pictures
 from vqa.training.state import Progress
 from vqa.training.validation import Validation
 
+BY_LABEL = ("auto", "multiple-choice/1", "visual7w/1")
+"""Protocols by which a question is scored as validation scores it where its right choice is known."""
+
 
 @dataclass(frozen=True)
 class Place:
@@ -206,6 +209,15 @@ class Session:
         """Say where the score will be of questions that the run learns from."""
         if self.materials.splits.caution:
             self.warn(self.materials.splits.caution)
+
+    def tell_validated(self) -> None:
+        """Say where the best checkpoint is chosen by another score than the run's."""
+        table, protocol = self.materials.validation, self.experiment.evaluation.protocol
+        if table is not None and protocol not in BY_LABEL and (table.label >= 0).any():
+            self.warn(
+                "between epochs, where the best checkpoint is chosen, questions whose right choice is known score"
+                f" as under multiple-choice/1; {protocol} scores the run at its end"
+            )
 
     def tell_untaught(self) -> None:
         """Say how many training questions are left out."""
