@@ -172,7 +172,9 @@ def test_home_is_read_in_a_file_and_in_an_override(
     monkeypatch.setenv("HOME", "/somewhere")
     file = write(tmp_path, "data: {store: ~/a}\ntracking: {tags: [~/b, c~/d]}\n")
     read = load_experiment(file)
-    assert (str(read.data.store), read.tracking.tags) == ("/somewhere/a", ("/somewhere/b", "c~/d"))
+    assert (str(read.data.store), read.tracking.tags) == ("/somewhere/a", ("~/b", "c~/d"))
+    small = load_experiment(file, ["model.image_encoder={name: small, weights: ~/w}"])
+    assert getattr(small.model.image_encoder, "weights", None) == "/somewhere/w"
     assert str(load_experiment(file, ["data.store=~/e"]).data.store) == "/somewhere/e"
 
 

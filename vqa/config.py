@@ -311,12 +311,11 @@ def read_fields(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
         raise ConfigError("is an ablation", where=str(path), fix=f"vqa ablate {path}")
     for override in overrides:
         _apply(fields, override)
-    found: dict[str, Any] = _at_home(fields)
-    return found
+    return {key: one if key == "tracking" else _at_home(one) for key, one in fields.items()}
 
 
 def _at_home(value: Any) -> Any:
-    """The same value with `~/` read as one's home, wherever a text begins with it."""
+    """The same value with `~/` read as one's home, wherever a text begins with it: it is a path there."""
     if isinstance(value, dict):
         return {key: _at_home(one) for key, one in value.items()}
     if isinstance(value, list):

@@ -89,6 +89,16 @@ def test_features_are_made_in_what_a_precision_of_auto_becomes_here(
     train(load_experiment(config, [auto]), tmp_path / "run")
 
 
+def test_an_estimate_needs_no_weights(
+    config: Path, store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gone = f"model.image_encoder.weights={tmp_path / 'gone.pt'}"
+    estimate = result(capsys, "prepare", "features", config, gone, "--estimate")
+    assert (estimate["shape"], estimate["bytes"]) == ([16, 8], 60 * 16 * 8 * 2)
+    assert (estimate["complete"], estimate["path"]) == (False, str(store / "cache"))
+    assert main(["prepare", "features", str(config), gone]) == 2
+
+
 def test_what_cannot_be_made_is_refused(
     config: Path, store: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

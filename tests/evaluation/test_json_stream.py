@@ -63,6 +63,7 @@ def outcome(parse: Callable[..., Any], *args: Any) -> tuple[Any, str]:
     [
         *('{"long": [1,]}', '{"long": [1 2]}', '{"long": [,1]}', '{"long": [1],}', "{1: 2}"),
         *("{[]: 1}", '{"long": [1]} x', '{"long" [1]}', '{"a": 1 "long": []}', "", "{"),
+        *('{"long": [1], "long": [2]}', '{"a": 1, "a": 2}'),
         '{"long": [' + "[" * 99_999,
     ],
 )

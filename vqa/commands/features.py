@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from vqa.data.cache.layout import Layout
     from vqa.data.cache.rows import RowFile
     from vqa.data.store import Store
+    from vqa.model.parts import ImageEncoder
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -82,22 +83,25 @@ def _made(
     store: Store, experiment: Experiment, rows: np.ndarray, *, estimate: bool
 ) -> dict[str, Any]:
     """Make what is missing, unless it is only to be estimated; what `--json` prints."""
-    from pytorch_lightning import seed_everything
-
     from vqa.data.cache.features import features_layout, features_maker
     from vqa.data.cache.fill import fill
     from vqa.data.cache.place import workplace
     from vqa.data.cache.rows import find_kept, open_rows
+    from vqa.errors import ModelError
     from vqa.training.hardware import choose_device
     from vqa.training.precision import settled
-    from vqa.training.session import quiet
 
     started = time.monotonic()
     if experiment.trainer.precision == "auto":
         experiment = settled(experiment, choose_device(experiment.trainer))
-    with quiet():
-        seed_everything(experiment.seed, verbose=False)  # weights that are random follow from it
-    encoder = experiment.model.image_encoder.build(experiment.data.image_size)
+    try:
+        encoder = _encoder(experiment)
+    except ModelError as error:
+        if not estimate:
+            raise
+        _say(f"the estimate is made without the weights: {error}")
+        layout = features_layout(store, experiment, _encoder(experiment, pretrained=False))
+        return _facts(layout, workplace(store, layout.name).parent, rows, None, started)
     layout = features_layout(store, experiment, encoder)
     kept = find_kept(store, layout, rows)
     if kept is not None:
@@ -112,6 +116,17 @@ def _made(
     before = len(file.missing(rows))
     fill(file, rows, features_maker(store, experiment, encoder, device))
     return _facts(layout, folder, rows, file, started) | {"made": before}
+
+
+def _encoder(experiment: Experiment, *, pretrained: bool = True) -> ImageEncoder:
+    from pytorch_lightning import seed_everything
+
+    from vqa.training.session import quiet
+
+    with quiet():
+        seed_everything(experiment.seed, verbose=False)  # weights that are random follow from it
+    build = experiment.model.image_encoder.build
+    return build(experiment.data.image_size, pretrained=pretrained)
 
 
 def _facts(

@@ -150,7 +150,11 @@ def decode_image(
 
 
 def _too_large(count: int, limits: ImageLimits, where: str) -> DataError:
-    return DataError(f"{count:,} bytes, the limit is {limits.file_bytes:,}", where=where)
+    return DataError(
+        f"{count:,} bytes, the limit is {limits.file_bytes:,}",
+        where=where,
+        fix="scale it down, or save it as JPEG",
+    )
 
 
 def _inside(path: Path, root: Path | None) -> Path:

@@ -70,6 +70,8 @@ class _Reader:
             name = self._value()
             if not isinstance(name, str):
                 raise ValueError("a key is no string")
+            if name in found:
+                raise ValueError("a key stands twice")
             self._expect(":")
             streamed = name == key and self._text.startswith("[", self._at)
             found[name] = read(self.elements()) if streamed else self._value()

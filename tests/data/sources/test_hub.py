@@ -161,6 +161,7 @@ def test_a_picture_outside_the_folder_is_refused(tmp_path: Path, png: Any) -> No
     said = str(caught.value)
     assert said.count("leads out of the image folder") == 2
     assert said.count("web address") == 2
+    assert "`hf download a/b --repo-type dataset --local-dir DIR`, then `vqa prepare hub" in said
 
 
 def main_prepare(tmp_path: Path) -> None:

@@ -218,8 +218,18 @@ def _name(value: Any) -> tuple[str, bytes | None]:
     if data is not None:
         return _name(data)
     if re.match(r"[a-z]+://", name, re.IGNORECASE):
-        raise Unusable(f"the image is a web address ({name[:60]}); fetch the pictures first")
+        raise Unusable(f"the image is a web address ({name[:60]}); {_how_to_fetch(name)}")
     return _whole(PurePosixPath(name.replace("\\", "/")).as_posix()), None
+
+
+def _how_to_fetch(address: str) -> str:
+    """What to do about a picture that is not here; of a data set of the hub the whole set can be."""
+    at_hub = re.match(r"hf://datasets/([^/@]+/[^/@]+)", address)
+    if at_hub is None:
+        return "fetch the pictures first"
+    return (
+        f"`hf download {at_hub[1]} --repo-type dataset --local-dir DIR`, then `vqa prepare hub DIR`"
+    )
 
 
 def _whole(name: str) -> str:
