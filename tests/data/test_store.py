@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from vqa.cli import main
 from vqa.data.prepare import prepare
 from vqa.data.store import EXAMPLE_FEATURES, Store
 from vqa.errors import DataError
+from vqa.training.run import train
 
 QUESTIONS = 6
 
@@ -65,6 +67,42 @@ def test_damage_is_told_before_it_does_harm(
         assert "copy the store again" in capsys.readouterr().err
 
 
+def test_a_flipped_bit_is_told_before_anything_is_learnt_or_scored(
+    experiment: Any, scenes_store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store, run = tmp_path / "store", tmp_path / "run"
+    shutil.copytree(scenes_store, store, ignore=shutil.ignore_patterns("cache"))
+    made = experiment(data={"store": str(store)}, trainer={"max_steps": 1})
+    train(made, run)
+    flipped(store / "examples.arrow", b"colour")
+    with pytest.raises(DataError, match=r"examples.arrow: damaged table .* — copy the store again"):
+        train(made, tmp_path / "other")
+    assert main(["evaluate", str(run)]) == 2
+    assert "examples.arrow: damaged table" in capsys.readouterr().err
+
+
+def flipped(file: Path, text: bytes) -> None:
+    """One bit of a text in a file, so that it can be read as before and says something else."""
+    data = bytearray(file.read_bytes())
+    data[data.index(text)] ^= 1
+    file.write_bytes(data)
+
+
+def test_a_picture_that_was_changed_is_told(store: Store) -> None:
+    assert store.image_bytes(0)
+    flipped(store.path / "images.arrow", b"IDAT")
+    with pytest.raises(DataError, match=r"images.arrow, image 'i0': image changed since"):
+        Store.open(store.path).image_bytes(0)
+
+
+def test_a_store_without_a_hash_of_its_examples_is_read_as_before(store: Store) -> None:
+    file = store.path / "store.json"
+    fields = json.loads(file.read_text())
+    assert fields.pop("examples_xxh3")
+    file.write_text(json.dumps(fields))
+    Store.open(store.path).check_examples()
+
+
 def test_an_offset_that_leads_nowhere_is_told(store: Store) -> None:
     file = store.path / "examples.arrow"
     data = file.read_bytes()
@@ -83,6 +121,7 @@ KINDS: dict[str, tuple[Any, ...]] = {
     "images": (None, "x", {}, 1.5, True),
     "rejected": (None, "x", []),
     "text_only": (None, "x", 1),
+    "examples_xxh3": (None, 1, []),
 }
 
 

@@ -181,6 +181,7 @@ def _open(args: argparse.Namespace) -> Job:
     experiment = directory.experiment()
     model = load(directory.path)
     store = Store.open(args.store or experiment.data.store)
+    store.check_examples()
     split = args.split or choose_splits(store, experiment).evaluation
     rows = store.rows(split)
     if store.fingerprint != model.data_fingerprint:

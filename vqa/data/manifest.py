@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from pathlib import Path
+
+import xxhash
 
 from vqa.errors import DataError
 
 FORMAT_VERSION = 1
 FILE = "store.json"
+TEXTS = ("fingerprint", "source", "examples_xxh3")
 AGAIN = "copy the store again from where it is whole, or prepare it again"
 
 
 @dataclasses.dataclass(frozen=True)
 class Manifest:
-    """What `store.json` says of a store."""
+    """What `store.json` says of a store.
+
+    Attributes:
+        examples_xxh3: of the file of examples; "" in stores that older programs made.
+    """
 
     fingerprint: str
     source: str
@@ -23,6 +31,7 @@ class Manifest:
     images: int
     rejected: int
     text_only: bool = False
+    examples_xxh3: str = ""
     format_version: int = FORMAT_VERSION
 
     def check(self) -> None:
@@ -33,7 +42,7 @@ class Manifest:
         """
         for field in dataclasses.fields(self):
             value, kinds = getattr(self, field.name), {"splits": dict, "text_only": bool}
-            kind = kinds.get(field.name, str if field.name in ("fingerprint", "source") else int)
+            kind = kinds.get(field.name, str if field.name in TEXTS else int)
             if type(value) is not kind:
                 raise ValueError(f"{field.name}: {value!r}")
         if not all(type(count) is int for count in self.splits.values()):
@@ -69,3 +78,9 @@ def read_manifest(path: Path) -> Manifest:
             fix="prepare it again",
         )
     return manifest
+
+
+def digest_of(file: Path) -> str:
+    """XXH3 over a file's bytes, in hexadecimal."""
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, xxhash.xxh3_64).hexdigest()

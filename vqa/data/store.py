@@ -30,12 +30,13 @@ import pyarrow.compute as pc
 from datasets import Dataset, Features, Image, List, Value
 from datasets.arrow_writer import ArrowWriter
 
-from vqa.data.manifest import AGAIN, FILE, Manifest, read_manifest
+from vqa.data.manifest import AGAIN, FILE, Manifest, digest_of, read_manifest
 from vqa.data.record import BadRow, Example
 from vqa.errors import DataError
 
 RECORDS_AT_ONCE = 1000
 BACK = "put it back as it was, or prepare the store again"
+EXAMPLES = "examples.arrow"
 CACHE = "cache"
 """The folder of what is kept of a store, see `cache/place.py`."""
 FLUSH_BYTES = 32_000_000
@@ -92,7 +93,7 @@ class Store:
     def examples(self) -> Dataset:
         """The table of canonical examples."""
         rows = sum(self.manifest.splits.values())
-        return self._table("examples.arrow", EXAMPLE_FEATURES, rows)
+        return self._table(EXAMPLES, EXAMPLE_FEATURES, rows)
 
     @cached_property
     def images(self) -> Dataset:
@@ -169,7 +170,7 @@ class Store:
         found = pc.index_in(self.examples.data.column("image_id"), value_set=ids)
         if found.null_count:
             what = f"{found.null_count:,} examples are about images that images.arrow has not"
-            raise DataError(what, where=str(self.path / "examples.arrow"), fix=AGAIN)
+            raise DataError(what, where=str(self.path / EXAMPLES), fix=AGAIN)
         places: np.ndarray = found.to_numpy()
         return places
 
@@ -179,32 +180,39 @@ class Store:
         Raises:
             DataError: there is some.
         """
-        for name, table in (("examples.arrow", self.examples), ("images.arrow", self.images)):
+        for name, table in ((EXAMPLES, self.examples), ("images.arrow", self.images)):
             try:
                 table.data.validate(full=True)
             except pa.ArrowException as error:
                 what = f"damaged table ({error})"
                 raise DataError(what, where=str(self.path / name), fix=AGAIN) from error
 
+    def check_examples(self) -> None:
+        """Refuse examples that are not as they were written, as far as that is known; as quick as reading the file.
+
+        Raises:
+            DataError: a bit of them was changed since.
+        """
+        file = self.path / EXAMPLES
+        if self.manifest.examples_xxh3 not in ("", digest_of(file)):
+            raise DataError("damaged table (not as it was written)", where=str(file), fix=AGAIN)
+
     def image_bytes(self, row: int) -> bytes:
         """The encoded bytes of the image at `row` of `images`.
 
         Raises:
-            DataError: the store keeps paths and the file is gone or was changed since.
+            DataError: it was changed since, or the store keeps paths and the file is gone.
         """
         record = self.images[int(row)]
-        if record["image"]["bytes"] is not None:
-            return bytes(record["image"]["bytes"])
-        path = Path(record["image"]["path"])
-        try:
-            data = path.read_bytes()
-        except OSError as error:
-            what = f"image is gone ({error.strerror})"
-            raise DataError(what, where=str(path), fix=BACK) from error
+        data, where, fix = record["image"]["bytes"], str(record["image"]["path"]), BACK
+        if data is None:
+            data = _linked(Path(where))
+        else:
+            where, fix = f"{self.path / 'images.arrow'}, image {record['image_id']!r}", AGAIN
         if hashlib.sha256(data).hexdigest() != record["sha256"]:
             what = "image changed since the store was prepared"
-            raise DataError(what, where=str(path), fix=BACK)
-        return data
+            raise DataError(what, where=where, fix=fix)
+        return bytes(data)
 
     def rejected(self, limit: int | None = None) -> list[BadRow]:
         """The first `limit` records that were not used, each as a `BadRow`."""
@@ -229,6 +237,14 @@ class Store:
             what = f"it has {len(table):,} rows, where store.json says {rows:,}"
             raise DataError(what, where=where, fix=AGAIN)
         return table
+
+
+def _linked(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        what = f"image is gone ({error.strerror})"
+        raise DataError(what, where=str(path), fix=BACK) from error
 
 
 def _of_example(record: Mapping[str, Any]) -> bytes:
@@ -260,7 +276,7 @@ class StoreWriter:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
         self._examples = ArrowWriter(
-            path=str(self._temporary / "examples.arrow"), features=EXAMPLE_FEATURES
+            path=str(self._temporary / EXAMPLES), features=EXAMPLE_FEATURES
         )
         self._images = ArrowWriter(
             path=str(self._temporary / "images.arrow"), features=IMAGE_FEATURES
@@ -343,6 +359,7 @@ class StoreWriter:
             images=self._counts["images"],
             rejected=self._counts["rejected"],
             text_only=text_only,
+            examples_xxh3=digest_of(self._temporary / EXAMPLES),
         )
         text = json.dumps(dataclasses.asdict(manifest), indent=2, ensure_ascii=False)
         (self._temporary / FILE).write_text(text + "\n", encoding="utf-8")

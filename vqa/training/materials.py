@@ -79,6 +79,7 @@ def load_materials(experiment: Experiment, word_rules: int = WORD_RULES) -> Mate
     """
     data = experiment.data
     store = Store.open(data.store)
+    store.check_examples()
     facts = StoreFacts(store)
     splits, questions = check_data(experiment, facts)
     given = facts.questions(splits.train).share(data.fraction, experiment.seed)
