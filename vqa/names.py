@@ -11,9 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
-NAME_RULE = (
-    "should be letters, digits, dots, dashes and underscores, and begin with a letter or digit"
-)
+NAME_RULE = "should be letters a to z, digits, dots, dashes and underscores, and begin with a letter or digit"
 """The pattern in words."""
 LONGEST_NAME = 120
 

@@ -166,3 +166,9 @@ def test_explain_says_when_nothing_is_normalised() -> None:
     assert "all the same" in text
     assert "lower case" not in text
     assert text.endswith("0 of 10 match: score 0.00")
+
+
+def test_explain_says_why_a_single_answer_scores_nothing() -> None:
+    assert explain("yes", ["yes"], SINCE_2021)[-1] == (
+        "1 of 1 match; one set aside leaves no other to agree with: score 0.00"
+    )

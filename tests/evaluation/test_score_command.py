@@ -215,6 +215,8 @@ def test_explain_and_csv(vqa, tmp_path: Path, capsys) -> None:
     with pytest.raises(InputError, match="no question '77'"):
         run(*vqa, "--results", results, "--explain", 77)
     table = tmp_path / "out.csv"
+    with pytest.raises(InputError, match="--explain writes no CSV"):
+        run(*vqa, "--results", results, "--explain", 2, "--csv", table)
     assert run(*vqa, "--results", results, "--csv", table, "--per-question") == 0
     lines = table.read_text().splitlines()
     assert lines[:2] == ["protocol,kind,name,score,low,high,n", f"{SINCE},overall,,90.0,,,4"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -81,6 +83,13 @@ def test_the_nearest_right_answer_counts_and_silence_does_not(protocol: str, sco
     assert score_predictions([asked("stops", ["go", "stop"])], protocol).overall == score
     assert score_predictions([asked(None, ["go", ""])], protocol).overall == 0
     assert f"score {score:.2f}" in explain_question(asked("stops", ["stop"]), protocol)
+
+
+def test_what_is_explained_as_right_is_what_scores() -> None:
+    item = replace(asked("blue", ["red"]), choices=["red", "blue"], label=1)
+    lines = explain_question(item, "visual7w/1")
+    assert ("  right  'blue'" in lines, lines[-1]) == (True, "score 100.00")
+    assert "  right  'red'" in explain_question(item, "anls/1")
 
 
 def test_kinds_of_question_count_alike_however_many_questions_they_have() -> None:

@@ -103,9 +103,7 @@ def test_filters_and_pages(ann: TestClient, connect: Connect, request_body: Body
 def test_a_fault_names_its_field_once_and_a_name_s_rule_in_words(
     ann: TestClient, request_body: Body
 ) -> None:
-    rule = (
-        "should be letters, digits, dots, dashes and underscores, and begin with a letter or digit"
-    )
+    rule = "should be letters a to z, digits, dots, dashes and underscores, and begin with a letter or digit"
     response = ann.post("/jobs", json=request_body(group="../x"))
     assert is_problem(response, 422, "invalid")
     problem = response.json()

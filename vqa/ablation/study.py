@@ -307,8 +307,7 @@ def _chance(
         name, run = chance_run(first.runs[0], loaded.members[first.name][0].experiment)
     except InputError as error:
         return [], [f"chance is not shown: {error}"]
-    taken = any(one.name == name for one in loaded.variants)
-    return [Variant(f"{name} (computed)" if taken else name, [run])], []
+    return [Variant(f"{name} (computed)" if name in places else name, [run])], []
 
 
 def _reference(wanted: str | None, variants: Sequence[Variant], in_grid: Sequence[str]) -> str:

@@ -76,6 +76,8 @@ def _request(args: argparse.Namespace) -> tuple[ScoreRequest, list[str]]:
     from vqa.evaluation.protocols import PROTOCOLS
     from vqa.evaluation.scoring import ScoreRequest
 
+    if args.explain is not None and args.csv:
+        raise InputError("--explain writes no CSV", where="vqa score", fix="leave one of them out")
     protocols = [*(args.protocol or []), *([args.against] if args.against else [])]
     unknown = [name for name in protocols if name not in PROTOCOLS]
     if unknown:

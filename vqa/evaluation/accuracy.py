@@ -158,7 +158,8 @@ def explain(answer: str | None, answers: Sequence[str], dialect: Dialect) -> lis
         lines.append(f"human answer × {count}" + (", a match" if same else ""))
         lines += _trace_lines(human, for_answers)
     score = VQAAccuracy(dialect).score(answer, answers)
-    return [*lines, f"{matches} of {len(answers)} match: score {score:.2f}"]
+    alone = "; one set aside leaves no other to agree with" if len(answers) == 1 else ""
+    return [*lines, f"{matches} of {len(answers)} match{alone}: score {score:.2f}"]
 
 
 def _trace_lines(text: str, steps: tuple[Step, ...]) -> list[str]:

@@ -12,7 +12,7 @@ from vqa.evaluation.multiple_choice import (
 )
 from vqa.evaluation.normalise import light
 from vqa.evaluation.predictions import Prediction
-from vqa.evaluation.protocols import DIALECTS, score_predictions
+from vqa.evaluation.protocols import DIALECTS, right_text, score_predictions
 from vqa.evaluation.table import printable
 
 
@@ -35,7 +35,7 @@ def explain_question(
         return [*head, protocol, *_choices(item, out_of_vocabulary)]
     if protocol in ("exact/1", "tdiuc/1"):
         return [*head, protocol, *_exact(item)]
-    right = item.answers or item.choices[item.label :][:1]
+    right = [right_text(item)] if protocol == "visual7w/1" else item.answers
     compared = [f"  said   {item.answer!a}", *(f"  right  {answer!a}" for answer in right)]
     stated = f"normalisation: {result.policies['normalisation']}"
     return [*head, protocol, *compared, stated, f"score {result.overall:.2f}"]

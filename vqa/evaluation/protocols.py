@@ -327,10 +327,20 @@ def _visual7w(predictions: Sequence[Prediction], policy: OutOfVocabulary) -> Sco
 def _visual7w_score(item: Prediction, policy: OutOfVocabulary) -> float:
     if item.choice_scores:
         return choice_score(item, policy)
+    right = right_text(item)
+    return 100.0 if item.answer is not None and item.answer.lower() == right.lower() else 0.0
+
+
+def right_text(item: Prediction) -> str:
+    """The right choice where it is known, else the first right answer.
+
+    Raises:
+        ResultError: neither is known.
+    """
     right = item.choices[item.label] if item.label >= 0 else next(iter(item.answers), None)
     if right is None:
         raise ResultError("no right answer is known", where=f"question {item.question_id}")
-    return 100.0 if item.answer is not None and item.answer.lower() == right.lower() else 0.0
+    return right
 
 
 PROTOCOLS: Mapping[str, Scorer] = MappingProxyType(
