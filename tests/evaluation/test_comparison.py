@@ -93,6 +93,9 @@ def test_holm_over_all_pairs(tmp_path: Path, capsys) -> None:
     assert len(pairs) == 3
     smallest = min(pairs, key=lambda pair: pair["p_value"])
     assert smallest["adjusted_p_value"] == pytest.approx(min(1, 3 * smallest["p_value"]))
+    assert run(*paths, "--resamples", 500) == 0
+    told = "p is Holm's over 3 comparisons; each interval is of its test alone, not corrected"
+    assert told in capsys.readouterr().out
 
 
 def test_seeds_of_a_variant(tmp_path: Path, capsys) -> None:
