@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from vqa.evaluation.bootstrap import (
     ImageSums,
@@ -362,3 +363,14 @@ def test_an_interaction_has_twice_the_scale_of_a_difference(seeds: int) -> None:
     few = in_family(paired_test(gains[0, :3], -gains[0, :3], images[:3], scale=200), 5)
     assert few.detectable == 200
     assert "could not have found any difference" in power_text(few)
+
+
+@pytest.mark.parametrize("size", [1.0, 6.0, 20.0, 60.0])
+def test_the_noise_of_few_images_leaves_the_doubt_of_the_seeds(size: float) -> None:
+    """Taken off whole, it would leave next to nothing without a degree of freedom: -100 to 100."""
+    turns = np.where(np.arange(20) % 2, size, -size)
+    gaps = np.stack([turns + 4, 2 - turns])
+    test = seeded_test(gaps, 0 * gaps, np.arange(20), paired=True, resamples=100)
+    over_seeds = stats.ttest_1samp(gaps.mean(1), 0)
+    assert test.p_value == pytest.approx(over_seeds.pvalue, rel=0.001)
+    assert test.high == pytest.approx(over_seeds.confidence_interval().high, rel=0.001)

@@ -198,7 +198,7 @@ def seeded_test(
     With one seed on both sides this is `paired_test`: it speaks of these trained models only. With more it speaks of
     the training recipes: the variance of the difference is that over images (of the means over seeds) plus that over
     seeds, less the noise of single image and seed that both contain (Cameron, Gelbach and Miller 2011, Robust
-    inference with multiway clustering), and at least that over images. A t interval with
+    inference with multiway clustering), and at least either of these two, which it cannot be below. A t interval with
     Satterthwaite's degrees of freedom, of all three variances, covers it. Simulated, it rejects a true
     null hypothesis 3 to 7 times in a hundred at the 5 % level; where seeds differ ten times as much as
     images do, 11 times with two seeds, 8 with three (`scripts/simulate_significance --seeds`).
@@ -328,10 +328,11 @@ def _combined(over_images: tuple[float, float], spread: _Spread) -> tuple[float,
         over_images: the variance over images, and its degrees of freedom.
     """
     images, freedom = over_images
-    variance = max(spread.seeds + images - spread.noise, images)
+    variance = max(spread.seeds + images - spread.noise, images, spread.seeds)
     noise = (spread.noise, spread.freedom * freedom)
     parts = [(spread.seeds, spread.freedom), over_images, noise]
-    return math.sqrt(variance), _satterthwaite(variance, parts)
+    least = min(spread.freedom, freedom)  # what is taken away leaves a total that has too few
+    return math.sqrt(variance), max(_satterthwaite(variance, parts), least)
 
 
 def _reach(freedom: float) -> float:
