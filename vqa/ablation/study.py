@@ -239,22 +239,20 @@ def make_study(
         main_effects=factorial.main_effects() if factorial and not compared else [],
         interactions=factorial.interactions() if factorial else [],
         left_out=loaded.left_out,
-        notes=[
-            *found.notes,
-            *note,
-            *_unlike_seeds(loaded.variants),
-            *(factorial.lacking() if factorial else ()),
-            *_remarks(comparison),
-        ],
+        notes=[*found.notes, *note, *_remarks(comparison, loaded.variants, factorial)],
         images=int(images.max()) + 1,
         journals=loaded.journals,
     )
 
 
-def _remarks(comparison: Comparison) -> list[str]:
-    """What is to be known of the questions, and of the tests."""
+def _remarks(
+    comparison: Comparison, trained: Sequence[Variant], factorial: Factorial | None
+) -> list[str]:
+    """What is to be known of the seeds, of the questions, and of the tests."""
     questions = comparison.variants[0].runs[0].predictions
-    return [*unscorable(questions, comparison.identity["protocol"] or ""), *comparison.notes]
+    seeds = [*_unlike_seeds(trained), *(factorial.lacking() if factorial else ())]
+    lone = unscorable(questions, comparison.identity["protocol"] or "")
+    return [*seeds, *lone, *comparison.notes]
 
 
 def _loader(options: Options, load: Callable[[Path], Run] | None) -> Callable[[Path], Run]:

@@ -89,11 +89,9 @@ def _made(
     from vqa.data.cache.rows import find_kept, open_rows
     from vqa.errors import ModelError
     from vqa.training.hardware import choose_device
-    from vqa.training.precision import settled
 
     started = time.monotonic()
-    if experiment.trainer.precision == "auto":
-        experiment = settled(experiment, choose_device(experiment.trainer))
+    experiment = _settled(experiment)
     try:
         encoder = _encoder(experiment)
     except ModelError as error:
@@ -116,6 +114,15 @@ def _made(
     before = len(file.missing(rows))
     fill(file, rows, features_maker(store, experiment, encoder, device))
     return _facts(layout, folder, rows, file, started) | {"made": before}
+
+
+def _settled(experiment: Experiment) -> Experiment:
+    """With what a precision of `auto` becomes here."""
+    from vqa.training.hardware import choose_device
+    from vqa.training.precision import settled
+
+    auto = experiment.trainer.precision == "auto"
+    return settled(experiment, choose_device(experiment.trainer)) if auto else experiment
 
 
 def _encoder(experiment: Experiment, *, pretrained: bool = True) -> ImageEncoder:
