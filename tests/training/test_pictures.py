@@ -324,6 +324,15 @@ def test_the_plan_counts_what_is_kept_for_the_gradient(make: Make, tmp_path: Pat
     assert small["optimizer"] == 2 * small["gradients"]
 
 
+def test_a_batch_is_no_larger_than_the_data(make: Make, store: Path, tmp_path: Path) -> None:
+    sizes = {"whole": len(Store.open(store).rows("train")), "larger": 1_000_000}
+    for name, batch_size in sizes.items():
+        train(make(batch_size=batch_size), tmp_path / name)
+    whole, larger = (plan(tmp_path / name) for name in sizes)
+    assert larger["needs"]["activations"] == whole["needs"]["activations"]
+    assert larger["source"] == whole["source"]
+
+
 @pytest.mark.parametrize(
     ("kind", "processes", "fits"), [("cpu", 1, True), ("cpu", 2, False), ("cuda", 2, True)]
 )

@@ -265,6 +265,17 @@ def test_early_stopping_waits_as_long_as_it_is_told(experiment: Make, tmp_path: 
     assert result.fields["training"]["steps"] == 3 * 5
 
 
+def test_early_stopping_without_a_validation_split_is_told(
+    experiment: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for patience in (0, 1):
+        trainer = {"max_steps": 1, "early_stopping": {"patience": patience}, "accelerator": "cpu"}
+        made = experiment(trainer=trainer, data={"validation_split": "none"})
+        train(made, tmp_path / str(patience))
+        told = "trainer.early_stopping needs a validation split" in capsys.readouterr().err
+        assert told == bool(patience)
+
+
 def test_max_steps_and_accumulation_count_optimiser_steps(experiment: Make, tmp_path: Path) -> None:
     trainer = {"max_epochs": 9, "max_steps": 4, "accumulate_grad_batches": 2, "accelerator": "cpu"}
     training = train(experiment(trainer=trainer), tmp_path / "run").fields["training"]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from vqa.commands.preparation import preparation_of
 
@@ -54,8 +56,11 @@ def run(args: argparse.Namespace) -> int:
     return 0 if result.status == SUCCEEDED else 1
 
 
-def summary(run_dir: Path, fields: dict[str, object]) -> str:
-    """The result as a few lines."""
+def summary(run_dir: Path, fields: Mapping[str, Any]) -> str:
+    """The result as a few lines, with what its figures have to be read against."""
     from vqa.commands.table import figures
 
-    return f"{run_dir}: succeeded\n{figures(fields)}"
+    lines = [f"{run_dir}: succeeded", figures(fields)]
+    if "overall" in fields:
+        lines += [f"note: {note}" for note in fields.get("notes", [])]
+    return "\n".join(lines)

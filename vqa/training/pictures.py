@@ -44,7 +44,7 @@ def arrange_pictures(session: Session) -> Pictures:
     experiment = as_begun(session.experiment, session.run)
     free = free_bytes(device)  # before anything is placed there
     network = session.model.network.to(device)
-    looks = (session.plan.batches - 1) * experiment.data.batch_size
+    looks = (session.plan.batches - 1) * session.whole_batch
     request = Request(_rows(session), looks, session.place.first, session.warn)
     make = partial(make_features, materials.store, encoder=network.image_encoder, device=device)
     supply = make(experiment=experiment, request=request)
@@ -128,7 +128,7 @@ def _shards(
 def _needs(session: Session, supply: Supply) -> dict[str, int]:
     """Everything on the device but the pictures, in bytes."""
     materials, network, config = session.materials, session.model.network, session.experiment
-    batch = config.data.batch_size // session.place.world
+    batch = session.whole_batch // session.place.world
     predictor = session.model.predictor(session.device)
     needs = {
         **learning_bytes(network, config.optimizer),

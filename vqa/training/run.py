@@ -330,6 +330,7 @@ def _tell_beginning(session: Session, step: int, *, resumed: bool) -> None:
         session.tell_scored()
         session.tell_validated()
         session.tell_untaught()
+        session.tell_unstopped()
     session.tell_coverage()
 
 

@@ -122,6 +122,11 @@ class Session:
         """Where this process computes."""
         return choose_device(self.experiment.trainer)
 
+    @property
+    def whole_batch(self) -> int:
+        """Questions of a batch over all processes: no more than there are to learn from."""
+        return min(self.experiment.data.batch_size, len(self.materials.train))
+
     @cached_property
     def plan(self) -> Plan:
         """How long the run is."""
@@ -217,6 +222,14 @@ class Session:
             self.warn(
                 "between epochs, where the best checkpoint is chosen, questions whose right choice is known score"
                 f" as under multiple-choice/1; {protocol} scores the run at its end"
+            )
+
+    def tell_unstopped(self) -> None:
+        """Say where early stopping has nothing to go by."""
+        if self.experiment.trainer.early_stopping.patience and self.materials.validation is None:
+            self.warn(
+                "trainer.early_stopping needs a validation split, and this run has none: it trains to its end"
+                " (data.validation_split names one)"
             )
 
     def tell_untaught(self) -> None:
