@@ -152,9 +152,11 @@ def test_what_is_printed_cannot_steer_a_terminal(
 
 def test_bad_questions_and_pictures_are_refused(run: Path, picture: Path, tmp_path: Path) -> None:
     model = vqa.load(run)
-    for question in ("", "  ", "word " * 5000):
-        with pytest.raises(ModelError, match="question"):
-            model.ask(picture, question, choices=["a", "b"])
+    for text in ("", "  ", "word " * 5000, "\ud83d"):
+        with pytest.raises(ModelError, match="^question: "):
+            model.ask(picture, text, choices=["a", "b"])
+        with pytest.raises(ModelError, match="^choices: "):
+            model.ask(picture, "what?", choices=["a", text])
     with pytest.raises(DataError, match="no such image file"):
         model.ask(tmp_path / "missing.png", "what?", choices=["a", "b"])
     os.mkfifo(tmp_path / "pipe.png")

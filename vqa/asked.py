@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor
 
 from vqa.config import Experiment
-from vqa.data.image import png, read_image
+from vqa.data.image import encode_image, read_image
 from vqa.data.record import ImageInput
 from vqa.data.regions.files import read_one
 from vqa.data.regions.record import Form
@@ -27,8 +27,7 @@ def check_words(question: object, choices: object) -> None:
     """
     if not isinstance(question, str):
         raise ModelError(f"text is expected, not {question!r:.40}", where="question")
-    if not question.strip() or len(question) > MAX_QUESTION:
-        raise ModelError(f"a question has 1 to {MAX_QUESTION} characters", where="question")
+    check_text(question, "question", "a question")
     if isinstance(choices, str | bytes):
         raise ModelError(
             f"a list of texts is expected, not {choices!r:.40}",
@@ -37,19 +36,35 @@ def check_words(question: object, choices: object) -> None:
         )
 
 
+def check_text(text: str, where: str, what: str) -> None:
+    """Refuse what no store would hold as a question or a choice.
+
+    Raises:
+        ModelError: it is blank, overlong, or not all of it is characters.
+    """
+    if not text.strip() or len(text) > MAX_QUESTION:
+        raise ModelError(f"{what} has 1 to {MAX_QUESTION} characters", where=where)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ModelError(
+            f"half a character in {text!a:.40}", where=where, fix="give it as UTF-8"
+        ) from None
+
+
 def encoded_picture(image: str | Path | bytes | Image.Image | np.ndarray) -> bytes:
     """The picture as a file has it.
 
     Raises:
         ModelError: it is none of these.
-        DataError: a file cannot be read, is no plain file or too large.
+        DataError: a file cannot be read, is no plain file or too large; a Pillow image cannot be decoded.
     """
     if isinstance(image, bytes):
         return image
     if isinstance(image, np.ndarray):
         image = _from_pixels(image)
     if isinstance(image, Image.Image):
-        return png(image)
+        return encode_image(image, where="image")
     if not isinstance(image, str | Path):
         raise ModelError(
             f"a file, its bytes, a Pillow image or pixels are expected, not {image!r:.40}",

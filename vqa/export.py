@@ -20,7 +20,7 @@ import yaml
 from PIL import Image
 from torch import Tensor
 
-from vqa.asked import check_words, encoded_picture, region_row
+from vqa.asked import check_text, check_words, encoded_picture, region_row
 from vqa.config import Experiment, parse_experiment
 from vqa.data.batches import Batch, gather_choices, pack
 from vqa.data.cache.features import AUTOCAST
@@ -126,8 +126,8 @@ class VQAModel:
                 store keeps it, [regions, values].
 
         Raises:
-            ModelError: the question is empty, overlong or no text, the choices are one text, the picture is none of
-                these, the model needs choices, or regions and has none.
+            ModelError: the question or a choice is empty, overlong or no text, the choices are one text, the picture is
+                none of these, the model needs choices, or regions and has none.
             DataError: the picture or its regions cannot be read.
         """
         check_words(question, choices)
@@ -159,6 +159,8 @@ class VQAModel:
                 "this model picks among choices", where="choices", fix="give two or more"
             )
         options = [str(choice) for choice in choices]
+        for option in options:
+            check_text(option, "choices", "a choice")
         if len(set(options)) < len(options):
             raise ModelError("a choice stands twice", where="choices", fix="give each once")
         return options

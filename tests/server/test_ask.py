@@ -263,5 +263,11 @@ def test_the_command_asks_the_server(
         assert drawn.size[0] > 600
     assert main([*words, "--choice", "xyzzy", "--choice", "plugh"]) == 2
     assert "can say none of the choices" in capsys.readouterr().err
+    assert main([*words[:3], ""]) == 2
+    assert main([*words, "--choice", "x" * 1001, "--choice", "\ud83d"]) == 2
+    told = capsys.readouterr().err
+    assert "vqa ask: question: " in told
+    assert "vqa ask: choices.0: " in told
+    assert "; choices.1: " in told
     asked = Question(job=made[1], question="what?", image=base64.b64encode(png()).decode())
     assert service.ask(asked).answer is not None

@@ -14,6 +14,7 @@ from vqa.commands.find import run_path
 
 if TYPE_CHECKING:
     from vqa.export import Answer
+    from vqa.jobs.questions import Question
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -90,7 +91,6 @@ def ask_there(args: argparse.Namespace) -> tuple[Answer, Sequence[str]]:
     from vqa.errors import InputError
     from vqa.export import Answer
     from vqa.jobs.connect import connect
-    from vqa.jobs.questions import Question
     from vqa.jobs.remote import RemoteService
 
     if args.regions is not None:
@@ -101,18 +101,31 @@ def ask_there(args: argparse.Namespace) -> tuple[Answer, Sequence[str]]:
         )
     service = connect()
     assert isinstance(service, RemoteService)
-    question = Question(
-        job=find_job(service, str(args.run)),
-        question=args.question,
-        image=base64.b64encode(read_image(ImageInput(path=args.image))).decode("ascii"),
-        choices=args.choice,
-        pictures=False,
-    )
-    said = service.ask(question)
+    picture = base64.b64encode(read_image(ImageInput(path=args.image))).decode("ascii")
+    said = service.ask(_question(args, find_job(service, str(args.run)), picture))
     maps = np.array([glimpse.weights for glimpse in said.attention]) if said.attention else None
     words = [word.text if word.known else UNKNOWN for word in said.words]
     top = [(guess.answer, guess.probability) for guess in said.top]
     return Answer(said.answer, said.confidence, top, maps, words), said.known
+
+
+def _question(args: argparse.Namespace, job: str, picture: str) -> Question:
+    """What is sent to a server.
+
+    Raises:
+        InputError: it takes no such question or choice.
+    """
+    from pydantic import ValidationError
+
+    from vqa.errors import InputError
+    from vqa.faults import explain
+    from vqa.jobs.questions import Question
+
+    fields = {"job": job, "question": args.question, "image": picture, "choices": args.choice}
+    try:
+        return Question.model_validate({**fields, "pictures": False})
+    except ValidationError as error:
+        raise InputError(explain(error, Question), where="vqa ask") from None
 
 
 def _is_elsewhere(run: Path) -> bool:

@@ -332,6 +332,17 @@ def _resized(rgb: Image.Image, size: tuple[int, int], resize: Resize) -> Image.I
     return canvas
 
 
+def encode_image(picture: Image.Image, *, where: str = "") -> bytes:
+    """A Pillow image as a PNG file that decodes as the file would from which it was opened.
+
+    Raises:
+        DataError: truncated, or of a kind that has no RGB.
+    """
+    orientation = _orientation(picture)
+    _load(picture, where)
+    return png(_upright(_as_rgb(picture, where), orientation))
+
+
 def png(picture: Image.Image) -> bytes:
     """The picture as a PNG file."""
     buffer = io.BytesIO()
