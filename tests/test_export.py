@@ -153,9 +153,9 @@ def test_what_is_printed_cannot_steer_a_terminal(
 def test_bad_questions_and_pictures_are_refused(run: Path, picture: Path, tmp_path: Path) -> None:
     model = vqa.load(run)
     for text in ("", "  ", "word " * 5000, "\ud83d"):
-        with pytest.raises(ModelError, match="^question: "):
+        with pytest.raises(ModelError, match=r"^question: "):
             model.ask(picture, text, choices=["a", "b"])
-        with pytest.raises(ModelError, match="^choices: "):
+        with pytest.raises(ModelError, match=r"^choices: "):
             model.ask(picture, "what?", choices=["a", text])
     with pytest.raises(DataError, match="no such image file"):
         model.ask(tmp_path / "missing.png", "what?", choices=["a", "b"])
