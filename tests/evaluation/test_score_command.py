@@ -195,10 +195,12 @@ def test_two_protocols_print_what_differs(tmp_path: Path, printed, capsys) -> No
     assert shown["n_differing"] == 1
     assert shown["differing"][0]["question_id"] == "0"
     assert [result["overall"] for result in shown["results"]] == [50, 100]
+    assert printed(*arguments, "--against", "vqa-accuracy/before-2021") == shown
     assert run(*both) == 0
     assert "1 of 2 questions differ" in capsys.readouterr().out
-    with pytest.raises(InputError, match="the same protocol twice"):
-        run(*arguments, "--protocol", SINCE, "--against", SINCE)
+    for twice in (["--protocol", SINCE, "--against", SINCE], ["--against", SINCE]):
+        with pytest.raises(InputError, match="the same protocol twice"):
+            run(*arguments, *twice)
     table = tmp_path / "out.csv"
     assert run(*both, "--csv", table, "--resamples", 0) == 0
     overall = [line for line in table.read_text().splitlines() if ",overall," in line]

@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,7 +65,9 @@ def run(args: argparse.Namespace) -> int:
         elif not error.shown_whole:
             print("vqa: note: --json prints every id", file=sys.stderr)
         raise
-    protocols = protocols or [_default_protocol(joined)]
+    if not args.protocol:  # one to score --against may be given all the same
+        protocols = [_default_protocol(joined), *protocols]
+        _check_differ(protocols)
     if args.explain is not None:
         return _explain(args, joined, protocols)
     return _score(args, request, joined, protocols)
@@ -82,8 +85,7 @@ def _request(args: argparse.Namespace) -> tuple[ScoreRequest, list[str]]:
     unknown = [name for name in protocols if name not in PROTOCOLS]
     if unknown:
         raise InputError(f"no protocol {unknown[0]!r}", fix=f"one of {', '.join(PROTOCOLS)}")
-    if len(protocols) != len(set(protocols)):
-        raise InputError("the same protocol twice", where=protocols[0], fix="give two that differ")
+    _check_differ(protocols)
     if len(protocols) > 2:
         raise InputError("more than two protocols at once", fix="compare them two by two")
     check_resamples(args.resamples, none=True)
@@ -98,6 +100,13 @@ def _request(args: argparse.Namespace) -> tuple[ScoreRequest, list[str]]:
         resamples=args.resamples,
     )
     return request, protocols
+
+
+def _check_differ(protocols: Sequence[str]) -> None:
+    from vqa.errors import InputError
+
+    if len(protocols) != len(set(protocols)):
+        raise InputError("the same protocol twice", where=protocols[0], fix="give two that differ")
 
 
 def _default_protocol(joined: Joined) -> str:
