@@ -1,12 +1,11 @@
 """GQA's own figures, `gqa/1`, as the evaluation script that comes with the data computes them.
 
-accuracy      share of balanced questions whose answer is exactly the right one (no normalisation);
-binary, open  the same over questions of structural type other than / equal to `query`;
-consistency   over correctly answered questions that entail others: the mean accuracy on those
-others; validity      share of answers that could answer the question (needs the choices file);
-plausibility  share of answers that make sense in the world (needs the choices file);
-distribution  chi-square distance of answers to right answers within the groups of `groups.global`,
-lower is better.
+- accuracy: share of balanced questions whose answer is exactly the right one (no normalisation);
+- binary, open: the same over questions of structural type other than / equal to `query`;
+- consistency: over correctly answered questions that entail others, the mean accuracy on those others;
+- validity: share of answers that could answer the question (needs the choices file);
+- plausibility: share of answers that make sense in the world (needs the choices file);
+- distribution: chi-square distance of answers to right answers within the groups of `groups.global`, lower is better.
 
 Surprising facts, kept: for a question whose detailed type has `Common` in it, the valid and the
 plausible answers are `color, material, shape` whatever the choices file says; answers that are

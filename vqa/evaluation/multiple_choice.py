@@ -5,10 +5,12 @@ Ties: where several choices share the best score, the question scores its *chanc
 them that is right. Order decides nothing, so a set that always lists the truth first gains nothing
 (Visual7W's own scorer takes the first minimum, and its files put the truth first).
 
-Vocabulary: a classifier cannot score a choice outside its answer vocabulary (`choice_scores` holds
-None there). `mask`         such a choice cannot be chosen; where no choice can be said all tie, so
-the question scores its chance; `count-wrong`  the same, but a question in which no choice can be
-said scores 0. Under either a question whose right choice alone cannot be said is wrong.
+Vocabulary: a classifier cannot score a choice outside its answer vocabulary (`choice_scores` holds None there):
+
+- `mask`: such a choice cannot be chosen; where no choice can be said all tie, so the question scores its chance;
+- `count-wrong`: the same, but a question in which no choice can be said scores 0.
+
+Under either a question whose right choice alone cannot be said is wrong.
 """
 
 from __future__ import annotations

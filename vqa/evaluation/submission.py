@@ -1,10 +1,9 @@
 """Leaderboard files in the layouts that the evaluation servers take, checked before a byte is
 written.
 
-vqa        [{"question_id": 1, "answer": "yes"}]                       ids as numbers where the
-question file has numbers gqa        [{"questionId": "1", "prediction": "yes"}]                  ids
-as strings; every question of the file visual7w   [{"qa_id": 1, "question": "…", "candidates":
-[{"answer": "…"}]}]
+- vqa: [{"question_id": 1, "answer": "yes"}], ids as numbers where the question file has numbers;
+- gqa: [{"questionId": "1", "prediction": "yes"}], ids as strings, every question of the file;
+- visual7w: [{"qa_id": 1, "question": "…", "candidates": [{"answer": "…"}]}].
 
 GQA's server wants the answers to all questions of its file, balanced or not, since consistency
 needs them.

@@ -104,7 +104,7 @@ def test_prepare_tells_the_difference_and_goes_on(
     assert main([*words, "--overwrite", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)["published"]
     assert [(one["split"], one["questions"], one["as_published"]) for one in told] == [
-        ("train", 8, False), ("val", 4, False), ("test", 4, False),
+        ("train", 8, False), ("val", 4, False), ("test", 4, False), ("", 16, False),
     ]  # fmt: skip
     words = ["prepare", *coco_qa(tmp_path / "other"), "--to", str(tmp_path / "drawn")]
     assert main([*words, "--split-by-image", "train=0.5,val=0.5"]) == 0
