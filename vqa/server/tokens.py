@@ -82,6 +82,14 @@ class Tokens:
                 found = token
         return found
 
+    def holds(self, token: Token) -> bool:
+        """Whether a token that was found is valid still; of a damaged file nobody can say so."""
+        try:
+            now = self._now()
+        except (VQAError, OSError):
+            return False
+        return any(one.sha256 == token.sha256 and one.revoked is None for one in now)
+
     def _now(self) -> tuple[Token, ...]:
         with self._lock:
             try:
