@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from vqa.amounts import size
+from vqa.amounts import shortened, size
 
 
 @pytest.mark.parametrize(
@@ -18,3 +18,8 @@ from vqa.amounts import size
 )
 def test_sizes(count: float, text: str) -> None:
     assert size(count) == text
+
+
+def test_a_text_that_is_cut_says_so() -> None:
+    assert shortened("12345", 5) == "12345"
+    assert shortened("123456", 5) == "1234…"

@@ -1,4 +1,4 @@
-"""Amounts as people read them."""
+"""Amounts as people read them, and texts as long as they read them."""
 
 from __future__ import annotations
 
@@ -10,3 +10,8 @@ def size(count: float) -> str:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
         count /= 1000
     return f"{count:.1f} TB"
+
+
+def shortened(text: str, most: int) -> str:
+    """The text in at most so many characters, the last an ellipsis where some are left out."""
+    return text if len(text) <= most else text[: most - 1] + "…"

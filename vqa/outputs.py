@@ -10,6 +10,7 @@ import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -60,26 +61,29 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
 
 
 @contextmanager
-def exchanged(path: Path, *, durably: bool = True) -> Iterator[IO[bytes]]:
+def exchanged(path: Path, *, durably: bool = True, private: bool = False) -> Iterator[IO[bytes]]:
     """A new file beside `path`, which takes its place and its mode at the end of the block.
 
     Args:
         durably: it is on the disk before.
+        private: nobody else may read it at any time, whatever mode `path` has.
 
     Raises:
         OSError: it cannot be written; names `path`.
     """
     # No number of a process: those of two containers may be the same.
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    opener = partial(os.open, mode=0o600) if private else None
     try:
         with naming(path):
-            with temporary.open("xb") as out:
+            with open(temporary, "xb", opener=opener) as out:
                 yield out
                 if durably:
                     out.flush()
                     os.fsync(out.fileno())
-            with suppress(FileNotFoundError):
-                temporary.chmod(stat.S_IMODE(path.stat().st_mode))
+            if not private:
+                with suppress(FileNotFoundError):
+                    temporary.chmod(stat.S_IMODE(path.stat().st_mode))
             temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)

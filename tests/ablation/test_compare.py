@@ -89,6 +89,8 @@ def test_names_that_are_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     for options in ([], ["--html", tmp_path / "page.html"]):
         with pytest.raises(InputError, match="vqa compare: nothing to compare — give a group"):
             run(*options)
+        with pytest.raises(InputError, match="no protocol 'foo' — one of vqa-accuracy"):
+            run("nothing", "--protocol", "foo", *options)
     assert not (tmp_path / "home").exists()
 
 

@@ -97,6 +97,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         "`set` holds key paths",
     ),
     ({"axes": {"model.fusion": [{"label": "a b", "value": "sum"}, "concat"]}}, "is no label"),
+    ({"axes": {"model.fusion": [{"label": "x" * 41, "value": "sum"}, "concat"]}}, "at most 40"),
     ({"seeds": []}, "seeds"),
     ({"seeds": 0}, "from 1 to 1000 seeds"),
     ({"seeds": [1, 1]}, "1 stands twice"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -26,11 +27,15 @@ from tests.ablation.runs import (
 from vqa.ablation.drawing import learning
 from vqa.ablation.expand import expand
 from vqa.ablation.gather import gather
+from vqa.ablation.members import find_members, read_member, why
 from vqa.ablation.page import to_html
 from vqa.ablation.schema import parse_ablation
 from vqa.ablation.study import Options, Study, make_study
 from vqa.ablation.tables import left_out, to_latex, to_markdown, to_text
 from vqa.errors import ResultError
+from vqa.jobs.home import Home
+from vqa.jobs.queue import Queue
+from vqa.jobs.record import State, Submission
 
 
 def test_every_variant_has_its_figures(study: Study) -> None:
@@ -191,6 +196,33 @@ def test_with_nothing_finished_the_reasons_are_said(tmp_path: Path) -> None:
     fail_run(tmp_path / "a", BASE, "no memory")
     with pytest.raises(ResultError, match=r"needs two variants with a finished run .*no memory"):
         study_of(tmp_path)
+
+
+def test_a_single_variant_has_nothing_to_wait_for(tmp_path: Path) -> None:
+    make_run(tmp_path / "a", BASE, 50.0)
+    with pytest.raises(ResultError, match="train a second one"):
+        study_of(tmp_path)
+
+
+@pytest.mark.parametrize("gone", ["result.json", "."])
+def test_a_job_that_succeeded_and_has_lost_its_result_is_not_waited_for(
+    tmp_path: Path, gone: str
+) -> None:
+    home = Home(tmp_path).make()
+    queue = Queue(home.queue_file)
+    job, _ = queue.submit(Submission(dict(BASE), "ann", "a", group="g"))
+    claimed = queue.claim(job)
+    assert claimed is not None
+    queue.move(claimed, State.SUCCEEDED)
+    run = make_run(home.run_dir(job.id), BASE, 50.0)
+    shutil.rmtree(run) if gone == "." else (run / gone).unlink()
+    [member] = find_members("g", home) or []
+    assert why(member) == "unreadable: its result is gone"
+
+
+def test_a_long_reason_is_seen_to_be_cut(tmp_path: Path) -> None:
+    fail_run(tmp_path, BASE, "x" * 1000)
+    assert read_member(tmp_path).reason.endswith("x…")
 
 
 def test_a_number_beyond_all_reckoning_leaves_its_run_out(tmp_path: Path) -> None:

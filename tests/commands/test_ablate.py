@@ -186,9 +186,19 @@ def test_failed_members_show_and_are_submitted_again_on_request(
     assert len(service.queue.find(Filter(states=(State.FAILED,)))) == 1
     service.work = work
     assert vqa("ablate", file, "--retry-failed", "--wait", "--json") == 0
-    shown = json.loads(capsys.readouterr().out)
-    assert shown["left_out"] == []
+    said = capsys.readouterr()
+    assert "1 submitted again" in said.err
+    assert "--retry-failed" not in said.err
+    assert json.loads(said.out)["left_out"] == []
     assert len(service.queue.find(limit=99)) == 8
+
+
+def test_cancelled_members_stay(file: Path, service: InstantService, capsys) -> None:
+    service.work = lambda *_: "cancelled"
+    assert vqa("ablate", file, "--wait") == 1
+    assert vqa("ablate", file, "--retry-failed") == 0
+    advice = "there before (8 cancelled); `vqa resume JOB` queues a cancelled one again\n"
+    assert capsys.readouterr().err.endswith(advice)
 
 
 def test_the_group_can_be_compared_by_name(
@@ -196,19 +206,8 @@ def test_the_group_can_be_compared_by_name(
 ) -> None:
     assert vqa("ablate", file, "--wait") == 0
     capsys.readouterr()
-    assert (
-        vqa(
-            "compare",
-            "fusions",
-            "--baseline",
-            "multiply",
-            "--html",
-            tmp_path / "page.html",
-            "--resamples",
-            200,
-        )
-        == 0
-    )
+    page = ["--html", tmp_path / "page.html", "--resamples", 200]
+    assert vqa("compare", "fusions", "--baseline", "multiply", *page) == 0
     assert "multiply beats concat" in capsys.readouterr().out
     assert (tmp_path / "page.html").read_text().startswith("<!doctype html>")
     assert vqa("compare", "fusion") == 2

@@ -63,6 +63,16 @@ def test_the_same_key_gives_the_same_job(command, jobs, config: Path) -> None:
     assert "stands for another submission" in said.err
 
 
+def test_a_key_whose_job_has_ended_says_what_can_be_done_now(command, jobs, config: Path) -> None:
+    first = command("submit", config, "--key", "k")
+    assert "is queued; `vqa logs" in first.err
+    jobs.queue.request_cancel(first.out.strip())
+    again = command("submit", config, "--key", "k")
+    assert (again.code, again.out) == (0, first.out)
+    assert f"is cancelled; `vqa resume {first.out.strip()}`" in again.err
+    assert "shows it at work" not in again.err
+
+
 def test_paths_lead_to_the_same_place_from_everywhere(
     command, jobs, config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

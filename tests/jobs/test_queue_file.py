@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import random
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -12,6 +13,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -157,6 +159,21 @@ def test_a_full_disk_is_told_as_such(queue: Queue) -> None:
     connection.execute(f"PRAGMA max_page_count={10 * pages}")
     assert queue.find(Filter()) == []
     assert queue.submit(plain())[1]
+
+
+def test_a_queue_that_a_full_disk_keeps_shut_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite speaks of an I/O error: its shared memory has no room."""
+    file = tmp_path / "queue.sqlite3"
+    error = sqlite3.OperationalError("disk I/O error")
+    monkeypatch.setattr(schema, "migrate", Mock(side_effect=error))
+    with pytest.raises(JobError, match=r"cannot be opened \(disk I/O error\)"):
+        Queue(file)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Mock(free=4096))
+    with pytest.raises(JobError, match="its disk is full — free some space there") as caught:
+        Queue(file)
+    assert (caught.value.where, caught.value.kind) == (str(file), "disk-full")
 
 
 def test_connections_end_with_their_threads_and_with_the_queue(home_queue_file: Path) -> None:

@@ -23,7 +23,7 @@ from vqa.jobs.local_service import LocalService
 from vqa.jobs.views import SubmitRequest
 from vqa.server.app import create_app
 from vqa.server.guard import Hosts
-from vqa.server.serve import Server, Worker, listen, serve
+from vqa.server.serve import HOST_NAME, Server, Worker, listen, serve
 
 PROGRAM = """
 import sys
@@ -112,6 +112,19 @@ def test_an_address_that_others_reach_needs_names(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"0\.0\.0\.0 is open to a network"):
         serve(Home(tmp_path / "home"), host="0.0.0.0", port=0)
     assert not (tmp_path / "home").exists()
+
+
+@pytest.mark.parametrize("name", ["https://vqa.example.org", "vqa.example.org/", "a b", ""])
+def test_a_further_name_is_no_address(tmp_path: Path, name: str) -> None:
+    with pytest.raises(InputError, match=r"--allow-host: .* is no name of a machine — give the"):
+        serve(Home(tmp_path / "home"), port=0, allow_hosts=[name])
+    assert not (tmp_path / "home").exists()
+
+
+@pytest.mark.parametrize("name", ["vqa.example.org", "gpu_box:8000", "10.0.0.7", "[fe80::1]:80"])
+def test_a_further_name_as_browsers_write_it(name: str) -> None:
+    assert HOST_NAME.fullmatch(name)
+    assert Hosts.of(8000, [name]).admits(name)
 
 
 def test_answers_are_not_held_back() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +15,8 @@ from tests.server.test_access import is_problem
 from vqa.jobs.home import Home
 from vqa.jobs.local_service import LocalService
 from vqa.jobs.record import State
-from vqa.jobs.views import SubmitRequest
+from vqa.jobs.views import Chunk, SubmitRequest
+from vqa.server import tokens
 from vqa.server.api import files
 from vqa.server.api.files import follow
 
@@ -68,6 +68,7 @@ def test_of_a_job_that_has_ended(
     first, last = parse(response.text)
     assert (first.name, first.data["text"]) == ("chunk", "one\rtwo\nthree 🙂\nno end")
     assert (last.name, last.id, last.data["ended"]) == ("end", first.id, True)
+    assert "".join(event.data["text"] for event in (first, last)) == first.data["text"]
     assert first.id == log_of(home, job).stat().st_size
 
 
@@ -120,7 +121,7 @@ def test_a_live_journal_that_is_rewound(
 
     async def main() -> None:
         first = service.log(job, "metrics")
-        async for event in follow(service, job, "metrics", first, threading.Event()):
+        async for event in follow(service, job, "metrics", first, lambda: False):
             chunk = event.data
             steps = [json.loads(line)["step"] for line in chunk.text.splitlines()]
             seen.append((str(event.event), chunk.rewound, steps))
@@ -140,23 +141,44 @@ def test_a_stream_ends_with_its_server_and_with_its_job(
     service: LocalService, job: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(files, "POLL_SECONDS", 0.01)
-    stopping = threading.Event()
-    stopping.set()
 
-    async def names(stop: threading.Event) -> list[str]:
+    async def names(over: bool) -> list[str]:
         first = service.log(job, "rank0.log")
-        return [str(e.event) async for e in follow(service, job, "rank0.log", first, stop)]
+        stream = follow(service, job, "rank0.log", first, lambda: over)
+        return [str(event.event) async for event in stream]
 
-    assert anyio.run(names, stopping) == []
+    assert anyio.run(names, True) == []
     monkeypatch.setattr(files, "LONGEST_SECONDS", 0.0)
-    assert anyio.run(names, threading.Event()) == []
+    assert anyio.run(names, False) == []
     monkeypatch.setattr(files, "LONGEST_SECONDS", 60.0)
     first = service.log(job, "rank0.log")
     finish(service, job, State.FAILED)
     service.queue.remove(job)
 
     async def removed() -> list[str]:
-        stream = follow(service, job, "rank0.log", first, threading.Event())
+        stream = follow(service, job, "rank0.log", first, lambda: False)
         return [str(event.event) async for event in stream]
 
     assert anyio.run(removed) == ["end"]
+
+
+def test_a_stream_ends_with_its_token(
+    ann: TestClient, service: LocalService, home: Home, job: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The job goes on; the token is revoked as soon as the stream has begun."""
+    monkeypatch.setattr(files, "POLL_SECONDS", 0.01)
+    log_of(home, job).write_text("one\n")
+    read, looks = LocalService.log, list[int]()
+
+    def log(self: LocalService, *asked: Any) -> Chunk:
+        chunk = read(self, *asked)
+        if not chunk.text:
+            looks.append(chunk.offset)
+            tokens.revoke(home, "ann")  # a second time it is refused, and ends the stream
+        return chunk
+
+    monkeypatch.setattr(LocalService, "log", log)
+    events = parse(ann.get(f"/jobs/{job}/logs/rank0.log/stream").text)
+    assert [(event.name, event.data["text"]) for event in events] == [("chunk", "one\n")]
+    assert looks == [4]
+    assert is_problem(ann.get(f"/jobs/{job}/logs/rank0.log"), 401)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -47,6 +50,29 @@ def test_the_owner_gets_one_and_keeps_it(home: Home) -> None:
     file.chmod(0o644)
     assert ensure_owner(home).read_text().strip() == text
     assert mode(file) == 0o600
+
+
+def test_a_full_disk_leaves_the_tokens_as_they_are(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = tokens.add(home, "ann", "submit")
+    before = sorted(home.path.iterdir())
+    monkeypatch.setattr(os, "fsync", Mock(side_effect=OSError(errno.ENOSPC, "No space left")))
+    with pytest.raises(OSError, match="No space left") as caught:
+        tokens.add(home, "ben", "read")
+    assert caught.value.filename == str(home.path / "tokens.json")
+    assert sorted(home.path.iterdir()) == before
+    assert Tokens(home).find(text) is not None
+
+
+def test_nobody_else_may_ever_read_a_private_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, modes = tmp_path / "token", list[int]()
+    file.touch(mode=0o644)
+    monkeypatch.setattr(os, "fsync", lambda opened: modes.append(os.fstat(opened).st_mode & 0o777))
+    tokens.write_private(file, "secret")
+    assert (modes[0], mode(file), file.read_text()) == (0o600, 0o600, "secret")
 
 
 def test_an_owner_whose_token_was_revoked_gets_another(home: Home) -> None:

@@ -138,7 +138,7 @@ def _value(name: str, raw: Any, base: Mapping[str, Any], where: str) -> Value:
         raise ConfigError(
             f"{label!r} is no label",
             where=where,
-            fix="write {label: short, value: …}; letters, digits and . _ + -",
+            fix="write {label: short, value: …}; at most 40 letters, digits and . _ + -",
         )
     return Value(label, {**changes, **kept}, raw, frozenset(kept))
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vqa.ablation.alike import AUTO, Settings, beside_axes, shortly, told, unlike, unlike_axes
 from vqa.ablation.derive import flat, settings_of, store_paths
+from vqa.amounts import shortened
 from vqa.errors import InputError, RunError
 from vqa.tracking.place import Place, place_of
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 SUCCEEDED = "succeeded"
 LONGEST_REASON = 300
+UNFINISHED = "unfinished"
 MOST_JOBS = 100_000
 
 
@@ -82,8 +84,7 @@ def of_group(group: str, home: Home) -> list[Member] | None:
 def of_job(job: Job, home: Home) -> Member:
     """What a job's run directory says, and the queue where that is not the end of it."""
     member = read_member(home.run_dir(job.id), experiment=job.submission.experiment)
-    ended_well = job.state == SUCCEEDED == member.status
-    return member if ended_well else _with_state(member, str(job.state), job.reason)
+    return _with_state(member, str(job.state), job.reason)
 
 
 def groups(home: Home) -> list[str]:
@@ -112,9 +113,9 @@ def read_member(path: Path, experiment: Mapping[str, Any] | None = None) -> Memb
     except RunError as error:
         return Member(path, "unreadable", error.what, known, place=_place(known))
     known = _settled(known, result)
-    status = str(result.get("status", SUCCEEDED)) if result else "unfinished"
+    status = str(result.get("status", SUCCEEDED)) if result else UNFINISHED
     reason = "" if status == SUCCEEDED else str(result.get("error") or "")
-    return Member(path, status, reason[:LONGEST_REASON], known, result, _place(known))
+    return Member(path, status, shortened(reason, LONGEST_REASON), known, result, _place(known))
 
 
 def _settled(experiment: Mapping[str, Any], result: Mapping[str, Any]) -> dict[str, Any]:
@@ -127,11 +128,11 @@ def _settled(experiment: Mapping[str, Any], result: Mapping[str, Any]) -> dict[s
 
 
 def _with_state(member: Member, state: str, reason: str) -> Member:
-    status = state if state != SUCCEEDED else member.status
-    said = member.reason or reason
-    return Member(
-        member.path, status, said[:LONGEST_REASON], member.experiment, member.result, member.place
-    )
+    if state != SUCCEEDED:
+        said = shortened(member.reason or reason, LONGEST_REASON)
+        return replace(member, status=state, reason=said)
+    gone = member.status == UNFINISHED
+    return replace(member, status="unreadable", reason="its result is gone") if gone else member
 
 
 def _place(experiment: Mapping[str, Any]) -> Place | None:
@@ -286,7 +287,7 @@ def _precision(member: Member) -> str | None:
 def why(member: Member) -> str:
     """Why a run is left out."""
     words = {
-        "unfinished": "has not ended",
+        UNFINISHED: "has not ended",
         "queued": "waits",
         "preempted": "waits",
         "starting": "is starting",

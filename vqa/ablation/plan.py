@@ -17,7 +17,7 @@ from vqa.jobs.service import Service
 from vqa.jobs.views import JobView, SubmitRequest
 
 FAILED = TERMINAL - {State.SUCCEEDED}
-"""Ended without success; cancelled ones are not tried again."""
+"""Ended without success."""
 PAGE = 100
 
 
@@ -71,6 +71,12 @@ class Plan:
     def failed(self) -> list[Member]:
         """Ended without success."""
         return [one for one in self.members if one.job is not None and one.job.state in FAILED]
+
+    @property
+    def repeatable(self) -> list[JobView]:
+        """Jobs that failed or were lost; what somebody cancelled is not tried again with them."""
+        jobs = [one.job for one in self.failed if one.job is not None]
+        return [job for job in jobs if job.state is not State.CANCELLED]
 
     def others(self, user: str) -> list[str]:
         """Who else has submitted some of it."""
@@ -170,8 +176,7 @@ def submit(plan: Plan, service: Service, engine: EngineName | None = None) -> li
 
 def retry(plan: Plan, service: Service) -> list[JobView]:
     """Queue what failed again, and not what somebody cancelled; each goes on from its last checkpoint."""
-    jobs = [one.job for one in plan.failed if one.job is not None]
-    return [service.resume(job.id) for job in jobs if job.state is not State.CANCELLED]
+    return [service.resume(job.id) for job in plan.repeatable]
 
 
 def _request(grid: Grid, cell: Cell, engine: EngineName | None) -> SubmitRequest:

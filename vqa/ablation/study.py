@@ -290,7 +290,7 @@ def _too_few(title: str, left_out: Sequence[LeftOut]) -> ResultError:
         where=title,
         fix="see --split and --protocol; `vqa evaluate RUN --split S` makes predictions of another split"
         if unread
-        else "wait for the runs, or see `vqa jobs`",
+        else ("wait for the runs, or see `vqa jobs`" if left_out else "train a second one"),
     )
 
 

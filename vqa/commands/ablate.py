@@ -77,7 +77,8 @@ def run(args: argparse.Namespace) -> int:
         _say(f"note: {note}")
     again = retry(plan, service) if args.retry_failed else []
     _say(
-        f"{grid.ablation.group}: {len(submitted)} submitted, {len(again)} submitted again, {_standing(plan, service)}"
+        f"{grid.ablation.group}: {len(submitted)} submitted, {len(again)} submitted again, "
+        + _standing(plan, service, retried=args.retry_failed)
     )
     if args.wait:
         return _wait(grid, service, as_json=args.json)
@@ -167,15 +168,19 @@ def _say(text: str) -> None:
     print(f"vqa: {one_line(text)}", file=sys.stderr)
 
 
-def _standing(plan: Plan, service: Service) -> str:
-    """What was there before, and whose it is."""
+def _standing(plan: Plan, service: Service, *, retried: bool) -> str:
+    """What was there before, what can be done with it, and whose it is."""
     from vqa.ablation.plan import counted
 
     there = [one for one in plan.members if one.job is not None]
     if not there:
         return "none there before"
-    hint = "; --retry-failed submits the failed ones again" if plan.failed else ""
-    return f"{len(there)} there before ({counted(there)}){hint}{_shared(plan, service)}"
+    said = f"{len(there)} there before ({counted(there)})"
+    if plan.repeatable and not retried:
+        said += "; --retry-failed submits the failed ones again"
+    if len(plan.failed) > len(plan.repeatable):
+        said += "; `vqa resume JOB` queues a cancelled one again"
+    return said + _shared(plan, service)
 
 
 def _shared(plan: Plan, service: Service) -> str:

@@ -75,12 +75,15 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check_given(args: argparse.Namespace) -> None:
-    """Refuse to compare nothing."""
+    """Refuse to compare nothing, and a protocol that there is not."""
     from vqa.errors import InputError
+    from vqa.evaluation.protocols import check_protocol
 
     if not args.runs and not args.variant:
         fix = "give a group, a folder of runs, or two runs; `vqa jobs` shows groups"
         raise InputError("nothing to compare", where="vqa compare", fix=fix)
+    if args.protocol:
+        check_protocol(args.protocol)
 
 
 def _is_study(args: argparse.Namespace) -> bool:

@@ -48,8 +48,7 @@ def parts(detail: JobDetail, words: list[str]) -> Iterator[str]:
         yield "\n".join(["warnings", *(f"  {plain(text)}" for text in detail.warnings)])
     if words:
         yield "\n".join(["last lines of its log", *(f"  {text}" for text in words)])
-    if (text := advice(detail.job)) is not None:
-        yield text
+    yield advice(detail.job)
 
 
 def facts(detail: JobDetail) -> Iterator[tuple[str, str]]:
@@ -132,7 +131,7 @@ def last_words(service: Service, detail: JobDetail) -> list[str]:
     return []
 
 
-def advice(job: JobView) -> str | None:
+def advice(job: JobView) -> str:
     """What can be done now, from here."""
     from vqa.jobs.connect import server
 

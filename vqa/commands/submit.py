@@ -98,10 +98,10 @@ def request(args: argparse.Namespace) -> SubmitRequest:
 
 def hint(job: JobView) -> None:
     """What happens next."""
+    from vqa.commands.show import advice
     from vqa.commands.terminal import plain
 
-    text = f"{plain(job.name)} is {job.state}; `vqa logs {job.id} --follow` shows it at work"
-    print(f"vqa: {text}", file=sys.stderr)
+    print(f"vqa: {plain(job.name)} is {job.state}; {advice(job)}", file=sys.stderr)
 
 
 def caution(service: Service, job: JobView) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import time
 
+from vqa.amounts import shortened
+
 _NOT_PLAIN = re.compile(r"[^\n\t -~]")
 CONTROL_PICTURES = 0x2400
 
@@ -12,7 +14,7 @@ CONTROL_PICTURES = 0x2400
 def plain(text: str, limit: int = 200) -> str:
     """`text` on one line, without a character that could steer a terminal, and not overlong."""
     shown = "".join(mark if mark.isprintable() else "\N{REPLACEMENT CHARACTER}" for mark in text)
-    return shown if len(shown) <= limit else f"{shown[: limit - 1]}…"
+    return shortened(shown, limit)
 
 
 def harmless(text: str) -> str:

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from vqa.amounts import shortened
 from vqa.errors import ResultError
 from vqa.evaluation.calibration import calibration, prior_gap
 from vqa.evaluation.charts import bars, reliability_curve
@@ -174,22 +175,22 @@ def _card(item: Prediction, picture: str | None) -> str:
             )
         image = f"<img alt='' src='{picture}'>"
     score = item.score or 0.0
-    said = "nothing" if item.answer is None else _shortened(item.answer)
+    said = "nothing" if item.answer is None else shortened(item.answer, SHOWN_CHARACTERS)
     sure = "" if item.confidence is None else f", {100 * item.confidence:.0f} % sure"
     kind = "right" if score >= 50 else "wrong"
     return (
-        f"<div class='card'>{image}<p>{escape(_shortened(item.question))}</p>"
+        f"<div class='card'>{image}<p>{escape(shortened(item.question, SHOWN_CHARACTERS))}</p>"
         f"<p class='{kind}'>{escape(said)} <span class='soft'>({score:.0f}{sure})</span></p>"
         f"<p class='soft'>right: {escape(_truth(item))}</p>"
-        f"<p class='soft'>question {escape(_shortened(item.question_id))}</p></div>\n"
+        f"<p class='soft'>question {escape(shortened(item.question_id, SHOWN_CHARACTERS))}</p></div>\n"
     )
 
 
 def _truth(item: Prediction) -> str:
     if item.choices and item.label >= 0:
         others = [choice for at, choice in enumerate(item.choices) if at != item.label]
-        return _shortened(f"{item.choices[item.label]} (not {', '.join(others)})")
-    return _shortened(", ".join(dict.fromkeys(item.answers)))
+        return shortened(f"{item.choices[item.label]} (not {', '.join(others)})", SHOWN_CHARACTERS)
+    return shortened(", ".join(dict.fromkeys(item.answers)), SHOWN_CHARACTERS)
 
 
 def _table(rows: Sequence[tuple[str, str]]) -> str:
@@ -200,8 +201,4 @@ def _table(rows: Sequence[tuple[str, str]]) -> str:
 
 
 def _plain(value: Any) -> str:
-    return _shortened(value if isinstance(value, str) else brief(value), 400)
-
-
-def _shortened(text: str, size: int = SHOWN_CHARACTERS) -> str:
-    return text if len(text) <= size else text[: size - 1] + "…"
+    return shortened(value if isinstance(value, str) else brief(value), 400)

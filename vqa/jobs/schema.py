@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -61,6 +62,8 @@ MIGRATIONS: tuple[str, ...] = (
 
 VERSION = len(MIGRATIONS)
 NOT_WRITABLE = "its folder cannot be written here: mend that, or name another with VQA_HOME"
+SHARED_BYTES = 1 << 15
+"""SQLite makes a file of this size beside a database that is opened; of a full disk it says "disk I/O error" then."""
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -81,13 +84,22 @@ def connect(path: Path) -> sqlite3.Connection:
     except sqlite3.DatabaseError as error:
         connection.close()
         if isinstance(error, sqlite3.OperationalError):
-            fix = "" if os.access(path.parent, os.W_OK) else NOT_WRITABLE
-            raise JobError(f"cannot be opened ({error})", where=str(path), fix=fix) from error
+            raise _unopened(path, error) from error
         raise JobError(f"is no queue ({error})", where=str(path), fix="move it away") from error
     except JobError:
         connection.close()
         raise
     return connection
+
+
+def _unopened(path: Path, error: sqlite3.OperationalError) -> JobError:
+    what, where = f"cannot be opened ({error})", str(path)
+    if not os.access(path.parent, os.W_OK):
+        return JobError(what, where=where, fix=NOT_WRITABLE)
+    if shutil.disk_usage(path.parent).free < SHARED_BYTES:
+        what, fix = "cannot be opened: its disk is full", "free some space there"
+        return JobError(what, where=where, fix=fix, kind="disk-full")
+    return JobError(what, where=where)
 
 
 def _make(path: Path) -> None:

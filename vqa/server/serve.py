@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import signal
 import socket
 import sys
@@ -23,6 +24,7 @@ from vqa.server.codes import LIFE_SECONDS, Codes
 from vqa.server.guard import Hosts
 from vqa.server.tokens import ensure_owner
 
+HOST_NAME = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[\w.-]+)(:\d{1,5})?")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 SECONDS_TO_END = 5
 MOST_CONNECTIONS = 1000
@@ -51,7 +53,8 @@ def serve(
         browse: open the pages in this machine's browser, signed in.
 
     Raises:
-        InputError: the address cannot be used, or is open to a network whose names were not allowed.
+        InputError: the address cannot be used, or is open to a network whose names were not allowed; or what is allowed
+            is no name.
     """
     _check(host, allow_hosts)
     token_file = ensure_owner(home.make())
@@ -132,6 +135,10 @@ def _dispatcher(home: Home, stop_jobs: bool) -> Work:
 
 
 def _check(host: str, allow_hosts: Sequence[str]) -> None:
+    for name in allow_hosts:
+        if not HOST_NAME.fullmatch(name):  # no client would ever call it so
+            fix = "give the name in the address alone, such as vqa.example.org or gpu-box:8000"
+            raise InputError(f"{name!r} is no name of a machine", where="--allow-host", fix=fix)
     if host not in LOOPBACK and not allow_hosts:
         raise InputError(
             f"{host} is open to a network",

@@ -6,7 +6,6 @@ import fcntl
 import hashlib
 import hmac
 import json
-import os
 import re
 import secrets
 import threading
@@ -22,6 +21,7 @@ from vqa.errors import JobError, VQAError
 from vqa.jobs.home import Home
 from vqa.jobs.local_service import account
 from vqa.names import LONGEST_NAME, NAME_PATTERN, NAME_RULE
+from vqa.outputs import exchanged
 from vqa.training.disk import sync_directory
 
 Scope = Literal["read", "submit", "admin"]
@@ -81,6 +81,14 @@ class Tokens:
             if hmac.compare_digest(token.sha256, digest) and token.revoked is None:
                 found = token
         return found
+
+    def holds(self, token: Token) -> bool:
+        """Whether a token that was found is valid still; of a damaged file nobody can say so."""
+        try:
+            now = self._now()
+        except (VQAError, OSError):
+            return False
+        return any(one.sha256 == token.sha256 and one.revoked is None for one in now)
 
     def _now(self) -> tuple[Token, ...]:
         with self._lock:
@@ -149,13 +157,8 @@ def ensure_owner(home: Home) -> Path:
 
 def write_private(path: Path, text: str) -> None:
     """Replace a file that nobody else may read, in one step that survives a power cut."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with open(descriptor, "w", encoding="utf-8") as file:  # noqa: PTH123 - with its mode from the start
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    with exchanged(path, private=True) as file:
+        file.write(text.encode())
     sync_directory(path.parent)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from starlette.testclient import TestClient
 
-from vqa.server.pages.layout import code_markup, signed_text
+from vqa.server.pages.layout import code_markup, figure_text, signed_text
 
 ROOT = "http://127.0.0.1:8000"
 
@@ -15,6 +15,19 @@ ROOT = "http://127.0.0.1:8000"
 )
 def test_a_figure_that_rounds_to_nothing_has_no_minus(value: float, text: str) -> None:
     assert signed_text(value, 1) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "text"),
+    [
+        (2.4857e32, 4, "2.486e+32"),
+        (-1e9, 2, "-1.000e+09"),
+        (1234.5, 2, "1\u202f234.50"),
+        (1e9, 0, "1\u202f000\u202f000\u202f000"),
+    ],
+)
+def test_a_figure_that_diverged_is_told_by_its_power(value: float, digits: int, text: str) -> None:
+    assert figure_text(value, digits) == text
 
 
 def test_what_stands_between_backticks_is_code_and_nothing_of_it_markup() -> None:

@@ -226,6 +226,24 @@ def test_what_runs_and_people_write_is_shown_as_text(
     check_accessible(page)
 
 
+@pytest.mark.parametrize("far", [1e32, 1e-20])
+def test_a_loss_beyond_all_bounds_fits_and_is_drawn_within_the_policy(
+    site: Site, home: Home, look: Look, queued: Queued, far: float
+) -> None:
+    """The fixture fails on what the policy refuses."""
+    job = queued(State.FAILED, name="diverged")
+    folder = home.run_dir(job)
+    folder.mkdir(parents=True)
+    lines = [
+        json.dumps({"step": k, "epoch": 0, "time": 1.0, "train/loss": k * far}) for k in (1, 2)
+    ]
+    (folder / "metrics.jsonl").write_text("\n".join(lines) + "\n")
+    page = look(site, f"/jobs/{job}", size="phone")
+    page.locator(".plot .ytick").first.wait_for()
+    assert re.search(r"e[+−-]\d\d", page.locator(".plot").first.inner_text())
+    assert too_wide(page) == []
+
+
 @pytest.mark.parametrize(("scheme", "size"), [("light", "wide"), ("dark", "phone")])
 def test_for_everybody(
     finished_site: Site,

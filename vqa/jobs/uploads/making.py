@@ -16,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from vqa.amounts import shortened
 from vqa.data.prepare import UnusableRecords, prepare
 from vqa.data.record import BadRow
 from vqa.data.sources.staged import Damaged, Staged
@@ -159,7 +160,7 @@ def _said(error: VQAError | OSError) -> str:
 def _unusable(row: BadRow) -> dict[str, str]:
     """Without the place of the file that was staged, whose name is the picture's hash; ids in it may be long."""
     reason = f"picture {Path(row.image).name}: {row.reason}" if row.image else row.reason
-    return {"where": row.where, "reason": reason[:LONGEST_REASON]}
+    return {"where": row.where, "reason": shortened(reason, LONGEST_REASON)}
 
 
 def _say_done(read: int, bad: int) -> None:

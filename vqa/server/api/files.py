@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -56,24 +55,31 @@ async def stream(
 ) -> AsyncIterator[ServerSentEvent]:
     """A log as it grows.
 
-    Events `chunk` carry a Chunk, and as id the offset at which to go on; `end` comes once the job has ended.
+    Events `chunk` carry a Chunk, and as id the offset at which to go on; `end` comes once the job has ended, without
+    text: that of all events together is the log.
     """
-    async for event in follow(caller.service, job, name, first, request.app.state.stopping):
+    state = request.app.state
+
+    def over() -> bool:
+        return state.stopping.is_set() or not state.tokens.holds(caller.token)
+
+    async for event in follow(caller.service, job, name, first, over):
         yield event
 
 
 async def follow(
-    service: LocalService, job: str, name: str, chunk: Chunk, stopping: threading.Event
+    service: LocalService, job: str, name: str, chunk: Chunk, over: Callable[[], bool]
 ) -> AsyncIterator[ServerSentEvent]:
-    """The events of a stream that begins with `chunk`. Between two looks no thread waits."""
+    """The events of a stream that begins with `chunk`, until it is `over`. Between two looks no thread waits."""
     until = time.monotonic() + LONGEST_SECONDS
     while True:
         if chunk.text or chunk.rewound:
             yield ServerSentEvent(data=chunk, event="chunk", id=str(chunk.offset))
         if chunk.ended:
-            yield ServerSentEvent(data=chunk, event="end", id=str(chunk.offset))
+            end = chunk.model_copy(update={"text": "", "rewound": False})  # the chunk had both
+            yield ServerSentEvent(data=end, event="end", id=str(chunk.offset))
             return
-        if stopping.is_set() or time.monotonic() > until:
+        if over() or time.monotonic() > until:
             return
         if not chunk.text:
             await anyio.sleep(POLL_SECONDS)

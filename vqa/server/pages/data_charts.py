@@ -5,6 +5,8 @@ from __future__ import annotations
 import html
 from typing import Any
 
+from vqa.amounts import shortened
+
 Figure = dict[str, Any]
 CHARTS = {
     "words": "Words a question",
@@ -70,5 +72,4 @@ def _layout(name: str, labels: list[str], places: list[int], *, upright: bool) -
 
 def _plain(text: str) -> str:
     """Short, on one line, and in no markup of plotly's."""
-    line = " ".join(text.split())
-    return html.escape(line if len(line) <= LABEL else line[: LABEL - 1] + "…", quote=False)
+    return html.escape(shortened(" ".join(text.split()), LABEL), quote=False)

@@ -28,6 +28,8 @@ POLICY = (
 )
 """No page runs a script or a style that is not a file of this server, or asks anybody else for anything."""
 
+DIVERGED = 1e9
+"""A loss, a norm or a score of this size is read by its power of ten alone."""
 CODE = re.compile(r"`([^`\n]+)`")
 PLACES = (
     ("/jobs", "Jobs"),
@@ -116,7 +118,12 @@ def moment_iso(moment: float) -> str:
 
 
 def figure_text(value: float | None, digits: int = 2) -> str:
-    """A figure with so many digits behind the point and thin spaces between thousands; a dash for None."""
+    """A figure with so many digits behind the point and thin spaces between thousands; a dash for None.
+
+    One that diverged is told by its power of ten; a count, without digits behind the point, is told whole.
+    """
+    if value is not None and digits and abs(value) >= DIVERGED:
+        return f"{value:.3e}"
     return "–" if value is None else f"{value:,.{digits}f}".replace(",", "\u202f")
 
 

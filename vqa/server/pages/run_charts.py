@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vqa.amounts import shortened
 from vqa.evaluation.attention_map import RAMP
 from vqa.tracking.curves import Curve, Curves
 
@@ -190,7 +191,7 @@ def bars(rows: Sequence[dict[str, Any]], chance: float | None) -> Figure:
 
 def label(text: str) -> str:
     """Data's text for plotly, which would take some of HTML for its own."""
-    short = text if len(text) <= LONGEST_LABEL else text[: LONGEST_LABEL - 1] + "…"
+    short = shortened(text, LONGEST_LABEL)
     return short.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 

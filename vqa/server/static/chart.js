@@ -24,7 +24,14 @@ function faint(hex, share) {
   return `rgba(${part(1)}, ${part(3)}, ${part(5)}, ${share})`;
 }
 
-function themed(layout) {
+/** Powers of ten where no letter such as k or M reaches: plotly sets them in styles that the pages' policy refuses. */
+function exponents(data) {
+  const sizes = data.flatMap((one) => one.y ?? []).map((value) => Math.abs(Number(value))).filter(Number.isFinite);
+  const greatest = sizes.reduce((most, one) => Math.max(most, one), 0);
+  return greatest > 1e14 || (greatest > 0 && greatest < 1e-14) ? { exponentformat: "e" } : {};
+}
+
+function themed(layout, data) {
   const axis = { gridcolor: colour("--line"), zerolinecolor: colour("--line"), linecolor: colour("--line"), automargin: true };
   const made = {
     paper_bgcolor: "rgba(0,0,0,0)",
@@ -36,7 +43,7 @@ function themed(layout) {
     ...coloured(layout),
   };
   for (const name of ["xaxis", "yaxis", ...Object.keys(layout).filter((key) => /^[xy]axis\d+$/.test(key))]) {
-    made[name] = { ...axis, ...made[name] };
+    made[name] = { ...axis, ...(name.startsWith("y") ? exponents(data) : {}), ...made[name] };
   }
   return made;
 }
@@ -44,7 +51,7 @@ function themed(layout) {
 /** Draw a figure {data, layout} into a place. */
 function draw(place, figure) {
   place.figure = figure;
-  return window.Plotly.react(place, coloured(figure.data), themed(figure.layout || {}), CONFIG);
+  return window.Plotly.react(place, coloured(figure.data), themed(figure.layout || {}, figure.data), CONFIG);
 }
 
 async function load(place) {
