@@ -6,6 +6,7 @@ import json
 import shutil
 import threading
 import time
+from collections.abc import Sequence
 from unittest.mock import Mock
 
 import pytest
@@ -28,6 +29,26 @@ def test_an_engine_that_does_not_answer_changes_nothing(
     engine.now[str(job.handle)] = Standing.UNKNOWN
     dispatcher.step()
     assert queue.get(job.id).state is State.STARTING
+
+
+def test_an_engine_that_cannot_be_asked_holds_up_no_other(
+    home: Home, queue: Queue, engine: Scripted, submission: Submit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    silent = Scripted()
+    dispatcher = Dispatcher(home, lambda name: silent if name == "local" else engine)
+    stays, ends = (
+        started(queue, dispatcher, submission(engine=name)) for name in ("local", "slurm")
+    )
+
+    def refuse(handles: Sequence[str]) -> dict[str, Standing]:
+        raise EngineError("does not answer")
+
+    monkeypatch.setattr(silent, "standings", refuse)
+    finish(home, silent, stays, "succeeded")
+    finish(home, engine, ends, "succeeded")
+    dispatcher.step()
+    assert queue.get(ends.id).state is State.SUCCEEDED
+    assert queue.get(stays.id).state is State.STARTING
 
 
 def test_an_engine_that_is_away_is_asked_again_later(

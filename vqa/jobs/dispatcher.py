@@ -13,7 +13,7 @@ import sqlite3
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import groupby
 from pathlib import Path
@@ -151,11 +151,7 @@ class Dispatcher:
         for together in batches(job for job in jobs if job.handle is None):
             self._launch(engine, together)  # a dispatcher died here, or an engine did not answer
         handles = {job.handle: job for job in jobs if job.handle is not None}
-        try:
-            standings: Mapping[str, Standing] = engine.standings(list(handles))
-        except EngineError as error:
-            log.warning("%s", error)
-            return
+        standings = engine.standings(list(handles))
         for handle, job in handles.items():
             try:
                 self._judge(engine, job, standings.get(handle, Standing.UNKNOWN))
