@@ -147,6 +147,12 @@ def test_exact() -> None:
     assert exact_score("two", ["2"]) == 0
 
 
+def test_a_question_is_scored_once() -> None:
+    twice = [Prediction("1", "i", answer="yes", answers=["yes"])] * 2
+    with pytest.raises(ResultError, match="question 1: predicted twice"):
+        score_predictions(twice, "exact/1")
+
+
 def test_withheld_answers_are_refused() -> None:
     for protocol in ("vqa-accuracy/since-2021", "exact/1"):
         with pytest.raises(ResultError, match="question 7"):

@@ -74,6 +74,11 @@ def test_nothing_is_lost_and_order_decides_nothing(found: list, random) -> None:
     assert mine[-1]["score"] == pytest.approx(scores.mean(), abs=1e-3)
 
 
+def test_equally_confident_questions_enter_in_part() -> None:
+    found = accuracy_at_coverage(np.full(20, 0.5), np.repeat([100.0, 0.0], 10))
+    assert {one["score"] for one in found} == {50}
+
+
 def test_a_parrot_has_a_gap_and_a_seer_none() -> None:
     truths = ["yes"] * 70 + ["no"] * 30
     parrot = [item(at, None, 100.0 * (t == "yes"), answers=[t]) for at, t in enumerate(truths)]

@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from vqa.ablation.sentences import pair_sentence
 from vqa.commands import compare
 from vqa.errors import InputError, ResultError, RunError
-from vqa.evaluation.comparison import Variant, compare_runs
+from vqa.evaluation.comparison import Variant, compare_runs, seeds_pair
 from vqa.evaluation.multiple_choice import OutOfVocabulary
 from vqa.evaluation.predictions import Prediction, scores_digest, write_predictions
 from vqa.evaluation.protocols import score_predictions
@@ -173,6 +174,22 @@ def test_other_splits_and_questions_are_refused(tmp_path: Path) -> None:
             run(tmp_path / "a", tmp_path / other)
 
 
+@pytest.mark.parametrize(
+    ("left", "right", "pair"),
+    [
+        ((1, 2), (2, 1), True),
+        ((1, 1), (1, 1), False),
+        ((1,), (2,), False),
+        ((None,), (None,), False),
+    ],
+)
+def test_seeds_pair_where_they_are_the_same_each_once(left, right, pair: bool) -> None:
+    def variant(seeds) -> Variant:
+        return Variant("v", [Mock(seed=seed) for seed in seeds])
+
+    assert seeds_pair(variant(left), variant(right)) is pair
+
+
 def test_other_choices_are_refused(tmp_path: Path) -> None:
     """Two choices and four, or another right one, are other questions; their order is not."""
     few = Prediction("1", "i1", answers=["r"], choices=["r", "s"], label=0, choice_scores=[1, 0])
@@ -184,12 +201,15 @@ def test_other_choices_are_refused(tmp_path: Path) -> None:
         ("many", many),
         ("wrong", replace(few, label=1)),
         ("turned", turned),
+        ("none", replace(few, choices=[], choice_scores=[], label=-1, answer="r")),
     ):
         write_predictions(tmp_path / name, [item, second])
     for other in ("many", "wrong"):
         with pytest.raises(ResultError, match="question 1: choices differ between"):
             run(tmp_path / "few", tmp_path / other)
     assert run(tmp_path / "few", tmp_path / "turned") == 0
+    for first, other in (("few", "none"), ("none", "few")):  # as of a model that was given none
+        assert run(tmp_path / first, tmp_path / other, "--protocol", "exact/1") == 0
 
 
 def test_what_evaluate_wrote_last_is_believed(tmp_path: Path) -> None:

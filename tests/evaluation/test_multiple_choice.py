@@ -142,6 +142,12 @@ def test_position_bias_is_found_and_not_invented() -> None:
     assert position_bias(fixed)["right_p"] < 1e-6
 
 
+def test_errors_are_compared_with_what_is_wrong_alone() -> None:
+    """Whoever errs cannot choose the truth: where that always stands first, no error there is no leaning."""
+    errors = [question(at, [0, at % 2, 1 - at % 2], 0) for at in range(200)]
+    assert position_bias(errors)["chosen_p"] == 1
+
+
 def test_nothing_to_test_is_none() -> None:
     assert position_bias([question(0, [1, 0], 0)])["chosen_p"] is None
     assert (

@@ -135,7 +135,7 @@ def test_scores_of_choices_without_an_answer_are_told(tmp_path: Path, printed) -
     said: list[dict] = [
         {"qa_id": at, "choices": choices, "choice_scores": [1, 0, 0, 0]} for at in range(2)
     ]
-    said.append({"qa_id": 2, "answer": "On the sofa."})
+    said.append({**said[0], "qa_id": 2, "answer": "On the sofa."})
     results = write(tmp_path / "r.json", said)
     for protocol in ("exact/1", "gqa/1"):
         files = ["--questions", questions, "--results", results, "--protocol", protocol]
@@ -175,6 +175,7 @@ def gqa_question(
         },
         "semantic": [
             {"operation": "select", "argument": "a"},
+            {"operation": "relate", "argument": "b"},
             {"operation": "exist", "argument": "?"},
         ],
         "groups": {"global": "color"},
@@ -210,7 +211,7 @@ def test_gqa(tmp_path: Path, printed) -> None:
     assert details["plausibility"] == 50
     # right: red 1, yes 1; said: red 1, yes 0: distance (0 + 1) over 100
     assert details["distribution"] == 0.01
-    assert details["per_steps"] == {"01": 50}
+    assert details["per_steps"] == {"02": 50}
 
     balanced_only = printed(
         "--questions", questions, "--results", write(tmp_path / "s", records[:2])
@@ -219,6 +220,18 @@ def test_gqa(tmp_path: Path, printed) -> None:
     assert balanced_only["details"]["validity"] is None
     assert any("2 entailed questions" in note for note in balanced_only["notes"])
     assert any("no choices file" in note for note in balanced_only["notes"])
+
+
+def test_a_question_that_entails_itself_alone_says_nothing_of_consistency(
+    tmp_path: Path, printed
+) -> None:
+    entailed = {"1": ["1", "2"], "2": ["2"]}
+    questions = {key: gqa_question("red", entailed=others) for key, others in entailed.items()}
+    records = [{"questionId": key, "prediction": "red"} for key in questions]
+    result = printed(
+        "--questions", write(tmp_path / "q", questions), "--results", write(tmp_path / "r", records)
+    )
+    assert result["details"]["consistency"] == 100
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from tests.jobs.scripted import Scripted, beat, finish, started, states
 from vqa.jobs.dispatcher import Dispatcher
 from vqa.jobs.engines.base import Capacity, Standing, Task
 from vqa.jobs.home import Home
+from vqa.jobs.progress import events_of
 from vqa.jobs.queue import Queue
 from vqa.jobs.record import Job, Resources, State
 
@@ -138,6 +139,9 @@ def test_the_result_of_an_earlier_attempt_does_not_count(
     finish(home, engine, again, None)
     dispatcher.step()
     assert queue.get(job.id).restarts == 1
+    finish(home, engine, queue.get(job.id), "half done")  # nor does a word that is no end
+    dispatcher.step()
+    assert queue.get(job.id).restarts == 2
 
 
 def test_a_job_that_failed_by_its_own_fault_is_not_tried_again(
@@ -172,6 +176,7 @@ def test_cancelling_asks_first_and_kills_after_the_grace(
     assert queue.get(job.id).state is State.CANCELLED
     result = json.loads((home.run_dir(job.id) / "result.json").read_text())
     assert result["status"] == "cancelled"
+    assert [*events_of(home.run_dir(job.id))][-1]["event"] == "cancelled"
 
 
 def test_a_run_that_finished_before_it_was_cancelled_has_succeeded(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
 
@@ -70,6 +71,18 @@ def test_names_are_those_of_the_settings_and_of_the_folders(tmp_path: Path) -> N
         f"{tmp_path}/big: no such split; {home.stores}/small; {home.path}/x"
     )
     assert said == "big: no such split; small; x"
+
+
+@pytest.mark.parametrize(("encoder", "is_folder"), [("backbone", True), ("torchvision", False)])
+def test_the_model_of_a_backbone_alone_may_be_a_folder(
+    encoder: str, is_folder: bool, tmp_path: Path, experiment: Callable[..., Experiment]
+) -> None:
+    home = Home(tmp_path / "home").make()
+    (home.weights / "resnet18").mkdir()
+    fields = experiment().to_dict()
+    fields["model"]["image_encoder"] = {"name": encoder, "model": "resnet18"}
+    made = Library(home).resolve(fields, paths_allowed=True)["model"]["image_encoder"]
+    assert made["model"] == (str(home.weights / "resnet18") if is_folder else "resnet18")
 
 
 def test_a_store_of_the_settings_may_stand_in_ones_home(

@@ -132,7 +132,10 @@ def test_jobs_are_found_by_state_group_user_and_page(queue: Queue) -> None:
     rest = queue.find(Filter(before=first[-1].seq), limit=4)
     assert [j.id for j in first + rest] == ids[::-1]
     assert queue.count() == {State.QUEUED: 5, State.CANCELLED: 1}
-    assert queue.groups() == [("g", {State.QUEUED: 3})]
+    queue.submit(plain(6, group="h"))
+    assert queue.groups() == [("h", {State.QUEUED: 1}), ("g", {State.QUEUED: 3})]
+    queue.submit(plain(7, group="g"))
+    assert queue.groups() == [("g", {State.QUEUED: 4}), ("h", {State.QUEUED: 1})]
 
 
 def test_a_late_word_about_an_earlier_attempt_changes_nothing(queue: Queue) -> None:
@@ -174,6 +177,14 @@ def test_a_job_that_ran_and_waits_again_is_not_cancelled_before_it_ran(queue: Qu
     queue.move(claimed, State.CANCELLED)
     queue.resume(job.id)
     assert queue.request_cancel(job.id).reason == "cancelled while it waited"
+
+
+def test_a_resumed_job_has_its_restarts_anew(queue: Queue) -> None:
+    claimed = queue.claim(queue.submit(plain())[0])
+    assert claimed is not None
+    queue.move(claimed, State.LOST, loss=Loss(3, 10))
+    again = queue.resume(claimed.id)
+    assert (again.restarts, again.reached) == (0, 10)
 
 
 def test_cancelling_and_resuming(queue: Queue) -> None:

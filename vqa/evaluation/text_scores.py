@@ -38,7 +38,7 @@ def similarity(answer: str, right: str) -> float:
     """The thresholded Levenshtein similarity of two texts, 0 to 1."""
     one, other = (" ".join(text.strip().lower().split()) for text in (answer, right))
     longest = max(len(answer.upper()), len(right.upper()))
-    if one == other or not longest:
+    if one == other:
         return 1.0
     if 1 - abs(len(one) - len(other)) / longest < LEAST_SIMILARITY:
         return 0.0
@@ -61,10 +61,8 @@ def distance(one: str, other: str) -> int:
 def token_f1(answer: str, right: str) -> float:
     """F1 of the words of two texts, 0 to 1; of texts without words whether both are."""
     said, wanted = _words(answer), _words(right)
-    common = sum((Counter(said) & Counter(wanted)).values())
-    if not said or not wanted:
-        return float(said == wanted)
-    return 2 * common / (len(said) + len(wanted))
+    common, words = sum((Counter(said) & Counter(wanted)).values()), len(said) + len(wanted)
+    return 2 * common / words if words else 1.0
 
 
 def _words(text: str) -> list[str]:
