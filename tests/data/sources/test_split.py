@@ -59,7 +59,16 @@ def test_bad_rows_pass(make, rows_of):
     assert next(SplitByImage(rows_of([bad, make.row()]), {"all": 1}).rows()) == bad
 
 
-@pytest.mark.parametrize("shares", [{"train": 0.5}, {"a": 1.5, "b": -0.5}, {"": 1.0}, {}])
+@pytest.mark.parametrize(
+    "shares",
+    [
+        {"train": 0.5},
+        {"a": 1.5, "b": -0.5},
+        {"a": 0.9, "b": 0.3, "c": -0.2},
+        {"": 0.5, "a": 0.5},
+        {},
+    ],
+)
 def test_wrong_shares_are_refused(rows_of, shares):
     with pytest.raises(InputError, match=r"train=0.8,val=0.1,test=0.1"):
         SplitByImage(rows_of([]), shares)
