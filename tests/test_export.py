@@ -64,9 +64,8 @@ def test_asking_says_what_evaluation_said(run: Path, scenes_store: Path) -> None
     """The exported model, the store's picture and the question's choices give the prediction of the run."""
     store, model = Store.open(scenes_store), vqa.load(run / "model")
     rows = store.rows("test")[:6]
-    for row, prediction in zip(
-        rows, read_predictions(run / "predictions" / "test.jsonl"), strict=False
-    ):
+    predictions = read_predictions(run / "predictions" / "test.jsonl")[:6]
+    for row, prediction in zip(rows, predictions, strict=True):
         example = store.example(row)
         image = store.image_bytes(int(store.image_rows[row]))
         answer = model.ask(image, example.question, choices=example.choices)

@@ -58,10 +58,15 @@ def test_the_reference_is_the_best(tmp_path: Path) -> None:
     assert found.level_with == ("twin",)
     assert found.untested == ()
     assert not found.is_best
-    clear = verdict(study(group(tmp_path / "2", {"a": 0.7, "b": 0.4}), "a"))
+    whole = study(group(tmp_path / "2", {"a": 0.7, "b": 0.4}), "a")
+    (test,) = whole["comparisons"]  # of b less a
+    clear = verdict(whole)
     assert clear is not None
-    assert clear.difference is not None
-    assert clear.difference > 0
+    assert (clear.difference, clear.low, clear.high) == (
+        -test["difference"],
+        -test["high"],
+        -test["low"],
+    )
     assert (clear.other, clear.real, clear.level_with) == ("b", True, ())
     assert clear.is_best
 
@@ -130,6 +135,7 @@ def test_before_a_study_is_there(tmp_path: Path) -> None:
     quick = standing("g", members, places_of(members))
     whole = study(members)
     assert quick.keys() <= whole.keys()
+    assert [quick[name] for name in ("protocol", "split")] == ["multiple-choice/1", "test"]
     for mine, theirs in zip(quick["variants"], whole["variants"], strict=True):
         assert mine.keys() == theirs.keys()
         assert mine["seeds"] == theirs["seeds"]

@@ -11,7 +11,9 @@ def served(queue: Queue, count: int) -> list[str]:
     """Whose jobs run, where one does at a time."""
     users = []
     for _ in range(count):
-        job = queue.claim(queue.waiting()[0])
+        first = queue.waiting()[0]
+        assert queue.waiting(limit=1) == [first]
+        job = queue.claim(first)
         assert job is not None
         users.append(job.submission.user)
         queue.move(job, State.SUCCEEDED)

@@ -142,13 +142,13 @@ def test_a_huge_flattened_grid_is_refused_with_the_numbers() -> None:
 
 
 def test_multi_head_equals_torchs_own_module(image_of_question: Tensor) -> None:
-    module = MultiHead(dim=8, heads=2).build(7, (2, 3), 5).double().eval()
-    whole = nn.MultiheadAttention(8, 2, kdim=7, vdim=7, batch_first=True).double()
+    module = MultiHead(dim=6, heads=2).build(7, (2, 3), 5).double().eval()
+    whole = nn.MultiheadAttention(6, 2, kdim=7, vdim=7, batch_first=True).double()
     state = {
-        "q_proj_weight": torch.eye(8).double(),
+        "q_proj_weight": torch.eye(6).double(),
         "k_proj_weight": module.key.weight,
         "v_proj_weight": module.value.weight,
-        "in_proj_bias": torch.cat((torch.zeros(16).double(), module.value.bias)),
+        "in_proj_bias": torch.cat((torch.zeros(12).double(), module.value.bias)),
         "out_proj.weight": module.join.weight,
         "out_proj.bias": module.join.bias,
     }
@@ -321,8 +321,14 @@ def test_conv_gru_hears_of_a_position_as_far_away_as_there_are_words_after_it() 
         ]
 
 
-def test_dropout_acts_on_what_one_layer_reads_of_pairs() -> None:
-    relation = Relation(hidden=(6,), dropout=0.5).build(4, (2, 2), 3)
+@pytest.mark.parametrize(
+    "config", [Relation(hidden=(6,), dropout=0.5), MultiHead(dim=6, heads=2, dropout=0.5)]
+)
+def test_dropout_acts_in_training_alone(config: Any) -> None:
+    torch.manual_seed(0)
+    module = config.build(4, (2, 2), 3)
     grid, question = torch.rand(1, 4, 4), EncodedText(torch.rand(1, 3))
-    first, second = (relation(grid, question, torch.tensor([0])).vector for _ in range(2))
-    assert not torch.equal(first, second)
+    for training in (True, False):
+        module.train(training)
+        first, second = (module(grid, question, torch.tensor([0])).vector for _ in range(2))
+        assert torch.equal(first, second) != training

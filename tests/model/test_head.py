@@ -79,7 +79,7 @@ def _choices(counts: list[int], template: Choices) -> Choices:
 
 def test_choosing_among_any_number_equals_a_softmax_each(choices: Choices) -> None:
     head = Chooser().build(8, ANSWERS, 4)
-    counts, labels = [2, 3, 1, 0, 4, 2], [1, 0, 0, -1, 3, -1]
+    counts, labels = [2, 3, 1, 0, 4, 2], [1, 0, -1, -1, 3, 1]
     flat = _choices(counts, choices)
     targets = Targets(torch.full((6, 1), -1), torch.zeros(6, 1), torch.tensor(labels))
     scores = torch.randn(12)

@@ -47,7 +47,7 @@ def weights(model: nn.Module) -> list[Tensor]:
 
 def test_muon_steps_the_matrices_and_adamw_the_rest() -> None:
     ours, plain = network(), network()
-    optimizer = built(ours, weight_decay=0.1, momentum=0.95)
+    optimizer = built(ours, weight_decay=0.1, momentum=0.95, betas=(0.8, 0.95), eps=1e-4)
     first, second, last = plain[0], plain[2], plain[4]
     parts = [
         Muon(
@@ -61,6 +61,8 @@ def test_muon_steps_the_matrices_and_adamw_the_rest() -> None:
                 {"params": [first.bias], "lr": 0.01},
                 {"params": [second.bias, *last.parameters()], "lr": 0.002},
             ],
+            betas=(0.8, 0.95),
+            eps=1e-4,
             weight_decay=0.1,
         ),
     ]
