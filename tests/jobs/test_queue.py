@@ -82,8 +82,9 @@ def test_an_engine_with_an_order_of_its_own_gets_jobs_as_they_came(queue: Queue)
     """Turns would cut its arrays into pieces."""
     users = ("ada", "ada", "ben", "ada")
     jobs = [queue.submit(plain(i, user=u, engine="slurm"))[0] for i, u in enumerate(users)]
+    urgent = queue.submit(plain(9, user="ada", engine="slurm", priority=1))[0]
     found = queue.waiting(more={"slurm": 1000})
-    assert [job.id for job in found] == [job.id for job in jobs]
+    assert [job.id for job in found] == [job.id for job in (urgent, *jobs)]
 
 
 def test_what_runs_on_another_engine_takes_nobodys_turn(queue: Queue) -> None:
