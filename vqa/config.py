@@ -153,7 +153,8 @@ class OptimizerConfig(Section):
 
 
 class EarlyStopping(Section):
-    """Stop after `patience` validations without a gain of more than `min_delta` points; 0 never stops."""
+    """Stop after `patience` validations without a gain of more than `min_delta` points over the last such gain; 0
+    never stops."""
 
     patience: int = Field(default=0, ge=0)
     min_delta: float = Field(default=0.0, ge=0)

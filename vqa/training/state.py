@@ -21,7 +21,8 @@ class Progress:
         batches, steps, questions: done so far; a batch is this process's share of a global batch.
         best, best_step: highest validation accuracy (0 to 100) and the step it was met at.
         best_seconds: training time until then.
-        waited: validations since then without a gain, for early stopping.
+        gained: the accuracy at the last gain that counts for early stopping; an older program did not keep it.
+        waited: validations since then.
         stopped_early: training ended by early stopping.
         journal_bytes: size of the journal at this point.
         train_seconds: time spent in training over all lives of the run.
@@ -34,6 +35,7 @@ class Progress:
     best: float | None = None
     best_step: int = 0
     best_seconds: float = 0.0
+    gained: float | None = None
     waited: int = 0
     stopped_early: bool = False
     journal_bytes: int = 0

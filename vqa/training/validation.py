@@ -40,16 +40,20 @@ class Validation:
 
 
 def judge(progress: Progress, accuracy: float, rule: EarlyStopping) -> bool:
-    """Note a validation in `progress`; True where it is the best so far."""
-    gained = progress.best is None or accuracy > progress.best
-    if progress.best is None or accuracy > progress.best + rule.min_delta:
-        progress.waited = 0
+    """Note a validation in `progress`; True where it is the best so far.
+
+    As Lightning does, a gain is measured from the last one that counted: small ones add up.
+    """
+    is_best = progress.best is None or accuracy > progress.best
+    before = progress.best if progress.gained is None else progress.gained
+    if before is None or accuracy > before + rule.min_delta:
+        progress.gained, progress.waited = accuracy, 0
     else:
         progress.waited += 1
     progress.stopped_early = 0 < rule.patience <= progress.waited
-    if gained:
+    if is_best:
         progress.best, progress.best_step = accuracy, progress.steps
-    return gained
+    return is_best
 
 
 def share_statistics(network: nn.Module) -> None:
