@@ -247,3 +247,23 @@ def test_not_even_many_such_jobs_keep_another_waiting(
         "asks for 8 cores, and this machine has 4"
     }
     assert asked.call_count == 3
+
+
+def test_a_cancelled_job_whose_result_cannot_be_written_holds_up_no_other(
+    home: Home, queue: Queue, dispatcher: Dispatcher, engine: Scripted, submission: Submit
+) -> None:
+    """One that ran, and one that was not given to its engine yet."""
+    ran, claimed = started(queue, dispatcher, submission()), queue.submit(submission())[0]
+    assert queue.claim(claimed) is not None
+    for job in (ran, claimed):
+        home.run_dir(job.id).mkdir(exist_ok=True)
+        (home.run_dir(job.id) / "result.json").mkdir()
+        queue.request_cancel(job.id)
+    (home.run_dir(claimed.id) / "cancel").symlink_to(home.path / "none" / "there")
+    engine.now[str(ran.handle)] = Standing.ENDED
+    other = started(queue, dispatcher, submission())
+    for job in (ran, claimed):
+        found = queue.get(job.id)
+        assert found.state is State.CANCELLED
+        assert found.reason == "its result.json cannot be written (Is a directory)"
+    assert other.state is State.STARTING

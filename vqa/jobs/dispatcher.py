@@ -207,8 +207,7 @@ class Dispatcher:
         result = result_of(run_dir, job)
         status = None if result is None else State(result["status"])
         if job.cancel_requested and status in (None, State.PREEMPTED):
-            mark_cancelled(run_dir, job)
-            self.queue.move(job, State.CANCELLED)
+            self.queue.move(job, State.CANCELLED, mark_cancelled(run_dir, job))
         elif status is None and self._leaving:  # asked before it could understand
             self.queue.move(job, State.PREEMPTED, "the service stopped")
         elif result is None or status is None:
@@ -344,8 +343,8 @@ class Dispatcher:
         """A job that could not be started has failed, or is cancelled where that was wanted."""
         self._complain(job, error)
         if job.cancel_requested:  # should it run all the same, its runner finds this result
-            mark_cancelled(self.home.run_dir(job.id), job)
-            self.queue.move(job, State.CANCELLED)
+            why = mark_cancelled(self.home.run_dir(job.id), job)
+            self.queue.move(job, State.CANCELLED, why)
         else:
             self.queue.move(job, State.FAILED, str(error))
 
