@@ -10,7 +10,7 @@ VQA_HOME/
     cache/             what can be made again, such as what was counted in a store
     tokens.json        who may use the HTTP interface (0600)
     token              the owner's token for commands on this machine (0600)
-    dispatcher.lock, dispatcher.log, server.lock
+    dispatcher.lock, dispatcher.log, server.lock, quotas.lock, uploads.lock
 """
 
 from __future__ import annotations
@@ -182,6 +182,16 @@ class Home:
     def server_lock(self) -> Path:
         """Held by a server, whose dispatcher goes before one that was started on demand."""
         return self.path / "server.lock"
+
+    @property
+    def quotas_lock(self) -> Path:
+        """Held by who checks quotas until what it checked is queued."""
+        return self.path / "quotas.lock"
+
+    @property
+    def uploads_lock(self) -> Path:
+        """Held by the one server that takes uploads."""
+        return self.path / "uploads.lock"
 
     @property
     def dispatcher_log(self) -> Path:
