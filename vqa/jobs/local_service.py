@@ -16,10 +16,10 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from vqa.data.manifest import read_manifest
 from vqa.errors import JobError, RunError, VQAError
-from vqa.jobs.groups import May, anyone, cancel_group, retry_group
+from vqa.jobs.groups import May, anyone, cancel_group, data_of, retry_group
 from vqa.jobs.home import Home
+from vqa.jobs.library import fingerprint_at
 from vqa.jobs.logs import log_files, read_log
 from vqa.jobs.outcome import mark_cancelled
 from vqa.jobs.parcel import Parcel, pack
@@ -248,9 +248,13 @@ class LocalService:
         library, fields = self.checker.library, {"data": {"store": store}}
         try:
             found = library.resolve(fields, paths_allowed=self.paths_allowed)["data"]["store"]
-            return read_manifest(Path(found)).fingerprint
         except VQAError:
             return None
+        return fingerprint_at(Path(found))
+
+    def data_of_group(self, group: str) -> dict[str, str]:
+        """The fingerprint of each job's data; see `groups.data_of`."""
+        return data_of(self, group)
 
     def delete_store(self, name: str, *, any_owner: bool = False) -> int:
         """Delete an uploaded store that no unfinished job names; how many bytes that freed.
