@@ -390,15 +390,3 @@ def test_a_run_of_few_steps_has_a_record_at_its_end(
     records = list(read_journal(tmp_path / "run" / "metrics.jsonl"))
     [record] = [record for record in records if "train/loss" in record]
     assert (record["step"], record["epoch"]) == (10, 1)
-
-
-def test_settings_that_do_nothing_are_told(experiment: Make, tmp_path: Path) -> None:
-    data = {"validation_split": "none"}
-    trainer = {"max_epochs": 1, "check_val_every_n_epoch": 2, "accelerator": "cpu"}
-    train(experiment(data=data, trainer=trainer, optimizer={"momentum": 0.5}), tmp_path / "run")
-    lines = (tmp_path / "run" / "events.jsonl").read_text().splitlines()
-    events = map(json.loads, lines)
-    assert [event["message"] for event in events if event["event"] == "warning"] == [
-        "optimizer.momentum=0.5 does nothing: optimizer.name is adam (sgd and muon read it)",
-        "trainer.check_val_every_n_epoch=2 does nothing: no split validates (data.validation_split=none)",
-    ]
