@@ -26,7 +26,7 @@ LAYERS = (
         "amounts",
     },
     {"model"},
-    {"config", "deviations", "recipes"},
+    {"config", "deviations", "idle", "recipes"},
     {"data"},
     {"evaluation", "export", "asked"},
     {"tracking"},

@@ -149,6 +149,10 @@ class InstantService:
         """Its experiments name no store that there is."""
         return None
 
+    def data_of_group(self, group: str) -> dict[str, str]:
+        """See `fingerprint`."""
+        return {}
+
     def jobs(self, wanted: Filter, limit: int = 100) -> JobPage:
         for job in self.queue.waiting(2):
             claimed = self.queue.claim(job)

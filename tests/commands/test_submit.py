@@ -54,6 +54,12 @@ def test_a_job_that_will_be_scored_on_its_own_questions_is_told(
     assert said.err.count("the questions that the run learns from") == 1
 
 
+def test_settings_that_do_nothing_are_told(command, jobs, config: Path) -> None:
+    said = command("submit", config, "optimizer.momentum=0.5")
+    assert said.code == 0
+    assert "optimizer.momentum=0.5 does nothing: optimizer.name is adam" in said.err
+
+
 def test_the_same_key_gives_the_same_job(command, jobs, config: Path) -> None:
     first, second = (command("submit", config, "--key", "k", "--json").json for _ in range(2))
     assert first["id"] == second["id"]

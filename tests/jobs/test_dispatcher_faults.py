@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import threading
 import time
@@ -268,3 +269,38 @@ def test_not_even_many_such_jobs_keep_another_waiting(
         "asks for 8 cores, and this machine has 4"
     }
     assert asked.call_count == 3
+
+
+def test_a_cancelled_job_whose_result_cannot_be_written_holds_up_no_other(
+    home: Home, queue: Queue, dispatcher: Dispatcher, engine: Scripted, submission: Submit
+) -> None:
+    """One that ran, and one that was not given to its engine yet."""
+    ran, claimed = started(queue, dispatcher, submission()), queue.submit(submission())[0]
+    assert queue.claim(claimed) is not None
+    for job in (ran, claimed):
+        home.run_dir(job.id).mkdir(exist_ok=True)
+        (home.run_dir(job.id) / "result.json").mkdir()
+        queue.request_cancel(job.id)
+    (home.run_dir(claimed.id) / "cancel").symlink_to(home.path / "none" / "there")
+    engine.now[str(ran.handle)] = Standing.ENDED
+    other = started(queue, dispatcher, submission())
+    for job in (ran, claimed):
+        found = queue.get(job.id)
+        assert found.state is State.CANCELLED
+        assert found.reason == "its result.json cannot be written (Is a directory)"
+    assert other.state is State.STARTING
+
+
+def test_changed_settings_are_taken(home: Home, queue: Queue, submission: Submit) -> None:
+    def cores(count: int, age: float) -> None:
+        file = home.path / "settings.yaml"
+        file.write_text(f"local: {{cores: {count}}}\nquotas: {{min_free_mb: 0}}\n")
+        os.utime(file, (time.time() - age,) * 2)
+
+    cores(1, age=60)
+    dispatcher = Dispatcher(Home(home.path))
+    job = started(queue, dispatcher, submission(resources=Resources(cores=4)))
+    assert job.reason == "asks for 4 cores, and this machine has 1"
+    cores(3, age=50)
+    dispatcher.step()
+    assert queue.get(job.id).reason == "asks for 4 cores, and this machine has 3"

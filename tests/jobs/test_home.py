@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,31 @@ def test_settings_that_do_not_fit_are_named(text: str, said: str, tmp_path: Path
     with pytest.raises(ConfigError, match=said) as error:
         _ = Home(tmp_path).settings
     assert str(tmp_path / "settings.yaml") in str(error.value)
+
+
+def write(file: Path, text: str, age: float = 60) -> None:
+    """Write a file that was changed so many seconds ago."""
+    file.write_text(text)
+    os.utime(file, (time.time() - age,) * 2)
+
+
+def test_changed_settings_hold_where_they_have_no_fault(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file, home = tmp_path / "settings.yaml", Home(tmp_path)
+    assert home.settings.max_restarts == 3
+    write(file, "max_restarts: 4\n")
+    assert home.settings.max_restarts == 4
+    assert home.settings is home.settings
+    write(file, "max_restart: 5\n", age=50)
+    assert [home.settings.max_restarts for _ in range(3)] == [4, 4, 4]
+    assert caplog.text.count("max_restart: no such key; did you mean 'max_restarts'?") == 1
+    write(file, "max_restarts: 6\n", age=0)  # somebody is writing it
+    assert home.settings.max_restarts == 4
+    write(file, "max_restarts: 6\n", age=40)
+    assert home.settings.max_restarts == 6
+    file.unlink()
+    assert home.settings.max_restarts == 6
 
 
 @pytest.mark.parametrize("job", ["../x", "/etc", "a/b", "", ".", "a\0b", "x\n"])

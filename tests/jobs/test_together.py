@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,8 +16,10 @@ from vqa.jobs.home import Home
 from vqa.jobs.local_service import LocalService
 from vqa.jobs.own_service import OwnService
 from vqa.jobs.queue import Queue
+from vqa.jobs.quotas import Room
 from vqa.jobs.record import State
 from vqa.jobs.schema import Transaction
+from vqa.jobs.views import SubmitRequest
 
 
 @pytest.fixture
@@ -88,3 +94,47 @@ def test_a_group_is_seen_by_a_dispatcher(
     put(queue, submission, State.FAILED)
     OwnService(home, "ada").retry_group("g")
     assert started == [home.path]
+
+
+def test_a_run_that_cannot_be_written_holds_up_no_other(
+    home: Home, queue: Queue, submission: Submit
+) -> None:
+    """Jobs that wait to go on, whose last results say: preempted."""
+    jobs = [put(queue, submission, State.PREEMPTED) for _ in range(3)]
+    for job in jobs:
+        home.run_dir(job).mkdir()
+    (home.run_dir(jobs[0]) / "result.json").mkdir()
+    told = LocalService(home, "ada").cancel_group("g")
+    assert [job.state for job in told] == [State.CANCELLED] * 3
+    why = "cancelled while it waited; its result.json cannot be written (Is a directory)"
+    assert [job.reason for job in told] == [why, *["cancelled while it waited"] * 2]
+    for job in jobs[1:]:
+        result = json.loads((home.run_dir(job) / "result.json").read_text())
+        assert result["status"] == "cancelled"
+
+
+def test_two_processes_cannot_take_the_last_place(
+    home: Home, submission: Submit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each has a service of its own; the first is held between its check and its entry in the queue."""
+    (home.path / "settings.yaml").write_text("quotas: {min_free_mb: 0, jobs_per_user: 1}\n")
+    services = [LocalService(Home(home.path), "ada") for _ in range(2)]
+    request = SubmitRequest(experiment=submission().experiment)
+    checked, go_on, original = threading.Event(), threading.Event(), Room.check
+
+    def check(self: Room, *args: Any) -> None:
+        original(self, *args)
+        checked.set()
+        assert go_on.wait(60)
+
+    monkeypatch.setattr(Room, "check", check)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(services[0].submit, request)
+        assert checked.wait(60)
+        checked.clear()
+        second = pool.submit(services[1].submit, request)
+        assert not checked.wait(1.0)
+        go_on.set()
+        assert first.result(60).state == "queued"
+        with pytest.raises(JobError, match="1 more would exceed 1"):
+            second.result(60)

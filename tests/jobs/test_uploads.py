@@ -42,6 +42,12 @@ def uploads(home: Home, work: Any = None) -> Uploads:
     return Uploads(home, Library(home), work)
 
 
+def anew(server: Uploads, home: Home) -> Uploads:
+    """The same after a restart."""
+    server.close()
+    return uploads(home)
+
+
 def request(store: Store) -> UploadRequest:
     return UploadRequest(
         fingerprint=store.fingerprint,
@@ -74,13 +80,28 @@ def test_what_has_come_is_there_after_a_death(home: Home, store: Store) -> None:
     (folder / "pictures" / "ab").mkdir(exist_ok=True)
     (folder / "pictures" / "ab" / f".{'ab' * 32}.0123").write_bytes(b"half a picture")
     (folder / "examples" / ".half").write_bytes(b"half a piece")
-    after = uploads(home)
+    after = anew(before, home)
     view = after.begin("ann", "mine", request(store))
     assert (view.questions, view.pictures, view.bytes) == (17, 1, size)
     sha256 = store.images[3]["sha256"]
     assert after.missing("ann", "mine", [sha256, "0" * 64]) == ["0" * 64]
     after.add_examples("ann", "mine", piece(store, 17, 3))
     assert after.look("ann", "mine").questions == 20
+
+
+def test_of_two_servers_one_takes_uploads(home: Home, store: Store) -> None:
+    """What is staged is counted in memory: two that took the same user's would pass quotas together."""
+    one, other = uploads(home), uploads(home)
+    one.begin("ann", "mine", request(store))
+    for call in (
+        lambda: other.begin("ann", "yours", request(store)),
+        lambda: other.look("ann", "mine"),
+    ):
+        with pytest.raises(JobError, match="another server of this VQA_HOME takes uploads"):
+            call()
+    other.sweep()
+    one.close()
+    assert other.look("ann", "mine").state == "open"
 
 
 def test_what_nobody_goes_on_with_is_deleted(home: Home, store: Store) -> None:
@@ -101,6 +122,7 @@ def test_what_nobody_goes_on_with_is_deleted(home: Home, store: Store) -> None:
     begun.mkdir()
     os.utime(begun, (time.time() - 8 * DAYS,) * 2)
     for server in (one, uploads(home)):
+        one.close()
         server.sweep()
         with pytest.raises(JobError, match="no upload 'old'"):
             server.look("ann", "old")
@@ -172,15 +194,17 @@ def test_what_a_power_cut_has_damaged_is_asked_for_again(home: Home, store: Stor
     cut.write_bytes(b"")
     told = make(home, open_staging(folder))
     assert (told["state"], told["error"][:25]) == ("failed", "1 pictures were damaged o")
-    send_picture(uploads(home), store, 0)
+    server = anew(server, home)
+    send_picture(server, store, 0)
     changed.write_bytes(store.image_bytes(1))  # a picture, but another one
     assert make(home, open_staging(folder))["state"] == "failed"
     assert (cut.exists(), changed.exists()) == (True, False)
-    send_picture(uploads(home), store, store.images.num_rows - 1)
+    server = anew(server, home)
+    send_picture(server, store, store.images.num_rows - 1)
     [examples] = (folder / "examples").iterdir()
     examples.write_bytes(bytes(100))
     assert "damaged" in make(home, open_staging(folder))["error"]
-    again = uploads(home)
+    again = anew(server, home)
     assert again.look("ann", "mine").questions == 0
     again.add_examples("ann", "mine", piece(store, 0, store.examples.num_rows))
     assert make(home, open_staging(folder)) == {"state": "made"}
@@ -208,11 +232,12 @@ def test_a_name_that_stands_for_something_else_is_taken(home: Home, store: Store
 
 
 def test_damaged_records_are_no_uploads(home: Home, store: Store) -> None:
-    uploads(home).begin("ann", "mine", request(store))
+    server = uploads(home)
+    server.begin("ann", "mine", request(store))
     [folder] = (home.path / "uploads").iterdir()
     (folder / "upload.json").write_text("{")
     assert Staging.open(folder) is None
-    assert uploads(home).begin("ann", "mine", request(store)).questions == 0
+    assert anew(server, home).begin("ann", "mine", request(store)).questions == 0
 
 
 def test_a_making_that_dies_leaves_what_has_come(home: Home, store: Store) -> None:

@@ -36,6 +36,7 @@ ROUTES = [
     ("GET", "/jobs/0123abcd/predictions/val/words?question=1"),
     ("GET", "/groups"),
     ("GET", "/groups/fusion/study"),
+    ("GET", "/groups/fusion/data"),
     ("POST", "/groups/fusion/cancel"),
     ("POST", "/groups/fusion/retry"),
     ("GET", "/stores"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -164,23 +165,19 @@ def test_stores_are_described(ann: TestClient) -> None:
 
 
 def test_quota_and_full_disk_have_statuses_of_their_own(
-    home: Home,
-    connect: Connect,
-    ann: TestClient,
-    request_body: Body,
-    monkeypatch: pytest.MonkeyPatch,
+    home: Home, ann: TestClient, request_body: Body
 ) -> None:
-    quotas = home.settings.quotas
-    small = home.settings.model_copy(
-        update={"quotas": quotas.model_copy(update={"jobs_per_user": 1})}
-    )
-    monkeypatch.setitem(home.__dict__, "settings", small)
+    """Settings hold from when their file changes."""
+
+    def change(quotas: str) -> None:
+        file = home.path / "settings.yaml"
+        file.write_text(f"quotas: {{{quotas}}}\n")
+        os.utime(file, (1, 1))  # written long ago
+
+    change("min_free_mb: 0, jobs_per_user: 1")
     ann.post("/jobs", json=request_body())
     assert is_problem(ann.post("/jobs", json=request_body(1)), 429, "quota")
-    full = home.settings.model_copy(
-        update={"quotas": quotas.model_copy(update={"min_free_mb": 1 << 40})}
-    )
-    monkeypatch.setitem(home.__dict__, "settings", full)
+    change(f"min_free_mb: {1 << 40}")
     assert is_problem(ann.post("/jobs", json=request_body(2)), 507, "disk-full")
 
 

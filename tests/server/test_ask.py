@@ -8,7 +8,9 @@ import shutil
 import struct
 import threading
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ import vqa
 from tests.server.pages.people import trained_job
 from tests.server.test_access import is_problem
 from vqa.data.store import Store
+from vqa.errors import EngineError
 from vqa.jobs.home import Home
 from vqa.jobs.local_service import LocalService
 from vqa.jobs.questions import Question
@@ -210,6 +213,35 @@ def test_one_is_answered_at_a_time(
         answer = client.post("/ask", json=body(made[1]))
     assert is_problem(answer, 503)
     assert client.post("/ask", json=body(made[1])).status_code == 200
+
+
+def test_questions_that_wait_hold_up_nobody_else(
+    guarded: Guard, token: str, made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More of them than there are threads for all other requests."""
+    go_on, begun = threading.Event(), threading.Semaphore(0)
+
+    @contextmanager
+    def waits(_: object) -> Iterator[None]:
+        begun.release()
+        assert go_on.wait(120)
+        raise EngineError("enough", temporary=True)
+        yield
+
+    monkeypatch.setattr(route, "_turn", waits)
+    headers = {"Authorization": f"Bearer {token}"}
+    with (
+        TestClient(guarded, base_url="http://127.0.0.1:8000/api/v1", headers=headers) as client,
+        ThreadPoolExecutor(61) as pool,
+    ):
+        asking = [pool.submit(client.post, "/ask", json=body(made[1])) for _ in range(60)]
+        try:
+            assert all(begun.acquire(timeout=60) for _ in range(route.MOST_ASKED))
+            assert pool.submit(client.get, "/jobs").result(timeout=60).status_code == 200
+            assert not begun.acquire(blocking=False)
+        finally:
+            go_on.set()
+        assert {one.result().status_code for one in asking} == {503}
 
 
 def test_many_at_once_all_get_the_same(client: TestClient, made: Made) -> None:

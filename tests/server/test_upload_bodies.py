@@ -32,6 +32,7 @@ JSON = {"Content-Type": "application/json"}
 @pytest.mark.parametrize("name", TRAVERSAL)
 def test_a_name_is_a_name(name: str, ann: TestClient, app: Guard, home: Home, sent: Sent) -> None:
     ann.put("/uploads/mine", json=sent.request)
+    home.quotas_lock.touch()
     token, before = ann.headers["Authorization"], sorted(home.path.rglob("*"))
     for method, path in (
         ("PUT", f"/uploads/{name}"),
@@ -204,8 +205,8 @@ def test_pictures_that_wait_to_be_decoded_hold_up_nobody_else(
         assert {one.result().status_code for one in sending} == {204}
 
 
-async def ask(app: Guard, token: str, number: int, read: list[int]) -> None:
-    """Send a picture; `read` hears of it when its body is asked for."""
+async def ask(app: Guard, token: str, number: int, read: list[int], size: str = "1") -> None:
+    """Send a picture said to be of `size` bytes; `read` hears of it when its body is asked for."""
 
     async def receive() -> dict[str, Any]:
         read.append(number)
@@ -215,7 +216,7 @@ async def ask(app: Guard, token: str, number: int, read: list[int]) -> None:
         pass
 
     headers = [(b"host", b"127.0.0.1:8000"), (b"content-type", BYTES["Content-Type"].encode())]
-    headers.append((b"authorization", token.encode()))
+    headers += [(b"authorization", token.encode()), (b"content-length", size.encode())]
     path = f"/api/v1/uploads/mine/pictures/{number}"
     scope = {"type": "http", "method": "PUT", "path": path, "query_string": b""}
     await app({**scope, "headers": headers}, receive, send)
@@ -244,6 +245,31 @@ def test_of_many_pictures_some_wait_before_their_bodies_are_read(
 
     anyio.run(main)
     assert (len(read), len(dealt_with)) == (5, 5)
+
+
+def test_of_large_pictures_of_all_users_some_wait(
+    connect: Connect, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guard, "MOST_LARGE", 2)
+    read, sizes = list[int](), (str(guard.LARGE_BYTES + 1), "", str(guard.UPLOAD_BYTES), "1")
+    tokens = [connect(name).headers["Authorization"] for name in ("ann", "ben", "cat", "dan")]
+
+    async def main() -> None:
+        go_on = anyio.Event()
+
+        async def inner(scope: Any, receive: Any, send: Any) -> None:
+            await go_on.wait()
+
+        app = Guard(inner, Hosts.of(8000), Tokens(home))
+        async with anyio.create_task_group() as group:
+            for number, (token, size) in enumerate(zip(tokens, sizes, strict=True)):
+                group.start_soon(ask, app, token, number, read, size)
+            await anyio.wait_all_tasks_blocked()
+            assert sorted(read) == [0, 1, 3]
+            go_on.set()
+
+    anyio.run(main)
+    assert sorted(read) == [0, 1, 2, 3]
 
 
 def test_no_other_body_is_anything_but_json(ann: TestClient, sent: Sent) -> None:

@@ -20,6 +20,7 @@ from tests.server.test_stores import png
 from vqa.data.store import Store
 from vqa.jobs.home import Home
 from vqa.jobs.record import State
+from vqa.jobs.uploads.service import Uploads
 from vqa.server.app import create_app
 from vqa.server.guard import Hosts
 
@@ -156,11 +157,14 @@ def limited(home: Home, connect: Connect) -> Iterator[Callable[[str], TestClient
     """Makes ann's client of a server with these quotas."""
     from vqa.server import tokens
 
-    token = tokens.add(home, "ann", "submit")
+    token, made = tokens.add(home, "ann", "submit"), list[Uploads]()
 
     def make(quotas: str) -> TestClient:
+        for earlier in made:
+            earlier.close()
         (home.path / "settings.yaml").write_text(f"quotas: {{{quotas}}}\n")
         app = create_app(Home(home.path), Hosts.of(8000), warm=False)
+        made.append(app.app.state.uploads)  # type: ignore[attr-defined]
         headers = {"Authorization": f"Bearer {token}"}
         return TestClient(app, base_url="http://127.0.0.1:8000/api/v1", headers=headers)
 

@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 import torch
 
-from tests.training.test_resume import assert_same
 from vqa.config import Experiment
 from vqa.errors import TrainingError
 from vqa.export import VQAModel
@@ -252,26 +251,6 @@ def test_a_best_checkpoint_that_is_lost_is_said(
         "checkpoint best.pt is passed over: its contents do not match its manifest",
         "no checkpoint of the best weights can be trusted: the last are evaluated",
     ]
-
-
-@pytest.mark.parametrize("together", [1, 2])
-def test_a_long_validation_is_left_and_done_again(
-    together: int, experiment: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    trainer = {"accumulate_grad_batches": together, "log_every_n_steps": 2, "accelerator": "cpu"}
-    made, run, original = experiment(trainer=trainer), tmp_path / "run", Validation.accuracy
-
-    def struck(self: Validation, *args: Any) -> float:
-        os.kill(os.getpid(), signal.SIGTERM)
-        return original(self, *args)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Validation, "accuracy", struck)
-        assert train(made, run).status == "preempted"
-    assert "val/accuracy" not in (run / "metrics.jsonl").read_text()
-    assert train(made, run).status == "succeeded"
-    train(made, tmp_path / "whole")
-    assert_same(run, tmp_path / "whole")
 
 
 def test_a_short_validation_ends_before_the_run_stops(

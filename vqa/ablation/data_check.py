@@ -6,7 +6,7 @@ store may lead to another one, and what stands there may have been prepared anew
 
 from __future__ import annotations
 
-from vqa.ablation.plan import Member, Plan
+from vqa.ablation.plan import Plan
 from vqa.errors import ConfigError
 from vqa.jobs.service import Service
 
@@ -19,8 +19,19 @@ def check_data(plan: Plan, service: Service) -> None:
     Raises:
         ConfigError: with how many they are, the store and what to do.
     """
-    known, group = _Fingerprints(service), plan.grid.ablation.group
-    apart = [one for one in plan.members if known.differ(one)]
+    there = [(one, one.job) for one in plan.members if one.job is not None]
+    if not there:
+        return
+    group, stores = (
+        plan.grid.ablation.group,
+        {str(one.cell.experiment.data.store) for one, _ in there},
+    )
+    then, now = service.data_of_group(group), {one: service.fingerprint(one) for one in stores}
+    apart = [
+        one
+        for one, job in there
+        if len({then.get(job.id), now[str(one.cell.experiment.data.store)]} - {None}) == 2
+    ]
     if not apart:
         return
     store, runs = apart[0].cell.experiment.data.store, len(apart)
@@ -30,27 +41,3 @@ def check_data(plan: Plan, service: Service) -> None:
         fix="--group NAME has all runs trained anew, in a group of their own; `vqa compare"
         f" {group}` shows what there is",
     )
-
-
-class _Fingerprints:
-    """The fingerprints of stores as a service finds them, each looked up once."""
-
-    def __init__(self, service: Service) -> None:
-        self._service = service
-        self._known: dict[str, str | None] = {}
-
-    def differ(self, member: Member) -> bool:
-        """Whether a member's run is of other data than its cell names."""
-        now = None if member.job is None else self._of(str(member.cell.experiment.data.store))
-        if member.job is None or now is None:
-            return False
-        found = self._service.show(member.job.id)
-        result = found.result or {}
-        # One that failed counts for nothing, and is trained on what its path leads to when it is tried again.
-        then = result.get("data_fingerprint") if result.get("status") == "succeeded" else None
-        return (then or self._of(found.experiment["data"]["store"])) not in (None, now)
-
-    def _of(self, store: str) -> str | None:
-        if store not in self._known:
-            self._known[store] = self._service.fingerprint(store)
-        return self._known[store]

@@ -105,9 +105,11 @@ def hint(job: JobView) -> None:
 
 
 def caution(service: Service, job: JobView) -> None:
-    """Say where a job's score will be of questions that it learns from, as far as it can be known from here."""
+    """Say which settings of a job do nothing, and where its score will be of questions that it learns from, as far as
+    that can be known from here."""
     from vqa.config import parse_experiment
     from vqa.errors import VQAError
+    from vqa.idle import idle
     from vqa.training.splits import resolve_splits
 
     try:
@@ -115,7 +117,12 @@ def caution(service: Service, job: JobView) -> None:
         names = _splits(service, str(experiment.data.store))
     except VQAError:  # the job is queued; the run says it too
         return
-    if names and (text := resolve_splits(names, experiment).caution):
+    if not names:
+        return
+    splits = resolve_splits(names, experiment)
+    for text in filter(
+        None, [*idle(experiment, validated=bool(splits.validation)), splits.caution]
+    ):
         print(f"vqa: {text}", file=sys.stderr)
 
 

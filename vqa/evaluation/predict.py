@@ -11,7 +11,7 @@ half precision (16-mixed, bf16-mixed) the noise is larger and only the first hal
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, fields
 from functools import partial
@@ -108,6 +108,10 @@ class Predictor:
         found: np.ndarray = np.unique(table.image[asked])
         return found
 
+    def common_batches(self, table: QuestionTable, batch_size: int, world: int) -> int:
+        """Batches that each of `world` processes has; some have one more."""
+        return sum(1 for _ in self._parts(table, batch_size, world - 1, world))
+
     def can_ask(self, table: QuestionTable) -> np.ndarray:
         """Whether each question of `table` can be put to the network; bool [questions]."""
         if not self.network.choices_are_read:
@@ -140,18 +144,29 @@ class Predictor:
         return scores.sigmoid() if self.independent else scores.softmax(1)
 
     def accuracy_sums(
-        self, table: QuestionTable, bank: ImageBank, batch_size: int, rank: int = 0, world: int = 1
+        self,
+        table: QuestionTable,
+        bank: ImageBank,
+        batch_size: int,
+        rank: int = 0,
+        world: int = 1,
+        after: Callable[[int], object] | None = None,
     ) -> Float[Tensor, 2]:
         """Sum of the questions' scores and their number, on the device: what validation needs.
 
         A question whose right choice is known scores as under `multiple-choice/1`, any other its
         answer's soft score. A question that cannot be asked (see `outputs`) is not counted.
+
+        Args:
+            after: called after each of this process's batches with how many are done.
         """
         sums = torch.zeros(2, dtype=torch.float64, device=self.device)
         with closing(self.outputs(table, bank, batch_size, rank, world)) as outputs:
-            for batch, output in outputs:
+            for done, (batch, output) in enumerate(outputs, 1):
                 sums[0] += self._scores(batch, output).double().sum()
                 sums[1] += len(batch)
+                if after is not None:
+                    after(done)
         return sums
 
     def _scores(self, batch: Batch, output: Output) -> Float[Tensor, " batch"]:

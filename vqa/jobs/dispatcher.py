@@ -64,7 +64,8 @@ class Dispatcher:
         lock: Lock | None = None,
     ) -> None:
         self.home, self.queue, self.settings = home, Queue(home.queue_file), home.settings
-        self._engines = Engines(engine or (lambda name: make_engine(name, home.settings)))
+        self._make = engine or (lambda name: make_engine(name, self.settings))
+        self._engines = Engines(self._make)
         self._leases = Leases(self.settings.lease_seconds)
         self._stops = Stops(self.settings.grace_seconds)
         self._absences = Absences()
@@ -134,6 +135,8 @@ class Dispatcher:
 
     def step(self) -> None:
         """Look at every active job once, then start what fits."""
+        if self.home.settings is not self.settings:  # the file has changed
+            self.settings, self._engines = self.home.settings, Engines(self._make)
         active = sorted(self.queue.active(), key=lambda job: job.submission.engine)
         for name, jobs in groupby(active, key=lambda job: job.submission.engine):
             try:
@@ -203,8 +206,7 @@ class Dispatcher:
         result = result_of(run_dir, job)
         status = None if result is None else State(result["status"])
         if job.cancel_requested and status in (None, State.PREEMPTED):
-            mark_cancelled(run_dir, job)
-            self.queue.move(job, State.CANCELLED)
+            self.queue.move(job, State.CANCELLED, mark_cancelled(run_dir, job))
         elif status is None and self._leaving:  # asked before it could understand
             self.queue.move(job, State.PREEMPTED, "the service stopped")
         elif result is None or status is None:
@@ -340,8 +342,7 @@ class Dispatcher:
         """A job that could not be started has failed, or is cancelled where that was wanted."""
         self._complain(job, error)
         if job.cancel_requested:  # should it run all the same, its runner finds this result
-            mark_cancelled(self.home.run_dir(job.id), job)
-            self.queue.move(job, State.CANCELLED)
+            self.queue.move(job, State.CANCELLED, mark_cancelled(self.home.run_dir(job.id), job))
         else:
             self.queue.move(job, State.FAILED, str(error))
 

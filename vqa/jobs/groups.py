@@ -1,14 +1,17 @@
-"""A whole group at once: cancel what has not ended, queue what failed again."""
+"""A whole group at once: cancel what has not ended, queue what failed again, say what it learns from."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vqa.errors import JobError
+from vqa.errors import JobError, RunError
+from vqa.jobs.library import fingerprint_at
 from vqa.jobs.queue import Filter
 from vqa.jobs.record import TERMINAL, Job, State
 from vqa.jobs.views import JobView
+from vqa.training.directory import SUCCEEDED, RunDirectory
 
 if TYPE_CHECKING:
     from vqa.jobs.local_service import LocalService
@@ -64,6 +67,33 @@ def retry_group(service: LocalService, group: str, may: May) -> list[JobView]:
         JobError: see `cancel_group`; or there is no room for all of them.
     """
     return service.resume_all(_own(filter(can_retry, jobs_of(service, group)), may))
+
+
+def data_of(service: LocalService, group: str) -> dict[str, str]:
+    """The fingerprint of the data that each job of a group was trained on, or that stands at its store's path now.
+
+    Returns:
+        By the job's id; a job of which nobody can tell is left out.
+    """
+    now: dict[str, str | None] = {}
+    found: dict[str, str] = {}
+    for job in service.queue.find(Filter(group=group), MOST_JOBS):
+        store = str(job.submission.experiment["data"]["store"])
+        if store not in now:
+            now[store] = fingerprint_at(Path(store))
+        fingerprint = _learnt_from(service.home.run_dir(job.id)) or now[store]
+        if fingerprint is not None:
+            found[job.id] = fingerprint
+    return found
+
+
+def _learnt_from(run_dir: Path) -> str | None:
+    """What a run that succeeded wrote down; one that failed is trained on what is there when it is tried again."""
+    try:
+        result = RunDirectory(run_dir).result() or {}
+    except RunError:
+        return None
+    return result.get("data_fingerprint") if result.get("status") == SUCCEEDED else None
 
 
 def _own(jobs: Iterable[Job], may: May) -> list[Job]:

@@ -1,7 +1,7 @@
 """`VQA_HOME`: where the queue, the runs, the stores and the settings of a service stand.
 
 VQA_HOME/
-    settings.yaml      how this service runs jobs; every key has a default
+    settings.yaml      how this service runs jobs; every key has a default; read again when it changes
     queue.sqlite3      the queue
     runs/<job>/        run directories
     stores/<name>/     stores that a submission may name, beside those in settings
@@ -10,17 +10,19 @@ VQA_HOME/
     cache/             what can be made again, such as what was counted in a store
     tokens.json        who may use the HTTP interface (0600)
     token              the owner's token for commands on this machine (0600)
-    dispatcher.lock, dispatcher.log, server.lock
+    dispatcher.lock, dispatcher.log, server.lock, quotas.lock, uploads.lock
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import re
+import time
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -29,6 +31,9 @@ from vqa.faults import explain
 from vqa.jobs.record import EngineName
 from vqa.names import NAME_PATTERN
 from vqa.yaml_file import read_yaml
+
+REST_SECONDS = 1.0
+log = logging.getLogger(__name__)
 
 
 class Section(BaseModel):
@@ -184,6 +189,16 @@ class Home:
         return self.path / "server.lock"
 
     @property
+    def quotas_lock(self) -> Path:
+        """Held by who checks quotas until what it checked is queued."""
+        return self.path / "quotas.lock"
+
+    @property
+    def uploads_lock(self) -> Path:
+        """Held by the one server that takes uploads."""
+        return self.path / "uploads.lock"
+
+    @property
     def dispatcher_log(self) -> Path:
         """What a dispatcher that was started on demand says."""
         return self.path / "dispatcher.log"
@@ -198,20 +213,72 @@ class Home:
             raise JobError(f"no job {job!r}", fix="see `vqa jobs`", kind="not-found")
         return self.runs / job
 
-    @cached_property
+    @property
     def settings(self) -> Settings:
-        """What `settings.yaml` says, defaults elsewhere.
+        """What `settings.yaml` says, defaults elsewhere; read again when it has changed.
+
+        A changed file with a fault is not taken: what held before goes on holding, and the log says so.
 
         Raises:
-            ConfigError: a key or a value does not fit.
+            ConfigError: when it is first read, a key or a value does not fit.
         """
-        file = self.path / "settings.yaml"
-        return parse_settings(
-            read_yaml(file, "settings", "begin with a key such as `engine:`")
-            if file.exists()
-            else {},
-            where=str(file),
-        )
+        return self._settings_file.read()
+
+    @cached_property
+    def _settings_file(self) -> _SettingsFile:
+        return _SettingsFile(self.path / "settings.yaml")
+
+
+class _SettingsFile:
+    """The last settings that a file held without a fault."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._kept: tuple[_Sign | None, Settings] | None = None
+
+    def read(self) -> Settings:
+        sign, kept = self._sign(), self._kept
+        if kept is None:
+            found = Settings() if sign is None else self._parse()
+        elif (
+            sign is None or sign == kept[0] or sign.is_fresh
+        ):  # one that is gone is being exchanged
+            return kept[1]
+        else:
+            found = self._anew(kept[1])
+        self._kept = sign, found
+        return found
+
+    def _sign(self) -> _Sign | None:
+        try:
+            found = self._path.stat()
+        except FileNotFoundError:
+            return None
+        return _Sign(found.st_mtime_ns, found.st_ino, found.st_size)
+
+    def _anew(self, before: Settings) -> Settings:
+        try:
+            return self._parse()
+        except ConfigError as error:
+            log.warning("%s (what held before goes on holding)", error)
+            return before
+
+    def _parse(self) -> Settings:
+        fields = read_yaml(self._path, "settings", "begin with a key such as `engine:`")
+        return parse_settings(fields, where=str(self._path))
+
+
+class _Sign(NamedTuple):
+    """By which a file is known to be the same."""
+
+    changed_ns: int
+    inode: int
+    size: int
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether somebody may still be writing it: a part may pass for the whole."""
+        return 0 <= time.time() - self.changed_ns / 1e9 < REST_SECONDS
 
 
 def parse_settings(fields: dict[str, Any], where: str) -> Settings:

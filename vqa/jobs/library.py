@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vqa.errors import JobError
+from vqa.data.manifest import read_manifest
+from vqa.errors import JobError, VQAError
 from vqa.jobs.home import Home
 from vqa.names import NAME_PATTERN, at_home
 
@@ -26,6 +27,14 @@ BACKBONE = ("model", "image_encoder", "model")
 """Of a `transformers` backbone alone; elsewhere it is a library's own name."""
 FILES = (WEIGHTS, *VECTORS, TEXT_ENCODER, BACKBONE)
 PUBLISHED = r"none|pretrained|[A-Z][A-Z0-9_]*"
+
+
+def fingerprint_at(store: Path) -> str | None:
+    """Of the store that stands at a path; None where none does."""
+    try:
+        return read_manifest(store).fingerprint
+    except VQAError:
+        return None
 
 
 @dataclass(frozen=True)

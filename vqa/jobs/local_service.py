@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import getpass
+import logging
 import os
 import re
 from collections import Counter
@@ -15,10 +16,10 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from vqa.data.manifest import read_manifest
 from vqa.errors import JobError, RunError, VQAError
-from vqa.jobs.groups import May, anyone, cancel_group, retry_group
+from vqa.jobs.groups import May, anyone, cancel_group, data_of, retry_group
 from vqa.jobs.home import Home
+from vqa.jobs.library import fingerprint_at
 from vqa.jobs.logs import log_files, read_log
 from vqa.jobs.outcome import mark_cancelled
 from vqa.jobs.parcel import Parcel, pack
@@ -41,6 +42,8 @@ from vqa.jobs.views import (
     SubmitRequest,
 )
 from vqa.training.directory import RunDirectory
+
+log = logging.getLogger(__name__)
 
 
 class LocalService:
@@ -92,7 +95,7 @@ class LocalService:
             )
             for place, request in enumerate(requests)
         ]
-        with self._room.lock:
+        with self._room.turn():
             new = [one for one in submissions if self.queue.known(one) is None]
             if new:
                 self._check_priority(max(one.priority for one in new))
@@ -188,10 +191,17 @@ class LocalService:
         """Have jobs ended, together; gives those that had not."""
         before = {job.id: job.state for job in jobs}
         asked = self.queue.request_cancel_all(before)
-        for job in asked:
-            if job.state is State.CANCELLED and before[job.id] not in ACTIVE:
-                mark_cancelled(self.home.run_dir(job.id), job)  # its last result says: preempted
-        return [self._view(job) for job in asked]
+        waited = [job.state is State.CANCELLED and before[job.id] not in ACTIVE for job in asked]
+        told = [self._marked(job) if so else job for job, so in zip(asked, waited, strict=True)]
+        return [self._view(job) for job in told]
+
+    def _marked(self, job: Job) -> Job:
+        """A cancelled job whose last result says: preempted; its reason says where that cannot be mended."""
+        why = mark_cancelled(self.home.run_dir(job.id), job)
+        if not why:
+            return job
+        log.warning("job %s is cancelled, but %s", job.id, why)
+        return replace(job, reason=f"{job.reason}; {why}")
 
     def resume(self, job: str) -> JobView:
         """Queue an ended, unfinished job again.
@@ -200,7 +210,7 @@ class LocalService:
             JobError: there is none, it has not ended or has succeeded, or there is no room for it.
         """
         found = self.queue.get(job)
-        with self._room.lock:
+        with self._room.turn():
             if found.terminal:
                 self._room.check(self.queue, found.submission.user, 1)
             return self._view(self.queue.resume(job))
@@ -211,7 +221,7 @@ class LocalService:
         Raises:
             JobError: there is no room for all of them.
         """
-        with self._room.lock:
+        with self._room.turn():
             for user, new in Counter(job.submission.user for job in jobs).items():
                 self._room.check(self.queue, user, new)
             return [self._view(job) for job in self.queue.resume_all(job.id for job in jobs)]
@@ -238,9 +248,13 @@ class LocalService:
         library, fields = self.checker.library, {"data": {"store": store}}
         try:
             found = library.resolve(fields, paths_allowed=self.paths_allowed)["data"]["store"]
-            return read_manifest(Path(found)).fingerprint
         except VQAError:
             return None
+        return fingerprint_at(Path(found))
+
+    def data_of_group(self, group: str) -> dict[str, str]:
+        """The fingerprint of each job's data; see `groups.data_of`."""
+        return data_of(self, group)
 
     def delete_store(self, name: str, *, any_owner: bool = False) -> int:
         """Delete an uploaded store that no unfinished job names; how many bytes that freed.
@@ -251,7 +265,7 @@ class LocalService:
         Raises:
             JobError: see `vqa.jobs.uploads.owned.delete`.
         """
-        with self._room.lock:  # no job comes to name it meanwhile
+        with self._room.turn():  # no job comes to name it meanwhile
             return delete(self.home, self.queue, name, self.user, any_owner=any_owner)
 
     def result(self, job: str) -> dict[str, Any]:

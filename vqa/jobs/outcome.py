@@ -42,11 +42,21 @@ def reached(run_dir: Path) -> int:
     return int(number) if number.isdecimal() else -1
 
 
-def mark_cancelled(run_dir: Path, job: Job) -> None:
-    """Have the run of a job that nothing runs any more say that it was cancelled."""
-    run = RunDirectory(run_dir)
-    if not run.path.is_dir():
-        return
+def mark_cancelled(run_dir: Path, job: Job) -> str:
+    """Have the run of a job that nothing runs any more say that it was cancelled.
+
+    Returns:
+        What keeps it from that, ready to be the job's reason; "" where nothing does, or no run was begun.
+    """
+    try:
+        if run_dir.is_dir():
+            _mark(RunDirectory(run_dir), job)
+    except OSError as error:
+        return f"its result.json cannot be written ({error.strerror or error})"
+    return ""
+
+
+def _mark(run: RunDirectory, job: Job) -> None:
     try:
         earlier = run.result() or {}
     except RunError:

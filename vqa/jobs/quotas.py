@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shutil
-import threading
+from contextlib import AbstractContextManager
 
 from vqa.errors import JobError
 from vqa.jobs.home import Home
+from vqa.jobs.locks import turn
 from vqa.jobs.queue import Filter, Queue
 from vqa.jobs.record import ACTIVE, WAITING, Job
 from vqa.jobs.retention import disk_use
@@ -15,15 +16,15 @@ PAGE = 1000
 
 
 class Room:
-    """Checks a submission against the quotas of a `VQA_HOME`.
-
-    Attributes:
-        lock: held by who checks until the job is queued, so that two cannot take the last place.
-    """
+    """Checks a submission against the quotas of a `VQA_HOME`."""
 
     def __init__(self, home: Home) -> None:
-        self._home, self.lock = home, threading.Lock()
+        self._home = home
         self._held: dict[tuple[str, int, int], int] = {}
+
+    def turn(self) -> AbstractContextManager[None]:
+        """Entered by who checks until the job is queued: two, of whichever process, cannot take the last place."""
+        return turn(self._home.quotas_lock)
 
     def check(self, queue: Queue, user: str, new: int) -> None:
         """Refuse `new` more jobs of a user for which there is no room.

@@ -21,6 +21,7 @@ from vqa.jobs.questions import Question, Reply
 from vqa.jobs.queue import Filter
 from vqa.jobs.views import (
     Chunk,
+    GroupData,
     GroupView,
     JobDetail,
     JobPage,
@@ -157,6 +158,10 @@ class RemoteService:
     def fingerprint(self, store: str) -> str | None:
         """Of one of the server's stores; None where it has none of this name."""
         return next((one.fingerprint for one in self.stores() if one.name == store), None)
+
+    def data_of_group(self, group: str) -> dict[str, str]:
+        """By job of a group, the fingerprint of the data that it was trained on, or would be now; known ones alone."""
+        return self.read(GroupData, "GET", f"/groups/{_name(group)}/data").root
 
     def ask(self, question: Question) -> Reply:
         """Put a question to the model of a finished run."""

@@ -72,6 +72,10 @@ class Service(Protocol):
         """Of the store that a submission would mean by this name or path; None where there is none."""
         ...
 
+    def data_of_group(self, group: str) -> dict[str, str]:
+        """By job of a group, the fingerprint of the data that it was trained on, or would be now; known ones alone."""
+        ...
+
     def stores(self) -> list[StoreView]:
         """Stores that a submission may name."""
         ...

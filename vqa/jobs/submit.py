@@ -6,7 +6,7 @@ import json
 import threading
 from collections import OrderedDict
 from dataclasses import replace
-from functools import cached_property
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -43,11 +43,12 @@ class Checker:
         self._facts: OrderedDict[tuple[str, int], StoreFacts] = OrderedDict()
         self._fits: OrderedDict[str, None] = OrderedDict()
         self._lock = threading.Lock()
+        self._capacity = lru_cache(maxsize=1)(local_capacity)
 
-    @cached_property
+    @property
     def capacity(self) -> Capacity:
-        """What this machine has for jobs."""
-        return local_capacity(self.home.settings.local)
+        """What this machine has for jobs; looked at once for the same settings."""
+        return self._capacity(self.home.settings.local)
 
     def check(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, RootModel
 
 from vqa.jobs.record import EngineName, Resources, State
 from vqa.names import LONGEST_NAME, NAME_PATTERN, check_title
@@ -141,6 +141,10 @@ class GroupView(View):
 
     name: str
     counts: dict[State, int]
+
+
+class GroupData(RootModel[dict[str, str]]):
+    """By job of a group, the fingerprint of the data that it was trained on, or would be now."""
 
 
 class StoreView(View):

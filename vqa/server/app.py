@@ -62,6 +62,7 @@ def create_app(
     )
     app.state.service, app.state.tokens, app.state.studies = service, tokens, studies
     app.state.uploads, app.state.decoders = received, CapacityLimiter(uploads.MOST_DECODED)
+    app.state.askers = CapacityLimiter(ask.MOST_ASKED)
     app.state.stopping, app.state.codes = stopping or threading.Event(), codes or Codes()
     _open(app, home)
     install(app, presented)

@@ -48,6 +48,8 @@ UPLOADS = re.compile(r"/api/v1/uploads/[^/]+/pictures/[^/]+")
 UPLOAD_BYTES, UPLOAD_SECONDS = DEFAULT_LIMITS.file_bytes, 600.0
 MOST_UPLOADS = 16
 """Pictures of a user that are taken at a time: each is held in memory. Further ones wait."""
+LARGE_BYTES, MOST_LARGE = 1 << 20, 32
+"""Of pictures of more bytes, or of a size that is not told, so many of all users are taken at a time."""
 INLINE_BYTES = 1 << 16
 """A larger body is checked in a thread of its own, so that it holds up nobody."""
 
@@ -101,6 +103,7 @@ class Guard:
         self.app, self._hosts, self._tokens = app, hosts, tokens
         self._body_bytes, self._body_seconds = body_bytes, body_seconds
         self._seats: dict[str, anyio.Semaphore] = {}
+        self._large = anyio.Semaphore(MOST_LARGE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a bad request, hand on a good one."""
@@ -112,7 +115,7 @@ class Guard:
         refusal = self._refusal(scope)
         if refusal is not None:
             return await refusal(scope, receive, send)
-        async with self._seat(scope):
+        async with self._seat(scope), self._large_seat(scope):
             body = await self._body(scope, receive)
             if not isinstance(body, Response):
                 return await self.app(scope, _replay(body, receive), send)
@@ -124,6 +127,12 @@ class Guard:
             return nullcontext()
         user = scope["state"]["token"].name
         return self._seats.setdefault(user, anyio.Semaphore(MOST_UPLOADS))
+
+    def _large_seat(self, scope: Scope) -> AbstractAsyncContextManager[object]:
+        """As `_seat`, where a picture is large: of small ones many users' are held in little memory."""
+        length = Headers(scope=scope).get("content-length", "")
+        small = length.isdecimal() and int(length) <= LARGE_BYTES
+        return nullcontext() if small or not _is_upload(scope) else self._large
 
     def _refusal(self, scope: Scope) -> Response | None:
         """What is wrong with a request's head; None where nothing is. Notes who asks in `state`."""

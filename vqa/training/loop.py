@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -19,7 +20,7 @@ from vqa.training.checkpoints import Checkpoints, State
 from vqa.training.display import Display
 from vqa.training.module import TrainingModule
 from vqa.training.session import Session
-from vqa.training.signals import StopSignals
+from vqa.training.signals import Stopped, StopSignals
 from vqa.training.state import Progress, RandomState
 from vqa.training.validation import LONG_SECONDS, Validation, Vote, judge, longest
 
@@ -59,7 +60,7 @@ class RunLoop(Callback):
         self._save_is_due, self._shown_loss = False, float("nan")
         self._clock = time.perf_counter()
         self._logged_questions, self._logged_at = progress.questions, self._clock
-        self._vote = Vote(progress.steps)
+        self._vote, self._saved = Vote(progress.steps), progress.to_state()
 
     @override
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -192,10 +193,9 @@ class RunLoop(Callback):
 
     def _validate(self, trainer: Trainer, validation: Validation) -> float:
         started = time.perf_counter()
-        if self.session.place.world == 1 and self.progress.validation_seconds > LONG_SECONDS:
-            self.signals.heed()  # saved before the step that led here, which is done again
-        accuracy = validation.accuracy(self.predictor, trainer.global_rank, trainer.world_size)
-        self.signals.note()
+        leave = self._leaving() if self.progress.validation_seconds > LONG_SECONDS else None
+        rank, world = trainer.global_rank, trainer.world_size
+        accuracy = validation.accuracy(self.predictor, rank, world, leave)
         taken = longest(time.perf_counter() - started, self.session.device)
         self.progress.validation_seconds = taken
         self._log({VALIDATED: accuracy})
@@ -205,11 +205,22 @@ class RunLoop(Callback):
                 self.checkpoints.save_best(self.module.network.state_dict(), self.progress.steps)
         return accuracy
 
+    def _leaving(self) -> Callable[[int], None]:
+        """What leaves a validation where the run is to stop: the step that led here, saved before, is done again."""
+        vote = Vote(0)
+
+        def look(batches: int) -> None:
+            if self._stop_is_agreed(vote, batches):
+                self.progress.take(self._saved)
+                raise Stopped(str(self.signals.agreed))
+
+        return look
+
     def _save_or_stop(self, trainer: Trainer, last: bool) -> None:
         """Save between two steps alone: a half accumulated gradient is in no checkpoint."""
         if not (self._is_step(self.progress.batches) or last):
             return
-        stop = self._stop_is_agreed()
+        stop = self._stop_is_agreed(self._vote, self.progress.steps)
         if self._save_is_due or stop or last:
             self.module.watch.look()
             self._save(trainer)
@@ -217,14 +228,12 @@ class RunLoop(Callback):
         if stop or self.progress.stopped_early:
             trainer.should_stop = True
 
-    def _stop_is_agreed(self) -> bool:
-        """Whether a signal ends the run here; several processes vote, so that all stop at one step."""
+    def _stop_is_agreed(self, vote: Vote, done: int) -> bool:
+        """Whether a signal ends the run here; several processes vote, so that all stop at one step, or batch."""
         if self.session.place.world == 1:
             self.signals.agreed = self.signals.status
-        elif self.progress.steps >= self._vote.due:
-            self.signals.agreed = self._vote.take(
-                self.progress.steps, self.signals.status, self.session.device
-            )
+        elif done >= vote.due:
+            self.signals.agreed = vote.take(done, self.signals.status, self.session.device)
         return self.signals.agreed is not None
 
     def _seconds(self) -> float:
@@ -241,6 +250,7 @@ class RunLoop(Callback):
         every = _gather(own, trainer.world_size)
         if self.first:
             self.checkpoints.save(self._state(trainer, every), self.progress.steps)
+        self._saved = self.progress.to_state()
 
     def _state(self, trainer: Trainer, every: list[dict[str, Any]]) -> State:
         """Of the whole run; `every` process's own parts among it."""

@@ -327,6 +327,7 @@ def _tell_beginning(session: Session, step: int, *, resumed: bool) -> None:
         word_rules=session.materials.word_rules,
     )
     if not resumed:
+        session.tell_idle()
         session.tell_scored()
         session.tell_validated()
         session.tell_untaught()

@@ -24,6 +24,7 @@ from vqa.data.bank import ImageBank
 from vqa.data.order import batches_an_epoch, owners
 from vqa.errors import ConfigError
 from vqa.export import VQAModel
+from vqa.idle import idle
 from vqa.model.question_encoder.embedding import WordEmbedding
 from vqa.training.directory import RunDirectory
 from vqa.training.hardware import backend_for, choose_device
@@ -231,6 +232,11 @@ class Session:
                 "trainer.early_stopping needs a validation split, and this run has none: it trains to its end"
                 " (data.validation_split names one)"
             )
+
+    def tell_idle(self) -> None:
+        """Say which settings do nothing."""
+        for said in idle(self.experiment, validated=self.materials.validation is not None):
+            self.warn(said)
 
     def tell_untaught(self) -> None:
         """Say how many training questions are left out."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -29,11 +30,24 @@ class Validation:
     bank: ImageBank
     batch_size: int
 
-    def accuracy(self, predictor: Predictor, rank: int, world: int) -> float:
-        """Accuracy on 0 to 100: sums are reduced over the processes, not means. All use the first one's statistics."""
+    def accuracy(
+        self, predictor: Predictor, rank: int, world: int, look: Callable[[int], None] | None = None
+    ) -> float:
+        """Accuracy on 0 to 100: sums are reduced over the processes, not means. All use the first one's statistics.
+
+        Args:
+            look: called by all processes after the same batches, with how many of its own each has done.
+        """
         if world > 1:
             share_statistics(predictor.network)
-        sums = predictor.accuracy_sums(self.table, self.bank, self.batch_size, rank, world)
+        table, size = self.table, self.batch_size
+        most = predictor.common_batches(table, size, world) if look else 0
+
+        def after(done: int) -> None:
+            if look and done <= most:
+                look(done)
+
+        sums = predictor.accuracy_sums(table, self.bank, size, rank, world, after)
         if world > 1:
             distributed.all_reduce(sums)
         return 100 * float(sums[0]) / float(sums[1])

@@ -6,12 +6,14 @@ import logging
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from vqa.errors import JobError, VQAError
 from vqa.jobs.home import Home
 from vqa.jobs.library import Library
+from vqa.jobs.locks import Lock
 from vqa.jobs.uploads.room import Allowance
 from vqa.jobs.uploads.shapes import Piece, UploadRequest, UploadView
 from vqa.jobs.uploads.shelf import Key, Shelf, unknown
@@ -40,6 +42,7 @@ class Uploads:
         self._home, self._library = home, library
         self._worker, self._allowance = Worker(home, work), Allowance(home)
         self._lock, self._closed = threading.RLock(), threading.Event()
+        self._owner = Lock(home.uploads_lock)
         self._shelf = Shelf(home)
         self._making: dict[Key, UploadView] = {}
         self._outcomes: OrderedDict[Key, UploadView] = OrderedDict()
@@ -50,7 +53,7 @@ class Uploads:
         Raises:
             JobError: the name is taken by another store (`conflict`), or there is no room (`quota`, `disk-full`).
         """
-        with self._lock:
+        with self._alone():
             key = (user, store)
             if key in self._making:
                 return self._begun(self._making[key], request)
@@ -68,7 +71,7 @@ class Uploads:
 
     def look(self, user: str, store: str) -> UploadView:
         """How far an upload has come."""
-        with self._lock:
+        with self._alone():
             key = (user, store)
             known = self._making.get(key) or self._outcomes.get(key)
             return known or _view(self._shelf.get(key))
@@ -76,7 +79,7 @@ class Uploads:
     def add_examples(self, user: str, store: str, piece: Piece) -> UploadView:
         """Take the next examples; those that have come before are passed over."""
         lines = lines_of(piece, self._open((user, store)).record.request)
-        with self._lock:
+        with self._alone():
             staging = self._open((user, store))
             if piece.first + len(piece.examples) > staging.questions:
                 _check_next(staging, piece)
@@ -86,14 +89,14 @@ class Uploads:
 
     def missing(self, user: str, store: str, hashes: Sequence[str]) -> list[str]:
         """Which of these pictures have not come yet."""
-        with self._lock:
+        with self._alone():
             held = self._open((user, store)).pictures
             return [sha256 for sha256 in hashes if sha256 not in held]
 
     def add_picture(self, user: str, store: str, sha256: str, data: bytes) -> None:
         """Take a picture that is what its name says, and decodes."""
         size = on_disk(len(data))
-        with self._lock:
+        with self._alone():
             staging = self._open((user, store))
             if sha256 in staging.pictures:
                 return
@@ -114,7 +117,7 @@ class Uploads:
 
     def finish(self, user: str, store: str) -> UploadView:
         """Have the store made, behind; `look` says what becomes of it."""
-        with self._lock:
+        with self._alone():
             key = (user, store)
             known = self._making.get(key) or self._outcomes.get(key)
             if known and known.state in ("making", "made"):
@@ -129,7 +132,7 @@ class Uploads:
 
     def abandon(self, user: str, store: str) -> None:
         """Forget an upload and delete what has come of it."""
-        with self._lock:
+        with self._alone():
             key = (user, store)
             if key in self._outcomes and self._shelf.find(key) is None:
                 del self._outcomes[key]
@@ -153,12 +156,24 @@ class Uploads:
         """Delete what nobody has gone on with for `keep_uploads_days`."""
         oldest = time.time() - self._home.settings.keep_uploads_days * DAY
         with self._lock:
-            self._shelf.drop_older(oldest, self._making)
+            if self._owner.take():
+                self._shelf.drop_older(oldest, self._making)
 
     def close(self) -> None:
         """End what is being made; it is made anew when its sender comes again."""
         self._closed.set()
         self._worker.close()
+        with self._lock:
+            self._owner.release()
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """One at a time, and of several servers of a `VQA_HOME` one alone: what is staged is counted in memory."""
+        with self._lock:
+            if not self._owner.take():
+                what, fix = "another server of this VQA_HOME takes uploads", "upload to that one"
+                raise JobError(what, fix=fix, kind="conflict")
+            yield
 
     def _open(self, key: Key) -> Staging:
         """An upload that takes what is sent."""

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from anyio import to_thread
 from fastapi import APIRouter, Request
 
 from vqa.errors import DataError, EngineError, JobError, ModelError
@@ -27,18 +28,29 @@ if TYPE_CHECKING:
 PATIENCE_SECONDS = 20.0
 KNOWN_SHOWN = 8
 
+MOST_ASKED = 8
+"""Questions that are looked at at a time; of these one is answered."""
+
 router = APIRouter(tags=["ask"])
 
 
 @router.post("/ask")
-def ask(request: Request, question: Question, caller: Reader, held: OpenHoldings) -> Reply:
+async def ask(request: Request, question: Question, caller: Reader, held: OpenHoldings) -> Reply:
     """Put a question to a model. One is answered at a time."""
+    state = (
+        request.app.state
+    )  # with threads of their own: those that wait hold none that others need
+    about = question, caller, held, state.opened
+    return await to_thread.run_sync(_asked, *about, limiter=state.askers)
+
+
+def _asked(question: Question, caller: Caller, held: Holdings, opened: Opened) -> Reply:
     from vqa.evaluation.answered import answer_question
 
     name = caller.service.queue.get(question.job).submission.name
     data = _picture(question, held)
-    with _turn(request.app.state.opened):
-        model = exported_model(question.job, caller, request.app.state.opened)
+    with _turn(opened):
+        model = exported_model(question.job, caller, opened)
         regions = _regions(question, held, model)
         try:
             made = answer_question(model, data, question.question, question.choices, regions)

@@ -58,6 +58,12 @@ def retry(group: GroupName, caller: Submitter) -> list[JobView]:
     return caller.service.retry_group(group, may_change(caller))
 
 
+@router.get("/groups/{group}/data")
+def data(group: GroupName, caller: Reader) -> dict[str, str]:
+    """By job, the fingerprint of the data that it was trained on, or would be now; known ones alone."""
+    return caller.service.data_of_group(group)
+
+
 def may_change(caller: Caller) -> May:
     """Which jobs the caller may touch."""
     is_admin, submits = caller.token.may("admin"), caller.token.may("submit")
