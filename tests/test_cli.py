@@ -36,6 +36,17 @@ def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -
     assert f"usage: vqa {name}" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("name", ["submit", "train --run r", "ablate", "prepare features"])
+def test_what_may_be_left_out_is_not_asked_for(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main(name.split())
+    assert exit_.value.code == 2
+    missing = capsys.readouterr().err.strip().rpartition("required: ")[2]
+    assert missing.lower() in ("config", "ablation")
+
+
 @pytest.mark.parametrize(
     "words",
     [

@@ -164,9 +164,14 @@ def test_logs_prints_a_process_s_log_or_the_journal(command, jobs) -> None:
         assert "there are rank0.log, runner0.log, metrics, events" in said.err
 
 
-def test_logs_of_a_job_that_has_not_begun_are_empty(command, jobs) -> None:
-    said = command("logs", jobs.queued().id)
-    assert (said.code, said.out) == (0, "")
+def test_logs_of_a_job_that_has_not_begun_are_empty_and_say_so(command, jobs) -> None:
+    waiting, gone = jobs.queued().id, jobs.queued().id
+    command("cancel", gone)
+    for job, words in ((waiting, "nothing in rank0.log yet"), (gone, "nothing in rank0.log;")):
+        said = command("logs", job)
+        assert (said.code, said.out) == (0, "")
+        assert words in said.err
+        assert f"vqa show {job}" in said.err
 
 
 def test_follow_goes_over_restarts_and_rewinds_to_the_end(

@@ -30,7 +30,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
     add = parser.add_argument
     add("ablation", type=Path, help="a base experiment, axes and seeds, in YAML")
-    add("overrides", nargs="*", metavar="key.path=value", help="changes to the base experiment")
+    add(
+        "overrides",
+        nargs="*",
+        default=[],
+        metavar="key.path=value",
+        help="changes to the base experiment",
+    )
     add(
         "--dry-run",
         action="store_true",

@@ -30,7 +30,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     add = parser.add_argument
     add("config", type=Path, metavar="CONFIG", help="an experiment, in YAML")
-    add("overrides", nargs="*", metavar="key.path=value", help="changes to it")
+    add("overrides", nargs="*", default=[], metavar="key.path=value", help="changes to it")
     add("--split", action="append", default=[], metavar="S",
         help="only the pictures of this split (may be repeated; default: all)")  # fmt: skip
     add("--estimate", action="store_true", help="say what it would take, and make nothing")

@@ -37,7 +37,10 @@ def run(args: argparse.Namespace) -> int:
 
     service = connect()
     job, name = find_job(service, args.job), file_name(args)
-    service.log(job, name)  # a job that is not there is refused before anything is printed
+    there = service.log(job, name)  # a job that is not there is refused before anything is printed
+    if not there.text:
+        when = "" if there.ended else " yet"
+        print(f"vqa: nothing in {name}{when}; `vqa show {job}` says why", file=sys.stderr)
     try:
         for chunk in follow(service, job, name) if args.follow else read(service, job, name):
             if chunk.rewound and args.follow:

@@ -27,7 +27,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
     add = parser.add_argument
     add("config", type=Path, help="an experiment, in YAML")
-    add("overrides", nargs="*", metavar="key.path=value", help="changes to it")
+    add("overrides", nargs="*", default=[], metavar="key.path=value", help="changes to it")
     add("--engine", choices=("local", "slurm", "ray"), help="where it runs (default: as set there)")
     add("--key", help="submitting again under the same key gives the same job, not a second one")
     add("--name", help="for people (default: made of the experiment)")

@@ -15,7 +15,9 @@ from vqa.commands.preparation import preparation_of
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument("config", type=Path, help="an experiment, in YAML")
-    parser.add_argument("overrides", nargs="*", metavar="key.path=value", help="changes to it")
+    parser.add_argument(
+        "overrides", nargs="*", default=[], metavar="key.path=value", help="changes to it"
+    )
     parser.add_argument(
         "--run",
         type=Path,
