@@ -117,7 +117,11 @@ def look(browser: Browser) -> Iterator[Callable[..., Page]]:
     def make(
         site: Site, path: str, *, size: str = "wide", scheme: Any = "light", signed_in: bool = True
     ) -> Page:
-        context = browser.new_context(viewport=SIZES[size], color_scheme=scheme)  # type: ignore[arg-type]
+        context = browser.new_context(
+            viewport=SIZES[size],  # type: ignore[arg-type]
+            color_scheme=scheme,
+            has_touch=size != "wide",
+        )
         context.set_default_timeout(30_000)
         contexts.append(context)
         if signed_in:

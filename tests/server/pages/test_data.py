@@ -96,7 +96,7 @@ def test_from_the_list_to_an_example_and_on_to_ask(site: Site, home: Home, look:
     page.wait_for_function("e => e.complete && e.naturalWidth > 0", arg=picture.element_handle())
     page.get_by_role("link", name="Next", exact=True).click()
     page.get_by_text("25 to 40 of 40").wait_for()
-    page.get_by_role("link", name="Before", exact=True).click()
+    page.get_by_role("link", name="Previous", exact=True).click()
     page.locator(".examples li.card").first.get_by_role("link", name="Ask about it").click()
     page.wait_for_url(f"**store=scenes&question_id={expected.question_id}")
 
@@ -108,6 +108,9 @@ def test_a_phone_shows_every_value(site: Site, look: Look, size: str) -> None:
     assert page.get_by_role("link", name="scenes").is_visible()
     page.get_by_role("link", name="scenes").click()
     page.get_by_role("heading", name="Coverage by training").wait_for()
+    page.locator(".plot").first.scroll_into_view_if_needed()
+    page.locator(".plot .legend").first.wait_for()
+    assert page.locator(".modebar-btn").count() == 0  # they would stand on the legend
     assert not too_wide(page)
 
 

@@ -23,8 +23,11 @@ Queued = Callable[..., str]
 def test_the_queue_keeps_itself_fresh(site: Site, look: Look, queued: Queued) -> None:
     page = look(site, "/jobs")
     page.get_by_text("No jobs yet.").wait_for()
-    queued(name="first")
+    job = queued(name="first")
     page.get_by_role("link", name="first").wait_for()
+    assert (
+        page.get_by_role("rowheader").inner_text() == f"first {job}"
+    )  # the commands ask for the id
     assert page.locator(".state").inner_text() == "queued"
 
 

@@ -2,7 +2,10 @@
 import { ask, say } from "./api.js";
 
 const KEEP_AFTER = 1500; // milliseconds
-const CONFIG = { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["lasso2d", "select2d"] };
+const HOVERS = window.matchMedia("(hover: hover)").matches; // elsewhere plotly shows its buttons at all times, over the legend
+const CONFIG = {
+  displaylogo: false, responsive: true, modeBarButtonsToRemove: ["lasso2d", "select2d"], displayModeBar: HOVERS ? "hover" : false,
+};
 
 function colour(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
