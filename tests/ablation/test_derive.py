@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from tests.ablation.runs import make_run, study_of
+from vqa.ablation.derive import places_of
+from vqa.ablation.members import Member
 from vqa.config import Experiment
 
 Make = Callable[..., Experiment]
@@ -35,3 +37,23 @@ def test_bricks_of_one_name_and_other_sizes_are_variants_beside_one_of_another_n
 def test_a_field_that_goes_with_the_brick_is_no_axis(tmp_path: Path, experiment: Make) -> None:
     fusions = [{"name": "concat"}, {"name": "multiply", "dim": 8}, {"name": "sum", "dim": 16}]
     assert rows(tmp_path, experiment, fusions) == {"concat": 1, "multiply": 1, "sum": 1}
+
+
+@pytest.mark.parametrize(
+    ("stores", "names"),
+    [
+        (["/srv/home/stores/scenes", "/srv/home/stores/easy"], ["scenes", "easy"]),
+        (["/data/a/scenes", "/data/b/scenes"], ["a_scenes", "b_scenes"]),
+        (["stores/scenes", "/data/scenes"], ["stores_scenes", "scenes"]),
+    ],
+)
+def test_paths_that_differ_are_told_without_the_folder_of_all(
+    tmp_path: Path, experiment: Make, stores: list[str], names: list[str]
+) -> None:
+    """Where a server keeps its stores is nobody's business, and makes names that nobody reads."""
+    members = []
+    for store in stores:
+        made = experiment().to_dict()
+        made["data"]["store"] = store
+        members.append(Member(tmp_path, "succeeded", experiment=made))
+    assert [place.variant for place in places_of(members)] == names

@@ -134,8 +134,8 @@ def test_before_a_study_is_there(tmp_path: Path) -> None:
     members.append(read_member(fail_run(tmp_path / "bad", fields, "it broke")))
     quick = standing("g", members, places_of(members))
     whole = study(members)
-    assert quick.keys() <= whole.keys()
     assert [quick[name] for name in ("protocol", "split")] == ["multiple-choice/1", "test"]
+    assert quick.keys() - whole.keys() == {"apart"}
     for mine, theirs in zip(quick["variants"], whole["variants"], strict=True):
         assert mine.keys() == theirs.keys()
         assert mine["seeds"] == theirs["seeds"]
@@ -192,3 +192,16 @@ def test_a_band_is_drawn_for_several_seeds_alone(tmp_path: Path) -> None:
     low, high, mean, _ = figure["data"]
     assert (low["y"][0], mean["y"][0], high["y"][0]) == (0.0, 0.5, 1.0)
     json.dumps(figure)
+
+
+@pytest.mark.parametrize("key", ["data_fingerprint", "split", "protocol"])
+def test_scores_of_unlike_questions_or_protocols_have_no_highest(tmp_path: Path, key: str) -> None:
+    members = group(tmp_path, {"concat": 0.4, "multiply": 0.7})
+    assert verdict(standing("g", members, places_of(members))) is not None
+    file = members[-1].path / "result.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {key: "another"}))
+    members[-1] = read_member(members[-1].path)
+    found = standing("g", members, places_of(members))
+    assert found["apart"] == [key]
+    assert verdict(found) is None
+    assert len(found["variants"]) == 2

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os.path
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vqa.ablation.axes import auto_label
@@ -25,7 +27,8 @@ def places_of(members: Sequence[Member]) -> list[Place]:
     differing = {key for one in known for key in one if _differs(known, key)}
     keys = sorted(differing, key=lambda key: key.removesuffix(".name"))
     keys = [key for key in keys if not _goes_with_the_brick(key, keys, known)]
-    return [_place(member, one, keys) for member, one in zip(members, settings, strict=True)]
+    folders = {key: _folder([one.get(key) for one in known]) for key in keys}
+    return [_place(member, one, folders) for member, one in zip(members, settings, strict=True)]
 
 
 def _alone(member: Member) -> Place:
@@ -69,14 +72,29 @@ def _goes_with_the_brick(
     return all(seen.setdefault(one.get(name), one.get(key)) == one.get(key) for one in settings)
 
 
-def _place(member: Member, settings: Mapping[str, Any], keys: Sequence[str]) -> Place:
-    if not keys or not settings:
+def _folder(values: Sequence[Any]) -> str:
+    """Where all of several values that are whole paths stand, with a slash behind it; empty where none is one."""
+    parents = [str(Path(value).parent) for value in values if _is_path(value)]
+    return os.path.commonpath(parents).rstrip("/") + "/" if parents else ""
+
+
+def _is_path(value: Any) -> bool:
+    return isinstance(value, str) and value.startswith("/")
+
+
+def _place(member: Member, settings: Mapping[str, Any], folders: Mapping[str, str]) -> Place:
+    if not folders or not settings:
         return _alone(member)
-    labels = {key.removesuffix(".name"): _label(key, settings.get(key)) for key in keys}
+    labels = {
+        key.removesuffix(".name"): _label(key, settings.get(key), folder)
+        for key, folder in folders.items()
+    }
     return Place("-".join(labels.values()), labels)
 
 
-def _label(key: str, value: Any) -> str:
+def _label(key: str, value: Any, folder: str) -> str:
     if value is None:
         return f"no-{key.rpartition('.')[2]}"
+    if _is_path(value):
+        value = value.removeprefix(folder)
     return str(value) if key.endswith(".name") else auto_label(key, value)

@@ -12,6 +12,7 @@ from vqa.ablation.alike import AUTO, Settings, beside_axes, shortly, told, unlik
 from vqa.ablation.derive import flat, settings_of, store_paths
 from vqa.amounts import shortened
 from vqa.errors import InputError, RunError
+from vqa.evaluation.coverage import shortened
 from vqa.tracking.place import Place, place_of
 
 if TYPE_CHECKING:
@@ -208,9 +209,8 @@ def sort_members(members: Sequence[Member], places: Sequence[Place]) -> Sorted:
     notes = [*told(beside), *_mixed(settings, beside), *_precisions(found.kept)]
     notes += unlike_axes(counted)
     if found.repeated:
-        notes.append(
-            f"{found.repeated} runs have a later one of the same variant and seed, which counts"
-        )
+        runs = shortened([member.path.name for member in found.repeated])
+        notes.append(f"a later run of the same variant and seed counts in the place of {runs}")
     in_order = sorted(places, key=lambda place: place.baseline is not None)
     order = dict.fromkeys(place.variant for place in in_order)
     variants = {name: list(found.kept[name].values()) for name in order if name in found.kept}
@@ -219,11 +219,11 @@ def sort_members(members: Sequence[Member], places: Sequence[Place]) -> Sorted:
 
 @dataclass
 class _BySeed:
-    """Runs of each variant by seed, those left out, and how many succeeded before another one that counts."""
+    """Runs of each variant by seed, those left out, and those that succeeded before another one that counts."""
 
     kept: dict[str, dict[int | str, Member]] = field(default_factory=dict)
     left_out: list[tuple[Place, Member, str]] = field(default_factory=list)
-    repeated: int = 0
+    repeated: list[Member] = field(default_factory=list)
 
 
 def _by_seed(members: Sequence[Member], places: Sequence[Place]) -> _BySeed:
@@ -232,7 +232,8 @@ def _by_seed(members: Sequence[Member], places: Sequence[Place]) -> _BySeed:
     for at, (member, place) in enumerate(zip(members, places, strict=True)):
         if member.status == SUCCEEDED:
             seeds = found.kept.setdefault(place.variant, {})
-            found.repeated += _key(member) in seeds
+            if _key(member) in seeds:
+                found.repeated.append(seeds[_key(member)])
             seeds[_key(member)] = member
             last[place.variant, _key(member)] = at
     for at, (member, place) in enumerate(zip(members, places, strict=True)):

@@ -7,6 +7,7 @@ from typing import Any
 
 from vqa.ablation.members import Member, Sorted, sort_members
 from vqa.ablation.study import TYPE_KINDS, costs, number
+from vqa.evaluation.runs import FIELDS
 from vqa.evaluation.significance import seed_summary
 from vqa.tracking.place import Place
 
@@ -16,14 +17,17 @@ Found = dict[str, Any]
 def standing(title: str, members: Sequence[Member], places: Sequence[Place]) -> Found:
     """An object of the shape of `Study.to_json` with what `result.json` of each run says; quick.
 
-    Without `n`, intervals (`low`, `high` are None), tests, and what none of the runs says.
+    Without `n`, intervals (`low`, `high` are None), tests, and what none of the runs says. `apart` has what keeps its
+    scores from being compared: keys of `FIELDS` in which the results differ.
     """
     found = sort_members(members, places)
     rows = [_row(name, found.places[name], runs) for name, runs in found.variants.items()]
+    counted = [run for runs in found.variants.values() for run in runs]
     return {
         "title": title,
         "protocol": _common(members, "protocol"),
         "split": _common(members, "split"),
+        "apart": [name for name in FIELDS if len(_said(counted, name)) > 1],
         "n": None,
         "images": None,
         "reference": "",
@@ -83,5 +87,9 @@ def _by_type(members: Sequence[Member], kind: str) -> dict[str, float]:
 
 def _common(members: Sequence[Member], name: str) -> str | None:
     """What all runs that say it say."""
-    said = {str(one.result[name]) for one in members if isinstance(one.result.get(name), str)}
+    said = _said(members, name)
     return said.pop() if len(said) == 1 else None
+
+
+def _said(members: Sequence[Member], name: str) -> set[str]:
+    return {str(one.result[name]) for one in members if isinstance(one.result.get(name), str)}

@@ -56,10 +56,11 @@ class Verdict:
 
 
 def verdict(study: Mapping[str, Any]) -> Verdict | None:
-    """The answer of a study as `Study.to_json` gives it; None where no variant has a score."""
+    """The answer of a study as `Study.to_json` or `standing` gives it; None where no variant has a score, or where
+    scores are of unlike questions or protocols."""
     rows: Sequence[Row] = study["variants"]
     grid = [row for row in rows if row["baseline"] is None] or list(rows)
-    if not grid:
+    if not grid or study.get("apart"):
         return None
     ranked = sorted(grid, key=lambda row: -row["mean"])
     best, reference = ranked[0], study["reference"]

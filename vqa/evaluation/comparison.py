@@ -95,7 +95,7 @@ class Pair:
 
 SAME = MappingProxyType(
     {
-        "data_fingerprint": "`vqa evaluate RUN --store STORE` has each answer the questions of one store",
+        "data_fingerprint": "name runs of one store alone, or `vqa evaluate RUN --store STORE` with each",
         "split": "--split NAME takes the predictions of one split",
         "protocol": "--protocol NAME scores all anew under one",
         "out_of_vocabulary": "--protocol NAME scores all anew under one policy",

@@ -32,6 +32,7 @@ from vqa.server.pages.ablation_choices import (
     ordered,
     shown,
 )
+from vqa.server.pages.layout import code_markup
 from vqa.server.pages.signin import OpenPages
 
 GROUPS, QUESTIONS, MOST_ACTIVE = 20, 8, 12
@@ -205,7 +206,7 @@ def _answer(found: Group, asked: Choices, known: Ablations, caller: Caller) -> d
         "rows": ordered(study["variants"], asked.sort or BEST_FIRST),
         "tests": {test["a"]: test for test in study["comparisons"]},
         "columns": _columns(study),
-        "clean": caller.service.checker.library.without_paths,
+        "clean": lambda text: code_markup(caller.service.checker.library.without_paths(text)),
         "p_text": p_text,
         "next_sort": next_sort,
         "aria_sort": aria_sort,
