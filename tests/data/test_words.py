@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import pyarrow as pa
+
 from vqa.data.inspect import inspect
 from vqa.data.prepare import prepare
+from vqa.data.text import QuestionTokenizer
+from vqa.data.words import word_counts
 
 
 def test_words_of_training_cover_the_others(tmp_path, make, rows_of) -> None:
@@ -29,3 +33,10 @@ def test_words_of_training_cover_the_others(tmp_path, make, rows_of) -> None:
         "words_percent": 0.0,
         "questions_percent": 0.0,
     }
+
+
+def test_a_chinese_character_is_a_word_as_it_is_to_the_tokenizer() -> None:
+    texts = ["is it red", "这是什么形状", "这是 red 吗", "", " größer  als "]
+    assert word_counts(pa.chunked_array([texts])).tolist() == [3, 6, 4, 0, 2]
+    read = QuestionTokenizer.build(texts).encode(texts)
+    assert read.lengths.tolist()[:3] == [3, 6, 4]

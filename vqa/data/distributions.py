@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from vqa.data.store import Store
+from vqa.data.words import word_counts
 
 TOP = 20
 """So many values are told of what has no order, the most frequent ones."""
@@ -35,7 +36,7 @@ def distributions(
     """
     table, names = store.examples.data, list(store.manifest.splits)
     groups = [split == name for name in names]
-    words = pc.count_substring_regex(table.column("question"), pattern=r"\S+").to_numpy()
+    words = word_counts(table.column("question"))
     offered = pc.list_value_length(table.column("choices")).to_numpy()
     label = table.column("label").to_numpy()
     made = {

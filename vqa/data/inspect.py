@@ -19,7 +19,7 @@ from vqa.data.cache.place import cached
 from vqa.data.distributions import distributions
 from vqa.data.record import BadRow
 from vqa.data.store import Store
-from vqa.data.words import word_coverage
+from vqa.data.words import word_counts, word_coverage
 
 TOP = 10
 REASONS = 30
@@ -168,7 +168,7 @@ def _split(store: Store, answers: Answers, name: str) -> dict[str, Any]:
 
 def _lengths(questions: pa.ChunkedArray) -> dict[str, float]:
     """Words a question."""
-    words = pc.count_substring_regex(questions, pattern=r"\S+").to_numpy()
+    words = word_counts(questions)
     return {
         "min": int(words.min()),
         "mean": round(float(words.mean()), 2),

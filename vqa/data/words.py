@@ -1,16 +1,26 @@
-"""How much of each split's questions the words of training cover."""
+"""How many words questions have, and how much of each split's questions the words of training cover."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from vqa.data.store import Store
 from vqa.data.text import UNKNOWN, QuestionTokenizer, Texts
 
 LEAST_COUNTS = (1, 2, 5)
 """As `data.min_word_count`: how often a word stands in training at least."""
+
+WORD = r"\p{Han}|[^\s\p{Han}]+"
+
+
+def word_counts(texts: pa.ChunkedArray) -> np.ndarray:
+    """How many words each text has, a Chinese character being one as to the tokenizer; [texts]."""
+    counts: np.ndarray = pc.count_substring_regex(texts, pattern=WORD).to_numpy()
+    return counts
 
 
 def word_coverage(store: Store, split: np.ndarray, train: str) -> list[dict[str, Any]]:
