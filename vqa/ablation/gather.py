@@ -115,6 +115,6 @@ def unknown(name: str, home: Home | None) -> RunError:
     away = os.environ.get("VQA_SERVER")
     none = "; no group was submitted on this machine" if away else "; no group was submitted yet"
     hint = did_you_mean(name, known) if known else none
-    there = f"a group's runs are compared where they lie: {away}/ablations"
+    there = f"a group's runs are used where they lie: {away}/ablations"
     fix = there if away else "see `vqa jobs`"
     return RunError(f"no run, folder or group {name!r}{hint}", fix=fix)
