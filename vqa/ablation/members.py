@@ -12,7 +12,7 @@ from vqa.ablation.alike import AUTO, Settings, beside_axes, shortly, told, unlik
 from vqa.ablation.derive import flat, settings_of, store_paths
 from vqa.amounts import shortened
 from vqa.errors import InputError, RunError
-from vqa.evaluation.coverage import shortened
+from vqa.evaluation.coverage import shortened as first_few
 from vqa.tracking.place import Place, place_of
 
 if TYPE_CHECKING:
@@ -209,7 +209,7 @@ def sort_members(members: Sequence[Member], places: Sequence[Place]) -> Sorted:
     notes = [*told(beside), *_mixed(settings, beside), *_precisions(found.kept)]
     notes += unlike_axes(counted)
     if found.repeated:
-        runs = shortened([member.path.name for member in found.repeated])
+        runs = first_few([member.path.name for member in found.repeated])
         notes.append(f"a later run of the same variant and seed counts in the place of {runs}")
     in_order = sorted(places, key=lambda place: place.baseline is not None)
     order = dict.fromkeys(place.variant for place in in_order)
