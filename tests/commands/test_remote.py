@@ -105,7 +105,9 @@ def test_a_server_s_store_is_looked_up_to_say_what_a_job_is_scored_on(
 ) -> None:
     said = command("submit", named, "evaluation.split=train", "trainer.max_epochs=100000")
     assert said.err.count("the questions that the run learns from") == 1
-    assert command("cancel", said.out.strip()).code == 0
+    job = said.out.strip()
+    assert command("cancel", job).code == 0
+    until(lambda: command("show", job, "--json").json["job"]["state"] == "cancelled")
 
 
 def test_from_submission_to_result_by_name(command, server: Server, named: Path) -> None:
