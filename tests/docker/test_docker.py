@@ -235,7 +235,8 @@ def settings_in_comment(text: str) -> dict[str, Any]:
 
 def test_what_the_wheel_takes_in_is_there_when_it_is_made() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    taken = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+    wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
     before = read("Dockerfile").partition("pip install --no-cache-dir --no-deps .")[0]
-    assert taken
+    taken = [*wheel["packages"], *wheel["force-include"]]
+    assert taken == ["vqa", "configs"]
     assert all(f"COPY {folder} ./{folder}" in before for folder in taken)
