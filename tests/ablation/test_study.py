@@ -192,6 +192,16 @@ def test_failed_and_missing_members_are_listed_and_left_out(tmp_path: Path) -> N
     assert left_out(replace(study, left_out=alike)) == ["image-only, seeds 0, 1, 2: cancelled"]
 
 
+def test_of_one_axis_no_effects_are_told_and_none_that_lacks_seeds(tmp_path: Path) -> None:
+    axes = {"model.fusion": ["concat", "multiply"]}
+    folder = make_folder(tmp_path, lambda _: 0.5, baselines=[], axes=axes)
+    next(folder.glob("concat.s0*")).joinpath("result.json").unlink()
+    study = study_of(folder)
+    assert (study.main_effects, study.interactions) == ([], [])
+    assert [note for note in study.notes if "effect" in note] == []
+    assert any("not all variants have the same seeds" in note for note in study.notes)
+
+
 def test_with_nothing_finished_the_reasons_are_said(tmp_path: Path) -> None:
     fail_run(tmp_path / "a", BASE, "no memory")
     with pytest.raises(ResultError, match=r"needs two variants with a finished run .*no memory"):

@@ -229,14 +229,15 @@ def make_study(
     images = codes(item.image_id for item in everything[0].runs[0].predictions)
     rows = [_row(one, loaded, found.places.get(one.name), images, options) for one in everything]
     axes, factorial = _factorial(loaded.variants, found.places, reference, images, options)
-    compared = len(axes) == 1 and reference in in_grid
+    if len(axes) == 1 and reference in in_grid:
+        factorial = None  # the comparisons with the reference are its effects
     return Study(
         title=title,
         comparison=comparison,
         rows=rows,
         reference=reference,
         axes=axes,
-        main_effects=factorial.main_effects() if factorial and not compared else [],
+        main_effects=factorial.main_effects() if factorial else [],
         interactions=factorial.interactions() if factorial else [],
         left_out=loaded.left_out,
         notes=[*found.notes, *note, *_remarks(comparison, loaded.variants, factorial)],
