@@ -6,6 +6,7 @@ store may lead to another one, and what stands there may have been prepared anew
 
 from __future__ import annotations
 
+from vqa.ablation.cell import Cell
 from vqa.ablation.plan import Plan
 from vqa.errors import ConfigError
 from vqa.jobs.service import Service
@@ -19,25 +20,23 @@ def check_data(plan: Plan, service: Service) -> None:
     Raises:
         ConfigError: with how many they are, the store and what to do.
     """
-    there = [(one, one.job) for one in plan.members if one.job is not None]
-    if not there:
+    cells = {one.job.id: one.cell for one in plan.members if one.job is not None}
+    if not cells:
         return
-    group, stores = (
-        plan.grid.ablation.group,
-        {str(one.cell.experiment.data.store) for one, _ in there},
-    )
-    then, now = service.data_of_group(group), {one: service.fingerprint(one) for one in stores}
-    apart = [
-        one
-        for one, job in there
-        if len({then.get(job.id), now[str(one.cell.experiment.data.store)]} - {None}) == 2
-    ]
+    group, stores = plan.grid.ablation.group, {job: _store(cell) for job, cell in cells.items()}
+    then = service.data_of_group(group)
+    now = {store: service.fingerprint(store) for store in set(stores.values())}
+    apart = [job for job, store in stores.items() if len({then.get(job), now[store]} - {None}) > 1]
     if not apart:
         return
-    store, runs = apart[0].cell.experiment.data.store, len(apart)
+    first, runs = cells[apart[0]], len(apart)
     raise ConfigError(
-        f"{runs} of its runs are of other data than {store} holds now (the first: {apart[0].cell.name})",
+        f"{runs} of its runs are of other data than {_store(first)} holds now (the first: {first.name})",
         where=group,
         fix="--group NAME has all runs trained anew, in a group of their own; `vqa compare"
         f" {group}` shows what there is",
     )
+
+
+def _store(cell: Cell) -> str:
+    return str(cell.experiment.data.store)
