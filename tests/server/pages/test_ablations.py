@@ -148,6 +148,17 @@ def test_another_baseline_comes_by_itself(ready_site: Site, look: Look) -> None:
     assert page.locator("#part-claims li").first.is_visible()
 
 
+def test_beside_every_corrected_p_it_is_said_that_intervals_are_not(
+    site: Site, group: Group
+) -> None:
+    for rate, variant in enumerate(("concat", "multiply", "sum"), 3):
+        for seed in range(2):
+            group.add(variant, seed, rate / 10, tags=["model.attention=none"])
+    until_ready(site, "g")
+    told = get(site, "/ablations/g").text
+    assert told.count("each interval is of its test alone") == told.count("p is Holm's over") == 2
+
+
 @pytest.mark.parametrize(("scheme", "size"), [("light", "wide"), ("dark", "phone")])
 def test_for_everybody(
     ready_site: Site,
