@@ -63,8 +63,8 @@ def test_damage_is_told_before_it_does_harm(
     data = bytearray(file.read_bytes())
     data[at] ^= 0x55
     file.write_bytes(data)
-    if main(["inspect", str(store.path)]) != 0:
-        assert "copy the store again" in capsys.readouterr().err
+    assert main(["inspect", str(store.path)]) == 2
+    assert "copy the store again" in capsys.readouterr().err
 
 
 def test_a_flipped_bit_is_told_before_anything_is_learnt_or_scored(

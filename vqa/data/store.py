@@ -180,6 +180,7 @@ class Store:
         Raises:
             DataError: there is some.
         """
+        self.check_examples()
         for name, table in ((EXAMPLES, self.examples), ("images.arrow", self.images)):
             try:
                 table.data.validate(full=True)
