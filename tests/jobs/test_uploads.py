@@ -96,12 +96,14 @@ def test_of_two_servers_one_takes_uploads(home: Home, store: Store) -> None:
     for call in (
         lambda: other.begin("ann", "yours", request(store)),
         lambda: other.look("ann", "mine"),
+        lambda: other.add_examples("ann", "mine", piece(store, 0, 10)),
     ):
         with pytest.raises(JobError, match="another server of this VQA_HOME takes uploads"):
             call()
     other.sweep()
+    one.add_examples("ann", "mine", piece(store, 0, 10))
     one.close()
-    assert other.look("ann", "mine").state == "open"
+    assert other.look("ann", "mine").questions == 10
 
 
 def test_what_nobody_goes_on_with_is_deleted(home: Home, store: Store) -> None:

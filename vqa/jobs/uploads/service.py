@@ -78,7 +78,9 @@ class Uploads:
 
     def add_examples(self, user: str, store: str, piece: Piece) -> UploadView:
         """Take the next examples; those that have come before are passed over."""
-        lines = lines_of(piece, self._open((user, store)).record.request)
+        with self._alone():
+            request = self._open((user, store)).record.request
+        lines = lines_of(piece, request)
         with self._alone():
             staging = self._open((user, store))
             if piece.first + len(piece.examples) > staging.questions:
