@@ -291,16 +291,35 @@ def test_a_cancelled_job_whose_result_cannot_be_written_holds_up_no_other(
     assert other.state is State.STARTING
 
 
-def test_changed_settings_are_taken(home: Home, queue: Queue, submission: Submit) -> None:
-    def cores(count: int, age: float) -> None:
-        file = home.path / "settings.yaml"
-        file.write_text(f"local: {{cores: {count}}}\nquotas: {{min_free_mb: 0}}\n")
-        os.utime(file, (time.time() - age,) * 2)
+def set_anew(home: Home, text: str, age: float) -> None:
+    """Write settings that were changed so many seconds ago."""
+    file = home.path / "settings.yaml"
+    file.write_text(f"{text}\nquotas: {{min_free_mb: 0}}\n")
+    os.utime(file, (time.time() - age,) * 2)
 
-    cores(1, age=60)
+
+def test_changed_settings_are_taken(home: Home, queue: Queue, submission: Submit) -> None:
+    set_anew(home, "local: {cores: 1}", age=60)
     dispatcher = Dispatcher(Home(home.path))
     job = started(queue, dispatcher, submission(resources=Resources(cores=4)))
     assert job.reason == "asks for 4 cores, and this machine has 1"
-    cores(3, age=50)
+    set_anew(home, "local: {cores: 3}", age=50)
     dispatcher.step()
     assert queue.get(job.id).reason == "asks for 4 cores, and this machine has 3"
+
+
+def test_changed_times_hold_for_jobs_that_run(
+    home: Home, queue: Queue, engine: Scripted, submission: Submit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_anew(home, "grace_seconds: 1000\nlease_seconds: 1000", age=60)
+    dispatcher = Dispatcher(Home(home.path), lambda _: engine)
+    silent, unwanted = (started(queue, dispatcher, submission()) for _ in range(2))
+    dispatcher.step()
+    set_anew(home, "grace_seconds: 10\nlease_seconds: 100", age=50)
+    queue.request_cancel(unwanted.id)
+    dispatcher.step()
+    assert engine.cancelled == [(unwanted.handle, False)]
+    later = time.monotonic() + 200
+    monkeypatch.setattr("vqa.jobs.patience.time.monotonic", lambda: later)
+    dispatcher.step()
+    assert engine.cancelled[1:] == [(silent.handle, True), (unwanted.handle, True)]

@@ -23,6 +23,7 @@ from vqa.jobs.queue import Queue
         ("engin: slurm\n", "engin: no such key; did you mean 'engine'?"),
         ('local: {gpu: ["0"]}\n', "local.gpu: no such key; did you mean 'gpus'?"),
         ("poll_seconds: .nan\n", "poll_seconds"),
+        ("ray: {address: 'http://head:port'}\n", r"ray\.address.*invalid port: 'port'"),
         ("a: [", "not valid YAML"),
     ],
 )

@@ -6,6 +6,7 @@ import os
 import shutil
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -93,11 +94,12 @@ def test_of_two_servers_one_takes_uploads(home: Home, store: Store) -> None:
     """What is staged is counted in memory: two that took the same user's would pass quotas together."""
     one, other = uploads(home), uploads(home)
     one.begin("ann", "mine", request(store))
-    for call in (
+    calls: tuple[Callable[[], object], ...] = (
         lambda: other.begin("ann", "yours", request(store)),
         lambda: other.look("ann", "mine"),
         lambda: other.add_examples("ann", "mine", piece(store, 0, 10)),
-    ):
+    )
+    for call in calls:
         with pytest.raises(JobError, match="another server of this VQA_HOME takes uploads"):
             call()
     other.sweep()

@@ -66,9 +66,7 @@ class Dispatcher:
         self.home, self.queue, self.settings = home, Queue(home.queue_file), home.settings
         self._make = engine or (lambda name: make_engine(name, self.settings))
         self._engines = Engines(self._make)
-        self._leases = Leases(self.settings.lease_seconds)
-        self._stops = Stops(self.settings.grace_seconds)
-        self._absences = Absences()
+        self._leases, self._stops, self._absences = Leases(), Stops(), Absences()
         self._mine, self._ahead = lock or Lock(home.dispatcher_lock), Lock(home.server_lock)
         self._stop_jobs, self._leaving, self._told, self._misfits = stop_jobs, False, False, 0
 
@@ -175,17 +173,15 @@ class Dispatcher:
             self._check_beat(engine, job)
 
     def _check_beat(self, engine: Engine, job: Job) -> None:
-        beat = last_beat(self.home.run_dir(job.id), job)
-        if self._leases.expired(job, beat):
-            self._stop(
-                engine, job, f"no sign of life for {self.settings.lease_seconds:g} s", at_once=True
-            )
+        beat, lease = last_beat(self.home.run_dir(job.id), job), self.settings.lease_seconds
+        if self._leases.expired(job, beat, lease):
+            self._stop(engine, job, f"no sign of life for {lease:g} s", at_once=True)
         elif beat and job.state is State.STARTING:
             self.queue.move(job, State.RUNNING)
 
     def _stop(self, engine: Engine, job: Job, reason: str, *, at_once: bool = False) -> None:
         """Ask once, and kill when the grace is over."""
-        due = self._stops.due(job, at_once=at_once)
+        due = self._stops.due(job, self.settings.grace_seconds, at_once=at_once)
         if due is Due.WAIT:
             return
         if job.cancel_requested:

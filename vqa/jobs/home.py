@@ -24,7 +24,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from vqa.errors import ConfigError, JobError
 from vqa.faults import explain
@@ -80,6 +80,17 @@ class SlurmSettings(Section):
     signal_seconds: int = Field(default=60, ge=1)
 
 
+def _address(text: str) -> str:
+    """Refuse what no client can be made for."""
+    import httpx
+
+    try:
+        httpx.URL(text)
+    except httpx.InvalidURL as error:
+        raise ValueError(str(error)) from None
+    return text
+
+
 class RaySettings(Section):
     """Where Ray's job server is.
 
@@ -88,7 +99,7 @@ class RaySettings(Section):
         token_file: a file with the cluster's token (Ray's own variables are used where it is None).
     """
 
-    address: str = "http://127.0.0.1:8265"
+    address: Annotated[str, AfterValidator(_address)] = "http://127.0.0.1:8265"
     token_file: Path | None = None
 
 

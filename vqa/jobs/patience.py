@@ -25,24 +25,19 @@ def last_beat(run_dir: Path, job: Job) -> int:
 
 
 class Leases:
-    """For each running job, when its beat was last seen to move.
+    """For each running job, when its beat was last seen to move."""
 
-    Args:
-        seconds: how long a beat may stand still.
-    """
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
+    def __init__(self) -> None:
         self._seen: dict[str, tuple[tuple[int, int], float]] = {}
 
-    def expired(self, job: Job, beat: int) -> bool:
-        """Whether the beat has stood still for longer than the lease."""
+    def expired(self, job: Job, beat: int, seconds: float) -> bool:
+        """Whether the beat has stood still for longer than `seconds`."""
         now, sign = time.monotonic(), (job.attempt, beat)
         last = self._seen.get(job.id)
         if last is None or last[0] != sign:
             self._seen[job.id] = (sign, now)
             return False
-        return now - last[1] > self._seconds
+        return now - last[1] > seconds
 
     def forget(self, job: Job) -> None:
         """The job no longer runs."""
@@ -58,21 +53,16 @@ class Due(Enum):
 
 
 class Stops:
-    """For each job that shall stop, when it was asked and when it was last killed.
+    """For each job that shall stop, when it was asked and when it was last killed."""
 
-    Args:
-        grace_seconds: how long a job has between the two.
-    """
-
-    def __init__(self, grace_seconds: float) -> None:
-        self._grace = grace_seconds
+    def __init__(self) -> None:
         self._next: dict[tuple[str, int], float] = {}
 
-    def due(self, job: Job, *, at_once: bool) -> Due:
+    def due(self, job: Job, grace_seconds: float, *, at_once: bool) -> Due:
         """Ask once, wait for the grace, then kill every other second; kill without asking where `at_once`."""
         key, now = (job.id, job.attempt), time.monotonic()
         if key not in self._next and not at_once:
-            self._next[key] = now + self._grace + 1
+            self._next[key] = now + grace_seconds + 1
             return Due.ASK
         if now < self._next.get(key, now):
             return Due.WAIT
