@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
@@ -236,6 +237,16 @@ def test_a_network_that_this_machine_does_not_hold_is_refused_here_alone(check: 
         check(experiment={"model": wide})
     assert check(experiment={"model": wide, "optimizer": {"name": "sgd", "momentum": 0.0}})
     assert check(experiment={"model": wide}, engine="slurm")
+
+
+def test_what_was_held_before_is_checked_against_changed_settings(check: Check, home: Home) -> None:
+    sections = {"model": {"fusion": {"name": "multiply", "dim": 1024}}}
+    assert check(experiment=sections)
+    settings = home.path / "settings.yaml"
+    settings.write_text(SETTINGS.replace("memory_mb: 4096", "memory_mb: 1"))
+    os.utime(settings, (time.time() - 60,) * 2)
+    with pytest.raises(JobError, match=r"there are 0\.00 GiB for it"):
+        check(experiment=sections)
 
 
 def test_a_store_that_was_prepared_anew_is_looked_at_anew(check: Check, home: Home) -> None:

@@ -141,14 +141,15 @@ class Checker:
         from vqa.training.room import check_room
 
         size, answers = experiment.data.image_size, experiment.data.max_answers
-        here = engine == "local" and not self.capacity.gpus  # a GPU's memory is not known
+        known = engine == "local" and not self.capacity.gpus  # a GPU's memory is not known
+        memory = self.capacity.memory_mb if known else None
         parts = (experiment.model, experiment.optimizer)
-        key = json.dumps([*(part.model_dump(mode="json") for part in parts), size, answers, here])
+        key = json.dumps([*(part.model_dump(mode="json") for part in parts), size, answers, memory])
         with self._lock:
             if key not in self._fits:
                 network = check_network(experiment.model, size, answers)
-                if here:
-                    check_room(network, experiment.optimizer, self.capacity.memory_mb << 20)
+                if memory is not None:
+                    check_room(network, experiment.optimizer, memory << 20)
             _remember(self._fits, key, None, KEPT_FITS)
 
     def _resources(self, request: SubmitRequest, experiment: Experiment) -> Resources:
