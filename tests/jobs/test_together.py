@@ -104,13 +104,28 @@ def test_a_run_that_cannot_be_written_holds_up_no_other(
     for job in jobs:
         home.run_dir(job).mkdir()
     (home.run_dir(jobs[0]) / "result.json").mkdir()
-    told = LocalService(home, "ada").cancel_group("g")
+    service = LocalService(home, "ada")
+    told = [service.cancel(jobs[0]), *service.cancel_group("g")]
     assert [job.state for job in told] == [State.CANCELLED] * 3
     why = "cancelled while it waited; its result.json cannot be written (Is a directory)"
     assert [job.reason for job in told] == [why, *["cancelled while it waited"] * 2]
     for job in jobs[1:]:
         result = json.loads((home.run_dir(job) / "result.json").read_text())
         assert result["status"] == "cancelled"
+
+
+def test_a_run_that_stops_in_this_moment_says_that_it_is_cancelled(
+    home: Home, queue: Queue, submission: Submit
+) -> None:
+    """When the job was looked at it ran; when it is asked to end it waits."""
+    ran = queue.claim(queue.submit(submission(group="g"))[0])
+    assert ran is not None
+    result = home.run_dir(ran.id) / "result.json"
+    result.parent.mkdir()
+    queue.move(ran, State.PREEMPTED)
+    [told] = LocalService(home, "ada").cancel_all([ran])
+    assert told.state is State.CANCELLED
+    assert json.loads(result.read_text())["status"] == "cancelled"
 
 
 def test_two_processes_cannot_take_the_last_place(

@@ -183,17 +183,15 @@ class LocalService:
         Raises:
             JobError: there is none.
         """
-        found = self.queue.get(job)
-        self.cancel_all([found])
+        for told in self.cancel_all([self.queue.get(job)]):
+            return told
         return self._view(self.queue.get(job))
 
     def cancel_all(self, jobs: Sequence[Job]) -> list[JobView]:
         """Have jobs ended, together; gives those that had not."""
-        before = {job.id: job.state for job in jobs}
-        asked = self.queue.request_cancel_all(before)
-        waited = [job.state is State.CANCELLED and before[job.id] not in ACTIVE for job in asked]
-        told = [self._marked(job) if so else job for job, so in zip(asked, waited, strict=True)]
-        return [self._view(job) for job in told]
+        asked = self.queue.request_cancel_all(job.id for job in jobs)
+        ended = State.CANCELLED  # those that ran are so later
+        return [self._view(self._marked(job) if job.state is ended else job) for job in asked]
 
     def _marked(self, job: Job) -> Job:
         """A cancelled job whose last result says: preempted; its reason says where that cannot be mended."""
