@@ -13,9 +13,11 @@ import pytest
 
 from tests.jobs.conftest import Submit
 from tests.jobs.scripted import Scripted, finish, started
+from vqa.errors import EngineError
+from vqa.jobs import locks
 from vqa.jobs.dispatcher import Dispatcher
 from vqa.jobs.home import Home
-from vqa.jobs.locks import Lock, given, is_held
+from vqa.jobs.locks import Lock, given, is_held, turn
 from vqa.jobs.queue import Queue
 from vqa.jobs.record import State
 
@@ -46,6 +48,22 @@ def serve() -> Iterator[Serve]:
     for thread, stop in begun:
         stop.set()
         thread.join(WAIT_SECONDS)
+
+
+def test_who_waits_for_a_turn_does_not_wait_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Behind a process that was stopped, say: each of a server's threads would be lost to it."""
+    monkeypatch.setattr(locks, "PATIENCE_SECONDS", 0.0)
+    halted = Lock(tmp_path / "lock")
+    assert halted.take()
+    with pytest.raises(EngineError, match="lock: is held too long"), turn(tmp_path / "lock"):
+        pytest.fail("two are inside")
+    halted.release()
+    with turn(tmp_path / "lock"):
+        assert not halted.take()
+    assert halted.take()
+    halted.release()
 
 
 def test_a_lock_is_held_by_one_alone_or_shared(tmp_path: Path) -> None:

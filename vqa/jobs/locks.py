@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+
+from vqa.errors import EngineError
+
+PATIENCE_SECONDS, POLL_SECONDS = 30.0, 0.005
+"""Of who waits for a turn: as long as for the queue's own lock, so that a server's threads come back."""
 
 
 class Lock:
@@ -63,13 +69,21 @@ class Lock:
 
 @contextmanager
 def turn(path: Path) -> Iterator[None]:
-    """One at a time, of all threads and processes: waits for who is inside by the same file."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    """One at a time, of all threads and processes: waits for who is inside by the same file.
+
+    Raises:
+        EngineError: that takes too long, as where a process was stopped inside.
+    """
+    lock, until = Lock(path), time.monotonic() + PATIENCE_SECONDS
+    while not lock.take():
+        if time.monotonic() > until:
+            fix = "see which process of this VQA_HOME has come to a halt, and ask again"
+            raise EngineError("is held too long", where=path.name, fix=fix, temporary=True)
+        time.sleep(POLL_SECONDS)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
-        os.close(descriptor)
+        lock.release()
 
 
 def given(path: Path, words: Sequence[str]) -> Lock:
