@@ -205,6 +205,14 @@ def test_a_server_that_fails_is_said_so(remote: Any, body: bytes) -> None:
         service.jobs(Filter())
 
 
+def test_an_older_server_is_not_taken_for_none(remote: Any) -> None:
+    """It is there and knows who asks, and has no such address."""
+    me = httpx.Response(200, json={"name": "ann", "scope": "read"})
+    service, _ = remote(httpx.Response(404, json={"detail": "Not Found"}), me)
+    with pytest.raises(EngineError, match="was trained on: its program is older than this one"):
+        service.data_of_group("g")
+
+
 def test_filters_go_into_the_query(remote: Any) -> None:
     page = JobPage(jobs=[view()], next=1, counts={State.QUEUED: 1})
     service, server = remote(good(page))

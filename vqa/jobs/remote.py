@@ -8,7 +8,8 @@ import secrets
 import stat
 import time
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
@@ -161,7 +162,22 @@ class RemoteService:
 
     def data_of_group(self, group: str) -> dict[str, str]:
         """By job of a group, the fingerprint of the data that it was trained on, or would be now; known ones alone."""
-        return self.read(GroupData, "GET", f"/groups/{_name(group)}/data").root
+        with self.newer("does not say what a group was trained on", "have it updated"):
+            return self.read(GroupData, "GET", f"/groups/{_name(group)}/data").root
+
+    @contextmanager
+    def newer(self, what: str, fix: str) -> Iterator[None]:
+        """Say it where a server is older than what it is asked for.
+
+        Raises:
+            EngineError: it is.
+        """
+        try:
+            yield
+        except NoRoute:
+            self.send("GET", "/me")  # whether it is a server of ours at all
+            what = f"{what}: its program is older than this one"
+            raise EngineError(what, where=self.address, fix=fix) from None
 
     def ask(self, question: Question) -> Reply:
         """Put a question to the model of a finished run."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-from vqa.errors import EngineError, JobError
-from vqa.jobs.remote import NoRoute, RemoteService
+from vqa.errors import JobError
+from vqa.jobs.remote import RemoteService
 from vqa.jobs.uploads.shapes import Deleted, Hashes, Piece, UploadRequest, UploadView
 from vqa.names import LONGEST_NAME, NAME_PATTERN, NAME_RULE
 
@@ -64,18 +64,10 @@ class RemoteUploads:
         with self._newer():
             return self.server.read(Deleted, "DELETE", f"/stores/{_store(store)}", repeatable=False)
 
-    @contextmanager
-    def _newer(self) -> Iterator[None]:
+    def _newer(self) -> AbstractContextManager[None]:
         """Say it where a server is older than uploads are."""
-        try:
-            yield
-        except NoRoute:
-            self.server.send("GET", "/me")  # whether it is a server of ours at all
-            raise EngineError(
-                "takes no uploads: its program is older than this one",
-                where=self.server.address,
-                fix="have it updated, or prepare the store on its machine, into VQA_HOME/stores",
-            ) from None
+        fix = "have it updated, or prepare the store on its machine, into VQA_HOME/stores"
+        return self.server.newer("takes no uploads", fix)
 
 
 def _store(name: str) -> str:
