@@ -22,17 +22,18 @@ def make_store(
     path: Path, splits: Mapping[str, int], images: int, pictures: Sequence[bytes] = ()
 ) -> None:
     """A store of so many generated questions a split, about grey pictures of one pixel, or `pictures` in turn."""
-    from vqa.data.manifest import FORMAT_VERSION
-    from vqa.data.store import EXAMPLE_FEATURES, IMAGE_FEATURES
+    from vqa.data.manifest import FORMAT_VERSION, digest_of
+    from vqa.data.store import EXAMPLE_FEATURES, EXAMPLES, IMAGE_FEATURES
 
     rng, questions = np.random.default_rng(0), sum(splits.values())
     split = np.repeat(list(splits), list(splits.values()))
     examples = pa.table(question_columns(questions, images, rng) | {"split": split})
     path.mkdir()
-    write(path / "examples.arrow", [examples], EXAMPLE_FEATURES.arrow_schema)
+    write(path / EXAMPLES, [examples], EXAMPLE_FEATURES.arrow_schema)
     write(path / "images.arrow", image_tables(images, pictures), IMAGE_FEATURES.arrow_schema)
     manifest = {"fingerprint": f"generated-{questions}-{images}", "source": "bench", "splits": dict(splits),
-                "images": images, "rejected": 0, "format_version": FORMAT_VERSION}  # fmt: skip
+                "images": images, "rejected": 0, "examples_xxh3": digest_of(path / EXAMPLES),
+                "format_version": FORMAT_VERSION}  # fmt: skip
     (path / "store.json").write_text(json.dumps(manifest))
 
 

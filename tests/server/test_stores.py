@@ -113,7 +113,7 @@ def test_a_store_that_cannot_be_counted_says_why(ann: TestClient, home: Home) ->
     (home.stores / "cut" / "examples.arrow").write_bytes(b"no table")
     body = counted(ann, "cut")
     assert (body["state"], body["inspection"]) == ("failed", None)
-    assert "unreadable table" in body["fault"]
+    assert "damaged table" in body["fault"]
     answer = ann.get("/stores/cut/examples")
     assert is_problem(answer, 422, "invalid")
     for text in (body["fault"], answer.text):

@@ -194,8 +194,8 @@ class Store:
         Raises:
             DataError: a bit of them was changed since.
         """
-        file = self.path / EXAMPLES
-        if self.manifest.examples_xxh3 not in ("", digest_of(file)):
+        file, written = self.path / EXAMPLES, self.manifest.examples_xxh3
+        if written and written != digest_of(file):
             raise DataError("damaged table (not as it was written)", where=str(file), fix=AGAIN)
 
     def image_bytes(self, row: int) -> bytes:
