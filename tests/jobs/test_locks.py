@@ -106,7 +106,8 @@ def test_a_server_relieves_a_dispatcher_that_was_started_on_demand(
 ) -> None:  # fmt: skip
     """Its jobs go on, and those that are to stop with the server do."""
     lock = Lock(home.dispatcher_lock)
-    assert lock.take()  # by who started it: one that would take it now may meet who looks whether it is held
+    # By who started it: one that would take it now may meet who looks whether it is held.
+    assert lock.take()
     on_demand = Dispatcher(home, lambda _: engine, lock=lock)
     job = started(queue, on_demand, submission())
     cancel = engine.cancel
