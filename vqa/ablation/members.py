@@ -12,7 +12,7 @@ from vqa.ablation.alike import AUTO, Settings, beside_axes, shortly, told, unlik
 from vqa.ablation.derive import flat, settings_of, store_paths
 from vqa.amounts import shortened
 from vqa.errors import InputError, RunError
-from vqa.evaluation.coverage import shortened as first_few
+from vqa.evaluation.coverage import first_few
 from vqa.tracking.place import Place, place_of
 
 if TYPE_CHECKING:

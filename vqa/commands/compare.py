@@ -145,12 +145,12 @@ def to_text(comparison: Comparison) -> str:
 def _apart(pair: Pair) -> str:
     """How many questions, and a few of them, each of a pair has right where the other is wrong."""
     from vqa.evaluation.comparison import p_text
-    from vqa.evaluation.coverage import shortened
+    from vqa.evaluation.coverage import first_few
     from vqa.evaluation.table import printable
 
     sides = ((pair.a, pair.only_a), (pair.b, pair.only_b))
     told = [
-        f"{len(ids)} only {name}" + (f" ({shortened(ids)})" if ids else "") for name, ids in sides
+        f"{len(ids)} only {name}" + (f" ({first_few(ids)})" if ids else "") for name, ids in sides
     ]
     if pair.mcnemar:
         told.append(f"McNemar {p_text(pair.mcnemar.p_value)}")

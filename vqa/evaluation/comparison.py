@@ -13,7 +13,7 @@ import numpy as np
 
 from vqa.errors import ResultError
 from vqa.evaluation.bootstrap import RESAMPLES, Floats, codes
-from vqa.evaluation.coverage import shortened
+from vqa.evaluation.coverage import first_few
 from vqa.evaluation.predictions import Prediction
 from vqa.evaluation.result import UNSPECIFIED, grouped
 from vqa.evaluation.runs import FIELDS, Run
@@ -277,7 +277,7 @@ def _check_questions(first: Run, other: Run) -> None:
         apart = sorted(set(mine) ^ set(theirs))
         raise ResultError(
             f"questions differ between {first.name} and {other.name}: {len(apart)} are in one only "
-            f"({shortened(apart)})"
+            f"({first_few(apart)})"
         )
     for a, b in zip(first.predictions, other.predictions, strict=True):
         for name in ("image_id", "answers"):

@@ -26,7 +26,7 @@ class IdMismatch(ResultError):
     ) -> None:
         self.missing, self.duplicates, self.foreign = list(missing), list(duplicates), list(foreign)
         parts = [
-            f"{len(ids)} {text} ({shortened(ids)})"
+            f"{len(ids)} {text} ({first_few(ids)})"
             for ids, text in (
                 (missing, "questions have no answer"),
                 (duplicates, "ids are answered more than once"),
@@ -90,7 +90,7 @@ def check_ids(
     return missing
 
 
-def shortened(ids: Sequence[str]) -> str:
+def first_few(ids: Sequence[str]) -> str:
     """The first few ids and the number of the others."""
     shown = ", ".join(one[:40] for one in ids[:SHOWN])
     return f"{shown}, … {len(ids) - SHOWN} more" if len(ids) > SHOWN else shown

@@ -17,7 +17,7 @@ from vqa.data.store import Store
 from vqa.data.supply import find_supply
 from vqa.data.text import AnswerVocabulary
 from vqa.errors import DataError, ResultError
-from vqa.evaluation.coverage import IdMismatch, check_ids, shortened
+from vqa.evaluation.coverage import IdMismatch, check_ids, first_few
 from vqa.evaluation.files import write_atomically
 from vqa.evaluation.multiple_choice import OutOfVocabulary
 from vqa.evaluation.normalise import light
@@ -188,7 +188,7 @@ def check_asked(questions: Path, ids: Sequence[str], split: str) -> None:
         check_ids((id_text(one) for one in asked), ids, str(questions))
     except IdMismatch as error:
         apart = ((error.missing, "not in the split"), (error.foreign, "not in the file"))
-        told = [f"{len(found)} are {text} ({shortened(found)})" for found, text in apart if found]
+        told = [f"{len(found)} are {text} ({first_few(found)})" for found, text in apart if found]
         raise ResultError(
             f"asks other questions than split {split}: {', '.join(told)}",
             where=str(questions),

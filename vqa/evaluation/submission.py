@@ -19,7 +19,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from vqa.errors import InputError, ResultError
-from vqa.evaluation.coverage import check_ids, shortened
+from vqa.evaluation.coverage import check_ids, first_few
 from vqa.evaluation.files import read_json, write_atomically
 from vqa.evaluation.multiple_choice import chosen_positions
 from vqa.evaluation.predictions import Prediction, id_text
@@ -64,7 +64,7 @@ def read_asked(questions: Path, split: str) -> tuple[Layout, list[Any]]:
     layout, asked = _read_asked(read_json(questions, strict=False), questions, split)
     twice = [one for one, count in Counter(map(id_text, asked)).items() if count > 1]
     if twice:
-        raise ResultError(f"asks questions twice ({shortened(twice)})", where=str(questions))
+        raise ResultError(f"asks questions twice ({first_few(twice)})", where=str(questions))
     return layout, asked
 
 

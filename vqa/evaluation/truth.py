@@ -23,7 +23,7 @@ from types import MappingProxyType
 from typing import Any
 
 from vqa.errors import ResultError
-from vqa.evaluation.coverage import shortened
+from vqa.evaluation.coverage import first_few
 from vqa.evaluation.files import json_lines, parse_quickly, read_json, read_text
 from vqa.evaluation.json_stream import parse_object
 from vqa.evaluation.predictions import MAX_ANSWER, Prediction, id_text, plain_text
@@ -247,7 +247,7 @@ def _check_unique(truth: Truth, holder: Path) -> None:
     twice = [question_id for question_id, count in counts.items() if count > 1]
     if twice:
         raise ResultError(
-            f"question ids stand more than once ({shortened(twice)})", where=str(holder)
+            f"question ids stand more than once ({first_few(twice)})", where=str(holder)
         )
 
 
@@ -257,8 +257,8 @@ def _check_same_ids(truth: Truth, by_id: Mapping[str, Any], where: str) -> None:
     absent = [one for one in annotated if one not in by_id]
     if extra or absent:
         raise ResultError(
-            f"{len(extra)} questions are not annotated ({shortened(extra)}), "
-            f"{len(absent)} annotated ones are absent ({shortened(absent)})",
+            f"{len(extra)} questions are not annotated ({first_few(extra)}), "
+            f"{len(absent)} annotated ones are absent ({first_few(absent)})",
             where=where,
             fix="give the two files of one split",
         )
