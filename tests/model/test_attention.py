@@ -332,3 +332,13 @@ def test_dropout_acts_in_training_alone(config: Any) -> None:
         module.train(training)
         first, second = (module(grid, question, torch.tensor([0])).vector for _ in range(2))
         assert torch.equal(first, second) != training
+
+
+@pytest.mark.parametrize("positions", [1, 6])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_without_attention_each_question_gets_the_mean_of_its_picture(
+    positions: int, dtype: torch.dtype
+) -> None:
+    grid, asked = GRID[:, :positions].to(dtype), torch.tensor([2, 0, 0])
+    pooled = NoAttention().build(7, (1, positions), 5)(grid, QUESTION, asked).vector
+    assert torch.equal(pooled, grid.mean(dim=1)[asked])

@@ -1,4 +1,4 @@
-"""What a process that trains asks of the allocator before it starts."""
+"""What a process that trains settles before it starts: the allocator, and what it imports."""
 
 from __future__ import annotations
 
@@ -7,12 +7,20 @@ import json
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 from vqa.training import launch
-from vqa.training.process import SMALL_BLOCKS, TUNABLES, allocator_variables, give_back, settle
+from vqa.training.process import (
+    SMALL_BLOCKS,
+    TUNABLES,
+    UNASKED,
+    allocator_variables,
+    give_back,
+    settle,
+)
 
 OLD, MENDED = "glibc 2.36", "glibc 2.39"
 MEGABYTES = 200
@@ -101,3 +109,29 @@ def test_another_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ctypes, "CDLL", lambda _: object())
     settle()
     give_back()
+
+
+IMPORTED_LEAN = """
+import importlib.util, sys
+from importlib.metadata import version
+from vqa.training.process import UNASKED, import_lightning
+
+import_lightning()
+import vqa.training.run
+print(*(name for name in UNASKED if name in sys.modules), sep=",")
+print(*map(version, UNASKED), sep=",")
+print(*(importlib.util.find_spec(name) is not None for name in UNASKED), sep=",")
+import scipy.signal, torchvision, transformers
+print(scipy.signal.gausspulse(0.0), torchvision.models.resnet18.__name__, transformers.AutoConfig.__name__)
+"""
+
+
+def test_a_run_imports_no_package_that_it_does_not_use_and_may_use_all() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORTED_LEAN], capture_output=True, text=True, check=True
+    )
+    unasked, versions, seen, used = done.stdout.splitlines()
+    assert unasked == ""
+    assert versions == ",".join(map(version, UNASKED))
+    assert seen == "True,True,True"
+    assert used.split() == ["1.0", "resnet18", "AutoConfig"]

@@ -43,9 +43,10 @@ def _train(args: argparse.Namespace) -> int:
     run_dir = (
         args.runs / _id("WANDB_SWEEP_ID", "local") / _id("WANDB_RUN_ID", experiment.digest()[:8])
     )
-    from vqa.training.process import settle
+    from vqa.training.process import import_lightning, settle
 
     settle()
+    import_lightning()
     from vqa.training.directory import SUCCEEDED
     from vqa.training.run import train
 

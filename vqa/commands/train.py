@@ -33,9 +33,10 @@ def run(args: argparse.Namespace) -> int:
     from vqa.config import load_experiment
 
     experiment = load_experiment(args.config, args.overrides)
-    from vqa.training.process import settle
+    from vqa.training.process import import_lightning, settle
 
     settle()
+    import_lightning()
     from vqa.training.directory import SUCCEEDED, RunDirectory
     from vqa.training.result import is_finished
     from vqa.training.run import train

@@ -8,7 +8,7 @@ import traceback
 from vqa.collection import collect_rarely
 from vqa.errors import VQAError
 from vqa.lifetime import Ending
-from vqa.training.process import settle
+from vqa.training.process import import_lightning, settle
 
 
 def main(run_dir: str) -> int:
@@ -18,6 +18,7 @@ def main(run_dir: str) -> int:
     """
     collect_rarely()
     settle()
+    import_lightning()
     from vqa.training.directory import CANCELLED, PREEMPTED, SUCCEEDED, RunDirectory
     from vqa.training.run import train_here
     from vqa.training.session import leave_others

@@ -27,8 +27,9 @@ class GridMean(Attention):
         question: EncodedText,
         image_of_question: Int[Tensor, " batch"],
     ) -> Attended:
-        """Pool once an image, then hand the vector to each of its questions."""
-        return Attended(grid.mean(dim=1).index_select(0, image_of_question))
+        """Pool once an image, then hand the vector to each of its questions. One position is its own mean."""
+        pooled = grid.flatten(1) if grid.shape[1] == 1 else grid.mean(dim=1)
+        return Attended(pooled.index_select(0, image_of_question))
 
 
 class FlattenedGrid(Attention):
