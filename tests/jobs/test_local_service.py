@@ -153,6 +153,19 @@ def test_quota_of_jobs_holds_under_a_rush(service: LocalService, request_of: Req
     assert service.as_user("ben").submit(request_of())
 
 
+@pytest.mark.parametrize(
+    ("new", "fix"), [(3, "wait for some, or cancel them"), (4, "submit 3 at most at a time")]
+)
+def test_no_waiting_makes_room_for_more_than_there_may_be(
+    service: LocalService, request_of: Request, new: int, fix: str
+) -> None:
+    service = set_quotas(service, "{min_free_mb: 0, jobs_per_user: 3}")
+    service.submit(request_of())
+    with pytest.raises(JobError, match="would exceed 3") as caught:
+        service.submit_all([request_of(seed) for seed in range(1, new + 1)])
+    assert caught.value.fix == fix
+
+
 def test_a_job_that_stands_already_meets_no_quota_of_priority(
     service: LocalService, request_of: Request
 ) -> None:
@@ -172,6 +185,7 @@ def test_quota_of_disk_and_a_full_disk(service: LocalService, request_of: Reques
     with pytest.raises(JobError, match="the runs of ann take 2 MiB, of 1 allowed") as caught:
         small.submit(request_of(1))
     assert caught.value.kind == "quota"
+    assert "on the machine of the service" in caught.value.fix  # a user of a server cannot prune
     full = set_quotas(service, "{min_free_mb: 1000000000}")
     for ask in (lambda: full.submit(request_of(2)), lambda: full.resume(job)):
         with pytest.raises(JobError, match=r"disk full: .* MiB are free") as caught:

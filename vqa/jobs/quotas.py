@@ -13,6 +13,8 @@ from vqa.jobs.record import ACTIVE, WAITING, Job
 from vqa.jobs.retention import disk_use
 
 PAGE = 1000
+PRUNE = "`vqa jobs --prune` on the machine of the service removes"
+"""A user of a server cannot do it."""
 
 
 class Room:
@@ -37,7 +39,7 @@ class Room:
         if free < quotas.min_free_mb:
             raise JobError(
                 f"disk full: {free} MiB are free, a job needs {quotas.min_free_mb}",
-                fix="remove old runs with `vqa jobs --prune`",
+                fix=f"{PRUNE} old runs",
                 kind="disk-full",
             )
         if quotas.jobs_per_user:
@@ -51,7 +53,9 @@ class Room:
         if count + new > limit:
             raise JobError(
                 f"{user} has {count} unfinished jobs, and {new} more would exceed {limit}",
-                fix="wait for some, or cancel them",
+                fix="wait for some, or cancel them"
+                if new <= limit
+                else f"submit {limit} at most at a time",
                 kind="quota",
             )
 
@@ -60,7 +64,7 @@ class Room:
         if used >= limit:
             raise JobError(
                 f"the runs of {user} take {used} MiB, of {limit} allowed",
-                fix="remove some with `vqa jobs --prune`",
+                fix=f"{PRUNE} some",
                 kind="quota",
             )
 
