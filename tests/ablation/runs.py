@@ -103,6 +103,22 @@ def make_folder(folder: Path, rate: Callable[[dict[str, str]], float], **fields:
     return folder
 
 
+def run_job(home: Home, queue: Queue, user: str, fusion: str, seed: int, rate: float | None) -> str:
+    """A job of the group `g`; gives its id."""
+    tags = [f"variant={fusion}", f"model.fusion={fusion}"]
+    fields = {**BASE, "seed": seed, "tracking": {"tags": tags}}
+    job, _ = queue.submit(Submission(fields, user, user, group="g"))
+    claimed = queue.claim(job)
+    assert claimed is not None
+    run = home.run_dir(job.id)
+    if rate is None:
+        fail_run(run, fields, "no memory")
+    else:
+        make_run(run, fields, rate)
+    queue.move(claimed, State.FAILED if rate is None else State.SUCCEEDED)
+    return job.id
+
+
 def known(labels: dict[str, str]) -> float:
     """The accuracy put into a cell of the grid."""
     return RATES[labels["model.fusion"], labels["model.attention"]]

@@ -208,6 +208,20 @@ def test_with_nothing_finished_the_reasons_are_said(tmp_path: Path) -> None:
         study_of(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("status", "fix"), [("failed", "train a second one, or `vqa resume`"), (None, "wait for")]
+)
+def test_what_is_to_be_done_where_nothing_can_be_compared(
+    tmp_path: Path, status: str | None, fix: str
+) -> None:
+    run = fail_run(tmp_path / "a", BASE, "no memory")
+    if status is None:
+        (run / "result.json").unlink()
+    with pytest.raises(ResultError) as refused:
+        study_of(tmp_path)
+    assert refused.value.fix.startswith(fix)
+
+
 def test_a_single_variant_has_nothing_to_wait_for(tmp_path: Path) -> None:
     make_run(tmp_path / "a", BASE, 50.0)
     with pytest.raises(ResultError, match="train a second one"):

@@ -161,6 +161,7 @@ def test_csv_is_no_formula(study: Study, hostile: Study) -> None:
     kinds = {row["kind"] for row in rows}
     assert kinds == {
         "overall",
+        "run",
         "per_question_type",
         "parameters",
         "questions_per_second",

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.ablation.runs import BASE, fail_run, make_run
+from vqa.ablation.caveats import LONE
 from vqa.ablation.charts import COLOURS, curves, dots, heat, heat_table
 from vqa.ablation.derive import places_of
 from vqa.ablation.members import read_member
@@ -84,7 +85,8 @@ def told(reference: str, p_values: dict[str, float], *means: tuple[str, float]) 
             "low": -2.0,
             "high": 0.0,
             "adjusted_p_value": p,
-            "detectable": 3.0,
+            "power": "this test would have found 3.0",
+            "runs": [3, 3],
         }
         for a, p in p_values.items()
     ]
@@ -115,6 +117,26 @@ def test_nothing_is_best_before_all_were_tested_against_it() -> None:
     pair = verdict(told("reference", {"best": 0.0005}, *means[:2]))
     assert pair is not None
     assert pair.is_best
+
+
+def test_what_a_test_could_have_found_is_said_as_in_its_sentence(tmp_path: Path) -> None:
+    """Of equals it would have found 0.0 points, which is no sense."""
+    alike = study(group(tmp_path / "a", {"a": 0.5, "b": 0.5}))
+    close = study(group(tmp_path / "b", {"a": 0.5, "b": 0.51}))
+    for found, said in ((alike, "they score alike on every image"), (close, "would have found")):
+        answer, (test,) = verdict(found), found["comparisons"]
+        assert answer is not None
+        assert said in answer.power
+        assert test["sentence"].endswith(answer.power)
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_one_run_against_another_tells_nothing_of_other_seeds(tmp_path: Path, seeds: int) -> None:
+    found = study(group(tmp_path, {"concat": 0.4, "multiply": 0.7}, seeds))
+    answer = verdict(found)
+    assert answer is not None
+    assert answer.real
+    assert answer.lone == (LONE in found["notes"]) == (seeds == 1)
 
 
 def test_the_only_variant_is_told_from_every_control() -> None:

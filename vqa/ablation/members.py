@@ -23,6 +23,14 @@ SUCCEEDED = "succeeded"
 LONGEST_REASON = 300
 UNFINISHED = "unfinished"
 MOST_JOBS = 100_000
+NOT_ENDED = {
+    UNFINISHED: "has not ended",
+    "queued": "waits",
+    "preempted": "waits",
+    "starting": "is starting",
+    "running": "is running",
+}
+"""States of runs whose end is still to come, in words."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +44,7 @@ class Member:
         experiment: as in `experiment.yaml`, with what a precision of `auto` became; empty where that cannot be read.
         result: the contents of `result.json`; empty where there is none.
         place: by its tags; None for a run of no ablation.
+        user: who submitted it; "" for a run of no queue.
     """
 
     path: Path
@@ -44,12 +53,23 @@ class Member:
     experiment: Mapping[str, Any] = field(default_factory=dict)
     result: Mapping[str, Any] = field(default_factory=dict)
     place: Place | None = None
+    user: str = ""
 
     @property
     def seed(self) -> int | None:
         """Of its training."""
         seed = self.experiment.get("seed", self.result.get("seed"))
         return seed if isinstance(seed, int) else None
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether its end is still to come, as far as anybody knows."""
+        return self.status in NOT_ENDED
+
+
+def users_of(members: Iterable[Member]) -> list[str]:
+    """Who submitted them."""
+    return sorted({member.user for member in members} - {""})
 
 
 def find_members(name: str, home: Home | None) -> list[Member] | None:
@@ -85,6 +105,7 @@ def of_group(group: str, home: Home) -> list[Member] | None:
 def of_job(job: Job, home: Home) -> Member:
     """What a job's run directory says, and the queue where that is not the end of it."""
     member = read_member(home.run_dir(job.id), experiment=job.submission.experiment)
+    member = replace(member, user=job.submission.user)
     return _with_state(member, str(job.state), job.reason)
 
 
@@ -209,12 +230,19 @@ def sort_members(members: Sequence[Member], places: Sequence[Place]) -> Sorted:
     notes = [*told(beside), *_mixed(settings, beside), *_precisions(found.kept)]
     notes += unlike_axes(counted)
     if found.repeated:
-        runs = first_few([member.path.name for member in found.repeated])
+        shared = len(users_of(members)) > 1
+        runs = first_few([_named(member, shared=shared) for member in found.repeated])
         notes.append(f"a later run of the same variant and seed counts in the place of {runs}")
     in_order = sorted(places, key=lambda place: place.baseline is not None)
     order = dict.fromkeys(place.variant for place in in_order)
     variants = {name: list(found.kept[name].values()) for name in order if name in found.kept}
     return Sorted(variants, by_variant, found.left_out, notes)
+
+
+def _named(member: Member, *, shared: bool) -> str:
+    """A run by its directory, and whose it is where runs are of several users."""
+    whose = f" of {member.user}" if shared and member.user else ""
+    return f"{member.path.name}{whose}"
 
 
 @dataclass
@@ -287,14 +315,7 @@ def _precision(member: Member) -> str | None:
 
 def why(member: Member) -> str:
     """Why a run is left out."""
-    words = {
-        UNFINISHED: "has not ended",
-        "queued": "waits",
-        "preempted": "waits",
-        "starting": "is starting",
-        "running": "is running",
-    }
-    state, reason = words.get(member.status, member.status), member.reason
+    state, reason = NOT_ENDED.get(member.status, member.status), member.reason
     if state == "waits" and reason.startswith("waits "):  # for what, in the dispatcher's words
         return reason
     return f"{state}: {reason}" if reason else state

@@ -26,7 +26,7 @@ FILES: dict[Form, str] = {
     "markdown": "study.md",
     "latex": "study.tex",
 }
-MANIFEST, VERSION = "made.json", 3
+MANIFEST, VERSION = "made.json", 4
 MOST_STUDIES, LONGEST_NAME = 100, 200
 ABANDONED_SECONDS = 3600.0
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
-from vqa.ablation.members import Member, Sorted, sort_members
-from vqa.ablation.study import TYPE_KINDS, costs, number
+from vqa.ablation.costs import costs, number
+from vqa.ablation.members import Member, Sorted, sort_members, users_of
+from vqa.ablation.study import TYPE_KINDS, LeftOut
 from vqa.evaluation.runs import FIELDS
 from vqa.evaluation.significance import seed_summary
 from vqa.tracking.place import Place
@@ -30,6 +32,7 @@ def standing(title: str, members: Sequence[Member], places: Sequence[Place]) -> 
         "apart": [name for name in FIELDS if len(_said(counted, name)) > 1],
         "n": None,
         "images": None,
+        "users": users_of(members),
         "reference": "",
         "variants": [row for row in rows if row is not None],
         "comparisons": [],
@@ -46,10 +49,7 @@ def left_out_now(members: Sequence[Member], places: Sequence[Place]) -> list[Fou
 
 
 def _left_out(found: Sorted) -> list[Found]:
-    return [
-        {"variant": place.variant, "seed": one.seed, "path": str(one.path), "reason": reason}
-        for place, one, reason in found.left_out
-    ]
+    return [asdict(LeftOut.of(place.variant, one, reason)) for place, one, reason in found.left_out]
 
 
 def _row(name: str, place: Place, members: Sequence[Member]) -> Found | None:
@@ -71,6 +71,7 @@ def _row(name: str, place: Place, members: Sequence[Member]) -> Found | None:
         "low": None,
         "high": None,
         "scores": scores,
+        "users": [one.user for one in runs],
         **{kind: _by_type(runs, kind) for kind in TYPE_KINDS},
         **costs(runs),
     }

@@ -8,9 +8,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from vqa.ablation.caveats import caveats
 from vqa.ablation.chance import chance_run
+from vqa.ablation.costs import costs
 from vqa.ablation.effects import Effect, Factorial
-from vqa.ablation.members import Member, Sorted, chance_is_wanted, sort_members
+from vqa.ablation.members import (
+    Member,
+    Sorted,
+    chance_is_wanted,
+    sort_members,
+    users_of,
+)
 from vqa.ablation.sentences import interaction_sentence, main_sentence, pair_sentence
 from vqa.errors import InputError, ResultError
 from vqa.evaluation.bootstrap import RESAMPLES, Ints, codes
@@ -21,9 +29,8 @@ from vqa.evaluation.comparison import (
     compare_runs,
     variant_figures,
 )
-from vqa.evaluation.protocols import unscorable
 from vqa.evaluation.runs import Run, load_run
-from vqa.evaluation.significance import mean_over_seeds
+from vqa.evaluation.significance import mean_over_seeds, power_text
 from vqa.names import did_you_mean
 from vqa.tracking.place import Place
 
@@ -38,6 +45,7 @@ class Row:
         labels: axis → label; empty outside the grid.
         baseline: question-only, image-only or chance; None in the grid.
         seeds: of its runs; None for what is computed.
+        users: who submitted each of its runs; "" for a run of no queue.
         scores: one a run.
         mean, sd: of these; no deviation for a single run.
         low, high: 95 % interval of the mean, over images and, with several runs, over seeds.
@@ -64,16 +72,23 @@ class Row:
     seconds_to_best: float | None = None
     peak_memory_mb: float | None = None
     scores: list[float] = field(default_factory=list)
+    users: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A run that is not in the figures."""
+    """A run that is not in the figures; `user` as in `Row.users`."""
 
     variant: str
     seed: int | None
     path: str
     reason: str
+    user: str = ""
+
+    @staticmethod
+    def of(variant: str, member: Member, reason: str) -> LeftOut:
+        """What is told of such a run."""
+        return LeftOut(variant, member.seed, str(member.path), reason, member.user)
 
 
 @dataclass(frozen=True)
@@ -86,6 +101,7 @@ class Study:
         axes: axis → its labels, the first one the reference's.
         main_effects: none where a single axis makes them the comparisons once more.
         journals: of each variant's runs.
+        users: who submitted runs, those that do not count too.
     """
 
     title: str
@@ -99,6 +115,7 @@ class Study:
     notes: list[str]
     images: int = 0
     journals: dict[str, list[Path]] = field(default_factory=dict)
+    users: list[str] = field(default_factory=list)
 
     @property
     def pairs(self) -> list[Pair]:
@@ -123,6 +140,11 @@ class Study:
         """The answer or question types of the data."""
         return sorted({name for row in self.rows for name in getattr(row, kind)})
 
+    @property
+    def shared(self) -> bool:
+        """Whether it is to be said whose run is whose."""
+        return len(self.users) > 1
+
     def difference(self, row: Row, kind: str, name: str) -> float | None:
         """A variant's score on one type less the reference's."""
         reference = next(one for one in self.rows if one.name == self.reference)
@@ -132,22 +154,25 @@ class Study:
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready object, of a stable shape.
 
-        `title, protocol, split, data_fingerprint, n` (questions), `images, reference, axes` {axis: [label]},
+        `title, protocol, split, data_fingerprint, n` (questions), `images, users, reference, axes` {axis: [label]},
         `variants` [fields of `Row`], `comparisons` [`a, b` (the reference), fields of `PairedTest`,
-        `adjusted_p_value, paired_seeds, only_a_right, only_b_right, sentence`], `main_effects` and `interactions`
-        [`axes, values, against, settings, seeds`, fields of `PairedTest`, `adjusted_p_value, sentence`],
-        `left_out` [fields of `LeftOut`], `correction, notes`.
+        `adjusted_p_value, paired_seeds, runs` (of either), `only_a_right, only_b_right, sentence, power`],
+        `main_effects` and `interactions` [`axes, values, against, settings, seeds`, fields of `PairedTest`,
+        `adjusted_p_value, sentence`], `left_out` [fields of `LeftOut`], `correction, notes`.
         """
         shown = self.comparison.to_json()
         pairs = [
-            {**pair, "sentence": claim}
-            for pair, claim in zip(shown["comparisons"], self.claims, strict=True)
+            {**shown, "sentence": claim, "power": power_text(pair.test)}
+            for shown, claim, pair in zip(
+                shown["comparisons"], self.claims, self.pairs, strict=True
+            )
         ]
         return {
             "title": self.title,
             **self.comparison.identity,
             "n": shown["n"],
             "images": self.images,
+            "users": self.users,
             "reference": self.reference,
             "axes": self.axes,
             "variants": [asdict(row) for row in self.rows],
@@ -223,7 +248,7 @@ def make_study(
     chance, note = _chance(loaded, found.places, options)
     everything = [*loaded.variants, *chance]
     if len(everything) < 2:
-        raise _too_few(title, loaded.left_out)
+        raise _too_few(title, found, loaded.left_out)
     reference = _reference(options.baseline, everything, in_grid)
     comparison = compare_runs(everything, baseline=reference, resamples=options.resamples)
     images = codes(item.image_id for item in everything[0].runs[0].predictions)
@@ -231,29 +256,24 @@ def make_study(
     axes, factorial = _factorial(loaded.variants, found.places, reference, images, options)
     if len(axes) == 1 and reference in in_grid:
         factorial = None  # the comparisons with the reference are its effects
+    main_effects = factorial.main_effects() if factorial else []
+    interactions = factorial.interactions() if factorial else []
+    told = caveats(comparison, loaded.variants, [*main_effects, *interactions])
+    lacking = factorial.lacking() if factorial else []
     return Study(
         title=title,
         comparison=comparison,
         rows=rows,
         reference=reference,
         axes=axes,
-        main_effects=factorial.main_effects() if factorial else [],
-        interactions=factorial.interactions() if factorial else [],
+        main_effects=main_effects,
+        interactions=interactions,
         left_out=loaded.left_out,
-        notes=[*found.notes, *note, *_remarks(comparison, loaded.variants, factorial)],
+        notes=[*found.notes, *note, *lacking, *told],
         images=int(images.max()) + 1,
         journals=loaded.journals,
+        users=users_of(members),
     )
-
-
-def _remarks(
-    comparison: Comparison, trained: Sequence[Variant], factorial: Factorial | None
-) -> list[str]:
-    """What is to be known of the seeds, of the questions, and of the tests."""
-    questions = comparison.variants[0].runs[0].predictions
-    seeds = [*_unlike_seeds(trained), *(factorial.lacking() if factorial else ())]
-    lone = unscorable(questions, comparison.identity["protocol"] or "")
-    return [*seeds, *lone, *comparison.notes]
 
 
 def _loader(options: Options, load: Callable[[Path], Run] | None) -> Callable[[Path], Run]:
@@ -266,14 +286,14 @@ def _load(found: Sorted, load: Callable[[Path], Run]) -> _Loaded:
     """Read predictions; a run whose files cannot be read is left out."""
     loaded = _Loaded()
     for place, member, reason in found.left_out:
-        loaded.left_out.append(LeftOut(place.variant, member.seed, str(member.path), reason))
+        loaded.left_out.append(LeftOut.of(place.variant, member, reason))
     for name, members in found.variants.items():
         runs: list[Run] = []
         for member in members:
             try:
                 runs.append(load(member.path))
             except InputError as error:
-                loaded.left_out.append(LeftOut(name, member.seed, str(member.path), error.what))
+                loaded.left_out.append(LeftOut.of(name, member, error.what))
                 continue
             loaded.members.setdefault(name, []).append(member)
         if runs:
@@ -281,18 +301,18 @@ def _load(found: Sorted, load: Callable[[Path], Run]) -> _Loaded:
     return loaded
 
 
-def _too_few(title: str, left_out: Sequence[LeftOut]) -> ResultError:
+def _too_few(title: str, found: Sorted, left_out: Sequence[LeftOut]) -> ResultError:
     """What is to be done depends on why runs were left out."""
     reasons = "; ".join(f"{one.variant} seed {one.seed} {one.reason}" for one in left_out[:3])
     shown = f" ({reasons})" if reasons else ""
-    unread = any("predictions" in one.reason or "protocol" in one.reason for one in left_out)
-    return ResultError(
-        f"a comparison needs two variants with a finished run{shown}",
-        where=title,
-        fix="see --split and --protocol; `vqa evaluate RUN --split S` makes predictions of another split"
-        if unread
-        else ("wait for the runs, or see `vqa jobs`" if left_out else "train a second one"),
-    )
+    if any("predictions" in one.reason or "protocol" in one.reason for one in left_out):
+        fix = "see --split and --protocol; `vqa evaluate RUN --split S` makes predictions of another split"
+    elif any(member.goes_on for _, member, _ in found.left_out):
+        fix = "wait for the runs, or see `vqa jobs`"
+    else:
+        fix = "train a second one" + (", or `vqa resume` those that failed" if left_out else "")
+    what = f"a comparison needs two variants with a finished run{shown}"
+    return ResultError(what, where=title, fix=fix)
 
 
 def _chance(
@@ -337,33 +357,9 @@ def _row(
         per_answer_type=figures["per_answer_type"],
         per_question_type=figures["per_question_type"],
         scores=[float(run.scores.mean()) for run in variant.runs],
+        users=[member.user for member in members],
         **costs(members),
     )
-
-
-def costs(members: Sequence[Member]) -> dict[str, float | None]:
-    """Size, speed, time and memory: means over the runs that say them."""
-    return {
-        "parameters": _mean(members, "counts", "parameters"),
-        "questions_per_second": _mean(members, "training", "questions_per_second"),
-        "seconds_to_best": _mean(members, "training", "seconds_to_best"),
-        "peak_memory_mb": _mean(members, "training", "peak_gpu_memory_mb")
-        or _mean(members, "training", "peak_memory_mb"),
-    }
-
-
-def _mean(members: Sequence[Member], section: str, name: str) -> float | None:
-    sections = [member.result.get(section) for member in members]
-    known = [number(one, name) for one in sections if isinstance(one, Mapping)]
-    numbers = [one for one in known if one is not None]
-    return sum(numbers) / len(numbers) if numbers else None
-
-
-def number(section: Mapping[str, Any], name: str) -> float | None:
-    """A figure of a result; None where it has none, or something else in its place."""
-    value = section.get(name)
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if is_number else None  # type: ignore[arg-type]
 
 
 def _factorial(
@@ -387,11 +383,3 @@ def _factorial(
         tuple(labelled[one.name].values()): one for one in variants if one.name in labelled
     }
     return axes, Factorial(names, tuple(base.values()), by_labels, images, options.resamples)
-
-
-def _unlike_seeds(variants: Sequence[Variant]) -> list[str]:
-    """A note where not all variants have the same seeds: their tests then do not pair seeds."""
-    seeds = {tuple(sorted(str(run.seed) for run in variant.runs)) for variant in variants}
-    if len(seeds) < 2:
-        return []
-    return ["not all variants have the same seeds; tests between such variants do not pair them"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from vqa.ablation.alike import shortly
 from vqa.ablation.study import TYPE_KINDS, Row, Study
 from vqa.evaluation.comparison import EACH_ALONE
 from vqa.evaluation.table import columns
@@ -49,7 +50,7 @@ class Table:
 
 def tables(study: Study, most_types: int = MOST_TYPES) -> list[Table]:
     """The figures of every variant, and their scores by type."""
-    found = [Table("variants", FIGURES, [_figures(row) for row in study.rows])]
+    found = [_variants(study)]
     for kind in TYPE_KINDS:
         names = study.type_names(kind)
         if 1 < len(names) <= most_types:
@@ -59,6 +60,20 @@ def tables(study: Study, most_types: int = MOST_TYPES) -> list[Table]:
             parts = (study.rows[start : start + most_types] for start in starts)
             found += [_by_type(part, kind, names) for part in parts]
     return found
+
+
+def _variants(study: Study) -> Table:
+    """The figures of every variant; whose its runs are where they are of several users."""
+    rows = [_figures(row) for row in study.rows]
+    if not study.shared:
+        return Table("variants", FIGURES, rows)
+    people = [(*cells, by(row.users)) for cells, row in zip(rows, study.rows, strict=True)]
+    return Table("variants", (*FIGURES, "by"), people)
+
+
+def by(users: Sequence[str]) -> str:
+    """Whose the runs of a variant are, the first few by name."""
+    return shortly([*filter(None, dict.fromkeys(users))]) or NOTHING
 
 
 def _by_variant(study: Study, kind: str, names: Sequence[str]) -> Table:
@@ -121,12 +136,13 @@ def remarks(study: Study) -> list[str]:
 
 def left_out(study: Study) -> list[str]:
     """The runs that are not in the figures, those of a variant with the same reason on one line."""
-    seeds: dict[tuple[str, str], list[str]] = {}
+    seeds: dict[tuple[str, str, str], list[str]] = {}
     for one in study.left_out:
-        seeds.setdefault((one.variant, one.reason), []).append(str(one.seed))
+        whose = f" by {one.user}" if study.shared and one.user else ""
+        seeds.setdefault((one.variant, whose, one.reason), []).append(str(one.seed))
     return [
-        f"{variant}, seed{'s' * (len(those) > 1)} {', '.join(those)}: {reason}"
-        for (variant, reason), those in seeds.items()
+        f"{variant}, seed{'s' * (len(those) > 1)} {', '.join(those)}{whose}: {reason}"
+        for (variant, whose, reason), those in seeds.items()
     ]
 
 

@@ -21,7 +21,8 @@ class Verdict:
         other: what it was tested against: the reference, or where it is the reference itself the highest of
             `level_with`, else the runner-up; "" where nothing was tested.
         difference, low, high, p: best less other; p is Holm's.
-        detectable: what the test would have found.
+        power: what a test that found nothing would have found, in words.
+        lone: whether the test is of one run against another.
         untested: variants of the grid that were not tested against the best, the highest first.
         level_with: those of which no difference to the best was found.
     """
@@ -35,7 +36,8 @@ class Verdict:
     low: float | None = None
     high: float | None = None
     p: float | None = None
-    detectable: float | None = None
+    power: str = ""
+    lone: bool = False
     untested: tuple[str, ...] = ()
     level_with: tuple[str, ...] = ()
 
@@ -97,7 +99,8 @@ def _tested(
         low=low,
         high=high,
         p=test["adjusted_p_value"],
-        detectable=test["detectable"],
+        power=test["power"],
+        lone=max(test["runs"]) == 1,
         untested=untested,
         level_with=level_with,
     )

@@ -50,7 +50,7 @@ class Variant:
 @dataclass(frozen=True)
 class Pair:
     """The test of one variant against another; `adjusted_p` is Holm's over all pairs of the
-    comparison."""
+    comparison, `runs` how many there are of `a` and of `b`."""
 
     a: str
     b: str
@@ -58,6 +58,7 @@ class Pair:
     adjusted_p: float
     mcnemar: McNemar | None
     paired_seeds: bool
+    runs: tuple[int, int]
     only_a: list[str] = field(default_factory=list)
     only_b: list[str] = field(default_factory=list)
 
@@ -87,6 +88,7 @@ class Pair:
             if self.mcnemar
             else None,
             "paired_seeds": self.paired_seeds,
+            "runs": list(self.runs),
             "only_a_right": self.only_a,
             "only_b_right": self.only_b,
             "sentence": self.sentence,
@@ -236,6 +238,7 @@ def _pair(a: Variant, b: Variant, test: PairedTest, adjusted: float) -> Pair:
         adjusted,
         mcnemar(left, right) if exact else None,
         seeds_pair(a, b),
+        (len(a.runs), len(b.runs)),
         only_a=[ids[at] for at in np.flatnonzero((left >= 50) & (right < 50))],
         only_b=[ids[at] for at in np.flatnonzero((right >= 50) & (left < 50))],
     )

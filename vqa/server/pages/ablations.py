@@ -11,7 +11,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response
 from vqa.ablation.charts import COLOURS, curves, dots, heat, heat_table, type_names
 from vqa.ablation.shelf import FILES
 from vqa.ablation.study import TYPE_KINDS
-from vqa.ablation.tables import MOST_TYPES
+from vqa.ablation.tables import MOST_TYPES, by
 from vqa.ablation.verdict import verdict
 from vqa.errors import InputError
 from vqa.evaluation.comparison import p_text
@@ -204,6 +204,7 @@ def _answer(found: Group, asked: Choices, known: Ablations, caller: Caller) -> d
         "study": study,
         "verdict": verdict(study),
         "rows": ordered(study["variants"], asked.sort or BEST_FIRST),
+        "by": by if len(study["users"]) > 1 else None,
         "tests": {test["a"]: test for test in study["comparisons"]},
         "columns": _columns(study),
         "clean": lambda text: code_markup(caller.service.checker.library.without_paths(text)),
