@@ -60,6 +60,15 @@ def test_settings_that_do_nothing_are_told(command, jobs, config: Path) -> None:
     assert "optimizer.momentum=0.5 does nothing: optimizer.name is adam" in said.err
 
 
+@pytest.mark.parametrize(("engine", "limited"), [("local", False), ("slurm", True)])
+def test_a_limit_of_time_is_shown_where_there_is_one(
+    command, jobs, config: Path, engine: str, limited: bool
+) -> None:
+    said = command("submit", config, "--engine", engine, "--time-minutes", 9)
+    assert ("--time-minutes does nothing: local sets no limit" in said.err) == (not limited)
+    assert ("9 min" in command("show", said.out.strip()).out) == limited
+
+
 def test_the_same_key_gives_the_same_job(command, jobs, config: Path) -> None:
     first, second = (command("submit", config, "--key", "k", "--json").json for _ in range(2))
     assert first["id"] == second["id"]

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from vqa.jobs.record import Resources
     from vqa.jobs.service import Service
     from vqa.jobs.views import ChangeView, JobDetail, JobView, Progress
 
@@ -62,7 +61,7 @@ def facts(detail: JobDetail) -> Iterator[tuple[str, str]]:
     if job.cancel_requested and going:
         yield "", "is being stopped"
     yield "by", plain(job.user) + (f", group {plain(job.group)}" if job.group else "")
-    yield "runs on", f"{job.engine}: {resources(job.resources)}"
+    yield "runs on", f"{job.engine}: {resources(job)}"
     if job.attempt:
         yield (
             "attempt",
@@ -77,14 +76,16 @@ def facts(detail: JobDetail) -> Iterator[tuple[str, str]]:
         yield "run", plain(detail.run_dir, 4096)
 
 
-def resources(asked: Resources) -> str:
-    """`2 machines, each 4 processes on gpu, 8 cores, 1000 MiB, 60 min`."""
+def resources(job: JobView) -> str:
+    """`2 machines, each 4 processes on gpu, 8 cores, 1000 MiB, 60 min`; the time where its engine limits it."""
+    asked = job.resources
     machines = f"{asked.nodes} machines, each " if asked.nodes > 1 else ""
     plural = "es" if asked.devices > 1 else ""
     text = f"{machines}{asked.devices} process{plural} on {asked.accelerator}, "
     text += f"{asked.cores} core{'s' if asked.cores > 1 else ''}"
     text += f", {asked.memory_mb} MiB" if asked.memory_mb else ""
-    return text + (f", {asked.time_minutes} min" if asked.time_minutes else "")
+    limited = asked.time_minutes and job.engine == "slurm"
+    return text + (f", {asked.time_minutes} min" if limited else "")
 
 
 def progress(made: Progress, *, going: bool) -> str:

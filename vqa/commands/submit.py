@@ -102,6 +102,9 @@ def hint(job: JobView) -> None:
     from vqa.commands.terminal import plain
 
     print(f"vqa: {plain(job.name)} is {job.state}; {advice(job)}", file=sys.stderr)
+    if job.resources.time_minutes and job.engine != "slurm":
+        why = f"{job.engine} sets no limit of time, Slurm alone does"
+        print(f"vqa: --time-minutes does nothing: {why}", file=sys.stderr)
 
 
 def caution(service: Service, job: JobView) -> None:
