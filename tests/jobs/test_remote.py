@@ -229,6 +229,16 @@ def test_filters_go_into_the_query(remote: Any) -> None:
     }
 
 
+def test_best_scores_are_asked_for_by_group_and_user(remote: Any) -> None:
+    me = httpx.Response(200, json={"name": "ann", "scope": "read"})
+    older = httpx.Response(404, json={"detail": "Not Found"})
+    service, server = remote(httpx.Response(200, json=[]), older, me)
+    assert service.scores(Filter(group="g")) == []
+    assert server.requests[0].url.query == b"group=g"
+    with pytest.raises(EngineError, match="its program is older than this one"):
+        service.scores(Filter())
+
+
 def test_a_log_is_read_from_an_offset(remote: Any) -> None:
     service, server = remote(good(Chunk(text="x\n", offset=12)))
     assert service.log("0123abcd", "metrics", 10).offset == 12

@@ -35,6 +35,7 @@ ROUTES = [
     ("GET", "/jobs/0123abcd/predictions/val/attention?question=1"),
     ("GET", "/jobs/0123abcd/predictions/val/words?question=1"),
     ("GET", "/groups"),
+    ("GET", "/scores"),
     ("GET", "/groups/fusion/study"),
     ("GET", "/groups/fusion/data"),
     ("POST", "/groups/fusion/cancel"),

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from vqa.jobs.queue import Filter
-    from vqa.jobs.views import JobPage, JobView, Progress
+    from vqa.jobs.views import JobPage, JobView, Progress, ScoreView
 
 STATES = (
     "queued",
@@ -38,6 +40,7 @@ HEAD = (
 )
 LEFT = 6
 EPILOG = """
+--best: of each user, for each protocol, split and store.
 `best` is the best validation accuracy so far, or the score of a job that has succeeded. --prune frees disk space:
 `checkpoints` (the default) deletes the checkpoints of jobs that have succeeded; their models, results, predictions
 and journals stay. `runs` deletes ended jobs with their run directories; it needs a filter.
@@ -54,6 +57,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--limit", type=int, default=50, metavar="N", help="at most so many (default: 50)")
     add("--before", type=int, metavar="N", help="the next page, as the end of a page says")
     add("--json", action="store_true", help="print the page as JSON")
+    add("--best", action="store_true", help="the best score of each user, for --group and --user")
+    add("--csv", type=Path, metavar="FILE", help="with --best: write it as CSV, too")
     add(
         "--prune",
         nargs="?",
@@ -77,6 +82,10 @@ def run(args: argparse.Namespace) -> int:
         return prune(args)
     if args.older_than is not None or args.dry_run:
         raise InputError("goes with --prune", where="--older-than, --dry-run")
+    if args.best:
+        return best(args)
+    if args.csv is not None:
+        raise InputError("goes with --best", where="--csv")
     from vqa.jobs.connect import connect
 
     page = connect().jobs(wanted(args), args.limit)
@@ -87,6 +96,40 @@ def run(args: argparse.Namespace) -> int:
     if page.next is not None:
         print(f"vqa: older ones: --before {page.next}", file=sys.stderr)
     return 0
+
+
+def best(args: argparse.Namespace) -> int:
+    """Print the best score of each user."""
+    from vqa.errors import InputError
+    from vqa.evaluation.files import write_atomically
+    from vqa.jobs.connect import connect
+    from vqa.jobs.queue import Filter
+    from vqa.jobs.scores import to_csv
+
+    if args.state or args.before:
+        raise InputError("do not go with --best", where="--state, --before")
+    found = connect().scores(Filter(group=args.group, user=args.user))
+    if args.csv is not None:
+        write_atomically(args.csv, [to_csv(found)])
+    if args.json:
+        print(json.dumps([one.model_dump() for one in found], ensure_ascii=False, indent=2))
+    else:
+        print(scores_text(found) if found else "no job that has succeeded is like that")
+    return 0
+
+
+def scores_text(scores: Sequence[ScoreView]) -> str:
+    """A line a score; those of one protocol, split and store stand together."""
+    from vqa.commands.table import align
+    from vqa.commands.terminal import plain
+
+    rows: list[tuple[str, ...]] = [
+        ("user", "protocol", "split", "store", "job", "name", "score", "of jobs")
+    ]
+    for one in scores:
+        about = (one.user, one.protocol, one.split, one.store, one.job, one.name)
+        rows.append((*(plain(text, 40) for text in about), f"{one.score:.2f}", str(one.jobs)))
+    return align(rows, len(rows[0]) - 2)
 
 
 def wanted(args: argparse.Namespace) -> Filter:

@@ -27,6 +27,7 @@ from vqa.jobs.progress import read_overall, read_progress, read_warnings
 from vqa.jobs.queue import Filter, Queue
 from vqa.jobs.quotas import Room
 from vqa.jobs.record import ACTIVE, Job, State, Submission
+from vqa.jobs.scores import best_scores
 from vqa.jobs.submit import Checker
 from vqa.jobs.uploads.owned import delete, uploaded
 from vqa.jobs.views import (
@@ -38,6 +39,7 @@ from vqa.jobs.views import (
     JobPage,
     JobView,
     Progress,
+    ScoreView,
     StoreView,
     SubmitRequest,
 )
@@ -231,6 +233,15 @@ class LocalService:
     def retry_group(self, group: str, may: May = anyone) -> list[JobView]:
         """Queue every job of a group again that failed or was lost; see `groups.retry_group`."""
         return retry_group(self, group, may)
+
+    def scores(self, wanted: Filter) -> list[ScoreView]:
+        """The best score of each user among some jobs; see `vqa.jobs.scores`."""
+        return best_scores(self.queue, wanted, self._result, self._store_of)
+
+    def _store_of(self, job: Job) -> str:
+        fields = job.submission.experiment
+        shown = fields if self.paths_allowed else self.checker.library.named(fields)
+        return str(shown["data"]["store"])
 
     def groups(self) -> list[GroupView]:
         """Groups, newest first."""

@@ -27,6 +27,7 @@ from vqa.jobs.views import (
     JobDetail,
     JobPage,
     JobView,
+    ScoreView,
     StoreView,
     SubmitRequest,
 )
@@ -128,6 +129,13 @@ class RemoteService:
         """Queue every job of a group again that failed or was lost."""
         path = f"/groups/{_name(group)}/retry"
         return self._read_list(JobView, "POST", path, repeatable=False)
+
+    def scores(self, wanted: Filter) -> list[ScoreView]:
+        """The best score of each user among some jobs."""
+        with self.newer("does not tell best scores", "have it updated"):
+            chosen = {"group": wanted.group, "user": wanted.user}
+            params = {name: value for name, value in chosen.items() if value is not None}
+            return self._read_list(ScoreView, "GET", "/scores", params=params)
 
     def groups(self) -> list[GroupView]:
         """Groups, newest first."""

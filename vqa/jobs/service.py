@@ -12,6 +12,7 @@ from vqa.jobs.views import (
     JobDetail,
     JobPage,
     JobView,
+    ScoreView,
     StoreView,
     SubmitRequest,
 )
@@ -62,6 +63,10 @@ class Service(Protocol):
 
     def retry_group(self, group: str) -> list[JobView]:
         """Queue every job of a group again that failed or was lost; gives those, and leaves other people's alone."""
+        ...
+
+    def scores(self, wanted: Filter) -> list[ScoreView]:
+        """The best score of each user among some jobs; see `vqa.jobs.scores`."""
         ...
 
     def groups(self) -> list[GroupView]:

@@ -143,6 +143,28 @@ class GroupView(View):
     counts: dict[State, int]
 
 
+class ScoreView(View):
+    """The best score of a user under one protocol, on one split of one store.
+
+    Attributes:
+        score: 0 to 100.
+        store: its name, or its place where the service shows places.
+        job: that has it; of equal ones the first.
+        jobs: how many of the user's have a score of this kind.
+    """
+
+    user: str
+    score: float
+    protocol: str
+    split: str
+    store: str
+    job: str
+    name: str
+    group: str | None
+    ended: float | None
+    jobs: int
+
+
 class GroupData(RootModel[dict[str, str]]):
     """By job of a group, the fingerprint of the data that it was trained on, or would be now."""
 

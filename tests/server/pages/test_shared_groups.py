@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
@@ -11,6 +12,9 @@ import pytest
 from tests.ablation.runs import run_job
 from tests.server.pages.people import Site
 from vqa.jobs.queue import Queue
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 SECONDS = 60.0
 
@@ -48,6 +52,24 @@ def test_nobody_is_told_that_every_run_counts_where_a_later_one_took_its_place(s
     assert "of ann" in text  # the note
     assert "every run of the group" not in text
     assert "every variant and seed of the group" in text
+
+
+@pytest.mark.parametrize(("scheme", "size"), [("light", "wide"), ("dark", "small")])
+def test_best_scores_for_everybody(
+    site: Site,
+    look: Callable[..., Page],
+    check_accessible: Callable[[Page], None],
+    scheme: str,
+    size: str,
+) -> None:
+    queue = Queue(site.home.queue_file)
+    for job in (("ann", "concat", 0, 0.5), ("ben" * 20, "multiply", 0, 0.7)):
+        run_job(site.home, queue, *job)
+    page = look(site, "/jobs?group=g", scheme=scheme, size=size)
+    page.get_by_role("link", name="Best of each user").click()
+    page.get_by_role("heading", name="Best of each user").wait_for()
+    assert page.locator("tbody th").all_inner_texts() == ["ben" * 20, "ann"]
+    check_accessible(page)
 
 
 @pytest.mark.parametrize(("seeds", "said"), [(1, True), (2, False)])

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
+from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from vqa.jobs.queue import Filter
 from vqa.jobs.record import EngineName, State
-from vqa.jobs.views import GroupView, JobDetail, JobPage, JobView, Name, StoreView, SubmitRequest
-from vqa.server.api.asking import JobId, Reader, Submitter
+from vqa.jobs.scores import to_csv
+from vqa.jobs.views import (
+    GroupView,
+    JobDetail,
+    JobPage,
+    JobView,
+    Name,
+    ScoreView,
+    StoreView,
+    SubmitRequest,
+)
+from vqa.server.api.asking import Caller, JobId, Reader, Submitter
 
 MOST_AT_ONCE = 500
 router = APIRouter(tags=["jobs"])
@@ -91,6 +102,34 @@ def resume(job: JobId, caller: Submitter) -> JobView:
 def result(job: JobId, caller: Reader) -> dict[str, Any]:
     """What `result.json` says of how a job ended."""
     return caller.service.result(job)
+
+
+class Scored(BaseModel):
+    """Whose scores, and in which form."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    group: Name | None = None
+    user: Name | None = None
+    form: Literal["json", "csv"] = "json"
+
+    def of(self, caller: Caller) -> list[ScoreView]:
+        """The best score of each user."""
+        return caller.service.scores(Filter(group=self.group, user=self.user))
+
+
+@router.get(
+    "/scores",
+    response_model=list[ScoreView],
+    responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}},
+)
+def scores(scored: Annotated[Scored, Query()], caller: Reader) -> Response | list[ScoreView]:
+    """The best score of each user among the jobs that have succeeded, for each protocol, split and store."""
+    found = scored.of(caller)
+    if scored.form == "json":
+        return found
+    headers = {"Content-Disposition": 'attachment; filename="scores.csv"'}
+    return Response(to_csv(found), media_type="text/csv", headers=headers)
 
 
 @router.get("/groups")

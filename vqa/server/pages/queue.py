@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse
 
 from vqa.jobs.record import EngineName, State
 from vqa.server.api.asking import Caller, Reader
-from vqa.server.api.jobs import Wanted
+from vqa.server.api.jobs import Scored, Wanted
 from vqa.server.pages.filters import FilterForm, checked
 from vqa.server.pages.signin import OpenPages
 
@@ -60,6 +60,24 @@ def rows(request: Request, chosen: Asked, caller: Reader, made: OpenPages) -> HT
     return made.page(request, "jobs_rows.html.j2", **_rows(chosen, caller))
 
 
+class ScoresOf(FilterForm):
+    """Whose best scores."""
+
+    group: str = ""
+    user: str = ""
+
+
+@router.get("/jobs/best")
+def best(
+    request: Request, chosen: Annotated[ScoresOf, Query()], caller: Reader, made: OpenPages
+) -> HTMLResponse:
+    """The best score of each user."""
+    found = checked(Scored, chosen.filled()).of(caller)
+    return made.page(
+        request, "jobs_best.html.j2", chosen=chosen, query=chosen.query(), scores=found
+    )
+
+
 def _rows(chosen: Chosen, caller: Caller) -> dict[str, Any]:
     wanted = chosen.wanted()
     page = caller.service.jobs(wanted.to_filter(), wanted.limit)
@@ -68,6 +86,7 @@ def _rows(chosen: Chosen, caller: Caller) -> dict[str, Any]:
         "query": chosen.query(),
         "page": page,
         "counts": _counts(page.counts),
+        "best_query": ScoresOf.model_validate(chosen.model_dump()).query(),
         "older": chosen.query(before=page.next),
     }
 
