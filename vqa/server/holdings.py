@@ -9,14 +9,13 @@ import re
 import threading
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vqa.errors import JobError, VQAError
 from vqa.jobs.library import Library
 from vqa.server.absent import absent
-from vqa.server.opened import Opened, OpenStore, Recent
+from vqa.server.opened import Opened, OpenStore
 from vqa.server.tokens import write_private
 
 if TYPE_CHECKING:
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     from vqa.data.manifest import Manifest
     from vqa.data.thumbnail import Thumbnail
 
-MOST_INDICES = 4
 MOST_DECODED = 4
 """So many pictures are decoded at a time: one may take 150 MB."""
 FORM = 2
@@ -70,7 +68,6 @@ class Holdings:
 
     def __init__(self, library: Library, opened: Opened) -> None:
         self._library, self._opened = library, opened
-        self._indices: Recent[ExampleIndex] = Recent(MOST_INDICES)
         self._counted: dict[str, Counted] = {}
         self._opening, self._counting = threading.Lock(), threading.Lock()
         self._one_at_a_time = threading.Lock()
@@ -109,11 +106,13 @@ class Holdings:
 
     def index(self, name: str) -> ExampleIndex:
         """Its examples, to choose among."""
-        from vqa.data.browse import ExampleIndex
-
-        store = self.store(name).store
+        opened = self.store(name)
         with self._told(name), self._opening:
-            return self._indices.get(_key(store.path), partial(ExampleIndex, store))
+            return opened.examples
+
+    def let_go(self) -> None:
+        """A store was deleted: what was open of it is closed."""
+        self._opened.let_go()
 
     def picture(self, name: str, image_id: str) -> bytes:
         """A picture's bytes as they were published."""
