@@ -17,7 +17,7 @@ from tests.ablation.runs import BASE, fail_run, make_run
 from vqa.ablation import worker
 from vqa.ablation.expand import expand
 from vqa.ablation.schema import parse_ablation
-from vqa.ablation.shelf import FILES, Ask
+from vqa.ablation.shelf import FILES, Ask, Rendered
 from vqa.ablation.study import Options
 from vqa.errors import JobError
 from vqa.jobs.home import Home
@@ -255,6 +255,17 @@ def test_only_so_many_are_kept(home: Home) -> None:
         os.utime(next(shelf._group(ask.group).iterdir()), (at, at))
     shelf.put(Ask("last", QUICK, "0"), "no")
     assert [shelf.find(ask) for ask in asks] == [None] * 4 + ["no 4", "no 5"]
+
+
+def test_who_only_looks_at_them_remembers_few(group: Group, home: Home) -> None:
+    group.end(0), group.end(1)
+    shelf = worker.shelf(home)
+    shelf.most = 1
+    for runs in "abc":
+        ask = Ask("g", QUICK, runs)
+        worker.make(home, ask)
+        assert isinstance(shelf.find(ask), Rendered)
+    assert len(shelf._sound) == len(FILES)
 
 
 def test_a_process_makes_it_and_ends(group: Group, home: Home) -> None:
