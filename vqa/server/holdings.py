@@ -32,6 +32,7 @@ FORM = 2
 """Of what is kept on the disk; another program's is counted anew."""
 FOLDERS = re.compile(r"(?<![\w/.])(?:/[^/\s]+)+/(?=[^/\s])")
 """The way to a file on somebody's machine, in a reason that an older program wrote."""
+State = tuple[tuple[int, int, int], ...]
 log = logging.getLogger(__name__)
 
 
@@ -68,7 +69,7 @@ class Holdings:
 
     def __init__(self, library: Library, opened: Opened) -> None:
         self._library, self._opened = library, opened
-        self._counted: dict[str, Counted] = {}
+        self._counted: dict[Path, tuple[State, Counted]] = {}
         self._opening, self._counting = threading.Lock(), threading.Lock()
         self._one_at_a_time = threading.Lock()
         self._decoding = threading.BoundedSemaphore(MOST_DECODED)
@@ -149,19 +150,22 @@ class Holdings:
         """What is in a store; it is counted in a thread of its own and kept, in VQA_HOME/cache too."""
         path = self.path(name)
         with self._told(name):
-            key = _key(path)
+            key, state = _key(path), _state(path)
         with self._counting:
-            if key in self._counted:
-                return self._counted[key]
-            known = self._counted[key] = self._kept(key)
+            before, known = self._counted.get(path, (None, Counted()))
+            if before == state:
+                return known
+            there = {one: held for one, held in self._counted.items() if one.exists()}
+            known = self._kept(key)
+            self._counted = there | {path: (state, known)}
         if known.is_final:
             return known
         threading.Thread(
-            target=self._count, args=(name, path, key), name="counting", daemon=True
+            target=self._count, args=(name, path, key, state), name="counting", daemon=True
         ).start()
         return known
 
-    def _count(self, name: str, path: Path, key: str) -> None:
+    def _count(self, name: str, path: Path, key: str, state: State) -> None:
         with self._one_at_a_time:
             try:
                 made = Counted(found=_inspected(path))
@@ -170,7 +174,8 @@ class Holdings:
             except Exception:
                 log.exception("store %s could not be counted", name)
                 made = Counted(fault="it could not be counted; the server's log says why")
-        self._counted[key] = made
+        with self._counting:
+            self._counted[path] = state, made
         if made.found is not None:
             self._keep(key, made.found)
 
@@ -211,3 +216,9 @@ def _inspected(path: Path) -> dict[str, Any]:
 def _key(path: Path) -> str:
     """What a store holds, as its manifest says: fingerprint, source, and how many rows were left out."""
     return hashlib.sha256(b"%d %s" % (FORM, (path / "store.json").read_bytes())).hexdigest()[:32]
+
+
+def _state(path: Path) -> State:
+    """Another one whenever the files of a store are others, be it only that damaged ones were copied again."""
+    states = (file.stat() for file in sorted(path.glob("*.*")))
+    return tuple((one.st_ino, one.st_mtime_ns, one.st_size) for one in states)
