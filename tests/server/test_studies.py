@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from unittest.mock import Mock
 
 import psutil
 import pytest
@@ -23,6 +24,7 @@ from vqa.errors import JobError
 from vqa.jobs.home import Home
 from vqa.jobs.queue import Queue
 from vqa.jobs.record import State, Submission
+from vqa.server import studies as room
 from vqa.server.studies import Studies, StudyState
 
 QUICK = Options(resamples=100)
@@ -200,6 +202,19 @@ def test_a_study_that_breaks_is_said_and_the_next_is_made(group: Group, home: Ho
         broken = settled(studies, Options(baseline="concat", resamples=100))
         assert (broken.status, "bug" in broken.error) == ("failed", True)
         assert settled(studies).status == "ready"
+    finally:
+        studies.close()
+
+
+def test_a_study_that_broke_is_tried_again_whatever_the_clock_was_set_to(
+    group: Group, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    studies = Studies(home, Mock(side_effect=RuntimeError("bug")))
+    try:
+        assert settled(studies).status == "failed"
+        monkeypatch.setattr(room, "RETRY_SECONDS", 0.0)
+        monkeypatch.setattr(room, "time", Mock(time=lambda: 0.0, monotonic=time.monotonic))
+        assert studies.get("g", QUICK).status == "computing"
     finally:
         studies.close()
 
