@@ -217,6 +217,31 @@ def test_a_reader_who_leaves_is_no_failure(
     assert caplog.messages == []
 
 
+def test_a_log_that_grows_while_it_is_sent_is_sent_whole(
+    ann: TestClient, home: Home, job: str
+) -> None:
+    log = log_of(home, job)
+    log.write_text("one\n")
+    parts, heads = list[bytes](), list[Message]()
+    asked = [{"type": "http.request", "body": b"", "more_body": False}]
+
+    async def receive() -> Message:
+        return asked.pop() if asked else await anyio.sleep_forever()
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            heads.append(message)
+            log.write_text("one\ntwo\n")
+        parts.append(message.get("body", b""))
+
+    anyio.run(ann.app, asgi_scope(ann, f"/jobs/{job}/logs/rank0.log/file"), receive, send)
+    body = b"".join(parts)
+    assert body == b"one\ntwo\n"
+    assert dict(heads[0]["headers"]).get(b"content-length", b"8") == b"8"
+    part = ann.get(f"/jobs/{job}/logs/rank0.log/file", headers={"Range": "bytes=4-"})
+    assert (part.status_code, part.text, part.headers["content-length"]) == (206, "two\n", "4")
+
+
 def asgi_scope(client: TestClient, path: str) -> Scope:
     """A request as the server's own program hands it on."""
     token = client.headers["authorization"].encode()
