@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import os
+import resource
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
@@ -40,6 +41,16 @@ def free_memory(proc: Path = PROC, cgroups: Path = CGROUPS) -> int:
     """Memory that can still be taken, in bytes; what files are kept in counts as free."""
     left = [limit - used for limit, used in _memory(proc, cgroups)]
     return max(0, min([_available(proc), *left]))
+
+
+def allow_files(most: int) -> None:
+    """Let this process, and those that it starts, have so many files open at once, as far as the system lets it: a
+    shell gives them 1,024."""
+    now, limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    unlimited = resource.RLIM_INFINITY
+    wanted = most if limit == unlimited else min(most, limit)
+    if now != unlimited and now < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, limit))
 
 
 def _available(proc: Path) -> int:

@@ -52,6 +52,33 @@ def test_an_engine_that_cannot_be_asked_holds_up_no_other(
     assert queue.get(stays.id).state is State.STARTING
 
 
+def test_what_fails_at_every_look_is_told_once(
+    queue: Queue, dispatcher: Dispatcher, engine: Scripted, submission: Submit,
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    started(queue, dispatcher, submission())
+    caplog.clear()
+    said: list[Exception | None] = [
+        EngineError("no token"), EngineError("no token"), EngineError("no answer"), None,
+        EngineError("no answer"), OSError("broke"), OSError("broke"),
+    ]  # fmt: skip
+    looks = iter(said)
+
+    def standings(handles: Sequence[str]) -> dict[str, Standing]:
+        error = next(looks, None)
+        if error is None:
+            return dict.fromkeys(handles, Standing.RUNNING)
+        raise error
+
+    monkeypatch.setattr(engine, "standings", standings)
+    for _ in said:
+        once = Mock(is_set=Mock(side_effect=[False, True]))
+        dispatcher._serve(once, until_idle=False)
+    assert caplog.messages == [
+        "local: no token", "local: no answer", "local: no answer", "the dispatcher goes on after an error",
+    ]  # fmt: skip
+
+
 def test_an_engine_that_is_away_is_asked_again_later(
     queue: Queue, dispatcher: Dispatcher, engine: Scripted, submission: Submit,
     monkeypatch: pytest.MonkeyPatch,

@@ -194,6 +194,20 @@ def test_quota_of_disk_and_a_full_disk(service: LocalService, request_of: Reques
     assert full.submit(request_of(key="k")).id == job  # it was taken before
 
 
+def test_the_quota_of_disk_counts_what_a_run_writes_last(
+    service: LocalService, request_of: Request
+) -> None:
+    job = service.queue.claim(service.queue.get(service.submit(request_of()).id))
+    assert job
+    (service.home.run_dir(job.id) / "checkpoints").mkdir(parents=True)
+    small = set_quotas(service, "{min_free_mb: 0, disk_mb_per_user: 1}")
+    small.submit(request_of(1))  # while the job runs
+    (service.home.run_dir(job.id) / "predictions").write_bytes(b"x" * (2 << 20))
+    service.queue.move(job, State.SUCCEEDED)
+    with pytest.raises(JobError, match="the runs of ann take 2 MiB, of 1 allowed"):
+        small.submit(request_of(2))
+
+
 def test_cancelling_a_job_that_waits_after_it_ran_says_so_in_its_result(
     service: LocalService, request_of: Request
 ) -> None:

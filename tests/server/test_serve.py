@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -23,7 +24,7 @@ from vqa.jobs.local_service import LocalService
 from vqa.jobs.views import SubmitRequest
 from vqa.server.app import create_app
 from vqa.server.guard import Hosts
-from vqa.server.serve import HOST_NAME, Server, Worker, listen, serve
+from vqa.server.serve import HOST_NAME, MOST_FILES, Server, Worker, listen, serve
 
 PROGRAM = """
 import sys
@@ -132,6 +133,26 @@ def test_answers_are_not_held_back() -> None:
         assert (
             listener.proto == socket.IPPROTO_TCP
         )  # what asyncio looks at before it sets TCP_NODELAY
+
+
+def test_a_client_that_vanishes_does_not_stay_connected() -> None:
+    with (
+        listen("127.0.0.1", 0) as listener,
+        socket.create_connection(listener.getsockname()),
+        listener.accept()[0] as connection,
+    ):
+        assert connection.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+
+
+def test_more_files_may_be_open_than_a_shell_allows(home: Home) -> None:
+    here, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(here, 512), most))
+    try:
+        with server(home) as (process, *_):
+            now, _ = resource.prlimit(process.pid, resource.RLIMIT_NOFILE)
+            assert now == min(MOST_FILES, most)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (here, most))
 
 
 def test_a_port_that_is_taken(tmp_path: Path) -> None:

@@ -118,6 +118,8 @@ def test_a_store_that_cannot_be_counted_says_why(ann: TestClient, home: Home) ->
     assert is_problem(answer, 422, "invalid")
     for text in (body["fault"], answer.text):
         assert str(home.path) not in text
+    shutil.copy(home.stores / "scenes" / "examples.arrow", home.stores / "cut")
+    assert counted(ann, "cut")["state"] == "counted"
 
 
 def test_examples_by_what_they_are(ann: TestClient, home: Home) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import anyio
 import pytest
+from fastapi.sse import ServerSentEvent
 from starlette.testclient import TestClient
+from starlette.types import Message, Scope
 
 from tests.server.test_access import is_problem
 from vqa.jobs.home import Home
@@ -182,3 +184,72 @@ def test_a_stream_ends_with_its_token(
     assert [(event.name, event.data["text"]) for event in events] == [("chunk", "one\n")]
     assert looks == [4]
     assert is_problem(ann.get(f"/jobs/{job}/logs/rank0.log"), 401)
+
+
+def test_a_reader_who_leaves_is_no_failure(
+    ann: TestClient, job: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Somebody who reads slowly leaves when all that is kept on the way to them is full."""
+
+    async def growing(*_: Any) -> AsyncIterator[ServerSentEvent]:
+        while True:
+            yield ServerSentEvent(data={"text": "one"}, event="chunk", id="0")
+
+    async def main() -> list[str]:
+        sent, asked = list[str](), [{"type": "http.request", "body": b"", "more_body": False}]
+
+        async def receive() -> Message:
+            if asked:
+                return asked.pop()
+            await anyio.wait_all_tasks_blocked()
+            return {"type": "http.disconnect"}
+
+        async def send(message: Message) -> None:
+            sent.append(message["type"])
+            if message["type"] == "http.response.body":
+                await anyio.sleep_forever()
+
+        await ann.app(asgi_scope(ann, f"/jobs/{job}/logs/rank0.log/stream"), receive, send)
+        return sent
+
+    monkeypatch.setattr(files, "follow", growing)
+    assert anyio.run(main) == ["http.response.start", "http.response.body"]
+    assert caplog.messages == []
+
+
+def test_a_log_that_grows_while_it_is_sent_is_sent_whole(
+    ann: TestClient, home: Home, job: str
+) -> None:
+    log = log_of(home, job)
+    log.write_text("one\n")
+    parts, heads = list[bytes](), list[Message]()
+    asked = [{"type": "http.request", "body": b"", "more_body": False}]
+
+    async def receive() -> Message:
+        return asked.pop() if asked else await anyio.sleep_forever()
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            heads.append(message)
+            log.write_text("one\ntwo\n")
+        parts.append(message.get("body", b""))
+
+    anyio.run(ann.app, asgi_scope(ann, f"/jobs/{job}/logs/rank0.log/file"), receive, send)
+    body = b"".join(parts)
+    assert body == b"one\ntwo\n"
+    assert dict(heads[0]["headers"]).get(b"content-length", b"8") == b"8"
+    part = ann.get(f"/jobs/{job}/logs/rank0.log/file", headers={"Range": "bytes=4-"})
+    assert (part.status_code, part.text, part.headers["content-length"]) == (206, "two\n", "4")
+
+
+def asgi_scope(client: TestClient, path: str) -> Scope:
+    """A request as the server's own program hands it on."""
+    token = client.headers["authorization"].encode()
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.3"},
+        "method": "GET",
+        "path": f"/api/v1{path}",
+        "query_string": b"",
+        "headers": [(b"host", b"127.0.0.1:8000"), (b"authorization", token)],
+    }

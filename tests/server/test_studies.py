@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from unittest.mock import Mock
 
 import psutil
 import pytest
@@ -17,12 +18,13 @@ from tests.ablation.runs import BASE, fail_run, make_run
 from vqa.ablation import worker
 from vqa.ablation.expand import expand
 from vqa.ablation.schema import parse_ablation
-from vqa.ablation.shelf import FILES, Ask
+from vqa.ablation.shelf import FILES, Ask, Rendered
 from vqa.ablation.study import Options
 from vqa.errors import JobError
 from vqa.jobs.home import Home
 from vqa.jobs.queue import Queue
 from vqa.jobs.record import State, Submission
+from vqa.server import studies as room
 from vqa.server.studies import Studies, StudyState
 
 QUICK = Options(resamples=100)
@@ -204,6 +206,19 @@ def test_a_study_that_breaks_is_said_and_the_next_is_made(group: Group, home: Ho
         studies.close()
 
 
+def test_a_study_that_broke_is_tried_again_whatever_the_clock_was_set_to(
+    group: Group, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    studies = Studies(home, Mock(side_effect=RuntimeError("bug")))
+    try:
+        assert settled(studies).status == "failed"
+        monkeypatch.setattr(room, "RETRY_SECONDS", 0.0)
+        monkeypatch.setattr(room, "time", Mock(time=lambda: 0.0, monotonic=time.monotonic))
+        assert studies.get("g", QUICK).status == "computing"
+    finally:
+        studies.close()
+
+
 def test_a_restart_finds_them(group: Group, home: Home, studies: Studies, here: Here) -> None:
     group.end(0), group.end(1)
     made = settled(studies)
@@ -255,6 +270,17 @@ def test_only_so_many_are_kept(home: Home) -> None:
         os.utime(next(shelf._group(ask.group).iterdir()), (at, at))
     shelf.put(Ask("last", QUICK, "0"), "no")
     assert [shelf.find(ask) for ask in asks] == [None] * 4 + ["no 4", "no 5"]
+
+
+def test_who_only_looks_at_them_remembers_few(group: Group, home: Home) -> None:
+    group.end(0), group.end(1)
+    shelf = worker.shelf(home)
+    shelf.most = 1
+    for runs in "abc":
+        ask = Ask("g", QUICK, runs)
+        worker.make(home, ask)
+        assert isinstance(shelf.find(ask), Rendered)
+    assert len(shelf._sound) == len(FILES)
 
 
 def test_a_process_makes_it_and_ends(group: Group, home: Home) -> None:

@@ -251,3 +251,27 @@ def test_a_store_is_deleted_by_its_owner_where_no_job_needs_it(
     assert is_problem(root.delete("/stores/scenes"), 403, "forbidden")  # prepared there
     assert [path.name for path in home.stores.iterdir()] == ["scenes"]
     assert is_problem(ben.post("/jobs", json=body), 422, "invalid")
+
+
+def test_a_store_that_is_deleted_gives_its_room_back(
+    ann: TestClient, home: Home, sent: Sent, request_body: Callable[..., dict[str, Any]]
+) -> None:
+    """It was looked at, trained on and asked about: nothing keeps its files open."""
+    sent.send(ann, "mine")
+    assert made(ann)["state"] == "made"
+    body = request_body()
+    body["experiment"]["data"]["store"] = "mine"
+    body["experiment"]["evaluation"] = {"split": "train"}
+    job = ann.post("/jobs", json=body).json()["id"]
+    assert ann.post(f"/jobs/{job}/cancel").status_code == 200
+    assert ann.get("/stores/mine/examples").status_code == 200
+    assert mapped(home.stores / "mine")
+    assert ann.delete("/stores/mine").status_code == 200
+    assert not mapped(home.stores)
+
+
+def mapped(folder: Path) -> list[str]:
+    """This process's maps of files in a folder."""
+    return [
+        line for line in Path("/proc/self/maps").read_text().splitlines() if str(folder) in line
+    ]

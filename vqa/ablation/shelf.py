@@ -160,10 +160,11 @@ class Shelf:
         seen = (file, digest, state.st_ino, state.st_size, state.st_mtime_ns)
         if seen not in self._sound and hashlib.sha256(file.read_bytes()).hexdigest() != digest:
             raise ValueError(f"{file} is damaged")
+        if len(self._sound) >= self.most * len(FILES):
+            self._sound.clear()  # looked at anew, so that it cannot grow
         self._sound.add(seen)
 
     def _tidy(self) -> None:
-        self._sound.clear()  # looked at anew, so that it cannot grow
         places = sorted(self._all(), reverse=True)
         now = time.time()
         for at, (used, place) in enumerate(places):

@@ -27,7 +27,7 @@ from vqa.jobs.handover import ARRAYS, batches, submitted
 from vqa.jobs.home import Home
 from vqa.jobs.locks import Lock, given, is_held
 from vqa.jobs.outcome import mark_cancelled, reached, result_of, why_lost
-from vqa.jobs.patience import Absences, Due, Leases, Stops, last_beat
+from vqa.jobs.patience import Absences, Complaints, Due, Leases, Stops, last_beat
 from vqa.jobs.placement import may_fit, place, why_not_now
 from vqa.jobs.queue import Queue
 from vqa.jobs.record import ACTIVE, WAITING, Job, Loss, State
@@ -43,6 +43,8 @@ LOOKED_AT, MOST_MISFITS = 100, 2000
 """Waiting jobs of an engine, and how many more at the most: as many as this machine can never run."""
 BEHIND = "waits for jobs before it"
 """The same whichever those are: each change is written to the disk."""
+STEP = "step"
+"""What is complained about where it is no engine."""
 
 
 class Dispatcher:
@@ -66,7 +68,8 @@ class Dispatcher:
         self.home, self.queue, self.settings = home, Queue(home.queue_file), home.settings
         self._make = engine or (lambda name: make_engine(name, self.settings))
         self._engines = Engines(self._make)
-        self._leases, self._stops, self._absences = Leases(), Stops(), Absences()
+        self._leases, self._stops = Leases(), Stops()
+        self._absences, self._complaints = Absences(), Complaints()
         self._mine, self._ahead = lock or Lock(home.dispatcher_lock), Lock(home.server_lock)
         self._stop_jobs, self._leaving, self._told, self._misfits = stop_jobs, False, False, 0
 
@@ -108,8 +111,10 @@ class Dispatcher:
         while not stop.is_set() and self.home.path.is_dir():
             try:
                 self.step()
-            except Exception:  # whatever it is, the jobs that are left still need somebody
-                log.exception("the dispatcher goes on after an error")
+                self._complaints.over(STEP)
+            except Exception as error:  # whatever it is, the jobs that are left still need somebody
+                if self._complaints.is_new(STEP, repr(error)):
+                    log.exception("the dispatcher goes on after an error")
                 stop.wait(1.0)
             if until_idle and (self._is_relieved() or not self._has_work()):
                 return
@@ -139,8 +144,10 @@ class Dispatcher:
         for name, jobs in groupby(active, key=lambda job: job.submission.engine):
             try:
                 self._follow(self._engines[name], list(jobs))
+                self._complaints.over(name)
             except EngineError as error:  # the other engines' jobs still need somebody
-                log.warning("%s: %s", name, error)
+                if self._complaints.is_new(name, str(error)):
+                    log.warning("%s: %s", name, error)
         self._start_waiting()
 
     def _has_work(self) -> bool:

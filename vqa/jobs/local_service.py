@@ -275,7 +275,9 @@ class LocalService:
             JobError: see `vqa.jobs.uploads.owned.delete`.
         """
         with self._room.turn():  # no job comes to name it meanwhile
-            return delete(self.home, self.queue, name, self.user, any_owner=any_owner)
+            freed = delete(self.home, self.queue, name, self.user, any_owner=any_owner)
+        self.checker.let_go()
+        return freed
 
     def result(self, job: str) -> dict[str, Any]:
         """What `result.json` says of how a job ended.

@@ -1,4 +1,4 @@
-"""How long the dispatcher waits: for signs of life of a running job, and for one that was asked to stop.
+"""How long the dispatcher waits: for signs of life of a running job, for one that was asked to stop, for an engine.
 
 Measured with this process's own clock, which stands still while the machine sleeps: no two clocks are compared, and
 nothing is lost by closing a lid.
@@ -88,3 +88,19 @@ class Absences:
         """What it last said; None where it may be asked."""
         until, error = self._until.get(engine, (0.0, None))
         return error if time.monotonic() < until else None
+
+
+class Complaints:
+    """What the log was told: what fails in the same way at every look is told once until it is over."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, str] = {}
+
+    def is_new(self, about: str, what: str) -> bool:
+        """Whether this is another complaint than the last one about the same."""
+        last, self._last[about] = self._last.get(about), what
+        return last != what
+
+    def over(self, about: str) -> None:
+        """There is nothing to complain about any more."""
+        self._last.pop(about, None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from contextlib import AbstractContextManager
+from pathlib import Path
 
 from vqa.errors import JobError
 from vqa.jobs.home import Home
@@ -15,6 +16,7 @@ from vqa.jobs.retention import disk_use
 PAGE = 1000
 PRUNE = "`vqa jobs --prune` on the machine of the service removes"
 """A user of a server cannot do it."""
+Life = tuple[str, int, int]
 
 
 class Room:
@@ -22,7 +24,7 @@ class Room:
 
     def __init__(self, home: Home) -> None:
         self._home = home
-        self._held: dict[tuple[str, int, int], int] = {}
+        self._held: dict[str, dict[Life, int]] = {}
 
     def turn(self) -> AbstractContextManager[None]:
         """Entered by who checks until the job is queued: two, of whichever process, cannot take the last place."""
@@ -69,20 +71,30 @@ class Room:
             )
 
     def _disk_use(self, queue: Queue, user: str) -> int:
-        """Bytes in a user's run directories; of an ended job they are counted once."""
-        wanted, total = Filter(user=user), 0
+        """Bytes in a user's run directories; those of a job that has ended are counted once."""
+        held, ended, running, wanted = (
+            self._held.get(user, {}),
+            dict[Life, int](),
+            0,
+            Filter(user=user),
+        )
         while jobs := queue.find(wanted, PAGE):
-            total += sum(map(self._of_job, jobs))
+            for job in jobs:
+                run_dir = self._home.run_dir(job.id)
+                if job.terminal:
+                    life = _life(job, run_dir)
+                    ended[life] = held[life] if life in held else disk_use(run_dir)
+                else:
+                    running += disk_use(run_dir)
             wanted = Filter(user=user, before=jobs[-1].seq)
-        return total
+        self._held[user] = ended
+        return sum(ended.values()) + running
 
-    def _of_job(self, job: Job) -> int:
-        run_dir = self._home.run_dir(job.id)
-        try:
-            changed = (run_dir / "checkpoints").stat().st_mtime_ns  # somebody may have removed some
-        except OSError:
-            changed = 0
-        key = (job.id, job.attempt, changed)
-        if not job.terminal or key not in self._held:
-            self._held[key] = disk_use(run_dir)
-        return self._held[key]
+
+def _life(job: Job, run_dir: Path) -> Life:
+    """Of a job that has ended: the same as long as what it has left is."""
+    try:
+        changed = (run_dir / "checkpoints").stat().st_mtime_ns  # somebody may have removed some
+    except OSError:
+        changed = 0
+    return job.id, job.attempt, changed

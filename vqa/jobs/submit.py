@@ -40,7 +40,7 @@ class Checker:
 
     def __init__(self, home: Home) -> None:
         self.home, self.library = home, Library(home)
-        self._facts: OrderedDict[tuple[str, int], StoreFacts] = OrderedDict()
+        self._facts: OrderedDict[tuple[Path, int], StoreFacts] = OrderedDict()
         self._fits: OrderedDict[str, None] = OrderedDict()
         self._lock = threading.Lock()
         self._capacity = lru_cache(maxsize=1)(local_capacity)
@@ -126,14 +126,21 @@ class Checker:
         from vqa.data.store import Store
         from vqa.training.requirements import StoreFacts
 
-        try:
-            key = (str(path), (path / "store.json").stat().st_mtime_ns)
-        except OSError:
+        written = _written(path)
+        if written is None:
             return StoreFacts(Store.open(path))  # says what is wrong
+        self.let_go()
         with self._lock:
-            facts = self._facts.get(key) or StoreFacts(Store.open(path))
-            _remember(self._facts, key, facts, KEPT_STORES)
+            facts = self._facts.get((path, written)) or StoreFacts(Store.open(path))
+            _remember(self._facts, (path, written), facts, KEPT_STORES)
         return facts
+
+    def let_go(self) -> None:
+        """Forget stores that were deleted or made anew: of a file that is open the disk gets nothing back."""
+        with self._lock:
+            for path, written in list(self._facts):
+                if _written(path) != written:
+                    del self._facts[path, written]
 
     def _check_network(self, experiment: Experiment, engine: EngineName) -> None:
         """Build the network without memory; tracing one is nothing that two threads can do at once."""
@@ -196,6 +203,14 @@ def default_name(experiment: Experiment) -> str:
     """What people tell the variants of an experiment apart by."""
     model = experiment.model
     return f"{model.fusion.name}-{model.attention.name}-{experiment.seed}"
+
+
+def _written(store: Path) -> int | None:
+    """When a store's manifest was written; None where it cannot be read."""
+    try:
+        return (store / "store.json").stat().st_mtime_ns
+    except OSError:
+        return None
 
 
 def _remember(known: OrderedDict[Key, Value], key: Key, value: Value, limit: int) -> None:

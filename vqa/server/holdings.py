@@ -9,14 +9,13 @@ import re
 import threading
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vqa.errors import JobError, VQAError
 from vqa.jobs.library import Library
 from vqa.server.absent import absent
-from vqa.server.opened import Opened, OpenStore, Recent
+from vqa.server.opened import Opened, OpenStore
 from vqa.server.tokens import write_private
 
 if TYPE_CHECKING:
@@ -27,13 +26,13 @@ if TYPE_CHECKING:
     from vqa.data.manifest import Manifest
     from vqa.data.thumbnail import Thumbnail
 
-MOST_INDICES = 4
 MOST_DECODED = 4
 """So many pictures are decoded at a time: one may take 150 MB."""
 FORM = 2
 """Of what is kept on the disk; another program's is counted anew."""
 FOLDERS = re.compile(r"(?<![\w/.])(?:/[^/\s]+)+/(?=[^/\s])")
 """The way to a file on somebody's machine, in a reason that an older program wrote."""
+State = tuple[tuple[int, int, int], ...]
 log = logging.getLogger(__name__)
 
 
@@ -70,8 +69,7 @@ class Holdings:
 
     def __init__(self, library: Library, opened: Opened) -> None:
         self._library, self._opened = library, opened
-        self._indices: Recent[ExampleIndex] = Recent(MOST_INDICES)
-        self._counted: dict[str, Counted] = {}
+        self._counted: dict[Path, tuple[State, Counted]] = {}
         self._opening, self._counting = threading.Lock(), threading.Lock()
         self._one_at_a_time = threading.Lock()
         self._decoding = threading.BoundedSemaphore(MOST_DECODED)
@@ -109,11 +107,13 @@ class Holdings:
 
     def index(self, name: str) -> ExampleIndex:
         """Its examples, to choose among."""
-        from vqa.data.browse import ExampleIndex
-
-        store = self.store(name).store
+        opened = self.store(name)
         with self._told(name), self._opening:
-            return self._indices.get(_key(store.path), partial(ExampleIndex, store))
+            return opened.examples
+
+    def let_go(self) -> None:
+        """A store was deleted: what was open of it is closed."""
+        self._opened.let_go()
 
     def picture(self, name: str, image_id: str) -> bytes:
         """A picture's bytes as they were published."""
@@ -150,19 +150,22 @@ class Holdings:
         """What is in a store; it is counted in a thread of its own and kept, in VQA_HOME/cache too."""
         path = self.path(name)
         with self._told(name):
-            key = _key(path)
+            key, state = _key(path), _state(path)
         with self._counting:
-            if key in self._counted:
-                return self._counted[key]
-            known = self._counted[key] = self._kept(key)
+            before, known = self._counted.get(path, (None, Counted()))
+            if before == state:
+                return known
+            there = {one: held for one, held in self._counted.items() if one.exists()}
+            known = self._kept(key)
+            self._counted = there | {path: (state, known)}
         if known.is_final:
             return known
         threading.Thread(
-            target=self._count, args=(name, path, key), name="counting", daemon=True
+            target=self._count, args=(name, path, key, state), name="counting", daemon=True
         ).start()
         return known
 
-    def _count(self, name: str, path: Path, key: str) -> None:
+    def _count(self, name: str, path: Path, key: str, state: State) -> None:
         with self._one_at_a_time:
             try:
                 made = Counted(found=_inspected(path))
@@ -171,7 +174,8 @@ class Holdings:
             except Exception:
                 log.exception("store %s could not be counted", name)
                 made = Counted(fault="it could not be counted; the server's log says why")
-        self._counted[key] = made
+        with self._counting:
+            self._counted[path] = state, made
         if made.found is not None:
             self._keep(key, made.found)
 
@@ -212,3 +216,9 @@ def _inspected(path: Path) -> dict[str, Any]:
 def _key(path: Path) -> str:
     """What a store holds, as its manifest says: fingerprint, source, and how many rows were left out."""
     return hashlib.sha256(b"%d %s" % (FORM, (path / "store.json").read_bytes())).hexdigest()[:32]
+
+
+def _state(path: Path) -> State:
+    """Another one whenever the files of a store are others, be it only that damaged ones were copied again."""
+    states = (file.stat() for file in sorted(path.glob("*.*")))
+    return tuple((one.st_ino, one.st_mtime_ns, one.st_size) for one in states)

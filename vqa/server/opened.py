@@ -15,6 +15,7 @@ from vqa.tracking.curves import CurveCache
 if TYPE_CHECKING:
     from datasets import Dataset
 
+    from vqa.data.browse import ExampleIndex
     from vqa.data.store import Store
     from vqa.evaluation.browse import PredictionIndex
     from vqa.export import Answer, VQAModel
@@ -48,16 +49,34 @@ class Recent(Generic[Kept]):
                 self._kept.popitem(last=False)
         return made
 
+    def let_go(self, of: Callable[[Kept], bool]) -> None:
+        """Keep those no longer of which this is true."""
+        with self._lock:
+            for key in [key for key, one in self._kept.items() if of(one)]:
+                del self._kept[key]
+
 
 class OpenStore:
-    """A store with its rows by id, which are read when the first is asked for.
+    """A store with its rows by id and its examples by what they are, each found when first asked for.
 
     Attributes:
         store: the store.
     """
 
     def __init__(self, store: Store) -> None:
-        self.store = store
+        self.store, self._opened = store, _key(store.path, "store.json")
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether it was deleted, or made anew."""
+        return _key(self.store.path, "store.json") != self._opened
+
+    @cached_property
+    def examples(self) -> ExampleIndex:
+        """Its examples, to choose among."""
+        from vqa.data.browse import ExampleIndex
+
+        return ExampleIndex(self.store)
 
     @cached_property
     def image_row(self) -> dict[str, int]:
@@ -96,7 +115,12 @@ class Opened:
         Raises:
             DataError: it cannot be read.
         """
+        self.let_go()
         return self._stores.get(_key(path, "store.json"), partial(_open_store, path))
+
+    def let_go(self) -> None:
+        """Close stores that are gone: of a file that is open the disk gets nothing back."""
+        self._stores.let_go(lambda opened: opened.is_gone)
 
     def model(self, run_dir: Path) -> VQAModel:
         """A run's exported model; loaded anew where its weights changed.

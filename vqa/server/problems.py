@@ -8,12 +8,14 @@ import sqlite3
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from anyio import BrokenResourceError
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 from starlette.routing import compile_path
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from vqa.errors import EngineError, InputError, JobError, VQAError
 from vqa.faults import words
@@ -118,6 +120,24 @@ def describe(error: Exception) -> Response:
     return problem(500, "the server failed; its log says more")
 
 
+class Departures:
+    """Ends a stream in silence whose reader has gone: the framework's own then fails where it waits to be read.
+
+    Args:
+        app: makes the streams.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, as far as somebody listens."""
+        try:
+            await self.app(scope, receive, send)
+        except* BrokenResourceError:
+            pass
+
+
 Present = Callable[[Request, Response], Response]
 
 
@@ -144,6 +164,7 @@ def install(app: FastAPI, present: Present) -> None:
         faults = [words(first), *(f"{_place(fault['loc'])}: {words(fault)}" for fault in more)]
         return present(request, problem(422, "; ".join(faults), where=_place(first["loc"])))
 
+    app.add_middleware(Departures)
     app.add_exception_handler(HTTPException, http)
     app.add_exception_handler(RequestValidationError, invalid)
     for kind in (VQAError, sqlite3.Error, OSError):

@@ -19,6 +19,7 @@ from typing_extensions import override
 
 from vqa.errors import InputError
 from vqa.jobs.home import Home
+from vqa.machine import allow_files
 from vqa.server.app import create_app
 from vqa.server.codes import LIFE_SECONDS, Codes
 from vqa.server.guard import Hosts
@@ -27,7 +28,8 @@ from vqa.server.tokens import ensure_owner
 HOST_NAME = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[\w.-]+)(:\d{1,5})?")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 SECONDS_TO_END = 5
-MOST_CONNECTIONS = 1000
+MOST_CONNECTIONS, MOST_FILES = 1000, 16_384
+"""A connection is a file, as are the queue in each thread, stores and pipes; with none left nothing is answered."""
 log = logging.getLogger(__name__)
 Work = Callable[[threading.Event], None]
 
@@ -57,6 +59,7 @@ def serve(
             is no name.
     """
     _check(host, allow_hosts)
+    allow_files(MOST_FILES)
     token_file = ensure_owner(home.make())
     stop = threading.Event()
     with listen(host, port) as listener, _handled(stop):
@@ -152,6 +155,8 @@ def listen(host: str, port: int) -> socket.socket:
     # With its protocol named: only then asyncio sends small answers at once (40 ms sooner).
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    # Connections have it of their listener: those of machines that have gone without a word end some day.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     try:
         listener.bind((host, port))
         listener.listen(2048)

@@ -121,7 +121,7 @@ class Studies:
     def _failure(self, ask: Ask) -> str:
         """Why this very study could not be made a moment ago."""
         failed, error, when = self._failed.get(ask.about, (None, "", 0.0))
-        return error if failed == ask and time.time() - when < RETRY_SECONDS else ""
+        return error if failed == ask and time.monotonic() - when < RETRY_SECONDS else ""
 
     def _begin(self, ask: Ask) -> float:
         """Have it made, unless that is on its way; since when that is so."""
@@ -155,7 +155,7 @@ class Studies:
         """So that it is not tried again at every look."""
         self._failed.pop(ask.about, None)
         if error:
-            self._failed[ask.about] = (ask, error, time.time())
+            self._failed[ask.about] = (ask, error, time.monotonic())
         while len(self._failed) > MOST_WAITING:
             self._failed.pop(next(iter(self._failed)))
 

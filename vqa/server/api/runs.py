@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -10,6 +11,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import FileResponse, Response
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
+from typing_extensions import override
 
 from vqa.errors import JobError
 from vqa.evaluation.browse import Query as Wanted
@@ -165,6 +167,16 @@ def curves(
     return CurvesView.model_validate(watched.curves(list(name) or None).to_json())
 
 
+class Growing(FileResponse):
+    """A file to which something may be written while it is sent: as far as it then goes, of no length told before."""
+
+    @override
+    def set_stat_headers(self, stat_result: os.stat_result) -> None:
+        """What is known of the file."""
+        super().set_stat_headers(stat_result)
+        del self.headers["content-length"]
+
+
 @router.get(
     "/jobs/{job}/logs/{name}/file",
     response_class=FileResponse,
@@ -177,7 +189,7 @@ def log_file(watched: Looked, name: FileName) -> FileResponse:
         names = ", ".join(log_files(watched.run_dir)) or "none yet"
         fix = f"there are {names}"
         raise JobError(f"no log {name!r}", where=watched.job, fix=fix, kind="not-found")
-    return FileResponse(file, media_type="text/plain", filename=file.name)
+    return Growing(file, media_type="text/plain", filename=file.name)
 
 
 @router.get("/jobs/{job}/predictions/{split}/items")

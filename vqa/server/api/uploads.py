@@ -11,7 +11,7 @@ from vqa.jobs.uploads.service import Uploads
 from vqa.jobs.uploads.shapes import SHA256, Deleted, Hashes, Piece, UploadRequest, UploadView
 from vqa.names import LONGEST_NAME, NAME_PATTERN
 from vqa.server.api.asking import Submitter
-from vqa.server.api.stores import StoreName
+from vqa.server.api.stores import OpenHoldings, StoreName
 
 UploadName = Annotated[str, Path(pattern=NAME_PATTERN, max_length=LONGEST_NAME, examples=["mine"])]
 PictureName = Annotated[str, Path(pattern=SHA256, examples=["0" * 64])]
@@ -99,8 +99,9 @@ def finish(store: UploadName, caller: Submitter, taken: OpenUploads) -> UploadVi
 
 
 @router.delete("/stores/{store}")
-def delete(store: StoreName, caller: Submitter, taken: OpenUploads) -> Deleted:
+def delete(store: StoreName, caller: Submitter, taken: OpenUploads, held: OpenHoldings) -> Deleted:
     """Delete a store that one has uploaded (an admin: anybody's), where no job that has not ended names it."""
     freed = caller.service.delete_store(store, any_owner=caller.token.may("admin"))
     taken.deleted(store)
+    held.let_go()
     return Deleted(store=store, bytes=freed)
