@@ -19,6 +19,7 @@ from vqa.jobs.views import Chunk, SubmitRequest
 from vqa.server import tokens
 from vqa.server.api import files
 from vqa.server.api.files import follow
+from vqa.server.api.runs import GrowingFile
 
 Body = Callable[..., dict[str, Any]]
 
@@ -182,3 +183,24 @@ def test_a_stream_ends_with_its_token(
     assert [(event.name, event.data["text"]) for event in events] == [("chunk", "one\n")]
     assert looks == [4]
     assert is_problem(ann.get(f"/jobs/{job}/logs/rank0.log"), 401)
+
+
+def test_a_log_that_grows_while_it_is_sent_whole_is_as_long_as_was_told(tmp_path: Path) -> None:
+    log, sent = tmp_path / "rank0.log", list[dict[str, Any]]()
+    log.write_bytes(bytes(range(256)) * 1024)
+    before = log.read_bytes()
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+        with log.open("ab") as more:
+            more.write(b"one more line\n")
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.disconnect"}
+
+    scope = {"type": "http", "method": "GET", "headers": [], "asgi": {"spec_version": "2.4"}}
+    anyio.run(GrowingFile(log), scope, receive, send)
+    start, *bodies = sent
+    assert (b"content-length", b"%d" % len(before)) in start["headers"]
+    assert b"".join(message["body"] for message in bodies) == before
+    assert [message["more_body"] for message in bodies][-1] is False

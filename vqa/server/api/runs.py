@@ -10,6 +10,9 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import FileResponse, Response
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.datastructures import Headers
+from starlette.types import Message, Receive, Scope, Send
+from typing_extensions import override
 
 from vqa.errors import JobError
 from vqa.evaluation.browse import Query as Wanted
@@ -165,19 +168,38 @@ def curves(
     return CurvesView.model_validate(watched.curves(list(name) or None).to_json())
 
 
+class GrowingFile(FileResponse):
+    """A file as it was when it was asked for: what is written to it while it is sent would exceed the length told."""
+
+    @override
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        left = 0
+
+        async def bounded(message: Message) -> None:
+            nonlocal left
+            if message["type"] == "http.response.start":
+                left = int(Headers(raw=message["headers"])["content-length"])
+            else:
+                message["body"] = message["body"][:left]
+                left -= len(message["body"])
+            await send(message)
+
+        await super().__call__(scope, receive, bounded)
+
+
 @router.get(
     "/jobs/{job}/logs/{name}/file",
     response_class=FileResponse,
     responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
 )
-def log_file(watched: Looked, name: FileName) -> FileResponse:
+def log_file(watched: Looked, name: FileName) -> GrowingFile:
     """A log whole; `Range` gives a part."""
     file = log_files(watched.run_dir).get(name)
     if file is None:
         names = ", ".join(log_files(watched.run_dir)) or "none yet"
         fix = f"there are {names}"
         raise JobError(f"no log {name!r}", where=watched.job, fix=fix, kind="not-found")
-    return FileResponse(file, media_type="text/plain", filename=file.name)
+    return GrowingFile(file, media_type="text/plain", filename=file.name)
 
 
 @router.get("/jobs/{job}/predictions/{split}/items")
