@@ -213,6 +213,20 @@ def test_an_older_server_is_not_taken_for_none(remote: Any) -> None:
         service.data_of_group("g")
 
 
+def test_where_nothing_of_ours_answers_no_server_is_called_old(remote: Any) -> None:
+    nothing = httpx.Response(404, text="<html>no</html>")
+    service, _ = remote(nothing, nothing)
+    with pytest.raises(JobError, match="no vqa server answers at that address"):
+        service.data_of_group("g")
+
+
+def test_a_fingerprint_is_that_of_the_store_of_this_name(remote: Any) -> None:
+    shown = {"source": "table", "splits": {"train": 1}, "images": 1, "text_only": False}
+    stores = [{**shown, "name": name, "fingerprint": f"of {name}"} for name in ("a", "b")]
+    service, _ = remote(*[httpx.Response(200, json=stores)] * 2)
+    assert [service.fingerprint(name) for name in ("b", "c")] == ["of b", None]
+
+
 def test_filters_go_into_the_query(remote: Any) -> None:
     page = JobPage(jobs=[view()], next=1, counts={State.QUEUED: 1})
     service, server = remote(good(page))

@@ -71,6 +71,16 @@ def send_picture(to: Uploads, store: Store, row: int) -> int:
     return len(data)
 
 
+def send_all(to: Uploads, home: Home, store: Store) -> Path:
+    """Everything but that it is all; where it is staged."""
+    to.begin("ann", "mine", request(store))
+    to.add_examples("ann", "mine", piece(store, 0, store.examples.num_rows))
+    for row in range(store.images.num_rows):
+        send_picture(to, store, row)
+    [folder] = (home.path / "uploads").iterdir()
+    return folder
+
+
 def test_what_has_come_is_there_after_a_death(home: Home, store: Store) -> None:
     before = uploads(home)
     before.begin("ann", "mine", request(store))
@@ -109,31 +119,27 @@ def test_of_two_servers_one_takes_uploads(home: Home, store: Store) -> None:
 
 
 def test_what_nobody_goes_on_with_is_deleted(home: Home, store: Store) -> None:
-    one = uploads(home)
+    one, root, week = uploads(home), home.path / "uploads", (time.time() - 8 * DAYS,) * 2
     for name in ("old", "new"):
         one.begin("ann", name, request(store))
-    [old] = [path for path in (home.path / "uploads").iterdir() if '"old"' in said(path)]
-    os.utime(old / "upload.json", (time.time() - 8 * DAYS,) * 2)
-    kept = home.stores / f".upload-{next((home.path / 'uploads').glob('*')).name}"
-    left = [
-        home.path / "uploads" / ".deleting-x",
-        home.stores / ".deleting-y",
-        home.stores / ".upload-z",
-    ]
-    for folder in (*left, kept):
+    folders = {'"old"' in said(path): path for path in root.iterdir()}
+    old, new = folders[True], folders[False]
+    os.utime(old / "upload.json", week)
+    left = [root / ".deleting-x", home.stores / ".deleting-y", home.stores / ".upload-z"]
+    kept, begun, young = home.stores / f".upload-{new.name}", root / "0123", root / "4567"
+    for folder in (*left, kept, begun, young):
         folder.mkdir()
-    begun = home.path / "uploads" / "0123"  # and no more than that
-    begun.mkdir()
-    os.utime(begun, (time.time() - 8 * DAYS,) * 2)
+    for folder in (begun, new):  # what comes stands deeper in a folder, whose own time is older
+        os.utime(folder, week)
     for server in (one, uploads(home)):
         one.close()
         server.sweep()
         with pytest.raises(JobError, match="no upload 'old'"):
             server.look("ann", "old")
         assert server.look("ann", "new").state == "open"
-    assert not old.exists()
-    assert not begun.exists()
-    assert not [folder for folder in left if folder.exists()]
+    assert not [folder for folder in (old, begun, *left) if folder.exists()]
+    assert kept.exists()
+    assert young.exists()  # begun a moment ago, and no more than that
 
 
 def test_what_somebody_has_removed_holds_up_no_sweep(home: Home, store: Store) -> None:
@@ -187,11 +193,7 @@ def test_reasons_are_short_whatever_ids_are(home: Home, store: Store) -> None:
 
 def test_what_a_power_cut_has_damaged_is_asked_for_again(home: Home, store: Store) -> None:
     server = uploads(home)
-    server.begin("ann", "mine", request(store))
-    server.add_examples("ann", "mine", piece(store, 0, store.examples.num_rows))
-    for row in range(store.images.num_rows):
-        send_picture(server, store, row)
-    [folder] = (home.path / "uploads").iterdir()
+    folder = send_all(server, home, store)
     cut, changed = (
         picture_file(folder, store.images[row]["sha256"]) for row in (0, store.images.num_rows - 1)
     )
@@ -273,6 +275,7 @@ def test_two_contents_under_one_name_do_not_mix(home: Home, store: Store) -> Non
     server.begin("ann", "mine", small)
     server.add_examples("ann", "mine", piece(store, 0, 2))
     assert server.finish("ann", "mine").state == "making"
+    assert server.finish("ann", "mine").state == "making"  # its answer was lost
     assert server.begin("ann", "mine", small).state == "making"
     with pytest.raises(JobError, match="other content is being made"):
         server.begin("ann", "mine", other)
@@ -289,3 +292,41 @@ def test_two_contents_under_one_name_do_not_mix(home: Home, store: Store) -> Non
 
 def test_the_disk_that_files_take() -> None:
     assert [on_disk(size) for size in (0, 1, 4096, 4097)] == [4096, 4096, 4096, 8192]
+
+
+def test_what_is_staged_is_nobody_elses_to_read(home: Home, store: Store) -> None:
+    server = uploads(home)
+    server.sweep()  # before anything has come
+    server.begin("ann", "mine", request(store))
+    assert (home.path / "uploads").stat().st_mode & 0o077 == 0
+
+
+def test_a_store_is_on_the_disk_before_it_has_its_name(
+    home: Home, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, fsync, rename = send_all(uploads(home), home, store), os.fsync, Path.rename
+    synced, before = set[int](), set[int]()
+
+    def noted(descriptor: int) -> None:
+        fsync(descriptor)
+        synced.add(os.fstat(descriptor).st_ino)
+
+    def renamed(path: Path, to: Path) -> Path:
+        before.update(synced)
+        return rename(path, to)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    monkeypatch.setattr(Path, "rename", renamed)
+    assert make(home, open_staging(folder)) == {"state": "made"}
+    made = home.stores / "mine"
+    assert {path.stat().st_ino for path in (made, *made.iterdir())} <= before
+    assert home.stores.stat().st_ino in synced
+
+
+def test_a_disk_that_has_filled_up_meanwhile_keeps_what_has_come(home: Home, store: Store) -> None:
+    folder, settings = send_all(uploads(home), home, store), home.path / "settings.yaml"
+    settings.write_text("quotas: {min_free_mb: 1000000000}\n")
+    told = make(Home(home.path), open_staging(folder))
+    assert (told["state"], told["error"][:25]) == ("failed", "the server's disk is full")
+    settings.write_text("quotas: {min_free_mb: 0}\n")
+    assert make(Home(home.path), open_staging(folder)) == {"state": "made"}
