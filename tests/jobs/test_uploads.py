@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import threading
@@ -9,15 +10,16 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
 from vqa.data.sources.staged import picture_file
 from vqa.data.store import Store
-from vqa.errors import JobError
+from vqa.errors import DataError, JobError
 from vqa.jobs.home import Home
 from vqa.jobs.library import Library
-from vqa.jobs.uploads import room
+from vqa.jobs.uploads import making, room
 from vqa.jobs.uploads.making import make
 from vqa.jobs.uploads.service import Uploads
 from vqa.jobs.uploads.shapes import Piece, Sent, UploadRequest
@@ -330,3 +332,24 @@ def test_a_disk_that_has_filled_up_meanwhile_keeps_what_has_come(home: Home, sto
     assert (told["state"], told["error"][:25]) == ("failed", "the server's disk is full")
     settings.write_text("quotas: {min_free_mb: 0}\n")
     assert make(Home(home.path), open_staging(folder)) == {"state": "made"}
+
+
+def test_what_fails_is_told_without_places_on_this_machine(
+    home: Home, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, place = send_all(uploads(home), home, store), str(home.stores / "x")
+    for error, told in (
+        (DataError("is damaged", where=place), "is damaged"),
+        (DataError("is damaged", where="mine, record 2"), "mine, record 2: is damaged"),
+        (OSError(errno.EDQUOT, "Disk quota exceeded", place), "Disk quota exceeded"),
+    ):
+        monkeypatch.setattr(making, "prepare", Mock(side_effect=error))
+        assert make(home, open_staging(folder)) == {"state": "failed", "error": told}
+
+
+def test_a_quota_may_be_filled_and_not_exceeded(home: Home) -> None:
+    (home.path / "settings.yaml").write_text("quotas: {upload_mb_per_user: 2}\n")
+    allowance = room.Allowance(Home(home.path))
+    allowance.check_quota("ann", 1 << 20, 1 << 20)
+    with pytest.raises(JobError, match="take 1 MiB, and 2 MiB more would exceed the 2 MiB"):
+        allowance.check_quota("ann", 1 << 20, (1 << 20) + 1)

@@ -12,7 +12,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from vqa.errors import JobError, VQAError
+from vqa.errors import InputError, JobError, VQAError
 from vqa.jobs.home import Home
 from vqa.server import tokens
 from vqa.server.tokens import Tokens, ensure_owner
@@ -123,8 +123,12 @@ def test_writers_wait_for_one_another(home: Home) -> None:
 
 
 def test_a_damaged_file_lets_nobody_in(home: Home) -> None:
-    text = tokens.add(home, "ann", "admin")
-    file = home.path / "tokens.json"
+    text, known = tokens.add(home, "ann", "admin"), Tokens(home)
+    token, file = known.find(text), home.path / "tokens.json"
+    assert token is not None
+    assert known.holds(token)
     file.write_text(json.dumps([{"name": "ann"}]))
-    with pytest.raises(VQAError, match="the tokens cannot be read"):
+    with pytest.raises(VQAError, match="the tokens cannot be read") as caught:
         Tokens(home).find(text)
+    assert not isinstance(caught.value, InputError)  # whoever asks is not to blame
+    assert not known.holds(token)  # so what it let in comes to an end, too
