@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -23,3 +24,17 @@ def test_a_sender_that_died_with_much_waiting_is_not_waited_for(
     gone.touch()
     assert not link.close(3600)
     assert said == [f"It's process ended early, see {link.log_file}"]
+
+
+def test_nothing_of_a_line_lives_on_behind_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    obedient = 'import sys\nfor line in sys.stdin:\n    if "end" in line:\n        break\nprint(\'{"done": {}}\')\n'
+    (tmp_path / "obedient.py").write_text(obedient)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    link = Link({"run_dir": str(tmp_path)}, pytest.fail, program="obedient", folder="shown")
+    assert link.put({"record": {}})
+    assert link.close(3600)
+    assert not link.alive
+    names = [thread.name for thread in threading.enumerate()]
+    assert not [name for name in names if name.startswith("shown-")]
