@@ -122,6 +122,17 @@ def test_writers_wait_for_one_another(home: Home) -> None:
     assert len(tokens.list(home)) == 24
 
 
+def test_a_first_token_makes_its_home_and_the_one_of_a_name_is_revoked(tmp_path: Path) -> None:
+    home = Home(tmp_path / "fresh")
+    for name in ("ann", "ben"):
+        tokens.add(home, name, "read")
+    assert tokens.revoke(home, "ann").name == "ann"
+    assert [(one.name, one.revoked is None) for one in tokens.list(home)] == [
+        ("ann", False),
+        ("ben", True),
+    ]
+
+
 def test_a_damaged_file_lets_nobody_in(home: Home) -> None:
     text, known = tokens.add(home, "ann", "admin"), Tokens(home)
     token, file = known.find(text), home.path / "tokens.json"
