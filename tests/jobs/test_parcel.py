@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import stat
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from vqa.config import Experiment
 from vqa.errors import ModelError
-from vqa.jobs.parcel import MOST_PARTS, Parcel, Part, unpack
+from vqa.jobs.parcel import MOST_PARTS, Parcel, Part, pack, unpack
 
 
 def tar(file: Path, *members: tuple[tarfile.TarInfo, bytes]) -> Path:
@@ -86,3 +89,20 @@ def test_a_time_that_is_none_is_refused(time: str, tmp_path: Path) -> None:
     info.pax_headers = {"mtime": time}
     with pytest.raises(ModelError, match="what came is no model"):
         unpack(tar(tmp_path / "x.tar", (info, b"{}")), tmp_path / "model")
+
+
+def test_nothing_but_a_model_s_files_is_sent(
+    experiment: Callable[..., Experiment], tmp_path: Path
+) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "experiment.yaml").write_text(experiment().to_yaml())
+    (folder / "weights").write_bytes(b"w" * 600)
+    (tmp_path / "secret").write_text("token")
+    vouched = dict.fromkeys(("weights", "../secret", str(tmp_path / "secret")), "")
+    (folder / "model.json").write_text(json.dumps({"sha256": vouched}))
+    parcel = pack(folder, lambda fields: fields)
+    sent = b"".join(parcel.pieces())
+    assert len(sent) == parcel.size
+    with tarfile.open(fileobj=io.BytesIO(sent)) as tar:
+        assert sorted(tar.getnames()) == ["experiment.yaml", "model.json", "weights"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -211,6 +212,40 @@ def test_an_older_server_is_not_taken_for_none(remote: Any) -> None:
     service, _ = remote(httpx.Response(404, json={"detail": "Not Found"}), me)
     with pytest.raises(EngineError, match="was trained on: its program is older than this one"):
         service.data_of_group("g")
+
+
+def test_where_nothing_of_ours_answers_no_server_is_called_old(remote: Any) -> None:
+    nothing = httpx.Response(404, text="<html>no</html>")
+    service, _ = remote(nothing, nothing)
+    with pytest.raises(JobError, match="no vqa server answers at that address"):
+        service.data_of_group("g")
+
+
+def test_a_fingerprint_is_that_of_the_store_of_this_name(remote: Any) -> None:
+    shown = {"source": "table", "splits": {"train": 1}, "images": 1, "text_only": False}
+    stores = [{**shown, "name": name, "fingerprint": f"of {name}"} for name in ("a", "b")]
+    service, _ = remote(*[httpx.Response(200, json=stores)] * 2)
+    assert [service.fingerprint(name) for name in ("b", "c")] == ["of b", None]
+
+
+def test_a_model_is_written_as_it_comes_and_none_is_said_so(remote: Any) -> None:
+    none = json.dumps({"detail": "has no model", "kind": "not-found"}).encode()
+    service, _ = remote(
+        httpx.Response(200, stream=httpx.ByteStream(b"a tar")),
+        httpx.Response(404, stream=httpx.ByteStream(none)),
+    )
+    out = io.BytesIO()
+    service.model("0123abcd", out)
+    assert out.getvalue() == b"a tar"
+    with pytest.raises(JobError, match="has no model"):
+        service.model("0123abcd", out)
+    assert out.getvalue() == b"a tar"
+
+
+def test_what_is_not_asked_for_is_not_in_the_query(remote: Any) -> None:
+    service, server = remote(good(JobPage(jobs=[], next=None, counts={})))
+    service.jobs(Filter(), limit=7)
+    assert server.requests[0].url.query == b"limit=7"
 
 
 def test_filters_go_into_the_query(remote: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import threading
@@ -9,15 +10,16 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
 from vqa.data.sources.staged import picture_file
 from vqa.data.store import Store
-from vqa.errors import JobError
+from vqa.errors import DataError, JobError
 from vqa.jobs.home import Home
 from vqa.jobs.library import Library
-from vqa.jobs.uploads import room
+from vqa.jobs.uploads import making, room
 from vqa.jobs.uploads.making import make
 from vqa.jobs.uploads.service import Uploads
 from vqa.jobs.uploads.shapes import Piece, Sent, UploadRequest
@@ -71,6 +73,16 @@ def send_picture(to: Uploads, store: Store, row: int) -> int:
     return len(data)
 
 
+def send_all(to: Uploads, home: Home, store: Store) -> Path:
+    """Everything but that it is all; where it is staged."""
+    to.begin("ann", "mine", request(store))
+    to.add_examples("ann", "mine", piece(store, 0, store.examples.num_rows))
+    for row in range(store.images.num_rows):
+        send_picture(to, store, row)
+    [folder] = (home.path / "uploads").iterdir()
+    return folder
+
+
 def test_what_has_come_is_there_after_a_death(home: Home, store: Store) -> None:
     before = uploads(home)
     before.begin("ann", "mine", request(store))
@@ -109,31 +121,27 @@ def test_of_two_servers_one_takes_uploads(home: Home, store: Store) -> None:
 
 
 def test_what_nobody_goes_on_with_is_deleted(home: Home, store: Store) -> None:
-    one = uploads(home)
+    one, root, week = uploads(home), home.path / "uploads", (time.time() - 8 * DAYS,) * 2
     for name in ("old", "new"):
         one.begin("ann", name, request(store))
-    [old] = [path for path in (home.path / "uploads").iterdir() if '"old"' in said(path)]
-    os.utime(old / "upload.json", (time.time() - 8 * DAYS,) * 2)
-    kept = home.stores / f".upload-{next((home.path / 'uploads').glob('*')).name}"
-    left = [
-        home.path / "uploads" / ".deleting-x",
-        home.stores / ".deleting-y",
-        home.stores / ".upload-z",
-    ]
-    for folder in (*left, kept):
+    folders = {'"old"' in said(path): path for path in root.iterdir()}
+    old, new = folders[True], folders[False]
+    os.utime(old / "upload.json", week)
+    left = [root / ".deleting-x", home.stores / ".deleting-y", home.stores / ".upload-z"]
+    kept, begun, young = home.stores / f".upload-{new.name}", root / "0123", root / "4567"
+    for folder in (*left, kept, begun, young):
         folder.mkdir()
-    begun = home.path / "uploads" / "0123"  # and no more than that
-    begun.mkdir()
-    os.utime(begun, (time.time() - 8 * DAYS,) * 2)
+    for folder in (begun, new):  # what comes stands deeper in a folder, whose own time is older
+        os.utime(folder, week)
     for server in (one, uploads(home)):
         one.close()
         server.sweep()
         with pytest.raises(JobError, match="no upload 'old'"):
             server.look("ann", "old")
         assert server.look("ann", "new").state == "open"
-    assert not old.exists()
-    assert not begun.exists()
-    assert not [folder for folder in left if folder.exists()]
+    assert not [folder for folder in (old, begun, *left) if folder.exists()]
+    assert kept.exists()
+    assert young.exists()  # begun a moment ago, and no more than that
 
 
 def test_what_somebody_has_removed_holds_up_no_sweep(home: Home, store: Store) -> None:
@@ -187,11 +195,7 @@ def test_reasons_are_short_whatever_ids_are(home: Home, store: Store) -> None:
 
 def test_what_a_power_cut_has_damaged_is_asked_for_again(home: Home, store: Store) -> None:
     server = uploads(home)
-    server.begin("ann", "mine", request(store))
-    server.add_examples("ann", "mine", piece(store, 0, store.examples.num_rows))
-    for row in range(store.images.num_rows):
-        send_picture(server, store, row)
-    [folder] = (home.path / "uploads").iterdir()
+    folder = send_all(server, home, store)
     cut, changed = (
         picture_file(folder, store.images[row]["sha256"]) for row in (0, store.images.num_rows - 1)
     )
@@ -273,6 +277,7 @@ def test_two_contents_under_one_name_do_not_mix(home: Home, store: Store) -> Non
     server.begin("ann", "mine", small)
     server.add_examples("ann", "mine", piece(store, 0, 2))
     assert server.finish("ann", "mine").state == "making"
+    assert server.finish("ann", "mine").state == "making"  # its answer was lost
     assert server.begin("ann", "mine", small).state == "making"
     with pytest.raises(JobError, match="other content is being made"):
         server.begin("ann", "mine", other)
@@ -289,3 +294,62 @@ def test_two_contents_under_one_name_do_not_mix(home: Home, store: Store) -> Non
 
 def test_the_disk_that_files_take() -> None:
     assert [on_disk(size) for size in (0, 1, 4096, 4097)] == [4096, 4096, 4096, 8192]
+
+
+def test_what_is_staged_is_nobody_elses_to_read(home: Home, store: Store) -> None:
+    server = uploads(home)
+    server.sweep()  # before anything has come
+    server.begin("ann", "mine", request(store))
+    assert (home.path / "uploads").stat().st_mode & 0o077 == 0
+
+
+def test_a_store_is_on_the_disk_before_it_has_its_name(
+    home: Home, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, fsync, rename = send_all(uploads(home), home, store), os.fsync, Path.rename
+    synced, before = set[int](), set[int]()
+
+    def noted(descriptor: int) -> None:
+        fsync(descriptor)
+        synced.add(os.fstat(descriptor).st_ino)
+
+    def renamed(path: Path, to: Path) -> Path:
+        before.update(synced)
+        return rename(path, to)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    monkeypatch.setattr(Path, "rename", renamed)
+    assert make(home, open_staging(folder)) == {"state": "made"}
+    made = home.stores / "mine"
+    assert {path.stat().st_ino for path in (made, *made.iterdir())} <= before
+    assert home.stores.stat().st_ino in synced
+
+
+def test_a_disk_that_has_filled_up_meanwhile_keeps_what_has_come(home: Home, store: Store) -> None:
+    folder, settings = send_all(uploads(home), home, store), home.path / "settings.yaml"
+    settings.write_text("quotas: {min_free_mb: 1000000000}\n")
+    told = make(Home(home.path), open_staging(folder))
+    assert (told["state"], told["error"][:25]) == ("failed", "the server's disk is full")
+    settings.write_text("quotas: {min_free_mb: 0}\n")
+    assert make(Home(home.path), open_staging(folder)) == {"state": "made"}
+
+
+def test_what_fails_is_told_without_places_on_this_machine(
+    home: Home, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, place = send_all(uploads(home), home, store), str(home.stores / "x")
+    for error, told in (
+        (DataError("is damaged", where=place), "is damaged"),
+        (DataError("is damaged", where="mine, record 2"), "mine, record 2: is damaged"),
+        (OSError(errno.EDQUOT, "Disk quota exceeded", place), "Disk quota exceeded"),
+    ):
+        monkeypatch.setattr(making, "prepare", Mock(side_effect=error))
+        assert make(home, open_staging(folder)) == {"state": "failed", "error": told}
+
+
+def test_a_quota_may_be_filled_and_not_exceeded(home: Home) -> None:
+    (home.path / "settings.yaml").write_text("quotas: {upload_mb_per_user: 2}\n")
+    allowance = room.Allowance(Home(home.path))
+    allowance.check_quota("ann", 1 << 20, 1 << 20)
+    with pytest.raises(JobError, match="take 1 MiB, and 2 MiB more would exceed the 2 MiB"):
+        allowance.check_quota("ann", 1 << 20, (1 << 20) + 1)

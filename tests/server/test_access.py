@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
+from starlette.websockets import WebSocketDisconnect
 
 from tests.server.conftest import API, Connect
 from vqa.jobs.home import Home
@@ -263,3 +264,12 @@ def test_headers_that_bind_browsers(ann: TestClient) -> None:
         assert "frame-ancestors 'none'" in headers["content-security-policy"]
         assert headers["cache-control"] == "no-store"
     assert API
+
+
+def test_no_other_channel_is_opened(ann: TestClient) -> None:
+    with (
+        pytest.raises(WebSocketDisconnect) as refused,
+        ann.websocket_connect("ws://127.0.0.1:8000/api/v1/jobs"),
+    ):
+        pass
+    assert refused.value.code == 1008

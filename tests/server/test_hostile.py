@@ -16,7 +16,7 @@ from starlette.testclient import TestClient
 from tests.server.test_access import is_problem
 from vqa.jobs.home import Home
 from vqa.server.app import create_app
-from vqa.server.guard import BODY_BYTES, Guard, Hosts
+from vqa.server.guard import BODY_BYTES, INLINE_BYTES, Guard, Hosts
 from vqa.server.strict_json import check_json
 
 Body = Callable[..., dict[str, Any]]
@@ -158,6 +158,13 @@ MALFORMED = {
     "null": b"null",
     "yaml": b"experiment: {}",
 }
+
+
+def test_a_large_body_is_plain_json_too(ann: TestClient) -> None:
+    twice = b'{"experiment": {}, "name": "%s", "experiment": {}}' % (b"x" * INLINE_BYTES)
+    refused = ann.post("/jobs", content=twice, headers=JSON)
+    assert is_problem(refused, 400, "malformed")
+    assert "no plain JSON" in refused.json()["detail"]
 
 
 @pytest.mark.parametrize("name", MALFORMED)

@@ -12,7 +12,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from vqa.errors import JobError, VQAError
+from vqa.errors import InputError, JobError, VQAError
 from vqa.jobs.home import Home
 from vqa.server import tokens
 from vqa.server.tokens import Tokens, ensure_owner
@@ -122,9 +122,24 @@ def test_writers_wait_for_one_another(home: Home) -> None:
     assert len(tokens.list(home)) == 24
 
 
+def test_a_first_token_makes_its_home_and_the_one_of_a_name_is_revoked(tmp_path: Path) -> None:
+    home = Home(tmp_path / "fresh")
+    for name in ("ann", "ben"):
+        tokens.add(home, name, "read")
+    assert tokens.revoke(home, "ann").name == "ann"
+    assert [(one.name, one.revoked is None) for one in tokens.list(home)] == [
+        ("ann", False),
+        ("ben", True),
+    ]
+
+
 def test_a_damaged_file_lets_nobody_in(home: Home) -> None:
-    text = tokens.add(home, "ann", "admin")
-    file = home.path / "tokens.json"
+    text, known = tokens.add(home, "ann", "admin"), Tokens(home)
+    token, file = known.find(text), home.path / "tokens.json"
+    assert token is not None
+    assert known.holds(token)
     file.write_text(json.dumps([{"name": "ann"}]))
-    with pytest.raises(VQAError, match="the tokens cannot be read"):
+    with pytest.raises(VQAError, match="the tokens cannot be read") as caught:
         Tokens(home).find(text)
+    assert not isinstance(caught.value, InputError)  # whoever asks is not to blame
+    assert not known.holds(token)  # so what it let in comes to an end, too

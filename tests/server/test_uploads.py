@@ -244,10 +244,15 @@ def test_a_store_is_deleted_by_its_owner_where_no_job_needs_it(
     queue = Queue(home.queue_file)
     assert queue.request_cancel(job).state is State.CANCELLED
     assert is_problem(ben.delete("/stores/mine"), 403, "forbidden")
-    assert ann.delete("/stores/mine").json()["bytes"] > 1000
+    (home.stores / "mine" / "cache").mkdir()
+    (home.stores / "mine" / "cache" / "texts").write_bytes(bytes(77))  # goes with it
+    size = sum(file.stat().st_size for file in (home.stores / "mine").rglob("*.*")) + 77
+    assert ann.delete("/stores/mine").json()["bytes"] == size
+    assert is_problem(ann.get("/uploads/mine"), 404, "not-found")
+    assert ann.get("/uploads/more").json()["state"] == "made"
     assert root.delete("/stores/more").status_code == 200
     assert is_problem(ann.delete("/stores/mine"), 404, "not-found")
-    assert is_problem(ann.get("/uploads/mine"), 404, "not-found")
+    assert is_problem(ann.get("/uploads/more"), 404, "not-found")
     assert is_problem(root.delete("/stores/scenes"), 403, "forbidden")  # prepared there
     assert [path.name for path in home.stores.iterdir()] == ["scenes"]
     assert is_problem(ben.post("/jobs", json=body), 422, "invalid")

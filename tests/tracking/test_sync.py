@@ -130,6 +130,22 @@ def test_a_failure_inside_wandb_is_told_and_exits_1(written_run, stand_in, capsy
     assert "failed" in out.out
 
 
+def test_a_run_whose_model_is_damaged_is_sent_without_samples(
+    written_run, stand_in, capsys
+) -> None:
+    run = written_run()
+    for name, text in (("model/model.json", "{}"), ("predictions/val.jsonl", "")):
+        (run / name).parent.mkdir()
+        (run / name).write_text(text)
+    result = json.loads((run / "result.json").read_text())
+    (run / "result.json").write_text(json.dumps(result | {"split": "val"}))
+    stand_in("", run)
+    assert main(["sync", "--offline", str(run), "--json"]) == 0
+    (sent,) = json.loads(capsys.readouterr().out)
+    assert (sent["status"], sent["records"]) == ("offline", 3)
+    assert "no sample predictions" in sent["message"]
+
+
 def test_what_is_no_run_or_not_at_rest_is_refused(written_run, tmp_path, capsys) -> None:
     assert main(["sync", str(tmp_path / "nowhere")]) == 2
     assert "no run, folder or group" in capsys.readouterr().err

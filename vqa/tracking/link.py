@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import queue
 import subprocess
@@ -76,9 +77,10 @@ class Link:
             return False
         return True
 
-    def put_patiently(self, message: Message) -> bool:
-        """Wait for room; false where the line is dead."""
-        while self.alive:
+    def put_patiently(self, message: Message, seconds: float = math.inf) -> bool:
+        """Wait for room, at most so long; false where there was none, or the line is dead."""
+        until = time.monotonic() + seconds
+        while self.alive and time.monotonic() < until:
             with contextlib.suppress(queue.Full):
                 self._queue.put(message, timeout=0.5)
                 return True
@@ -92,9 +94,7 @@ class Link:
     def close(self, seconds: float) -> bool:
         """Let the sender finish for so long, then end it; true where it finished its work."""
         deadline = time.monotonic() + seconds
-        with contextlib.suppress(queue.Full):
-            self._queue.put({"end": True}, timeout=seconds / 2)
-            self._queue.put(None, timeout=seconds / 2)
+        self.put_patiently({"end": True}, seconds)
         try:
             self._process.wait(max(0.0, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:

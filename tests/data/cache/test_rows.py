@@ -168,6 +168,13 @@ def test_a_chunk_belongs_to_one_process_until_it_dies(tmp_path: Path) -> None:
     assert file.claim(0)
 
 
+def test_a_damaged_manifest_is_listed_as_unreadable(full: Path) -> None:
+    (full / MANIFEST).write_text("{")
+    assert described(full).startswith("unreadable (")
+    (full / MANIFEST).unlink()
+    assert described(full).startswith("unreadable (")
+
+
 def test_a_manifest_that_cannot_be_read_now_deletes_nothing(
     full: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

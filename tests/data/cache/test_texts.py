@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
 
@@ -94,3 +96,22 @@ def test_nothing_fails_where_nothing_can_be_kept(
     (store.path / "cache").write_text("in the way")
     assert len(table(store, store.rows("train"))) == 160
     assert "not kept" in capsys.readouterr().err
+
+
+def test_two_that_make_the_same_at_once_both_keep_it(
+    store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As processes of two containers may, whose numbers are the same."""
+    rows, together, replace = store.rows("train"), threading.Barrier(2, timeout=120), Path.replace
+
+    def replaced(path: Path, target: Path) -> Path:
+        together.wait()
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", replaced)
+    with ThreadPoolExecutor(2) as pool:
+        one, other = pool.map(table, (store, store), (rows, rows))
+    assert same(one, other)
+    assert capsys.readouterr().err == ""
+    assert [path.name[:6] for path in (store.path / "cache").iterdir()].count("texts-") == 1
+    assert {file.stat().st_mode & 0o777 for file in files(store)} == {0o644}

@@ -66,6 +66,14 @@ def test_classes_give_their_names_and_validation_is_val(tmp_path: Path, png: Any
     assert rows[1].where == f"{tmp_path / 'set' / 'train'}, row 1"
 
 
+def test_text_alone_needs_no_column_of_pictures(tmp_path: Path) -> None:
+    (tmp_path / "set").mkdir()
+    columns = {"question": ["what?", "who?"], "answer": ["a dog", "a cat"]}
+    pq.write_table(pa.table(columns), tmp_path / "set" / "train.parquet")
+    rows = good(["hub", str(tmp_path / "set"), "--text-only"])
+    assert [row.example.answers for row in rows] == [["a dog"], ["a cat"]]
+
+
 def test_short_numbers_stand_as_they_were_written(tmp_path: Path) -> None:
     columns = {"image": ["a.png"], "question": ["what?"], "answer": pa.array([2.1], pa.float32())}
     (tmp_path / "set").mkdir()

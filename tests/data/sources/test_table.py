@@ -46,6 +46,8 @@ def test_every_kind_of_file_says_the_same(tmp_path, name, write):
     assert [row.image.path for row in rows] == [tmp_path / "a.png", tmp_path / "b.png"]
     assert [row.example.question_id for row in rows] == [f"{file.stem}/0", f"{file.stem}/1"]
     assert all(row.where.startswith(f"{file}, ") for row in rows)
+    first, second = (int(row.where.split()[-1]) for row in rows)
+    assert second == first + 1
 
 
 def test_a_gzipped_file_and_an_object_around_the_list(tmp_path):

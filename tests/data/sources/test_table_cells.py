@@ -123,6 +123,12 @@ def test_a_database_s_decimals_are_numbers(tmp_path: Path, number: str, text: st
     assert example(withheld).answers == []
 
 
+def test_truths_are_answers_as_json_spells_them(tmp_path: Path) -> None:
+    for truth, text in ((True, "true"), (False, "false")):
+        file = write_json(tmp_path / "t.json", [{**ASKED, "answer": truth}])
+        assert example(file).answers == [text]
+
+
 @pytest.mark.parametrize("kind", [pa.float32(), pa.list_(pa.float32())])
 def test_short_numbers_stand_as_they_were_written(tmp_path: Path, kind: pa.DataType) -> None:
     value = 2.1 if kind == pa.float32() else [2.1]

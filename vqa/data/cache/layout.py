@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import asdict, dataclass
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+
+from vqa.outputs import exchanged
 
 if TYPE_CHECKING:
     import torch
@@ -123,6 +124,5 @@ def write_manifest(folder: Path, layout: Layout) -> None:
     """Say what a file of rows holds, where that has not been said."""
     if (folder / MANIFEST).exists():
         return
-    temporary = folder / f".{MANIFEST}.{os.getpid()}"
-    temporary.write_text(json.dumps(layout.to_json(), indent=2) + "\n", encoding="utf-8")
-    temporary.replace(folder / MANIFEST)
+    with exchanged(folder / MANIFEST) as file:
+        file.write(json.dumps(layout.to_json(), indent=2).encode() + b"\n")

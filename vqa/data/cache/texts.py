@@ -6,7 +6,6 @@ tokenizer or vocabulary has another file; a hash over the arrays is compared at 
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
@@ -23,6 +22,7 @@ from vqa.data.cache.place import place
 from vqa.data.store import Store
 from vqa.data.table import QuestionTable, arrays_of, build_table, table_of
 from vqa.data.text import WORD_RULES, AnswerVocabulary, QuestionTokenizer
+from vqa.outputs import exchanged
 
 FORMAT_VERSION = 1
 ENDING = ".safetensors"
@@ -110,17 +110,14 @@ def _read(path: Path) -> tuple[Arrays, Texts]:
 
 def _write(path: Path, arrays: Arrays, texts: Texts) -> None:
     """Write whole, or not at all: a cache is no reason to fail."""
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(arrays, temporary, metadata={**texts, "hash": _content(arrays, texts)})
-        temporary.chmod(0o644)  # whoever may read the store may read this
-        temporary.replace(path)
-    except Exception as error:  # the library wraps what the disk says in errors of its own
-        with contextlib.suppress(OSError):
-            temporary.unlink()
+        with exchanged(path, durably=False) as file:
+            os.fchmod(file.fileno(), 0o644)  # whoever may read the store may read this
+            file.write(save(arrays, metadata={**texts, "hash": _content(arrays, texts)}))
+    except OSError as error:
         print(f"vqa: {path}: not kept ({error})", file=sys.stderr)
 
 
