@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 from itertools import chain
 from pathlib import Path
@@ -10,6 +12,7 @@ import numpy as np
 import pytest
 
 from vqa.data.cache import texts as module
+from vqa.data.cache.place import cached, prune
 from vqa.data.cache.texts import kept_table, learnt_texts
 from vqa.data.store import Store
 from vqa.data.table import QuestionTable, arrays_of, build_table
@@ -94,3 +97,20 @@ def test_nothing_fails_where_nothing_can_be_kept(
     (store.path / "cache").write_text("in the way")
     assert len(table(store, store.rows("train"))) == 160
     assert "not kept" in capsys.readouterr().err
+
+
+def test_a_home_that_may_not_be_looked_into_keeps_nothing(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VQA_HOME", str(tmp_path / "home"))
+    stat = Path.stat
+
+    def refused(path: Path, **options: bool) -> os.stat_result:
+        if path.is_relative_to(tmp_path / "home"):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return stat(path, **options)
+
+    monkeypatch.setattr(Path, "stat", refused)
+    assert len(table(store, store.rows("train"))) == 160
+    assert {one.path.parent for one in cached(store)} == {store.path / "cache"}
+    assert len(prune(store)) == 2
