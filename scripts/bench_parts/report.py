@@ -1,13 +1,27 @@
-"""What every report of a benchmark says: where and when, and medians with their ranges."""
+"""What benchmarks share: counts on the command line; where and when, and medians with their ranges in a report."""
 
 from __future__ import annotations
 
+import argparse
 import datetime
 import os
 import platform
 import statistics
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+
+def at_least(least: int) -> Callable[[str], int]:
+    """For `add_argument(type=…)`: whole numbers from `least` on."""
+
+    def whole(text: str) -> int:
+        value = int(text)
+        if value < least:
+            raise argparse.ArgumentTypeError(f"{value}: {least} or more")
+        return value
+
+    return whole
 
 
 def surroundings() -> dict[str, Any]:

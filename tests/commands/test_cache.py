@@ -97,6 +97,10 @@ def test_an_estimate_needs_no_weights(
     assert (estimate["shape"], estimate["bytes"]) == ([16, 8], 60 * 16 * 8 * 2)
     assert (estimate["complete"], estimate["path"]) == (False, str(store / "cache"))
     assert main(["prepare", "features", str(config), gone]) == 2
+    capsys.readouterr()
+    wrong = ["model.image_encoder={name: torchvision, stage: nowhere, frozen: true}"]
+    assert main(["prepare", "features", str(config), *wrong, "--estimate"]) == 2
+    assert "without the weights" not in capsys.readouterr().err
 
 
 def test_what_cannot_be_made_is_refused(

@@ -85,14 +85,20 @@ def test_bench_ablation() -> None:
     [
         ("bench_train", ("--images", "3"), "16 questions, fewer than a batch of 512"),
         ("bench_data", ("--steps", "3"), "4 or more, or 0"),
-        ("bench_epoch", ("--epochs", "1"), "two epochs"),
-        ("bench_epoch", ("--batch", "0"), "--batch 0: 1 or more"),
-        ("bench_extract", ("--pictures", "63"), "--pictures 63: 64 or more"),
+        ("bench_epoch", ("--epochs", "1"), "--epochs: 1: 2 or more"),
+        ("bench_epoch", ("--batch", "0"), "--batch: 0: 1 or more"),
+        ("bench_extract", ("--pictures", "63"), "--pictures: 63: 64 or more"),
         ("bench_ablation", ("--fusions", "1"), "invalid choice"),
-        ("bench_ablation", ("--images", "-4"), "--images -4: 1 or more"),
+        ("bench_ablation", ("--images", "-4"), "--images: -4: 1 or more"),
         ("bench_ablation", ("--cores", "2", "--cores-a-job", "3"), "--cores gives all jobs 2"),
         ("bench_ablation", ("--folder", "nowhere"), "no such folder"),
-        ("bench_data", ("--repeat", "0"), "--repeat 0: 1 or more"),
+        ("bench_data", ("--repeat", "0"), "--repeat: 0: 1 or more"),
+        ("bench_score", ("--repeat", "0"), "--repeat: 0: 1 or more"),
+        ("bench_scaling", ("--steps", "0"), "--steps: 0: 1 or more"),
+        ("bench_scaling", ("--processes", "1"), "--processes: 1: 2 or more"),
+        ("bench_scaling", ("--batch", "3"), "does not divide among --processes 2"),
+        ("bench_scaling", ("--images", "3"), "16 questions, fewer than a batch of 512"),
+        ("bench_train", ("--rounds", "0"), "--rounds: 0: 1 or more"),
         ("bench_data", ("--images", "10"), "6 steps take 239 or more"),
     ],
 )
@@ -103,3 +109,18 @@ def test_sizes_that_measure_nothing_are_refused(
     done = subprocess.run(command, capture_output=True, text=True, cwd=SCRIPTS.parent)
     assert done.returncode == 2
     assert told in done.stderr
+
+
+def test_bench_score_ends_where_the_scoring_does() -> None:
+    command = [
+        sys.executable,
+        str(SCRIPTS / "bench_score"),
+        "--questions",
+        "20",
+        "--resamples",
+        "5",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=SCRIPTS.parent)
+    assert done.returncode == 1
+    assert "--resamples" in done.stderr
+    assert "Traceback" not in done.stderr

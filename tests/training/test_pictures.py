@@ -196,6 +196,28 @@ def test_no_room(make: Make, store: Path, tmp_path: Path, monkeypatch: pytest.Mo
     assert kinds(store) == ["features"]  # begun by the refused run: empty
 
 
+def test_no_room_for_what_is_still_missing(
+    make: Make, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(make(), tmp_path / "first")
+    [index] = (store / "cache").glob(f"features-*/{INDEX}")
+    index.write_bytes(bytes(8 * 30) + index.read_bytes()[8 * 30 :])
+    usage = shutil.disk_usage(tmp_path)._replace(free=place.KEPT_FREE + 1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    train(make(), tmp_path / "second")
+    assert "are needed at" in plan(tmp_path / "second")["source"]
+
+
+def test_where_nothing_can_be_kept_a_run_goes_without(
+    make: Make, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VQA_HOME", os.devnull)
+    monkeypatch.setattr(os, "access", lambda path, _: store not in (path, *Path(path).parents))
+    for name, data in (("features", {}), ("decoded", {"features": "off", "resident": "never"})):
+        train(make(**data), tmp_path / name)
+        assert "cannot be written" in plan(tmp_path / name)["source"]
+
+
 def test_a_run_goes_on_with_the_pictures_that_it_began_with(
     make: Make, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

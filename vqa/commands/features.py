@@ -97,8 +97,8 @@ def _made(
     except ModelError as error:
         if not estimate:
             raise
-        _say(f"the estimate is made without the weights: {error}")
         layout = features_layout(store, experiment, _encoder(experiment, pretrained=False))
+        _say(f"the estimate is made without the weights: {error}")
         return _facts(layout, workplace(store, layout.name).parent, rows, None, started)
     layout = features_layout(store, experiment, encoder)
     kept = find_kept(store, layout, rows)

@@ -17,9 +17,9 @@ from vqa.data.cache.features import features_layout, features_maker
 from vqa.data.cache.fill import Maker, fill
 from vqa.data.cache.layout import Layout
 from vqa.data.cache.pictures import decode_pictures, pictures_layout, pictures_maker
-from vqa.data.cache.place import shortage, taken, workplace
+from vqa.data.cache.place import can_write, shortage, workplace
 from vqa.data.cache.regions import open_regions, regions_of
-from vqa.data.cache.rows import DamagedRows, RowFile, find_kept, open_rows
+from vqa.data.cache.rows import DamagedRows, RowFile, count_missing, find_kept, open_rows
 from vqa.data.cache.rule import DEMANDED, obstacle
 from vqa.data.store import Store
 from vqa.model.parts import ImageEncoder
@@ -232,7 +232,9 @@ def _not_worth_it(store: Store, layout: Layout, request: Request) -> str | None:
         return (
             f"the run looks at {request.looks:,} pictures and {len(request.rows):,} would be made"
         )
-    return shortage(folder, len(request.rows) * layout.row_bytes - taken(folder))
+    if not can_write(folder):
+        return f"{folder} cannot be written"
+    return shortage(folder, count_missing(folder, layout, request.rows) * layout.row_bytes)
 
 
 def _filled(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +14,7 @@ import numpy as np
 import pytest
 
 from vqa.data.cache import texts as module
+from vqa.data.cache.place import cached, prune
 from vqa.data.cache.texts import kept_table, learnt_texts
 from vqa.data.store import Store
 from vqa.data.table import QuestionTable, arrays_of, build_table
@@ -115,3 +118,20 @@ def test_two_that_make_the_same_at_once_both_keep_it(
     assert capsys.readouterr().err == ""
     assert [path.name[:6] for path in (store.path / "cache").iterdir()].count("texts-") == 1
     assert {file.stat().st_mode & 0o777 for file in files(store)} == {0o644}
+
+
+def test_a_home_that_may_not_be_looked_into_keeps_nothing(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VQA_HOME", str(tmp_path / "home"))
+    stat = Path.stat
+
+    def refused(path: Path, **options: bool) -> os.stat_result:
+        if path.is_relative_to(tmp_path / "home"):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return stat(path, **options)
+
+    monkeypatch.setattr(Path, "stat", refused)
+    assert len(table(store, store.rows("train"))) == 160
+    assert {one.path.parent for one in cached(store)} == {store.path / "cache"}
+    assert len(prune(store)) == 2

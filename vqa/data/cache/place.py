@@ -38,20 +38,44 @@ def folders(store: Store) -> tuple[Path, Path]:
     return store.path / CACHE, home / CACHE / store.fingerprint[:16]
 
 
+def is_there(path: Path) -> bool:
+    """Whether there is such a file; none in a folder that may not be looked into."""
+    try:
+        return path.exists()
+    except PermissionError:
+        return False
+
+
+def _open_folders(store: Store) -> list[Path]:
+    """Those that are there."""
+    return [folder for folder in folders(store) if is_there(folder) and folder.is_dir()]
+
+
 def place(store: Store, name: str) -> Path:
     """Where the cache `name` stands, or is to be made."""
     beside, home = folders(store)
-    if not (beside / name).exists() and (home / name).exists():
+    if not is_there(beside / name) and is_there(home / name):
         return home / name
-    writable = beside if beside.exists() else store.path
-    return (beside if (beside / name).exists() or os.access(writable, os.W_OK) else home) / name
+    writable = beside if is_there(beside) else store.path
+    return (beside if is_there(beside / name) or os.access(writable, os.W_OK) else home) / name
 
 
 def workplace(store: Store, name: str) -> Path:
     """Where rows can be added to the cache `name`: at home, where one stands beside a store that cannot be written."""
     standing = place(store, name)
-    files = (standing, *standing.iterdir()) if standing.is_dir() else ()
-    return standing if all(os.access(file, os.W_OK) for file in files) else folders(store)[1] / name
+    return standing if can_write(standing) else folders(store)[1] / name
+
+
+def can_write(folder: Path) -> bool:
+    """Whether files can be made in a folder, which need not be there yet, and those in it be changed."""
+    there = _standing(folder)
+    files = there.iterdir() if there == folder and there.is_dir() else ()
+    return there.is_dir() and all(os.access(path, os.W_OK) for path in (there, *files))
+
+
+def _standing(folder: Path) -> Path:
+    """A folder, or the nearest one above it that is there."""
+    return next(path for path in (folder, *folder.parents) if is_there(path))
 
 
 @dataclass(frozen=True)
@@ -79,8 +103,8 @@ class Cached:
 
 def cached(store: Store) -> Iterator[Cached]:
     """Every cache of a store."""
-    for folder in folders(store):
-        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+    for folder in _open_folders(store):
+        for path in sorted(folder.iterdir()):
             if path.name.startswith("."):
                 continue
             yield Cached(
@@ -126,7 +150,7 @@ def prune(
 
 def _sweep(store: Store) -> None:
     """Delete what a death has left of a file that was being written."""
-    for folder in folders(store):
+    for folder in _open_folders(store):
         for path in folder.glob(".*-*"):
             if path.is_file() and time.time() - path.stat().st_mtime > DAY:
                 path.unlink(missing_ok=True)
@@ -143,8 +167,7 @@ def failure(folder: Path, error: OSError) -> VQAError:
 
 def free_bytes(folder: Path) -> int:
     """Room on the disk of a folder that need not be there yet."""
-    there = next(path for path in (folder, *folder.parents) if path.exists())
-    return shutil.disk_usage(there).free
+    return shutil.disk_usage(_standing(folder)).free
 
 
 def shortage(folder: Path, needed: int) -> str | None:

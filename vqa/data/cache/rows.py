@@ -274,6 +274,16 @@ def find_rows(folder: Path, layout: Layout, rows: np.ndarray) -> RowFile | None:
     return None if len(file.missing(rows)) else file
 
 
+def count_missing(folder: Path, layout: Layout, rows: np.ndarray) -> int:
+    """How many of `rows` are still to be made at `folder`; nothing is written."""
+    try:
+        index = np.fromfile(folder / INDEX, dtype="<u8", count=layout.rows)
+    except OSError:
+        return len(rows)
+    made = np.flatnonzero(index)
+    return len(rows) - int(np.isin(rows, made).sum())
+
+
 def find_kept(
     store: Store, layout: Layout, rows: np.ndarray, lost: Path | None = None
 ) -> RowFile | None:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import xxhash
 
-from vqa.data.cache.place import place
+from vqa.data.cache.place import is_there, place
 from vqa.data.store import Store
 from vqa.data.table import QuestionTable, arrays_of, build_table, table_of
 from vqa.data.text import WORD_RULES, AnswerVocabulary, QuestionTokenizer
@@ -86,7 +86,7 @@ def kept(
     key = {"format": FORMAT_VERSION, "store": store.fingerprint, "kind": kind, **made_from}
     name = f"{kind}-{_digest(json.dumps(key, sort_keys=True).encode())[:16]}{ENDING}"
     path = place(store, name)
-    if path.exists():
+    if is_there(path):
         try:
             return _read(path)
         except Exception as error:  # what a corrupt file raises is not specified
