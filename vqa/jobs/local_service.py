@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import ValidationError
 
 from vqa.errors import JobError, RunError, VQAError
 from vqa.jobs.groups import May, anyone, cancel_group, data_of, retry_group
@@ -29,7 +28,7 @@ from vqa.jobs.quotas import Room
 from vqa.jobs.record import ACTIVE, Job, State, Submission
 from vqa.jobs.scores import best_scores
 from vqa.jobs.submit import Checker
-from vqa.jobs.uploads.owned import delete, uploaded
+from vqa.jobs.uploads.owned import delete, store_view
 from vqa.jobs.views import (
     HIGHEST_PRIORITY,
     ChangeView,
@@ -141,13 +140,13 @@ class LocalService:
             JobError: there is none.
         """
         found = self.queue.get(job)
-        run_dir, fields = self.home.run_dir(job), found.submission.experiment
+        run_dir = self.home.run_dir(job)
         result = self._result(found)
         warnings = read_warnings(run_dir)
         made = read_progress(run_dir, ended=found.terminal) if run_dir.exists() else None
         return JobDetail(
             job=self._view(found, progress=made),
-            experiment=fields if self.paths_allowed else self.checker.library.named(fields),
+            experiment=self._shown(found),
             history=[
                 ChangeView(time=c.time, state=c.state, attempt=c.attempt, reason=c.reason)
                 for c in self.queue.history(job)
@@ -239,9 +238,12 @@ class LocalService:
         return best_scores(self.queue, wanted, self._result, self._store_of)
 
     def _store_of(self, job: Job) -> str:
+        return str(self._shown(job)["data"]["store"])
+
+    def _shown(self, job: Job) -> dict[str, Any]:
+        """A job's experiment; where no places are shown, with the names of its files."""
         fields = job.submission.experiment
-        shown = fields if self.paths_allowed else self.checker.library.named(fields)
-        return str(shown["data"]["store"])
+        return fields if self.paths_allowed else self.checker.library.named(fields)
 
     def groups(self) -> list[GroupView]:
         """Groups, newest first."""
@@ -249,7 +251,7 @@ class LocalService:
 
     def stores(self) -> list[StoreView]:
         """Stores that a submission may name; one that cannot be read is left out."""
-        views = (_store_view(name, path) for name, path in self.checker.library.stores().items())
+        views = (store_view(name, path) for name, path in self.checker.library.stores().items())
         return [view for view in views if view is not None]
 
     def fingerprint(self, store: str) -> str | None:
@@ -379,23 +381,3 @@ def account() -> str:
     except (KeyError, OSError):  # no entry for this number, as in a container
         name = str(os.getuid())
     return re.sub(r"[^A-Za-z0-9._-]", "-", name).lstrip("._-") or "user"
-
-
-def _store_view(name: str, path: Path) -> StoreView | None:
-    """What a store's manifest says."""
-    from vqa.data.store import Store
-
-    try:
-        manifest, owner = Store.open(path).manifest, uploaded(path)
-        return StoreView(
-            name=name,
-            source=manifest.source,
-            splits=manifest.splits,
-            images=manifest.images,
-            text_only=manifest.text_only,
-            fingerprint=manifest.fingerprint,
-            uploaded_by=owner.user if owner else None,
-            uploaded=owner.time if owner else None,
-        )
-    except (VQAError, ValidationError):
-        return None

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from vqa.errors import JobError
+from vqa.errors import JobError, VQAError
 from vqa.jobs.home import Home
 from vqa.jobs.queue import Filter, Queue
 from vqa.jobs.record import ACTIVE, WAITING
-from vqa.jobs.views import Name, View
+from vqa.jobs.views import Name, StoreView, View
 
 RECORD = "uploaded.json"
 PAGE = 1000
@@ -35,6 +35,26 @@ def uploaded(store: Path) -> Uploaded | None:
     try:
         return Uploaded.model_validate_json((store / RECORD).read_bytes())
     except (OSError, ValueError, ValidationError):
+        return None
+
+
+def store_view(name: str, path: Path) -> StoreView | None:
+    """What a store's manifest says, and who uploaded it; None where it cannot be read."""
+    from vqa.data.store import Store
+
+    try:
+        manifest, owner = Store.open(path).manifest, uploaded(path)
+        return StoreView(
+            name=name,
+            source=manifest.source,
+            splits=manifest.splits,
+            images=manifest.images,
+            text_only=manifest.text_only,
+            fingerprint=manifest.fingerprint,
+            uploaded_by=owner.user if owner else None,
+            uploaded=owner.time if owner else None,
+        )
+    except (VQAError, ValidationError):
         return None
 
 
