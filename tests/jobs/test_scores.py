@@ -12,9 +12,10 @@ import pytest
 from starlette.testclient import TestClient
 
 from vqa.cli import main
+from vqa.jobs import scores
 from vqa.jobs.home import Home
 from vqa.jobs.local_service import LocalService
-from vqa.jobs.queue import Filter
+from vqa.jobs.queue import Filter, Queue
 from vqa.jobs.record import State, Submission
 from vqa.server.app import create_app
 from vqa.server.guard import Hosts
@@ -40,17 +41,26 @@ ADDRESS = "http://127.0.0.1:8000"
 def scored(tmp_path: Path) -> Home:
     """A home with these jobs."""
     home = Home(tmp_path / "home").make()
-    queue = LocalService(home, "root").queue
     for user, group, score, split in JOBS:
-        fields: dict[str, Any] = {"data": {"store": str(home.stores / "scenes")}}
-        job, _ = queue.submit(Submission(fields, user, f"{user}-{score}", group=group))
-        claimed = queue.claim(job)
-        assert claimed is not None
-        home.run_dir(job.id).mkdir(parents=True)
         result = {"status": "succeeded", "overall": score, "protocol": "exact/1", "split": split}
-        (home.run_dir(job.id) / "result.json").write_text(json.dumps(result))
-        queue.move(claimed, State.FAILED if score is None else State.SUCCEEDED)
+        state = State.FAILED if score is None else State.SUCCEEDED
+        put(home, user, json.dumps(result), group=group, state=state)
     return home
+
+
+def put(
+    home: Home, user: str, result: str, *, group: str = "hw", state: State = State.SUCCEEDED
+) -> str:
+    """A job that has ended with this `result.json`; gives its id."""
+    queue = Queue(home.queue_file)
+    fields: dict[str, Any] = {"data": {"store": str(home.stores / "scenes")}}
+    job, _ = queue.submit(Submission(fields, user, user, group=group))
+    claimed = queue.claim(job)
+    assert claimed is not None
+    home.run_dir(job.id).mkdir(parents=True)
+    (home.run_dir(job.id) / "result.json").write_text(result)
+    queue.move(claimed, state)
+    return job.id
 
 
 @pytest.fixture
@@ -61,9 +71,9 @@ def reader(scored: Home) -> TestClient:
     return TestClient(app, base_url=ADDRESS, headers=headers)
 
 
-def told(scores: list[dict[str, Any]]) -> list[tuple[str, float, str, int]]:
+def told(found: list[dict[str, Any]]) -> list[tuple[str, float, str, int]]:
     return sorted(
-        ((one["user"], float(one["score"]), one["split"], int(one["jobs"])) for one in scores),
+        ((one["user"], float(one["score"]), one["split"], int(one["jobs"])) for one in found),
         key=lambda one: -one[1],
     )
 
@@ -75,6 +85,46 @@ def test_of_each_user_the_best_of_each_kind(scored: Home) -> None:
     assert [one.user for one in found[:2]] == ["ben", "ann"]
     everywhere = LocalService(scored, "root").scores(Filter(user="cleo"))
     assert [(one.group, one.score) for one in everywhere] == [("other", 90.0)]
+
+
+@pytest.mark.parametrize(
+    "nonsense", ["NaN", "Infinity", "true", '"70"', "-1", "1" + 400 * "0", "[" * 100_000]
+)
+def test_nonsense_in_the_place_of_a_score_hides_no_other_job(
+    reader: TestClient, scored: Home, nonsense: str
+) -> None:
+    """Every list of jobs failed with it."""
+    wrong = put(scored, "zoe", f'{{"overall": {nonsense}}}')
+    page = reader.get("/api/v1/jobs?group=hw").json()
+    assert [one["overall"] for one in page["jobs"] if one["id"] == wrong] == [None]
+    assert told(reader.get("/api/v1/scores?group=hw").json()) == WANTED
+    for path in ("/jobs", "/jobs/best", "/ask"):
+        assert reader.get(path, headers={"Accept": "text/html"}).status_code == 200
+
+
+def test_of_equal_scores_the_first_counts_over_all_pages_of_jobs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scores, "PAGE", 2)
+    home = Home(tmp_path).make()
+    first, *_ = [put(home, "ann", '{"overall": 50}') for _ in range(5)]
+    (found,) = LocalService(home, "root").scores(Filter())
+    assert (found.job, found.jobs) == (first, 5)
+
+
+def test_a_store_that_was_made_anew_stands_apart(reader: TestClient, scored: Home) -> None:
+    """Its name is the same, its questions are not."""
+    for user, data, score in (("ann", "old", 90), ("ann", "new", 40), ("ben", "new", 50)):
+        result = {"overall": score, "data_fingerprint": data * 20}
+        put(scored, user, json.dumps(result), group="again")
+    found = reader.get("/api/v1/scores?group=again").json()
+    assert [(one["user"], one["score"], one["data_fingerprint"][:3]) for one in found] == [
+        ("ben", 50, "new"),
+        ("ann", 40, "new"),
+        ("ann", 90, "old"),
+    ]
+    text = reader.get("/jobs/best?group=again", headers={"Accept": "text/html"}).text
+    assert [text.count(f">{data * 4}</code>") for data in ("old", "new")] == [1, 2]
 
 
 def test_http_tells_the_same_in_both_forms_and_no_path(reader: TestClient, scored: Home) -> None:
@@ -117,4 +167,7 @@ def test_the_command_prints_and_writes_them(
     assert told(list(csv.DictReader(io.StringIO(file.read_text())))) == WANTED
     assert told(json.loads(said("--json"))) == WANTED
     assert main(["jobs", "--csv", str(file)]) == 2
+    assert main(["jobs", "--prune", "--csv", str(file)]) == 2
+    with pytest.raises(SystemExit, match="2"):  # not: all but the best
+        main(["jobs", "--best", "--prune", "runs", "--user", "ann"])
     assert main(["jobs", "--best", "--state", "failed"]) == 2

@@ -40,7 +40,7 @@ HEAD = (
 )
 LEFT = 6
 EPILOG = """
---best: of each user, for each protocol, split and store.
+--best: of each user, for each protocol, split, store and its data.
 `best` is the best validation accuracy so far, or the score of a job that has succeeded. --prune frees disk space:
 `checkpoints` (the default) deletes the checkpoints of jobs that have succeeded; their models, results, predictions
 and journals stay. `runs` deletes ended jobs with their run directories; it needs a filter.
@@ -57,9 +57,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--limit", type=int, default=50, metavar="N", help="at most so many (default: 50)")
     add("--before", type=int, metavar="N", help="the next page, as the end of a page says")
     add("--json", action="store_true", help="print the page as JSON")
-    add("--best", action="store_true", help="the best score of each user, for --group and --user")
     add("--csv", type=Path, metavar="FILE", help="with --best: write it as CSV, too")
-    add(
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument(
+        "--best", action="store_true", help="the best score of each user, for --group and --user"
+    )
+    instead.add_argument(
         "--prune",
         nargs="?",
         const="checkpoints",
@@ -76,6 +79,8 @@ def run(args: argparse.Namespace) -> int:
 
     if args.limit < 1:
         raise InputError("must be at least 1", where="--limit")
+    if args.csv is not None and not args.best:
+        raise InputError("goes with --best", where="--csv")
     if args.prune is not None:
         from vqa.commands.prune import prune
 
@@ -84,8 +89,6 @@ def run(args: argparse.Namespace) -> int:
         raise InputError("goes with --prune", where="--older-than, --dry-run")
     if args.best:
         return best(args)
-    if args.csv is not None:
-        raise InputError("goes with --best", where="--csv")
     from vqa.jobs.connect import connect
 
     page = connect().jobs(wanted(args), args.limit)
@@ -124,10 +127,11 @@ def scores_text(scores: Sequence[ScoreView]) -> str:
     from vqa.commands.terminal import plain
 
     rows: list[tuple[str, ...]] = [
-        ("user", "protocol", "split", "store", "job", "name", "score", "of jobs")
+        ("user", "protocol", "split", "store", "data", "job", "name", "score", "of jobs")
     ]
     for one in scores:
-        about = (one.user, one.protocol, one.split, one.store, one.job, one.name)
+        data = one.data_fingerprint[:12]
+        about = (one.user, one.protocol, one.split, one.store, data, one.job, one.name)
         rows.append((*(plain(text, 40) for text in about), f"{one.score:.2f}", str(one.jobs)))
     return align(rows, len(rows[0]) - 2)
 

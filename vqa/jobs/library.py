@@ -95,6 +95,10 @@ class Library:
                 _replace(fields, keys, names.get(value) or names.get(os.path.realpath(value), own))
         return fields
 
+    def store_name(self, path: str) -> str:
+        """What a client calls the store that stands there."""
+        return str(self.named({"data": {"store": path}})["data"]["store"])
+
     def without_paths(self, text: str) -> str:
         """A message with the names of things in the place of where they are."""
         for path, name in sorted(self._names().items(), key=lambda item: -len(item[0])):

@@ -52,13 +52,25 @@ def read_progress(run_dir: Path, *, ended: bool = False) -> Progress:
 
 def read_overall(run_dir: Path) -> float | None:
     """The score in `result.json`; None where there is none."""
-    overall = _read_json(run_dir / "result.json").get("overall")
-    return overall if isinstance(overall, int | float) else None
+    return overall_of(read_result(run_dir))
+
+
+def read_result(run_dir: Path) -> Record:
+    """What `result.json` says; empty where it cannot be read."""
+    return _read_json(run_dir / "result.json")
+
+
+def overall_of(result: Record) -> float | None:
+    """The score in a result, 0 to 100; None where it has none, or something else in its place."""
+    overall = result.get("overall")
+    if not isinstance(overall, int | float) or isinstance(overall, bool):
+        return None
+    return overall if 0 <= overall <= 100 else None
 
 
 def _speed_of_all(run_dir: Path) -> float | None:
     """Over the whole training, as comparisons show it; the journal has that of each stretch."""
-    training = _read_json(run_dir / "result.json").get("training")
+    training = read_result(run_dir).get("training")
     speed = training.get("questions_per_second") if isinstance(training, dict) else None
     return speed if isinstance(speed, int | float) else None
 
@@ -142,6 +154,6 @@ def _heartbeat_age(run_dir: Path) -> float | None:
 def _read_json(file: Path) -> Record:
     try:
         fields = json.loads(file.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return fields if isinstance(fields, dict) else {}

@@ -2,63 +2,73 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from typing import Any
+from functools import cache
 
-from vqa.jobs.groups import MOST_JOBS
+from vqa.jobs.home import Home
+from vqa.jobs.progress import overall_of, read_result
 from vqa.jobs.queue import Filter, Queue
 from vqa.jobs.record import Job, State
 from vqa.jobs.views import ScoreView
 
 COLUMNS = tuple(ScoreView.model_fields)
-Kind = tuple[str, str, str]
-"""Scores of one kind can be held against each other: protocol, split, store."""
+PAGE = 1000
+Kind = tuple[str, str, str, str]
+"""Scores of one kind can be held against each other: protocol, split, store, and the data that it had."""
 
 
 def best_scores(
-    queue: Queue,
-    wanted: Filter,
-    result_of: Callable[[Job], Mapping[str, Any] | None],
-    store_of: Callable[[Job], str],
+    home: Home, queue: Queue, wanted: Filter, store_name: Callable[[str], str]
 ) -> list[ScoreView]:
     """Of each user the best score of each kind, the highest first; kinds stand apart.
 
     Args:
         wanted: chooses jobs; of these, those that have succeeded count.
+        store_name: what to call the store at a path.
     """
     found: dict[tuple[Kind, str], ScoreView] = {}
-    for job in reversed(queue.find(replace(wanted, states=(State.SUCCEEDED,)), MOST_JOBS)):
-        one = _score(job, result_of(job) or {}, store_of(job))
+    store_name = cache(store_name)  # it looks into folders
+    for job in _succeeded(queue, wanted):
+        one = _score(home, job, store_name)
         if one is not None:
             key = _kind(one), one.user
             known = found.get(key)
-            best = one if known is None or one.score > known.score else known
+            best = one if known is None or one.score >= known.score else known
             found[key] = best.model_copy(update={"jobs": known.jobs + 1 if known else 1})
     return sorted(found.values(), key=lambda one: (*_kind(one), -one.score, one.user))
 
 
+def _succeeded(queue: Queue, wanted: Filter) -> Iterator[Job]:
+    """Newest first; a page at a time, since their experiments take memory."""
+    wanted = replace(wanted, states=(State.SUCCEEDED,))
+    while jobs := queue.find(wanted, PAGE):
+        yield from jobs
+        wanted = replace(wanted, before=jobs[-1].seq)
+
+
 def _kind(one: ScoreView) -> Kind:
-    return one.protocol, one.split, one.store
+    return one.protocol, one.split, one.store, one.data_fingerprint
 
 
-def _score(job: Job, result: Mapping[str, Any], store: str) -> ScoreView | None:
+def _score(home: Home, job: Job, store_name: Callable[[str], str]) -> ScoreView | None:
     """None where its result has none, or something else in its place."""
-    score = result.get("overall")
-    if not isinstance(score, int | float) or not math.isfinite(score):
+    result = read_result(home.run_dir(job.id))
+    score = overall_of(result)
+    if score is None:
         return None
     return ScoreView(
         user=job.submission.user,
         score=score,
         protocol=str(result.get("protocol") or ""),
         split=str(result.get("split") or ""),
-        store=store,
+        store=store_name(str(job.submission.experiment["data"]["store"])),
         job=job.id,
         name=job.submission.name,
         group=job.submission.group,
         ended=job.ended,
         jobs=1,
+        data_fingerprint=str(result.get("data_fingerprint") or ""),
     )
 
 

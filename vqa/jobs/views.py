@@ -144,13 +144,14 @@ class GroupView(View):
 
 
 class ScoreView(View):
-    """The best score of a user under one protocol, on one split of one store.
+    """The best score of a user under one protocol, on one split of one store and its data.
 
     Attributes:
         score: 0 to 100.
         store: its name, or its place where the service shows places.
         job: that has it; of equal ones the first.
         jobs: how many of the user's have a score of this kind.
+        data_fingerprint: of the store's data; "" where the result does not say it.
     """
 
     user: str
@@ -163,6 +164,7 @@ class ScoreView(View):
     group: str | None
     ended: float | None
     jobs: int
+    data_fingerprint: str
 
 
 class GroupData(RootModel[dict[str, str]]):

@@ -41,6 +41,11 @@ def test_it_says_whose_runs_are(site: Site) -> None:
     assert "sum, seed 0</a> by cleo:" in text
 
 
+def test_names_that_differ_in_case_alone_are_two(site: Site) -> None:
+    text = page_of(site, [("Ann", "a", 0, 0.5), ("ann", "a", 1, 0.5), ("ann", "b", 0, 0.7)])
+    assert '<td title="Ann, ann">Ann, ann</td>' in text
+
+
 def test_of_one_user_there_is_no_such_column(site: Site) -> None:
     text = page_of(site, [("ann", "concat", 0, 0.5), ("ann", "multiply", 0, 0.7)])
     assert ">By<" not in text

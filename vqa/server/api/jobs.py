@@ -124,7 +124,7 @@ class Scored(BaseModel):
     responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}},
 )
 def scores(scored: Annotated[Scored, Query()], caller: Reader) -> Response | list[ScoreView]:
-    """The best score of each user among the jobs that have succeeded, for each protocol, split and store."""
+    """The best score of each user among the jobs that have succeeded, for each protocol, split, store and its data."""
     found = scored.of(caller)
     if scored.form == "json":
         return found
