@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.ablation.runs import QUICK, run_job
+from tests.ablation.runs import BASE, QUICK, make_run, run_job
 from vqa.ablation.csv_table import to_csv
 from vqa.ablation.derive import places_of
-from vqa.ablation.members import of_group
+from vqa.ablation.members import of_group, read_member
 from vqa.ablation.page import to_html
 from vqa.ablation.standing import standing
 from vqa.ablation.study import Study, make_study
@@ -79,6 +79,14 @@ def test_every_table_says_who_ran_what(shared: tuple[Home, dict[str, str]]) -> N
         assert "ann, ben" in text
         assert "sum, seed 0 by eve: failed: no memory" in text
         assert f"in the place of {jobs['cleo']} of cleo" in text
+
+
+def test_a_run_of_no_queue_is_nobodys(tmp_path: Path) -> None:
+    home, _ = group(tmp_path / "home", dict.fromkeys([user for user, *_ in RUNS], "ann"))
+    members = [*(of_group("g", home) or []), read_member(make_run(tmp_path / "own", BASE, 0.5))]
+    study = make_study("g", members, places_of(members), QUICK)
+    assert study.users == ["ann"]
+    assert not study.shared
 
 
 def test_of_one_user_nobody_is_named(tmp_path: Path) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.ablation.runs import BASE, fail_run, make_run
+from tests.ablation.runs import BASE, fail_run, known, make_folder, make_run
 from vqa.ablation.caveats import LONE
 from vqa.ablation.charts import COLOURS, curves, dots, heat, heat_table
 from vqa.ablation.derive import places_of
@@ -137,6 +138,17 @@ def test_one_run_against_another_tells_nothing_of_other_seeds(tmp_path: Path, se
     assert answer is not None
     assert answer.real
     assert answer.lone == (LONE in found["notes"]) == (seeds == 1)
+
+
+def test_an_effect_over_one_common_seed_is_of_these_runs_alone(tmp_path: Path) -> None:
+    """Every comparison has a side of three runs."""
+    folder = make_folder(tmp_path, known)
+    for number in (1, 2):
+        shutil.rmtree(next(folder.glob(f"multiply-soft.s{number}*")))
+    found = study([read_member(run) for run in sorted(folder.iterdir())])
+    assert min(max(test["runs"]) for test in found["comparisons"]) == 3
+    assert [effect["seeds"] for effect in found["interactions"]] == [1]
+    assert LONE in found["notes"]
 
 
 def test_the_only_variant_is_told_from_every_control() -> None:
