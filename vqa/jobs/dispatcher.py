@@ -141,6 +141,7 @@ class Dispatcher:
         """Look at every active job once, then start what fits."""
         if self.home.settings is not self.settings:  # the file has changed
             self.settings, self._engines = self.home.settings, Engines(self._make)
+            self._complaints = Complaints()  # who changed it wants to know whether that has helped
         active = sorted(self.queue.active(), key=lambda job: job.submission.engine)
         for name, jobs in groupby(active, key=lambda job: job.submission.engine):
             try:
