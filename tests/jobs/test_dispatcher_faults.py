@@ -79,6 +79,21 @@ def test_what_fails_at_every_look_is_told_once(
     ]  # fmt: skip
 
 
+def test_what_other_settings_do_not_mend_is_told_again(
+    home: Home, queue: Queue, dispatcher: Dispatcher, engine: Scripted, submission: Submit,
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    started(queue, dispatcher, submission())
+    caplog.clear()
+    monkeypatch.setattr(engine, "standings", Mock(side_effect=EngineError("no token")))
+    settings = home.path / "settings.yaml"
+    for changed in (1, 2):
+        dispatcher.step()
+        dispatcher.step()
+        os.utime(settings, (changed, changed))
+    assert caplog.messages == ["local: no token"] * 2
+
+
 def test_an_engine_that_is_away_is_asked_again_later(
     queue: Queue, dispatcher: Dispatcher, engine: Scripted, submission: Submit,
     monkeypatch: pytest.MonkeyPatch,

@@ -71,11 +71,12 @@ def test_a_job_that_is_stopped_while_it_starts_is_not_lost(
 
 
 def test_a_fault_while_jobs_are_asked_to_stop_is_no_end_of_asking(
-    home: Home, queue: Queue, engine: Scripted, submission: Submit, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    home: Home, queue: Queue, engine: Scripted, submission: Submit, monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
     dispatcher = Dispatcher(home, lambda _: engine, stop_jobs=True)
     job = started(queue, dispatcher, submission())
-    active, faults = queue.active, [sqlite3.OperationalError("database or disk is full")]
+    active, faults = queue.active, [sqlite3.OperationalError("database or disk is full")] * 3
 
     def sometimes() -> list[Job]:
         if faults and dispatcher._leaving:
@@ -92,6 +93,7 @@ def test_a_fault_while_jobs_are_asked_to_stop_is_no_end_of_asking(
     monkeypatch.setattr(engine, "cancel", obeys)
     run_once(dispatcher, monkeypatch)
     assert not faults
+    assert caplog.messages.count("jobs could not be asked to stop") == 1
     assert queue.get(job.id).state is State.PREEMPTED
 
 

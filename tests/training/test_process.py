@@ -113,13 +113,14 @@ def test_another_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
 
 IMPORTED_LEAN = """
 import importlib.util, sys
-from importlib.metadata import version
+from importlib.metadata import PathDistribution, version
 from vqa.training.process import UNASKED, import_lightning
 
 import_lightning()
 import vqa.training.run
 print(*(name for name in UNASKED if name in sys.modules), sep=",")
 print(*map(version, UNASKED), sep=",")
+print(PathDistribution.from_name.__self__ is PathDistribution)
 print(*(importlib.util.find_spec(name) is not None for name in UNASKED), sep=",")
 import scipy.signal, torchvision, transformers
 print(scipy.signal.gausspulse(0.0), torchvision.models.resnet18.__name__, transformers.AutoConfig.__name__)
@@ -130,8 +131,9 @@ def test_a_run_imports_no_package_that_it_does_not_use_and_may_use_all() -> None
     done = subprocess.run(
         [sys.executable, "-c", IMPORTED_LEAN], capture_output=True, text=True, check=True
     )
-    unasked, versions, seen, used = done.stdout.splitlines()
+    unasked, versions, restored, seen, used = done.stdout.splitlines()
     assert unasked == ""
     assert versions == ",".join(map(version, UNASKED))
+    assert restored == "True"
     assert seen == "True,True,True"
     assert used.split() == ["1.0", "resnet18", "AutoConfig"]

@@ -39,9 +39,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Make the features; 0 where they stand."""
-    from vqa.training.process import settle
+    from vqa.training.process import import_lightning, settle
 
     settle()
+    import_lightning()
     from vqa.config import load_experiment
     from vqa.data.store import Store
 

@@ -43,7 +43,7 @@ LOOKED_AT, MOST_MISFITS = 100, 2000
 """Waiting jobs of an engine, and how many more at the most: as many as this machine can never run."""
 BEHIND = "waits for jobs before it"
 """The same whichever those are: each change is written to the disk."""
-STEP = "step"
+STEP, LEAVING = "step", "leaving"
 """What is complained about where it is no engine."""
 
 
@@ -131,8 +131,9 @@ class Dispatcher:
         try:
             here = [job for job in self.queue.active() if job.submission.engine == "local"]
             self._follow(self._engines["local"], [job for job in here if job.handle is not None])
-        except Exception:  # a full disk, say: the others are to be asked all the same
-            log.exception("jobs could not be asked to stop")
+        except Exception as error:  # a full disk, say: the others are to be asked all the same
+            if self._complaints.is_new(LEAVING, repr(error)):
+                log.exception("jobs could not be asked to stop")
             return True
         return bool(here)
 
@@ -140,6 +141,7 @@ class Dispatcher:
         """Look at every active job once, then start what fits."""
         if self.home.settings is not self.settings:  # the file has changed
             self.settings, self._engines = self.home.settings, Engines(self._make)
+            self._complaints = Complaints()  # who changed it wants to know whether that has helped
         active = sorted(self.queue.active(), key=lambda job: job.submission.engine)
         for name, jobs in groupby(active, key=lambda job: job.submission.engine):
             try:

@@ -51,7 +51,7 @@ def import_lightning() -> None:
 def _unseen(*packages: str) -> Iterator[None]:
     """Let packages that have not been imported seem not to be installed."""
     names = [name for name in packages if name not in sys.modules]
-    found = metadata.Distribution.from_name
+    found, kept = metadata.Distribution.from_name, vars(metadata.Distribution)["from_name"]
 
     def from_name(name: str) -> metadata.Distribution:
         if name in names:
@@ -63,7 +63,7 @@ def _unseen(*packages: str) -> Iterator[None]:
     try:
         yield
     finally:
-        metadata.Distribution.from_name = found  # type: ignore[method-assign]
+        metadata.Distribution.from_name = kept  # type: ignore[method-assign]
         for name in names:
             del sys.modules[name]
 

@@ -6,6 +6,7 @@ import errno
 import os
 import shutil
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 
 from vqa.data.cache import texts as module
-from vqa.data.cache.place import cached, prune
+from vqa.data.cache.place import cached, folders, prune, workplace
 from vqa.data.cache.texts import kept_table, learnt_texts
 from vqa.data.store import Store
 from vqa.data.table import QuestionTable, arrays_of, build_table
@@ -135,3 +136,27 @@ def test_a_home_that_may_not_be_looked_into_keeps_nothing(
     assert len(table(store, store.rows("train"))) == 160
     assert {one.path.parent for one in cached(store)} == {store.path / "cache"}
     assert len(prune(store)) == 2
+
+
+@pytest.mark.parametrize("closed", [".", "features-1"])
+def test_a_cache_of_somebody_s_that_may_not_be_looked_into_stops_nobody(
+    closed: str, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who makes one with a umask of 077 beside a store of many."""
+    monkeypatch.setenv("VQA_HOME", str(tmp_path / "home"))
+    beside, home = folders(store)
+    (beside / "features-1").mkdir(parents=True)
+    access, iterdir = os.access, Path.iterdir
+
+    def within(path: Path) -> bool:
+        return beside / closed in (path, *path.parents)
+
+    def refused(path: Path) -> Iterator[Path]:
+        if within(path):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return iterdir(path)
+
+    monkeypatch.setattr(Path, "iterdir", refused)
+    monkeypatch.setattr(os, "access", lambda path, how: not within(path) and access(path, how))
+    assert workplace(store, "features-1") == home / "features-1"
+    assert [one.path.name for one in cached(store)] == (["features-1"] if closed != "." else [])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from tests.data.regions.made import DIM, detect, detect_all, expected, write_npz, write_tsv
 from tests.data.regions.test_match import store_of
-from vqa.data.cache.place import cached, prune
+from vqa.data.cache.place import KEPT_FREE, cached, prune
 from vqa.data.cache.rows import find_rows
 from vqa.data.regions.bring import Brought, bring_regions, check_complete
 from vqa.data.regions.record import Form
@@ -180,3 +181,19 @@ def test_too_little_room_is_told_before_anything_is_begun(
     with pytest.raises(DataError, match="too little room: 1 GB are needed"):
         bring(store, write_tsv(tmp_path / "f.tsv", FOUND))
     assert not (store.path / "cache").exists()
+
+
+def test_room_is_wanted_for_what_is_still_missing(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pictures of another split that have theirs leave no room for these; what is overwritten does."""
+    half = write_tsv(tmp_path / "f.tsv", FOUND[:50])
+    layout = bring(store, half).file.layout
+    usage = shutil.disk_usage(tmp_path)._replace(free=KEPT_FREE + 40 * layout.row_bytes)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    rest = write_tsv(tmp_path / "g.tsv", FOUND[50:])
+    with pytest.raises(DataError, match="too little room"):
+        bring_regions(store, [rest], FORM, "bottom-up", ALL[50:])
+    assert bring_regions(store, [half], FORM, "bottom-up", ALL[:50]).kept == 50
+    again = bring_regions(store, [half], FORM, "bottom-up", ALL[:50], overwrite=True)
+    assert (again.made, again.kept) == (50, 0)

@@ -46,9 +46,13 @@ def is_there(path: Path) -> bool:
         return False
 
 
+def _is_open(path: Path) -> bool:
+    """Whether it is a folder that may be looked into."""
+    return os.access(path, os.R_OK | os.X_OK) and path.is_dir()
+
+
 def _open_folders(store: Store) -> list[Path]:
-    """Those that are there."""
-    return [folder for folder in folders(store) if is_there(folder) and folder.is_dir()]
+    return [folder for folder in folders(store) if _is_open(folder)]
 
 
 def place(store: Store, name: str) -> Path:
@@ -69,8 +73,10 @@ def workplace(store: Store, name: str) -> Path:
 def can_write(folder: Path) -> bool:
     """Whether files can be made in a folder, which need not be there yet, and those in it be changed."""
     there = _standing(folder)
-    files = there.iterdir() if there == folder and there.is_dir() else ()
-    return there.is_dir() and all(os.access(path, os.W_OK) for path in (there, *files))
+    if not _is_open(there):
+        return False
+    files = there.iterdir() if there == folder else ()
+    return all(os.access(path, os.W_OK) for path in (there, *files))
 
 
 def _standing(folder: Path) -> Path:
@@ -122,9 +128,8 @@ def taken(path: Path) -> int:
 
 
 def _facts(path: Path) -> list[os.stat_result]:
-    return (
-        [path.stat(), *(file.stat() for file in path.iterdir())] if path.is_dir() else [path.stat()]
-    )
+    files = path.iterdir() if _is_open(path) else ()
+    return [file.stat() for file in (path, *files)]
 
 
 def prune(

@@ -14,7 +14,7 @@ from vqa.data.cache.fill import Progress, add_rows
 from vqa.data.cache.layout import Layout
 from vqa.data.cache.place import place, shortage, taken
 from vqa.data.cache.regions import named, regions_layout
-from vqa.data.cache.rows import RowFile, open_rows
+from vqa.data.cache.rows import RowFile, count_missing, open_rows
 from vqa.data.regions.files import records
 from vqa.data.regions.match import Pictures
 from vqa.data.regions.record import Form, Record
@@ -78,7 +78,10 @@ def bring_regions(
     folder = place(store, layout.name)
     for path in inputs:
         records(path, form.dim)  # what is no file of regions is told before anything is deleted
-    reason = shortage(folder, len(wanted) * layout.row_bytes - taken(folder))
+    needed = (
+        len(wanted) if overwrite else count_missing(folder, layout, wanted)
+    ) * layout.row_bytes
+    reason = shortage(folder, needed - (taken(folder) if overwrite else 0))
     if reason is not None:
         raise DataError(f"too little room: {reason}", where="cache", fix="free some space")
     file = _opened(folder, layout, overwrite=overwrite)
