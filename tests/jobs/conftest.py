@@ -11,6 +11,7 @@ import pytest
 from tests.jobs.runners import Job
 from tests.jobs.scripted import Scripted
 from vqa.config import Experiment
+from vqa.data.store import Store
 from vqa.jobs.dispatcher import Dispatcher
 from vqa.jobs.home import Home
 from vqa.jobs.queue import Queue
@@ -27,6 +28,12 @@ def home(tmp_path: Path) -> Home:
         "poll_seconds: 0.05\ngrace_seconds: 20\nquotas: {min_free_mb: 0}\n"
     )
     return home
+
+
+@pytest.fixture
+def store(scenes_store: Path) -> Store:
+    """A small store with pictures."""
+    return Store.open(scenes_store)
 
 
 @pytest.fixture

@@ -28,18 +28,6 @@ from vqa.jobs.uploads.staging import Staging, on_disk
 DAYS = 86_400
 
 
-@pytest.fixture
-def home(tmp_path: Path) -> Home:
-    home = Home(tmp_path / "home").make()
-    (home.path / "settings.yaml").write_text("quotas: {min_free_mb: 0}\n")
-    return home
-
-
-@pytest.fixture
-def store(scenes_store: Path) -> Store:
-    return Store.open(scenes_store)
-
-
 def uploads(home: Home, work: Any = None) -> Uploads:
     """As a server that has just started has them."""
     return Uploads(home, Library(home), work)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,18 +18,6 @@ from vqa.jobs.uploads.shapes import UploadView
 from vqa.jobs.uploads.staging import Staging
 
 Outcome = dict[str, Any]
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Home:
-    home = Home(tmp_path / "home").make()
-    (home.path / "settings.yaml").write_text("quotas: {min_free_mb: 0}\n")
-    return home
-
-
-@pytest.fixture
-def store(scenes_store: Path) -> Store:
-    return Store.open(scenes_store)
 
 
 def finished(server: Uploads, store: Store, name: str = "mine") -> UploadView:

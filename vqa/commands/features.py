@@ -39,10 +39,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Make the features; 0 where they stand."""
-    from vqa.training.process import import_lightning, settle
+    from vqa.training.process import settle
 
     settle()
-    import_lightning()
     from vqa.config import load_experiment
     from vqa.data.store import Store
 
@@ -127,6 +126,9 @@ def _settled(experiment: Experiment) -> Experiment:
 
 
 def _encoder(experiment: Experiment, *, pretrained: bool = True) -> ImageEncoder:
+    from vqa.training.process import import_lightning
+
+    import_lightning()
     from pytorch_lightning import seed_everything
 
     from vqa.training.session import quiet
