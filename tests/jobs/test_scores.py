@@ -12,7 +12,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from vqa.cli import main
-from vqa.jobs import scores
+from vqa.jobs import queue as queues
 from vqa.jobs.home import Home
 from vqa.jobs.local_service import LocalService
 from vqa.jobs.queue import Filter, Queue
@@ -105,7 +105,7 @@ def test_nonsense_in_the_place_of_a_score_hides_no_other_job(
 def test_of_equal_scores_the_first_counts_over_all_pages_of_jobs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scores, "PAGE", 2)
+    monkeypatch.setattr(queues, "PAGE", 2)
     home = Home(tmp_path).make()
     first, *_ = [put(home, "ann", '{"overall": 50}') for _ in range(5)]
     (found,) = LocalService(home, "root").scores(Filter())

@@ -13,7 +13,6 @@ from vqa.jobs.queue import Filter, Queue
 from vqa.jobs.record import TERMINAL, Job, State
 from vqa.jobs.retention import disk_use
 
-PAGE = 1000
 DOOMED = ".deleting-"
 
 
@@ -71,11 +70,10 @@ class Pruner:
     def _ended(self, wanted: Filter, states: frozenset[State]) -> Iterator[Job]:
         """Jobs of the filter that are in these states for long enough, newest first."""
         allowed = states if wanted.states is None else states & set(wanted.states)
-        page = replace(wanted, states=tuple(allowed))
-        queue, latest = self._queue(), time.time() - self.older_than
-        while found := queue.find(page, PAGE):
-            yield from (job for job in found if job.ended is not None and job.ended <= latest)
-            page = replace(page, before=found[-1].seq)
+        latest = time.time() - self.older_than
+        for job in self._queue().each(replace(wanted, states=tuple(allowed))):
+            if job.ended is not None and job.ended <= latest:
+                yield job
 
     def _delete(self, path: Path) -> int:
         """Remove a directory, without following links; the bytes that it held."""

@@ -7,9 +7,8 @@ import secrets
 import sqlite3
 import threading
 import time
-import weakref
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -26,10 +25,11 @@ from vqa.jobs.record import (
     Submission,
 )
 from vqa.jobs.rows import job_of
-from vqa.jobs.schema import Transaction, connect
+from vqa.jobs.schema import Held, Transaction, connect
 from vqa.jobs.turns import first
 
 ID_BYTES = 4
+PAGE = 1000
 
 
 @dataclass(frozen=True)
@@ -49,14 +49,6 @@ class Filter:
     prefix: str | None = None
 
 
-class _Held:
-    """A connection that is closed when its thread, or the queue, is gone."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self.connection = connection
-        weakref.finalize(self, connection.close)
-
-
 class Queue:
     """The queue in one database file; for any number of processes and threads.
 
@@ -70,14 +62,14 @@ class Queue:
 
     def _connection(self) -> sqlite3.Connection:
         """This thread's own."""
-        held: _Held | None = getattr(self._local, "held", None)
+        held: Held | None = getattr(self._local, "held", None)
         if held is None:
-            held = self._local.held = _Held(connect(self._path))
+            held = self._local.held = Held(connect(self._path))
         return held.connection
 
     def close(self) -> None:
         """Close this thread's connection."""
-        held: _Held | None = self._local.__dict__.pop("held", None)
+        held: Held | None = self._local.__dict__.pop("held", None)
         if held is not None:
             held.connection.close()
 
@@ -130,6 +122,12 @@ class Queue:
         where, values = _where(wanted or Filter())
         query = f"SELECT * FROM jobs {where} ORDER BY seq DESC LIMIT ?"
         return [job_of(row) for row in self._connection().execute(query, [*values, limit])]
+
+    def each(self, wanted: Filter) -> Iterator[Job]:
+        """All jobs, newest first; so many are looked up at a time, for their experiments take memory."""
+        while jobs := self.find(wanted, PAGE):
+            yield from jobs
+            wanted = replace(wanted, before=jobs[-1].seq)
 
     def count(self, wanted: Filter | None = None) -> dict[State, int]:
         """How many jobs are in each state; states without any are left out."""

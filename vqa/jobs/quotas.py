@@ -13,7 +13,6 @@ from vqa.jobs.queue import Filter, Queue
 from vqa.jobs.record import ACTIVE, WAITING, Job
 from vqa.jobs.retention import disk_use
 
-PAGE = 1000
 PRUNE = "`vqa jobs --prune` on the machine of the service removes"
 """A user of a server cannot do it."""
 Life = tuple[str, int, int]
@@ -72,21 +71,14 @@ class Room:
 
     def _disk_use(self, queue: Queue, user: str) -> int:
         """Bytes in a user's run directories; those of a job that has ended are counted once."""
-        held, ended, running, wanted = (
-            self._held.get(user, {}),
-            dict[Life, int](),
-            0,
-            Filter(user=user),
-        )
-        while jobs := queue.find(wanted, PAGE):
-            for job in jobs:
-                run_dir = self._home.run_dir(job.id)
-                if job.terminal:
-                    life = _life(job, run_dir)
-                    ended[life] = held[life] if life in held else disk_use(run_dir)
-                else:
-                    running += disk_use(run_dir)
-            wanted = Filter(user=user, before=jobs[-1].seq)
+        held, ended, running = self._held.get(user, {}), dict[Life, int](), 0
+        for job in queue.each(Filter(user=user)):
+            run_dir = self._home.run_dir(job.id)
+            if job.terminal:
+                life = _life(job, run_dir)
+                ended[life] = held[life] if life in held else disk_use(run_dir)
+            else:
+                running += disk_use(run_dir)
         self._held[user] = ended
         return sum(ended.values()) + running
 

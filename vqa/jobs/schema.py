@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import sqlite3
+import weakref
 from pathlib import Path
 
 from vqa.errors import JobError
@@ -134,6 +135,14 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
 
 def _version(connection: sqlite3.Connection) -> int:
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+class Held:
+    """A connection that is closed when its thread, or the queue, is gone."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+        weakref.finalize(self, connection.close)
 
 
 class Transaction:

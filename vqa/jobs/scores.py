@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import cache
 
@@ -13,7 +13,6 @@ from vqa.jobs.record import Job, State
 from vqa.jobs.views import ScoreView
 
 COLUMNS = tuple(ScoreView.model_fields)
-PAGE = 1000
 Kind = tuple[str, str, str, str]
 """Scores of one kind can be held against each other: protocol, split, store, and the data that it had."""
 
@@ -29,7 +28,7 @@ def best_scores(
     """
     found: dict[tuple[Kind, str], ScoreView] = {}
     store_name = cache(store_name)  # it looks into folders
-    for job in _succeeded(queue, wanted):
+    for job in queue.each(replace(wanted, states=(State.SUCCEEDED,))):
         one = _score(home, job, store_name)
         if one is not None:
             key = _kind(one), one.user
@@ -37,14 +36,6 @@ def best_scores(
             best = one if known is None or one.score >= known.score else known
             found[key] = best.model_copy(update={"jobs": known.jobs + 1 if known else 1})
     return sorted(found.values(), key=lambda one: (*_kind(one), -one.score, one.user))
-
-
-def _succeeded(queue: Queue, wanted: Filter) -> Iterator[Job]:
-    """Newest first; a page at a time, since their experiments take memory."""
-    wanted = replace(wanted, states=(State.SUCCEEDED,))
-    while jobs := queue.find(wanted, PAGE):
-        yield from jobs
-        wanted = replace(wanted, before=jobs[-1].seq)
 
 
 def _kind(one: ScoreView) -> Kind:

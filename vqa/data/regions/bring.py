@@ -78,10 +78,10 @@ def bring_regions(
     folder = place(store, layout.name)
     for path in inputs:
         records(path, form.dim)  # what is no file of regions is told before anything is deleted
-    needed = (
-        len(wanted) if overwrite else count_missing(folder, layout, wanted)
-    ) * layout.row_bytes
-    reason = shortage(folder, needed - (taken(folder) if overwrite else 0))
+    freed, lacking = (
+        (taken(folder), len(wanted)) if overwrite else (0, count_missing(folder, layout, wanted))
+    )
+    reason = shortage(folder, lacking * layout.row_bytes - freed)
     if reason is not None:
         raise DataError(f"too little room: {reason}", where="cache", fix="free some space")
     file = _opened(folder, layout, overwrite=overwrite)

@@ -6,6 +6,8 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import cache
+from itertools import islice
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -17,7 +19,6 @@ from vqa.jobs.record import ACTIVE, WAITING
 from vqa.jobs.views import Name, StoreView, View
 
 RECORD = "uploaded.json"
-PAGE = 1000
 DOOMED = ".deleting-"
 WORK = ".upload-"
 """Beside the stores: one that is being made, and the name of the folder that it is made of."""
@@ -124,16 +125,13 @@ def remove(folder: Path) -> None:
 
 
 def _jobs_with(queue: Queue, store: Path) -> list[str]:
-    """The first jobs that have not ended and learn from a store."""
-    wanted, known = Filter(states=(*WAITING, *ACTIVE)), dict[str, bool]()
-    while jobs := queue.find(wanted, PAGE):
-        needing = []
-        for job in jobs:
-            path = str(job.submission.experiment["data"]["store"])
-            if path not in known:
-                known[path] = Path(path).resolve() == store.resolve()
-            needing += [job.id] if known[path] else []
-        if needing:
-            return needing[:3]
-        wanted = Filter(states=wanted.states, before=jobs[-1].seq)
-    return []
+    """The newest jobs that have not ended and learn from a store, three at most."""
+    place = store.resolve()
+
+    @cache
+    def stands_there(path: str) -> bool:
+        return Path(path).resolve() == place
+
+    jobs = queue.each(Filter(states=(*WAITING, *ACTIVE)))
+    stores = ((job.id, str(job.submission.experiment["data"]["store"])) for job in jobs)
+    return list(islice((job for job, path in stores if stands_there(path)), 3))
