@@ -142,6 +142,8 @@ class RayCluster:
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN_PATH": str(self.token_file),
             "RAY_USAGE_STATS_ENABLED": "0",
+            "RAY_health_check_initial_delay_ms": "500",  # a node that is gone is missed in seconds
+            "RAY_health_check_period_ms": "500",
         }
 
     def _answers(self) -> bool:

@@ -82,7 +82,7 @@ def test_a_file_unknown_words_and_choices(
     page.get_by_text("A picture is needed").wait_for()
     page.get_by_label("Drop a picture here").set_input_files(file)
     assert page.locator("#file-name").inner_text() == "<b>red.png"
-    assert page.locator("#preview").is_visible()
+    page.locator("#preview").wait_for()
     ask.click()
     page.get_by_text("A question is needed.").wait_for()
     page.get_by_label("What do you want to know?").fill("what <i>xyzzy</i> is it?")
