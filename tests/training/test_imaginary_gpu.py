@@ -83,6 +83,6 @@ def test_what_waits_or_mixes_is_found() -> None:
             there.sum().item()
         with pytest.raises(RuntimeError, match="nonzero"):
             there.nonzero()
-        with pytest.raises(RuntimeError, match="(?i)device"):
+        with pytest.raises(RuntimeError, match=r"(?i)device"):
             there + torch.ones(3)
         assert torch.ones(3).sum().item() == 3
