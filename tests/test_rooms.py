@@ -23,7 +23,7 @@ LAYERS = (
         "collection",
         "outputs",
         "names",
-        "amounts",
+        "formatting",
     },
     {"model"},
     {"config", "deviations", "idle", "recipes"},

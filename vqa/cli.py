@@ -17,6 +17,7 @@ from pathlib import Path
 import vqa
 from vqa.collection import collect_rarely
 from vqa.errors import VQAError
+from vqa.formatting import printable
 from vqa.lifetime import Ending
 from vqa.outputs import FULL
 
@@ -69,7 +70,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(end="", flush=True)  # a full disk behind it shows here at the latest
         return code
     except VQAError as error:
-        print(f"vqa: {_harmless(str(error))}", file=sys.stderr)
+        said = printable(str(error), keep="\n")  # messages quote what stands in files
+        print(f"vqa: {said}", file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:
         _drop_output()
@@ -106,11 +108,6 @@ def _drop_output() -> None:
     """Let what is printed and cannot be written go, or the interpreter fails over it again as it ends."""
     with suppress(OSError):  # there is no such file where a caller of `main` reads the output
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _harmless(text: str) -> str:
-    """`text` without characters that could steer a terminal: messages quote what stands in files."""
-    return "".join(mark if mark.isprintable() or mark == "\n" else "\ufffd" for mark in text)
 
 
 def _run(name: str, words: Sequence[str]) -> int:

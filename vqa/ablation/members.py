@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from vqa.ablation.alike import AUTO, Settings, beside_axes, shortly, told, unlike, unlike_axes
 from vqa.ablation.derive import flat, settings_of, store_paths
-from vqa.amounts import shortened
 from vqa.errors import InputError, RunError
 from vqa.evaluation.coverage import first_few
+from vqa.formatting import shortened
 from vqa.tracking.place import Place, place_of
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ from vqa.ablation.alike import shortly
 from vqa.ablation.study import TYPE_KINDS, Row, Study
 from vqa.evaluation.comparison import EACH_ALONE
 from vqa.evaluation.table import columns
+from vqa.formatting import one_line
 
 MOST_TYPES = 12
 """More types than this, or more variants, do not stand side by side."""
@@ -174,14 +175,6 @@ def to_text(study: Study) -> str:
             *(f"  {one_line(line)}" for line in left_out(study)),
         ]
     return "\n".join([*lines, "", *(one_line(line) for line in remarks(study))]) + "\n"
-
-
-def one_line(text: str) -> str:
-    """One line that cannot steer a terminal."""
-    return "".join(
-        mark if mark.isprintable() else "\N{REPLACEMENT CHARACTER}"
-        for mark in " ".join(text.split())
-    )
 
 
 def to_markdown(study: Study) -> str:

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from vqa.ablation.study import Study
-from vqa.ablation.tables import heading, left_out, markdown_tables, one_line, remarks
+from vqa.ablation.tables import heading, left_out, markdown_tables, remarks
 from vqa.errors import ConfigError
+from vqa.formatting import one_line
 from vqa.tracking.curve_names import CURVES, Curve
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vqa.commands.preparation import preparation_of
+from vqa.formatting import harmless, one_line
 
 if TYPE_CHECKING:
     from vqa.ablation.expand import Grid
@@ -169,7 +170,6 @@ def connect() -> Service:
 
 
 def _say(text: str) -> None:
-    from vqa.ablation.tables import one_line
 
     print(f"vqa: {one_line(text)}", file=sys.stderr)
 
@@ -279,7 +279,6 @@ def _compare_here(group: str, *, as_json: bool) -> None:
 def _compare_there(study: Callable[[str], str], *, as_json: bool) -> None:
     """The server compares, where the runs lie; people get its Markdown."""
     from vqa.commands.patience import patiently
-    from vqa.commands.terminal import harmless
 
     text = patiently(partial(study, "json" if as_json else "markdown"))
     print((text if as_json else harmless(text)).rstrip("\n"))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vqa.commands.find import run_path
+from vqa.formatting import plain
 
 if TYPE_CHECKING:
     from vqa.export import Answer
@@ -41,7 +42,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Answer one question."""
-    from vqa.commands.terminal import plain
     from vqa.errors import InputError, ModelError
     from vqa.evaluation.predictions import MAX_ANSWER
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vqa.amounts import size
+from vqa.formatting import size
 
 if TYPE_CHECKING:
     from vqa.data.cache.place import Cached

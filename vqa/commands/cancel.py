@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from vqa.formatting import plain
+
 if TYPE_CHECKING:
     from vqa.jobs.service import Service
     from vqa.jobs.views import JobView
@@ -94,8 +96,6 @@ def _of_group(service: Service, change: Change, group: str) -> Iterator[JobView]
 
 def show(jobs: Sequence[JobView], describe: Callable[[JobView], str], *, as_json: bool) -> None:
     """One line a job, or all as JSON."""
-    from vqa.commands.terminal import plain
-
     if as_json:
         print(json.dumps([job.model_dump(mode="json") for job in jobs], indent=2))
         return

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from vqa.collection import no_collection
 from vqa.commands.find import run_path
+from vqa.formatting import plain
 
 if TYPE_CHECKING:
     from vqa.evaluation.comparison import Comparison, Pair, Variant
@@ -146,7 +147,6 @@ def _apart(pair: Pair) -> str:
     """How many questions, and a few of them, each of a pair has right where the other is wrong."""
     from vqa.evaluation.comparison import p_text
     from vqa.evaluation.coverage import first_few
-    from vqa.evaluation.table import printable
 
     sides = ((pair.a, pair.only_a), (pair.b, pair.only_b))
     told = [
@@ -154,7 +154,7 @@ def _apart(pair: Pair) -> str:
     ]
     if pair.mcnemar:
         told.append(f"McNemar {p_text(pair.mcnemar.p_value)}")
-    return printable("  " + "; ".join(told), 1000)
+    return plain("  " + "; ".join(told), 1000)
 
 
 def _overall(one: Mapping[str, Any]) -> tuple[str, ...]:

@@ -9,8 +9,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vqa.amounts import size
 from vqa.errors import InputError
+from vqa.formatting import size
 
 if TYPE_CHECKING:
     from tqdm import tqdm

@@ -83,10 +83,10 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(fields, ensure_ascii=False, indent=2))
         return 0
-    from vqa.commands.table import figures
     from vqa.evaluation.audit_text import audit_text, baseline_text, rules_text
+    from vqa.evaluation.table import figures_text
 
-    parts = [figures(fields)]
+    parts = [figures_text(fields)]
     if "overall" in fields:
         parts.append(rules_text(fields))
     if "baselines" in fields:

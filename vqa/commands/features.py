@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vqa.amounts import size
 from vqa.commands.preparation import preparation_of
+from vqa.formatting import size
 
 if TYPE_CHECKING:
     import numpy as np

@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vqa.formatting import plain
+
 if TYPE_CHECKING:
     from vqa.jobs.service import Service
 
@@ -22,7 +24,6 @@ def find_job(service: Service, word: str) -> str:
     Raises:
         JobError: no job's id begins so, or several do.
     """
-    from vqa.commands.terminal import plain
     from vqa.errors import JobError
     from vqa.jobs.queue import Filter
 
@@ -46,7 +47,6 @@ def find_group(service: Service, name: str) -> str:
     Raises:
         JobError: there is none.
     """
-    from vqa.commands.terminal import plain
     from vqa.errors import JobError
     from vqa.jobs.queue import Filter
     from vqa.names import LONGEST_NAME, NAME_PATTERN

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from vqa.amounts import size
+from vqa.formatting import size
 
 SHOWN_TYPES = 12
 UNEVEN = 0.001

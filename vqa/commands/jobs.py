@@ -9,6 +9,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vqa.formatting import aligned, duration, plain
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -123,9 +125,6 @@ def best(args: argparse.Namespace) -> int:
 
 def scores_text(scores: Sequence[ScoreView]) -> str:
     """A line a score; those of one protocol, split and store stand together."""
-    from vqa.commands.table import align
-    from vqa.commands.terminal import plain
-
     rows: list[tuple[str, ...]] = [
         ("user", "protocol", "split", "store", "data", "job", "name", "score", "of jobs")
     ]
@@ -133,7 +132,7 @@ def scores_text(scores: Sequence[ScoreView]) -> str:
         data = one.data_fingerprint[:12]
         about = (one.user, one.protocol, one.split, one.store, data, one.job, one.name)
         rows.append((*(plain(text, 40) for text in about), f"{one.score:.2f}", str(one.jobs)))
-    return align(rows, len(rows[0]) - 2)
+    return "\n".join(aligned(rows, len(rows[0]) - 2))
 
 
 def wanted(args: argparse.Namespace) -> Filter:
@@ -154,19 +153,15 @@ def nothing(args: argparse.Namespace, page: JobPage) -> str:
 
 def to_text(page: JobPage, now: float) -> str:
     """The table, and how many jobs there are in each state; columns that say nothing are left out."""
-    from vqa.commands.table import align
-
     rows = [HEAD, *(row(job, now) for job in page.jobs)]
     filled = [i for i in range(len(HEAD)) if any(line[i] for line in rows[1:])]
     left = sum(column < LEFT for column in filled)
-    table = align([[line[i] for i in filled] for line in rows], left)
+    table = "\n".join(aligned([[line[i] for i in filled] for line in rows], left))
     return f"{table}\n\n{counts({str(state): n for state, n in page.counts.items()})}"
 
 
 def row(job: JobView, now: float) -> tuple[str, ...]:
     """One job's cells, as `HEAD` names them."""
-    from vqa.commands.terminal import duration, plain
-
     progress = job.progress
     best = job.overall if job.overall is not None else progress and progress.best
     going = job.state in ("running", "starting")

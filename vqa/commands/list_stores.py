@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from vqa.commands.filter import mentioning, say_nothing_matches
+from vqa.formatting import moment, plain
 from vqa.jobs.views import StoreView
 
 
@@ -42,7 +43,6 @@ def list_stores(text: str, as_json: bool) -> int:
 
 
 def _lines(store: StoreView) -> Iterator[str]:
-    from vqa.commands.terminal import moment, plain
 
     images = f"{store.images:,} images{', known by text alone' if store.text_only else ''}"
     yield f"{store.name}  (source {plain(store.source)})  {images}"

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
+from vqa.formatting import harmless
+
 if TYPE_CHECKING:
     from vqa.jobs.service import Service
     from vqa.jobs.views import Chunk
@@ -32,7 +34,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print what a job has written; escapes in it are shown, not obeyed."""
     from vqa.commands.find import find_job
-    from vqa.commands.terminal import harmless
     from vqa.jobs.connect import connect
 
     service = connect()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 
+from vqa.formatting import size
+
 DAY = 86_400.0
 
 
@@ -12,7 +14,6 @@ def prune(args: argparse.Namespace) -> int:
     """Delete what ended jobs have left, and say how much room that made."""
     import dataclasses
 
-    from vqa.amounts import size
     from vqa.commands.jobs import wanted
     from vqa.jobs.home import Home
     from vqa.jobs.prune import Pruner

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vqa.formatting import one_line
+
 if TYPE_CHECKING:
     from wandb_workspaces.reports.v2 import Report
     from wandb_workspaces.workspaces import Workspace
@@ -152,8 +154,6 @@ def _publish(study: Study, address: Address) -> dict[str, str | None]:
 
 def _outline(study: Study, address: Address, made: dict[str, Any]) -> str:
     """The report in lines: headings, sentences, and what each grid shows."""
-    from vqa.ablation.tables import one_line
-
     place = f"{address.entity or '(your own entity)'}/{address.project}, group {address.group}"
     lines = [one_line(f"report on {place}: {study.title}")]
     for block in made["report"]["spec"]["blocks"]:

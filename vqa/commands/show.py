@@ -7,6 +7,8 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from vqa.formatting import aligned, duration, harmless, moment, plain
+
 if TYPE_CHECKING:
     from vqa.jobs.service import Service
     from vqa.jobs.views import ChangeView, JobDetail, JobView, Progress
@@ -36,13 +38,12 @@ def run(args: argparse.Namespace) -> int:
 
 def parts(detail: JobDetail, words: list[str]) -> Iterator[str]:
     """The paragraphs: the job, its history, figures, warnings, last log lines, and what can be done."""
-    from vqa.commands.table import align, figures
-    from vqa.commands.terminal import plain
+    from vqa.evaluation.table import figures_text
 
-    yield align(list(facts(detail)), left=2)
+    yield "\n".join(aligned(list(facts(detail)), left=2))
     yield "\n".join(["history", *(f"  {line(change)}" for change in detail.history)])
     if detail.result is not None and "overall" in detail.result:
-        yield figures(detail.result)
+        yield figures_text(detail.result)
     if detail.warnings:
         yield "\n".join(["warnings", *(f"  {plain(text)}" for text in detail.warnings)])
     if words:
@@ -52,8 +53,6 @@ def parts(detail: JobDetail, words: list[str]) -> Iterator[str]:
 
 def facts(detail: JobDetail) -> Iterator[tuple[str, str]]:
     """Names and values of what the job is and how far it has come."""
-    from vqa.commands.terminal import duration, plain
-
     job = detail.job
     yield "job", f"{job.id}  {plain(job.name)}"
     yield "state", f"{job.state}{': ' + plain(job.reason) if job.reason else ''}"
@@ -91,7 +90,6 @@ def resources(job: JobView) -> str:
 def progress(made: Progress, *, going: bool) -> str:
     """How far it has come, in words."""
     from vqa.commands.jobs import percent
-    from vqa.commands.terminal import duration
 
     said = [percent(made) or "no step yet"]
     if made.epoch is not None:
@@ -111,8 +109,6 @@ def progress(made: Progress, *, going: bool) -> str:
 
 def line(change: ChangeView) -> str:
     """One entry of the history."""
-    from vqa.commands.terminal import moment, plain
-
     attempt = f"  attempt {change.attempt}" if change.attempt else ""
     reason = f"  {plain(change.reason)}" if change.reason else ""
     return f"{moment(change.time)}  {change.state:<9}{attempt}{reason}".rstrip()
@@ -120,8 +116,6 @@ def line(change: ChangeView) -> str:
 
 def last_words(service: Service, detail: JobDetail) -> list[str]:
     """The end of the first process's log of a job that did not end well; of its runner's where that is empty."""
-    from vqa.commands.terminal import harmless
-
     if detail.job.state not in ("failed", "lost"):
         return []
     for name in ("rank0.log", "runner0.log"):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vqa.commands.preparation import preparation_of
+from vqa.formatting import plain
 
 if TYPE_CHECKING:
     from vqa.jobs.service import Service
@@ -99,7 +100,6 @@ def request(args: argparse.Namespace) -> SubmitRequest:
 def hint(job: JobView) -> None:
     """What happens next."""
     from vqa.commands.show import advice
-    from vqa.commands.terminal import plain
 
     print(f"vqa: {plain(job.name)} is {job.state}; {advice(job)}", file=sys.stderr)
     if job.resources.time_minutes and job.engine != "slurm":
@@ -141,7 +141,6 @@ def _splits(service: Service, store: str) -> dict[str, int]:
 def wait(service: Service, job: JobView) -> JobView:
     """Look at a job until it has ended; say each change of its state."""
     from vqa.commands.patience import patiently
-    from vqa.commands.terminal import plain
     from vqa.jobs.queue import Filter
     from vqa.jobs.record import TERMINAL
 

@@ -7,6 +7,8 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
+from vqa.formatting import aligned, moment, plain
+
 if TYPE_CHECKING:
     from vqa.jobs.home import Home
 
@@ -57,8 +59,6 @@ def run(args: argparse.Namespace) -> int:
 
 def show(home: Home, *, as_json: bool) -> int:
     """Everybody who has or had a token."""
-    from vqa.commands.table import align
-    from vqa.commands.terminal import moment, plain
     from vqa.server import tokens
 
     known = tokens.list(home)
@@ -70,5 +70,8 @@ def show(home: Home, *, as_json: bool) -> int:
     for token in known:
         revoked = "" if token.revoked is None else moment(token.revoked)
         rows.append((plain(token.name, 40), token.scope, moment(token.created), revoked))
-    print(align(rows, left=4) if known else "no tokens yet; `vqa token add NAME` makes one")
+    if known:
+        print("\n".join(aligned(rows, left=4)))
+    else:
+        print("no tokens yet; `vqa token add NAME` makes one")
     return 0

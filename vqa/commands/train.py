@@ -61,9 +61,9 @@ def run(args: argparse.Namespace) -> int:
 
 def summary(run_dir: Path, fields: Mapping[str, Any]) -> str:
     """The result as a few lines, with what its figures have to be read against."""
-    from vqa.commands.table import figures
+    from vqa.evaluation.table import figures_text
 
-    lines = [f"{run_dir}: succeeded", figures(fields)]
+    lines = [f"{run_dir}: succeeded", figures_text(fields)]
     if "overall" in fields:
         lines += [f"note: {note}" for note in fields.get("notes", [])]
     return "\n".join(lines)

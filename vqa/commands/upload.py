@@ -11,8 +11,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vqa.amounts import size
 from vqa.errors import EngineError, InputError, JobError
+from vqa.formatting import size
 
 if TYPE_CHECKING:
     from tqdm import tqdm

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from vqa.amounts import size
+from vqa.formatting import size
 
 Resident = Literal["auto", "always", "shards", "never"]
 SHARE = {"cpu": 0.5, "cuda": 0.9}

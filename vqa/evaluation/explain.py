@@ -13,7 +13,7 @@ from vqa.evaluation.multiple_choice import (
 from vqa.evaluation.normalise import light
 from vqa.evaluation.predictions import Prediction
 from vqa.evaluation.protocols import DIALECTS, right_text, score_predictions
-from vqa.evaluation.table import printable
+from vqa.formatting import plain
 
 
 def explain_question(
@@ -25,8 +25,8 @@ def explain_question(
         InputError: no such protocol, or it cannot score this question.
     """
     result = score_predictions([item], protocol, out_of_vocabulary=out_of_vocabulary, resamples=0)
-    asked = f": {printable(item.question, 1000)}" if item.question else ""
-    head = [f"question {printable(item.question_id)}{asked}"]
+    asked = f": {plain(item.question, 1000)}" if item.question else ""
+    head = [f"question {plain(item.question_id, 60)}{asked}"]
     if item.answer is None and not item.choice_scores:
         head.append("no answer was given: it counts as wrong")
     if protocol in DIALECTS:

@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 
-from vqa.amounts import shortened
 from vqa.errors import ResultError
 from vqa.evaluation.calibration import calibration, prior_gap
 from vqa.evaluation.charts import bars, reliability_curve
@@ -25,6 +24,7 @@ from vqa.evaluation.files import write_atomically
 from vqa.evaluation.predictions import Prediction
 from vqa.evaluation.result import EvaluationResult
 from vqa.evaluation.table import brief, figure_rows
+from vqa.formatting import shortened
 
 SAMPLES = 12
 """So many right and so many wrong answers are shown."""

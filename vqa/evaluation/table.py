@@ -5,13 +5,16 @@ from __future__ import annotations
 import csv
 import io
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
 from vqa.evaluation.result import EvaluationResult
+from vqa.formatting import aligned, plain
 
 CSV_COLUMNS = ("protocol", "kind", "name", "score", "low", "high", "n")
+CELL = 60
+"""Characters of a cell."""
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -67,22 +70,34 @@ def to_text(result: EvaluationResult) -> str:
 
 
 def columns(rows: Iterable[Sequence[Any]]) -> list[str]:
-    """Lines of aligned columns: the first to the left, the others to the right."""
-    cells = [[printable(str(cell)) for cell in row] for row in rows]
-    widths = [max(len(cell) for cell in column) for column in zip(*cells, strict=True)]
-    return [
-        "  ".join(
-            cell.ljust(width) if at == 0 else cell.rjust(width)
-            for at, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in cells
-    ]
+    """Lines of aligned columns, whatever the cells hold: the first to the left, the others to the right."""
+    return aligned([[plain(str(cell), CELL) for cell in row] for row in rows])
 
 
-def printable(text: str, longest: int = 60) -> str:
-    """`text` without characters that could steer a terminal, and not overlong."""
-    shown = "".join(mark if mark.isprintable() else "\N{REPLACEMENT CHARACTER}" for mark in text)
-    return shown if len(shown) <= longest else shown[: longest - 1] + "…"
+def figures_text(fields: Mapping[str, Any]) -> str:
+    """The figures of an evaluation's JSON object for a terminal: overall and by type; its notes where it has none."""
+    if "overall" not in fields:
+        return "\n".join(fields.get("notes", []))
+    title = f"{fields['protocol']}, split {fields.get('split', '?')}"
+    overall = (fields["overall"], fields.get("interval"), fields["n"])
+    rows = [(title, "score", "95 % interval", "questions"), _cells("overall", *overall)]
+    for kind in ("per_answer_type", "per_question_type"):
+        if scores := fields.get(kind):
+            rows.append((kind.replace("_", " "), "", "", ""))
+            intervals = fields.get("intervals", {}).get(kind, {})
+            counts = fields.get(f"n_{kind}", {})
+            rows += [
+                _cells(f"  {plain(name, CELL)}", score, intervals.get(name), counts.get(name, ""))
+                for name, score in scores.items()
+            ]
+    return "\n".join(aligned(rows))
+
+
+def _cells(
+    name: str, score: float, interval: Mapping[str, Any] | None, count: int | str
+) -> tuple[str, str, str, str]:
+    bounds = f"{interval['low']:.2f} … {interval['high']:.2f}" if interval else ""
+    return name, f"{score:.2f}", bounds, str(count)
 
 
 def _row(
@@ -111,4 +126,4 @@ def brief(value: Any) -> str:
         return ", ".join(f"{name} {brief(item)}" for name, item in value.items())
     if isinstance(value, list) and len(value) > 20:
         return f"{len(value)} (all of them with --json)"
-    return "–" if value is None else printable(str(value), 400)
+    return "–" if value is None else plain(str(value), 400)

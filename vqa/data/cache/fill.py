@@ -13,10 +13,10 @@ import numpy as np
 from torch import Tensor
 from tqdm import tqdm
 
-from vqa.amounts import size
 from vqa.data.ahead import ahead
 from vqa.data.cache.place import check_room, failure
 from vqa.data.cache.rows import CHUNK, RowFile
+from vqa.formatting import size
 from vqa.machine import cores
 
 WAIT_SECONDS = 0.2

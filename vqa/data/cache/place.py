@@ -22,10 +22,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from vqa.amounts import size
 from vqa.data.cache.layout import described
 from vqa.data.store import CACHE, Store
 from vqa.errors import DataError, VQAError
+from vqa.formatting import size
 
 DAY = 86_400
 KEPT_FREE = 256_000_000

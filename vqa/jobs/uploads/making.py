@@ -16,12 +16,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from vqa.amounts import shortened
 from vqa.data.prepare import UnusableRecords, prepare
 from vqa.data.record import BadRow
 from vqa.data.sources.staged import Damaged, Staged
 from vqa.data.store import Store
 from vqa.errors import VQAError
+from vqa.formatting import shortened
 from vqa.jobs.home import Home
 from vqa.jobs.uploads.owned import RECORD, WORK, Uploaded
 from vqa.jobs.uploads.room import Allowance

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from typing import Any
 
-from vqa.amounts import shortened
+from vqa.formatting import shortened
 
 Figure = dict[str, Any]
 CHARTS = {

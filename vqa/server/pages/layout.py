@@ -15,7 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 import vqa
-from vqa.amounts import size
+from vqa.formatting import size
 from vqa.server.pages.assets import Assets
 
 TEMPLATES = Path(__file__).parents[1] / "templates"

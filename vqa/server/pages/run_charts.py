@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vqa.amounts import shortened
 from vqa.evaluation.attention_map import RAMP
+from vqa.formatting import shortened
 from vqa.tracking.curves import Curve, Curves
 
 Figure = dict[str, Any]

@@ -1,4 +1,4 @@
-"""What others wrote must not steer a terminal."""
+"""Sizes, times and columns; what others wrote must not steer a terminal."""
 
 from __future__ import annotations
 
@@ -8,7 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vqa.commands.terminal import duration, harmless, moment, plain
+from vqa.formatting import (
+    aligned,
+    duration,
+    harmless,
+    moment,
+    one_line,
+    plain,
+    printable,
+    shortened,
+    size,
+)
 
 HOSTILE = (
     "\x1b[2J\x1b[H",  # clears the screen
@@ -29,6 +39,8 @@ def steers(text: str, allowed: str = "") -> list[str]:
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_text_is_shown_and_not_obeyed(text: str) -> None:
     assert not steers(plain(text))
+    assert not steers(one_line(text))
+    assert not steers(printable(f"{text}\n", keep="\n"), "\n")
     assert not steers(harmless(text), "\n\t")
 
 
@@ -75,3 +87,28 @@ def test_durations(seconds: float, text: str) -> None:
 
 def test_moments() -> None:
     assert len(moment(0)) == len("1970-01-01 00:00:00")
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1500, "1.5 KB"),
+        (2_000_000, "2.0 MB"),
+        (3e9, "3.0 GB"),
+        (3.2e13, "32.0 TB"),
+    ],
+)
+def test_sizes(count: float, text: str) -> None:
+    assert size(count) == text
+
+
+def test_a_text_that_is_cut_says_so() -> None:
+    assert shortened("12345", 5) == "12345"
+    assert shortened("123456", 5) == "1234…"
+
+
+def test_columns_stand_side_by_side() -> None:
+    rows = [("job", "name", "step"), ("3f2a", "a", "12"), ("9", "", "")]
+    assert aligned(rows, left=2) == ["job   name  step", "3f2a  a       12", "9"]
