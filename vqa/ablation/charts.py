@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import html
 import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from vqa.formatting import shortened
 from vqa.tracking.curves import Band
 
 Figure = dict[str, Any]
@@ -217,13 +219,10 @@ def _band(name: str, band: Band, place: int) -> list[Figure]:
 
 def short(name: str) -> str:
     """A name that fits beside a chart."""
-    return escaped(textwrap.shorten(name, LONGEST, placeholder="…") if " " in name else _cut(name))
-
-
-def _cut(name: str) -> str:
-    return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
+    fits = textwrap.shorten(name, LONGEST, placeholder="…") if " " in name else name
+    return escaped(shortened(fits, LONGEST))
 
 
 def escaped(text: str) -> str:
     """Text as itself: plotly reads some HTML in names."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return html.escape(text, quote=False)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from vqa.ablation.study import Row, Study
+from vqa.formatting import shortened
 from vqa.tracking.buckets import Floats
 from vqa.tracking.curve_names import VALIDATED
 from vqa.tracking.curves import Band, read_curves, seed_band
@@ -38,7 +39,7 @@ def dots(rows: Sequence[Row]) -> dict[str, Any]:
 
     marks = [
         {
-            "name": row.name if len(row.name) <= 28 else f"{row.name[:27]}…",
+            "name": shortened(row.name, 28),
             "y": LINE * at + LINE / 2,
             "low": place(row.low),
             "high": place(row.high),

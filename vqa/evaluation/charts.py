@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
+from vqa.formatting import shortened
+
 ROW, LABEL, WIDTH = 22, 210, 420
 """Height of a row, width of the labels, width of the scale from 0 to 100; in pixels."""
 
@@ -64,8 +66,7 @@ def _grid(height: int) -> str:
 
 def _bar(row: Mapping[str, Any], top: int) -> str:
     middle, end = top + ROW / 2 - 4, LABEL + WIDTH * row["score"] / 100
-    name = str(row["name"] or "overall")
-    shown = name if len(name) <= 28 else name[:27] + "…"
+    shown = shortened(str(row["name"] or "overall"), 28)
     figures = f"{row['score']:.1f}"
     parts = [
         f'<text x="{LABEL - 8}" y="{middle + 4}" class="name">{escape(shown)}</text>',

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -191,8 +192,7 @@ def bars(rows: Sequence[dict[str, Any]], chance: float | None) -> Figure:
 
 def label(text: str) -> str:
     """Data's text for plotly, which would take some of HTML for its own."""
-    short = shortened(text, LONGEST_LABEL)
-    return short.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return html.escape(shortened(text, LONGEST_LABEL), quote=False)
 
 
 def _line(curve: Curve, name: str, colour: str) -> list[Figure]:
