@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from vqa.commands import serve
-from vqa.jobs.home import RaySettings, Settings, parse_settings
+from vqa.jobs.settings import RaySettings, Settings, parse_settings
 from vqa.server.guard import OPEN, Hosts
 
 ROOT = Path(__file__).resolve().parents[2]

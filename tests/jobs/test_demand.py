@@ -15,10 +15,9 @@ from unittest.mock import Mock
 import psutil
 import pytest
 
-from vqa.jobs.demand import ensure_dispatcher
 from vqa.jobs.home import Home
 from vqa.jobs.locks import is_held
-from vqa.jobs.own_service import OwnService
+from vqa.jobs.own_service import OwnService, ensure_dispatcher
 from vqa.jobs.queue import Filter, Queue
 from vqa.jobs.record import Submission
 
@@ -91,7 +90,7 @@ def test_of_many_calls_one_alone_starts_one(home: Home) -> None:
 def test_one_is_started_by_a_process_without_standard_streams(home: Home) -> None:
     """The lock's descriptor is then one of theirs."""
     code = (
-        "import os; from vqa.jobs.demand import ensure_dispatcher; from vqa.jobs.home import Home;"
+        "import os; from vqa.jobs.own_service import ensure_dispatcher; from vqa.jobs.home import Home;"
         "home = Home.here(); os.closerange(0, 3);"
         "os._exit([ensure_dispatcher(home) for _ in range(2)] != [True, False])"
     )
@@ -108,7 +107,7 @@ def test_one_is_started_by_a_process_without_standard_streams(home: Home) -> Non
 def test_a_dispatcher_that_cannot_be_started_holds_nothing(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vqa.jobs.demand.sys.executable", str(home.path / "none"))
+    monkeypatch.setattr("vqa.jobs.own_service.sys.executable", str(home.path / "none"))
     with pytest.raises(FileNotFoundError):
         ensure_dispatcher(home)
     assert not is_held(home.dispatcher_lock)
@@ -139,7 +138,7 @@ def test_the_dispatcher_obeys_signals_that_its_starter_ignored(home: Home, tmp_p
     """A shell starts background commands with INT ignored, and children inherit that."""
     report = tmp_path / "ignored"
     code = (
-        "import signal, vqa.jobs.demand as demand; from pathlib import Path;"
+        "import signal, vqa.jobs.own_service as demand; from pathlib import Path;"
         "from vqa.jobs.home import Home;"
         "signal.signal(signal.SIGINT, signal.SIG_IGN);"
         f"demand.sys.executable = {str(tmp_path / 'spy')!r};"

@@ -20,18 +20,17 @@ from pathlib import Path
 
 from vqa.config import parse_experiment
 from vqa.errors import EngineError, VQAError
-from vqa.jobs.engines import make_engine
 from vqa.jobs.engines.base import ArrayEngine, Engine, Standing, Task
-from vqa.jobs.engines.known import Engines
+from vqa.jobs.engines.known import Engines, make_engine
 from vqa.jobs.handover import ARRAYS, batches, submitted
 from vqa.jobs.home import Home
 from vqa.jobs.locks import Lock, given, is_held
 from vqa.jobs.outcome import mark_cancelled, reached, result_of, why_lost
 from vqa.jobs.patience import Absences, Complaints, Due, Leases, Stops, last_beat
 from vqa.jobs.placement import may_fit, place, why_not_now
+from vqa.jobs.prune import retain
 from vqa.jobs.queue import Queue
 from vqa.jobs.record import ACTIVE, WAITING, Job, Loss, State
-from vqa.jobs.retention import retain
 from vqa.training.directory import RunDirectory
 from vqa.training.disk import write_atomic
 

@@ -75,9 +75,7 @@ def _carrying(variables: Mapping[str, str]) -> list[psutil.Process]:
 def _kill(process: psutil.Process) -> bool:
     try:
         process.kill()  # refuses an id that was used again
-    except psutil.NoSuchProcess:
-        return False
-    except psutil.AccessDenied:
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
         return False
     return True
 

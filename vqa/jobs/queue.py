@@ -24,8 +24,7 @@ from vqa.jobs.record import (
     State,
     Submission,
 )
-from vqa.jobs.rows import job_of
-from vqa.jobs.schema import Held, Transaction, connect
+from vqa.jobs.schema import Held, Transaction, connect, job_of
 from vqa.jobs.turns import first
 
 ID_BYTES = 4

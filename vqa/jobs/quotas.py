@@ -9,9 +9,9 @@ from pathlib import Path
 from vqa.errors import JobError
 from vqa.jobs.home import Home
 from vqa.jobs.locks import turn
+from vqa.jobs.prune import disk_use
 from vqa.jobs.queue import Filter, Queue
 from vqa.jobs.record import ACTIVE, WAITING, Job
-from vqa.jobs.retention import disk_use
 
 PRUNE = "`vqa jobs --prune` on the machine of the service removes"
 """A user of a server cannot do it."""

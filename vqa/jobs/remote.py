@@ -17,7 +17,7 @@ import httpx
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from vqa.errors import EngineError, JobError
-from vqa.jobs.paths import refuse_paths
+from vqa.jobs.library import refuse_paths
 from vqa.jobs.questions import Question, Reply
 from vqa.jobs.queue import Filter
 from vqa.jobs.views import (

@@ -1,8 +1,9 @@
-"""The queue's tables, and how a database of an older program becomes one of today's."""
+"""The queue's tables, their rows as jobs, and how a database of an older program becomes one of today's."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import sqlite3
@@ -10,6 +11,7 @@ import weakref
 from pathlib import Path
 
 from vqa.errors import JobError
+from vqa.jobs.record import Job, Resources, State, Submission
 
 MIGRATIONS: tuple[str, ...] = (
     """
@@ -135,6 +137,37 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
 
 def _version(connection: sqlite3.Connection) -> int:
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def job_of(row: sqlite3.Row) -> Job:
+    """The job that a row of `jobs` keeps."""
+    submission = Submission(
+        experiment=json.loads(row["experiment"]),
+        user=row["user"],
+        name=row["name"],
+        engine=row["engine"],
+        resources=Resources.model_validate_json(row["resources"]),
+        group=row["group_name"],
+        key=row["key"],
+        priority=row["priority"],
+        max_restarts=row["max_restarts"],
+    )
+    return Job(
+        seq=row["seq"],
+        id=row["id"],
+        state=State(row["state"]),
+        submission=submission,
+        attempt=row["attempt"],
+        restarts=row["restarts"],
+        reached=row["reached"],
+        handle=row["handle"],
+        gpus=tuple(json.loads(row["gpus"])),
+        cancel_requested=bool(row["cancel_requested"]),
+        reason=row["reason"],
+        submitted=row["submitted"],
+        started=row["started"],
+        ended=row["ended"],
+    )
 
 
 class Held:

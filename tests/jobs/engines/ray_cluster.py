@@ -20,7 +20,7 @@ import pytest
 
 from tests.jobs.engines.tasks import PATIENCE, until
 from vqa.jobs.engines.ray import RayEngine
-from vqa.jobs.home import RaySettings
+from vqa.jobs.settings import RaySettings
 
 ROOT = Path(__file__).resolve().parents[3]
 MARK, NODE = "VQA_TEST_RAY", "VQA_TEST_RAY_NODE"

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from vqa.jobs.engines.slurm import SlurmEngine
-from vqa.jobs.home import SlurmSettings
+from vqa.jobs.settings import SlurmSettings
 
 NODES = ("n1", "n2")
 CORES, GPUS = 4, 2

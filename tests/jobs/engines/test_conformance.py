@@ -11,7 +11,7 @@ import pytest
 from tests.jobs.engines.tasks import living, script, standing, until, wait_for
 from vqa.jobs.engines.base import ATTEMPT_VARIABLE, JOB_VARIABLE, Engine, Standing
 from vqa.jobs.engines.local import LocalEngine
-from vqa.jobs.home import LocalSettings
+from vqa.jobs.settings import LocalSettings
 
 Make = Callable[[], Engine]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from vqa.jobs.engines.gpus import local_capacity, local_gpus, parse_listing
-from vqa.jobs.home import LocalSettings
+from vqa.jobs.settings import LocalSettings
 
 LISTING = """\
 GPU 0: NVIDIA H100 80GB HBM3 (UUID: GPU-11111111-aaaa)

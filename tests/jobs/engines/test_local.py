@@ -14,8 +14,8 @@ import pytest
 from tests.jobs.engines.tasks import living, script, standing, until, wait_for
 from vqa.jobs.engines.base import Standing, Task
 from vqa.jobs.engines.local import Handle, LocalEngine
-from vqa.jobs.home import LocalSettings
 from vqa.jobs.record import Resources
+from vqa.jobs.settings import LocalSettings
 
 
 def test_what_a_task_leaves_behind_is_gone_before_it_has_ended(tmp_path: Path) -> None:
@@ -41,7 +41,7 @@ def test_a_task_outlives_the_program_that_started_it(tmp_path: Path) -> None:
 from pathlib import Path
 from tests.jobs.engines.tasks import script
 from vqa.jobs.engines.local import LocalEngine
-from vqa.jobs.home import LocalSettings
+from vqa.jobs.settings import LocalSettings
 text = "open('ready', 'w')\\nwhile not os.path.exists('stop'): time.sleep(0.05)"
 print(LocalEngine(LocalSettings()).submit(script(Path({str(tmp_path)!r}), "orphan", text)), flush=True)
 import os; os.kill(os.getpid(), 9)

@@ -16,8 +16,8 @@ from vqa.config import Experiment
 from vqa.errors import EngineError
 from vqa.jobs.engines.base import JOB_VARIABLE, Standing, Task
 from vqa.jobs.engines.ray import FEW, RayEngine
-from vqa.jobs.home import RaySettings
 from vqa.jobs.record import Resources
+from vqa.jobs.settings import RaySettings
 from vqa.training.directory import RunDirectory
 
 __all__ = ["make_ray_engine", "ray_cluster"]

@@ -18,8 +18,8 @@ from vqa.jobs.engines.base import Standing, Task
 from vqa.jobs.engines.ray import Handle as RayHandle
 from vqa.jobs.engines.ray import RayEngine, _request
 from vqa.jobs.engines.ray_keeper import Plan
-from vqa.jobs.home import RaySettings
 from vqa.jobs.record import Resources
+from vqa.jobs.settings import RaySettings
 
 
 class Server(HTTPServer):

@@ -22,8 +22,8 @@ from tests.jobs.engines.tasks import (
 from vqa.errors import EngineError
 from vqa.jobs.engines.base import Standing, Task
 from vqa.jobs.engines.slurm import SlurmEngine, standing_of
-from vqa.jobs.home import SlurmSettings
 from vqa.jobs.record import Resources
+from vqa.jobs.settings import SlurmSettings
 
 pytestmark = pytest.mark.xdist_group("slurm")
 

@@ -12,7 +12,7 @@ from vqa.errors import EngineError
 from vqa.jobs.engines import slurm
 from vqa.jobs.engines.base import Standing
 from vqa.jobs.engines.slurm import SlurmEngine
-from vqa.jobs.home import SlurmSettings
+from vqa.jobs.settings import SlurmSettings
 
 pytestmark = pytest.mark.xdist_group("slurm")
 

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from vqa.errors import EngineError
 from vqa.jobs.engines.base import Task
 from vqa.jobs.engines.slurm_script import render, render_array
-from vqa.jobs.home import SlurmSettings
 from vqa.jobs.record import Resources
+from vqa.jobs.settings import SlurmSettings
 
 ALONE = r"""#!/bin/bash
 # Attempt 2 of job 9f3c01ab. By hand: go to the directory of this file, then `sbatch sbatch.sh`.

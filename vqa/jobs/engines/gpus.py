@@ -8,7 +8,7 @@ import shutil
 import subprocess
 
 from vqa.jobs.engines.base import Capacity
-from vqa.jobs.home import LocalSettings
+from vqa.jobs.settings import LocalSettings
 
 SECONDS = 20
 GPU = re.compile(r"^GPU \d+: .*\(UUID: (GPU-[^)\s]+)\)", re.MULTILINE)

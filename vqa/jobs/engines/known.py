@@ -1,10 +1,36 @@
-"""The engines of a dispatcher, each made when it is first wanted."""
+"""The engines by name, each made when it is first wanted.
+
+A new one has its name in `vqa.jobs.record.EngineName`, a module here that keeps to `base`, its settings in
+`vqa.jobs.settings`, and a case below; `vqa.jobs.handover` says whether it takes arrays.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from vqa.jobs.engines.base import Capacity, Engine
+from vqa.jobs.settings import Settings
+
+
+def make_engine(name: str, settings: Settings) -> Engine:
+    """An engine by its name; what it needs is imported here.
+
+    Raises:
+        EngineError: it needs a package that is not installed.
+    """
+    match name:
+        case "slurm":
+            from vqa.jobs.engines.slurm import SlurmEngine
+
+            return SlurmEngine(settings.slurm)
+        case "ray":
+            from vqa.jobs.engines.ray import RayEngine
+
+            return RayEngine(settings.ray)
+        case _:
+            from vqa.jobs.engines.local import LocalEngine
+
+            return LocalEngine(settings.local)
 
 
 class Engines:

@@ -16,8 +16,8 @@ import psutil
 from vqa.errors import EngineError
 from vqa.jobs.engines.base import ATTEMPT_VARIABLE, Capacity, Standing, Task
 from vqa.jobs.engines.gpus import local_capacity
-from vqa.jobs.home import LocalSettings
 from vqa.jobs.processes import is_alive, processes_of, start_time, sweep
+from vqa.jobs.settings import LocalSettings
 from vqa.training.process import GPU_SHARE_VARIABLE
 
 SHARED = 0.9

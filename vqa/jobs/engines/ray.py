@@ -33,7 +33,7 @@ import httpx
 from vqa.errors import EngineError
 from vqa.jobs.engines.base import JOB_VARIABLE, Capacity, Standing, Task
 from vqa.jobs.engines.ray_keeper import Order, Orders, Plan
-from vqa.jobs.home import RaySettings
+from vqa.jobs.settings import RaySettings
 
 KEEPER = "vqa.jobs.engines.ray_keeper"
 NEVER_STARTED = "JOB_SUPERVISOR_ACTOR_START_TIMEOUT"

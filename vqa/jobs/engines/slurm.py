@@ -28,7 +28,7 @@ from vqa.jobs.engines.slurm_script import (
     render_array,
     trace,
 )
-from vqa.jobs.home import SlurmSettings
+from vqa.jobs.settings import SlurmSettings
 from vqa.training.disk import write_atomic
 
 COMMAND_SECONDS, ELEMENT_SECONDS = 30.0, 3.0

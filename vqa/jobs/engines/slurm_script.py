@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from vqa.errors import EngineError
 from vqa.jobs.engines.base import Task
-from vqa.jobs.home import SlurmSettings
+from vqa.jobs.settings import SlurmSettings
 from vqa.names import NAME_PATTERN
 
 SCRIPT, ARRAY_SCRIPT, LOG = "sbatch.sh", "array.sh", "logs/slurm.log"
