@@ -19,11 +19,11 @@ from vqa.server.codes import Codes
 from vqa.server.guard import Guard, Hosts
 from vqa.server.holdings import Holdings
 from vqa.server.opened import Opened
-from vqa.server.pages import ablations, assets, data, queue, run, run_predictions, signin, submit
+from vqa.server.pages import ablations, assets, data, run, run_predictions, signin, submit
 from vqa.server.pages import ask as ask_page
+from vqa.server.pages import jobs as jobs_page
 from vqa.server.pages.assets import Assets
-from vqa.server.pages.layout import Pages
-from vqa.server.pages.refusals import presented
+from vqa.server.pages.layout import Pages, presented
 from vqa.server.problems import RESPONSES, install
 from vqa.server.studies import Studies
 from vqa.server.tokens import Tokens
@@ -82,8 +82,8 @@ def _open(app: FastAPI, home: Home) -> None:
 def _route(app: FastAPI) -> None:
     for room in (account, jobs, files, groups, runs, stores, uploads, ask):
         app.include_router(room.router, prefix=API, responses=RESPONSES)
-    for page in (assets, signin, queue, submit, run, run_predictions, ablations, ask_page, data):
-        app.include_router(page.router)
+    for one in (assets, signin, jobs_page, submit, run, run_predictions, ablations, ask_page, data):
+        app.include_router(one.router)
 
 
 def _lifespan(

@@ -53,6 +53,10 @@ class Token(BaseModel):
         """Whether its scope includes another."""
         return RANKS.index(self.scope) >= RANKS.index(scope)
 
+    def may_touch(self, owner: str) -> bool:
+        """Whether it may end what somebody has queued, or queue it again: an admin's anybody's, others' their own."""
+        return self.may("admin") or (self.may("submit") and self.name == owner)
+
 
 ENTRIES = TypeAdapter(tuple[Token, ...])
 

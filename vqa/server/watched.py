@@ -60,8 +60,8 @@ class Watched:
         model: dict[str, Any] = self.service.queue.get(self.job).submission.experiment["model"]
         return bool(model["image_encoder"]["name"] != "none")
 
-    def index(self, split: str) -> PredictionIndex:
-        """The predictions of a split."""
+    def predictions_file(self, split: str) -> Path:
+        """The file of a split, found in the directory's listing: the name is never made part of a path."""
         files = self.service.predictions(self.job)
         if split not in files:
             raise JobError(
@@ -70,8 +70,13 @@ class Watched:
                 fix=f"there are {', '.join(files) or 'none'}",
                 kind="not-found",
             )
+        return files[split]
+
+    def index(self, split: str) -> PredictionIndex:
+        """The predictions of a split."""
+        file = self.predictions_file(split)
         with self.told():
-            return self.opened.predictions(files[split])
+            return self.opened.predictions(file)
 
     def prediction(self, split: str, question: str) -> Prediction:
         """One of them."""

@@ -174,7 +174,7 @@ def test_the_best_run_of_the_newest_group_comes_first(
     finished_site: Site, finished_home: Finished
 ) -> None:
     from vqa.jobs.local_service import LocalService
-    from vqa.server.api.asking import Caller
+    from vqa.server.api.dependencies import Caller
     from vqa.server.pages.ask import choose_runs
     from vqa.server.tokens import Tokens
 

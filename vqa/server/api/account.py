@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 import vqa
-from vqa.server.api.asking import Reader
+from vqa.server.api.dependencies import Reader
 from vqa.server.codes import Codes
 from vqa.server.guard import COOKIE
 from vqa.server.problems import problem

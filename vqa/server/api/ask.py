@@ -13,8 +13,7 @@ from fastapi import APIRouter, Request
 
 from vqa.errors import DataError, EngineError, JobError, ModelError
 from vqa.jobs.questions import GlimpseView, Guess, Question, Reply, Word
-from vqa.server.api.asking import Caller, Reader
-from vqa.server.api.stores import OpenHoldings
+from vqa.server.api.dependencies import Caller, OpenHoldings, Reader
 from vqa.server.holdings import Holdings
 from vqa.server.opened import Opened
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 from typing import Annotated
 
 import anyio
@@ -12,11 +12,13 @@ from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.responses import FileResponse, StreamingResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from starlette.concurrency import run_in_threadpool
+from typing_extensions import override
 
 from vqa.errors import JobError, VQAError
 from vqa.jobs.local_service import LocalService
+from vqa.jobs.logs import log_files
 from vqa.jobs.views import Chunk
-from vqa.server.api.asking import FileName, JobId, Reader, SplitName
+from vqa.server.api.dependencies import FileName, JobId, Looked, Reader, SplitName
 
 POLL_SECONDS = 0.5
 LONGEST_SECONDS = 3600.0
@@ -89,23 +91,35 @@ async def follow(
             chunk = Chunk(text="", offset=chunk.offset, ended=True)
 
 
+class Growing(FileResponse):
+    """A file to which something may be written while it is sent: as far as it then goes, of no length told before."""
+
+    @override
+    def set_stat_headers(self, stat_result: os.stat_result) -> None:
+        """What is known of the file."""
+        super().set_stat_headers(stat_result)
+        del self.headers["content-length"]
+
+
+@router.get(
+    "/jobs/{job}/logs/{name}/file",
+    response_class=FileResponse,
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+)
+def log_file(watched: Looked, name: FileName) -> FileResponse:
+    """A log whole; `Range` gives a part."""
+    file = log_files(watched.run_dir).get(name)
+    if file is None:
+        names = ", ".join(log_files(watched.run_dir)) or "none yet"
+        fix = f"there are {names}"
+        raise JobError(f"no log {name!r}", where=watched.job, fix=fix, kind="not-found")
+    return Growing(file, media_type="text/plain", filename=file.name)
+
+
 @router.get("/jobs/{job}/predictions")
 def splits(job: JobId, caller: Reader) -> list[str]:
     """The splits for which a run has predictions."""
     return list(caller.service.predictions(job))
-
-
-def predictions_file(job: JobId, split: SplitName, caller: Reader) -> Path:
-    """The file, found in the directory's listing: the name is never made part of a path."""
-    files = caller.service.predictions(job)
-    if split not in files:
-        raise JobError(
-            f"has no predictions for split {split!r}",
-            where=job,
-            fix=f"there are {', '.join(files) or 'none'}",
-            kind="not-found",
-        )
-    return files[split]
 
 
 @router.get(
@@ -113,8 +127,9 @@ def predictions_file(job: JobId, split: SplitName, caller: Reader) -> Path:
     response_class=FileResponse,
     responses={200: {"content": {"application/x-ndjson": {"schema": {"type": "string"}}}}},
 )
-def predictions(file: Annotated[Path, Depends(predictions_file)]) -> FileResponse:
+def predictions(watched: Looked, split: SplitName) -> FileResponse:
     """One JSON object a question; `Range` gives a part."""
+    file = watched.predictions_file(split)
     return FileResponse(file, media_type="application/x-ndjson", filename=file.name)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Path, Query, Request
+from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel
 
@@ -12,13 +12,11 @@ from vqa.ablation.shelf import FILES, Form
 from vqa.ablation.study import Options
 from vqa.errors import BEFORE_FIX, JobError
 from vqa.evaluation.protocols import PROTOCOLS
-from vqa.jobs.groups import May, jobs_of
+from vqa.jobs.groups import jobs_of
 from vqa.jobs.views import JobView
-from vqa.names import LONGEST_NAME, NAME_PATTERN
 from vqa.server.ablations import Ablations
-from vqa.server.api.asking import Caller, Reader, Submitter
+from vqa.server.api.dependencies import Caller, GroupName, OpenAblations, Reader, Submitter
 
-GroupName = Annotated[str, Path(pattern=NAME_PATTERN, max_length=LONGEST_NAME)]
 MEDIA_TYPES: dict[Form, str] = {
     "json": "application/json",
     "csv": "text/csv",
@@ -28,15 +26,6 @@ MEDIA_TYPES: dict[Form, str] = {
 }
 SECONDS_TO_WAIT = 2
 router = APIRouter(tags=["groups"])
-
-
-def ablations(request: Request) -> Ablations:
-    """A dependency: what the application knows of ablations."""
-    found: Ablations = request.app.state.ablations
-    return found
-
-
-OpenAblations = Annotated[Ablations, Depends(ablations)]
 
 
 class Computing(BaseModel):
@@ -49,25 +38,19 @@ class Computing(BaseModel):
 @router.post("/groups/{group}/cancel")
 def cancel(group: GroupName, caller: Submitter) -> list[JobView]:
     """Have every job of a group ended that has not ended; an admin's, or one's own. Gives those."""
-    return caller.service.cancel_group(group, may_change(caller))
+    return caller.service.cancel_group(group, caller.may_touch)
 
 
 @router.post("/groups/{group}/retry")
 def retry(group: GroupName, caller: Submitter) -> list[JobView]:
     """Queue every job of a group again that failed or was lost; an admin's, or one's own. Gives those."""
-    return caller.service.retry_group(group, may_change(caller))
+    return caller.service.retry_group(group, caller.may_touch)
 
 
 @router.get("/groups/{group}/data")
 def data(group: GroupName, caller: Reader) -> dict[str, str]:
     """By job, the fingerprint of the data that it was trained on, or would be now; known ones alone."""
     return caller.service.data_of_group(group)
-
-
-def may_change(caller: Caller) -> May:
-    """Which jobs the caller may touch."""
-    is_admin, submits = caller.token.may("admin"), caller.token.may("submit")
-    return lambda job: is_admin or (submits and job.submission.user == caller.token.name)
 
 
 @router.get(

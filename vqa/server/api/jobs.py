@@ -21,7 +21,7 @@ from vqa.jobs.views import (
     StoreView,
     SubmitRequest,
 )
-from vqa.server.api.asking import Caller, JobId, Reader, Submitter
+from vqa.server.api.dependencies import Caller, JobId, Reader, Submitter
 
 MOST_AT_ONCE = 500
 router = APIRouter(tags=["jobs"])
@@ -87,14 +87,14 @@ def show(job: JobId, caller: Reader) -> JobDetail:
 @router.post("/jobs/{job}/cancel")
 def cancel(job: JobId, caller: Submitter) -> JobView:
     """Have a job ended: at once where it waits, after a grace where it runs."""
-    caller.check_owns(job)
+    caller.check_may_touch(job)
     return caller.service.cancel(job)
 
 
 @router.post("/jobs/{job}/resume")
 def resume(job: JobId, caller: Submitter) -> JobView:
     """Queue an ended, unfinished job again."""
-    caller.check_owns(job)
+    caller.check_may_touch(job)
     return caller.service.resume(job)
 
 

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import Annotated, Any
 
 import numpy as np
-from fastapi import APIRouter, Depends, Query, Request
-from fastapi.responses import FileResponse, Response
+from fastapi import APIRouter, Depends, Query
+from fastapi.responses import Response
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
-from typing_extensions import override
 
 from vqa.errors import JobError
 from vqa.evaluation.browse import Query as Wanted
 from vqa.evaluation.browse import Verdict, verdict_of
 from vqa.evaluation.predictions import Prediction
-from vqa.jobs.logs import log_files
 from vqa.jobs.views import View
-from vqa.server.api.asking import FileName, JobId, Reader, SplitName
-from vqa.server.watched import Watched
+from vqa.server.api.dependencies import Looked, SplitName
 
 MOST_AT_ONCE = 200
 PNG: dict[int | str, dict[str, Any]] = {200: {"content": {"image/png": {}}}}
@@ -141,12 +137,6 @@ class PredictionFilter(BaseModel):
         return Wanted(self.verdict, self.question_type, self.answer_type, self.text)
 
 
-def watched(request: Request, job: JobId, caller: Reader) -> Watched:
-    """A dependency: the job that the address names."""
-    return Watched(job, caller.service, request.app.state.opened)
-
-
-Looked = Annotated[Watched, Depends(watched)]
 QuestionId = Annotated[str, Query(min_length=1, max_length=10_000, description="A question's id.")]
 
 
@@ -165,31 +155,6 @@ def curves(
 ) -> CurvesView:
     """Everything in the journal, or some names, each in some hundred buckets with least, mean and greatest."""
     return CurvesView.model_validate(watched.curves(list(name) or None).to_json())
-
-
-class Growing(FileResponse):
-    """A file to which something may be written while it is sent: as far as it then goes, of no length told before."""
-
-    @override
-    def set_stat_headers(self, stat_result: os.stat_result) -> None:
-        """What is known of the file."""
-        super().set_stat_headers(stat_result)
-        del self.headers["content-length"]
-
-
-@router.get(
-    "/jobs/{job}/logs/{name}/file",
-    response_class=FileResponse,
-    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
-)
-def log_file(watched: Looked, name: FileName) -> FileResponse:
-    """A log whole; `Range` gives a part."""
-    file = log_files(watched.run_dir).get(name)
-    if file is None:
-        names = ", ".join(log_files(watched.run_dir)) or "none yet"
-        fix = f"there are {names}"
-        raise JobError(f"no log {name!r}", where=watched.job, fix=fix, kind="not-found")
-    return Growing(file, media_type="text/plain", filename=file.name)
 
 
 @router.get("/jobs/{job}/predictions/{split}/items")

@@ -5,21 +5,19 @@ from __future__ import annotations
 import hashlib
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Path, Query, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from vqa.errors import JobError
 from vqa.jobs.views import View
-from vqa.names import LONGEST_NAME, NAME_PATTERN
-from vqa.server.api.asking import Reader
+from vqa.server.api.dependencies import OpenHoldings, Reader, StoreName
 from vqa.server.holdings import Holdings
 
 MOST_EXAMPLES = 100
 MOST_SIDE = 1024
 KEPT = "private, max-age=300"
 FARTHEST = 1 << 53
-StoreName = Annotated[str, Path(pattern=NAME_PATTERN, max_length=LONGEST_NAME, examples=["scenes"])]
 Text = Annotated[str, Field(max_length=16_000)]
 PICTURES: dict[int | str, dict[str, Any]] = {
     200: {"content": {"image/png": {}, "image/jpeg": {}}},
@@ -27,15 +25,6 @@ PICTURES: dict[int | str, dict[str, Any]] = {
 }
 
 router = APIRouter(tags=["stores"])
-
-
-def holdings(request: Request) -> Holdings:
-    """A dependency: the server's stores."""
-    found: Holdings = request.app.state.holdings
-    return found
-
-
-OpenHoldings = Annotated[Holdings, Depends(holdings)]
 
 
 class ExampleView(View):

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from anyio import CapacityLimiter, to_thread
-from fastapi import APIRouter, Body, Depends, Path, Request
+from anyio import to_thread
+from fastapi import APIRouter, Body, Path
 
-from vqa.jobs.uploads.service import Uploads
 from vqa.jobs.uploads.shapes import SHA256, Deleted, Hashes, Piece, UploadRequest, UploadView
 from vqa.names import LONGEST_NAME, NAME_PATTERN
-from vqa.server.api.asking import Submitter
-from vqa.server.api.stores import OpenHoldings, StoreName
+from vqa.server.api.dependencies import Decoders, OpenHoldings, OpenUploads, StoreName, Submitter
 
 UploadName = Annotated[str, Path(pattern=NAME_PATTERN, max_length=LONGEST_NAME, examples=["mine"])]
 PictureName = Annotated[str, Path(pattern=SHA256, examples=["0" * 64])]
@@ -23,22 +21,6 @@ MOST_DECODED = 4
 """So many pictures are decoded at a time: one may take 150 MB."""
 
 router = APIRouter(tags=["uploads"])
-
-
-def uploads(request: Request) -> Uploads:
-    """A dependency: what is on its way to this server."""
-    found: Uploads = request.app.state.uploads
-    return found
-
-
-def decoders(request: Request) -> CapacityLimiter:
-    """A dependency: threads of their own for pictures. Those that wait for one hold none that others need."""
-    found: CapacityLimiter = request.app.state.decoders
-    return found
-
-
-OpenUploads = Annotated[Uploads, Depends(uploads)]
-Decoders = Annotated[CapacityLimiter, Depends(decoders)]
 
 
 @router.put("/uploads/{store}")

@@ -18,8 +18,8 @@ from vqa.evaluation.comparison import p_text
 from vqa.jobs.groups import can_cancel, can_retry, jobs_of
 from vqa.jobs.record import ACTIVE, TERMINAL, State
 from vqa.server.ablations import Ablations, Group, choice_of
-from vqa.server.api.asking import Caller, Reader
-from vqa.server.api.groups import GroupName, OpenAblations, check_options, may_change
+from vqa.server.api.dependencies import Caller, GroupName, OpenAblations, OpenPages, Reader
+from vqa.server.api.groups import check_options
 from vqa.server.pages.ablation_choices import (
     BEST_FIRST,
     DEFAULT_METRIC,
@@ -33,7 +33,6 @@ from vqa.server.pages.ablation_choices import (
     shown,
 )
 from vqa.server.pages.layout import code_markup
-from vqa.server.pages.signin import OpenPages
 
 GROUPS, QUESTIONS, MOST_ACTIVE = 20, 8, 12
 SIDE = 320
@@ -166,7 +165,6 @@ def picture(
 
 def _now(found: Group, asked: Choices, caller: Caller) -> dict[str, Any]:
     """Of the jobs, and of the study's making."""
-    may = may_change(caller)
     active = [job for job in found.jobs if job.state in ACTIVE]
     states = [job.state for job in found.jobs]
     return {
@@ -180,8 +178,8 @@ def _now(found: Group, asked: Choices, caller: Caller) -> dict[str, Any]:
         "ended": sum(one in TERMINAL for one in states),
         "active": [caller.service.view(job) for job in active[:MOST_ACTIVE]],
         "more_active": max(0, len(active) - MOST_ACTIVE),
-        "can_cancel": sum(can_cancel(job) and may(job) for job in found.jobs),
-        "can_retry": sum(can_retry(job) and may(job) for job in found.jobs),
+        "can_cancel": sum(can_cancel(job) and caller.may_touch(job) for job in found.jobs),
+        "can_retry": sum(can_retry(job) and caller.may_touch(job) for job in found.jobs),
         "final": all(one in TERMINAL for one in states) and found.state.status != "computing",
     }
 

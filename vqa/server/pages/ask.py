@@ -4,40 +4,32 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Annotated, Any
-from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
-from pydantic import BaseModel, ConfigDict
 
 from vqa.errors import JobError
 from vqa.jobs.queue import Filter
 from vqa.jobs.record import State
 from vqa.jobs.views import JobView
-from vqa.server.api.asking import Caller, Reader
-from vqa.server.api.stores import ExampleView, OpenHoldings, find_example
+from vqa.server.api.dependencies import Caller, OpenHoldings, OpenPages, Reader
+from vqa.server.api.stores import ExampleView, find_example
 from vqa.server.holdings import Holdings
-from vqa.server.pages.signin import OpenPages
+from vqa.server.pages.filters import FilterForm
 
 MOST_RUNS = 300
 UNSEEN = ("val", "validation", "valid", "test")
 router = APIRouter(include_in_schema=False)
 
 
-class Asked(BaseModel):
+class Asked(FilterForm):
     """What an address carries: two runs, and an example of a store, or any example of a split of it."""
-
-    model_config = ConfigDict(extra="ignore")
 
     a: str = ""
     b: str = ""
     store: str = ""
     question_id: str = ""
     split: str = ""
-
-    def query(self, **changes: str) -> str:
-        """As an address carries it."""
-        return urlencode({name: v for name, v in (self.model_dump() | changes).items() if v})
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,10 @@ from vqa.jobs.queue import Filter
 from vqa.jobs.record import Job
 from vqa.jobs.uploads.owned import size_of, uploaded
 from vqa.names import NAME_PATTERN
-from vqa.server.api.asking import Caller, Reader
-from vqa.server.api.stores import OpenHoldings, Sought, StoreName, find_examples
+from vqa.server.api.dependencies import Caller, OpenHoldings, OpenPages, Reader, StoreName
+from vqa.server.api.stores import Sought, find_examples
 from vqa.server.holdings import Counted, Holdings
 from vqa.server.pages.data_charts import CHARTS, figure, shares
-from vqa.server.pages.signin import OpenPages
 
 JOBS_SEARCHED, JOBS_SHOWN = 500, 12
 ChartName = Annotated[str, PathParameter(pattern=NAME_PATTERN, max_length=40)]

@@ -25,11 +25,22 @@ DOCUMENTED = re.compile(r"^ {4}(?P<names>\w+(?:, \w+)*): (?P<text>.+(?:\n {8,}.+
 
 
 @dataclass(frozen=True)
-class Entry:
+class Keyed:
+    """What stands under a key path."""
+
+    path: str
+
+    @property
+    def label(self) -> str:
+        """The last key."""
+        return self.path.rpartition(".")[2]
+
+
+@dataclass(frozen=True)
+class Entry(Keyed):
     """One value.
 
     Attributes:
-        path: its key path.
         default: what it is when left out, as YAML; empty where it must be given.
         options: the values of a choice, or those that a text suggests.
         low, high: of a number.
@@ -37,7 +48,6 @@ class Entry:
         help: what it means.
     """
 
-    path: str
     kind: Kind
     default: str
     options: tuple[str, ...] = ()
@@ -46,14 +56,9 @@ class Entry:
     whole: bool = False
     help: str = ""
 
-    @property
-    def label(self) -> str:
-        """The last key."""
-        return self.path.rpartition(".")[2]
-
 
 @dataclass(frozen=True)
-class Part:
+class Part(Keyed):
     """A section, or one brick of several.
 
     Attributes:
@@ -61,19 +66,13 @@ class Part:
         help: its first paragraph.
     """
 
-    path: str
     name: str
     help: str
     children: tuple[Entry | Part | Choice, ...]
 
-    @property
-    def label(self) -> str:
-        """The last key."""
-        return self.path.rpartition(".")[2]
-
 
 @dataclass(frozen=True)
-class Choice:
+class Choice(Keyed):
     """One brick of several kinds.
 
     Attributes:
@@ -81,15 +80,9 @@ class Choice:
         members: every kind with what it takes.
     """
 
-    path: str
     default: str
     members: tuple[Part, ...]
     help: str = ""
-
-    @property
-    def label(self) -> str:
-        """The last key."""
-        return self.path.rpartition(".")[2]
 
     @property
     def options(self) -> tuple[str, ...]:

@@ -1,8 +1,10 @@
-"""How a page is made: one template environment, in which every text is escaped, and one policy for all pages."""
+"""How a page is made: one template environment, in which every text is escaped, and one policy for all pages, those of
+errors among them."""
 
 from __future__ import annotations
 
 import datetime
+import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -13,6 +15,7 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
+from starlette.responses import Response
 
 import vqa
 from vqa.formatting import size
@@ -86,10 +89,19 @@ class Pages:
         return self._environment.get_template(template).render(values)
 
 
-def pages(request: Request) -> Pages:
-    """A dependency: the application's pages."""
-    found: Pages = request.app.state.pages
-    return found
+def presented(request: Request, response: Response) -> Response:
+    """An error as the one who asked can read it: a page for a browser, the problem itself for a program."""
+    if not wants_page(request):
+        return response
+    pages: Pages = request.app.state.pages
+    problem = json.loads(bytes(response.body))
+    return pages.page(request, "error.html.j2", response.status_code, problem=problem)
+
+
+def wants_page(request: Request) -> bool:
+    """Whether a browser asks for a page, and not a script for data."""
+    accepts = request.headers.get("accept", "")
+    return not request.url.path.startswith("/api/") and "text/html" in accepts
 
 
 def seconds_text(seconds: float | None) -> str:

@@ -16,9 +16,8 @@ from vqa.errors import ConfigError, JobError
 from vqa.jobs.logs import RECORDS
 from vqa.jobs.record import TERMINAL
 from vqa.jobs.views import Chunk, JobDetail
-from vqa.server.api.runs import Looked
+from vqa.server.api.dependencies import Looked, OpenPages
 from vqa.server.pages.run_charts import Chart, Figure, bars, charts_of, find_chart, table
-from vqa.server.pages.signin import OpenPages
 from vqa.server.watched import Watched
 
 LOG_BYTES = 32_768

@@ -17,9 +17,9 @@ from typing_extensions import override
 from vqa.errors import JobError
 from vqa.evaluation.browse import VERDICTS, verdict_of
 from vqa.evaluation.predictions import Prediction
-from vqa.server.api.runs import Looked, PredictionFilter
+from vqa.server.api.dependencies import Looked, OpenPages
+from vqa.server.api.runs import PredictionFilter
 from vqa.server.pages.filters import FilterForm, checked
-from vqa.server.pages.signin import OpenPages
 from vqa.server.watched import Watched
 
 CARDS = 24

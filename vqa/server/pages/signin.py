@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from vqa.server.pages.layout import Pages, pages
+from vqa.server.api.dependencies import OpenPages
 
 router = APIRouter(include_in_schema=False)
-OpenPages = Annotated[Pages, Depends(pages)]
 
 
 @router.get("/")

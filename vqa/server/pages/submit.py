@@ -8,17 +8,16 @@ from typing import Annotated, Any, get_args
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 
-from vqa.ablation.data_check import check_data
 from vqa.ablation.estimate import told
+from vqa.ablation.data_check import check_data
 from vqa.ablation.plan import Plan, look
 from vqa.ablation.plan import submit as submit_plan
 from vqa.ablation.schema import BASELINES
 from vqa.config import Experiment
 from vqa.jobs.record import EngineName
-from vqa.server.api.asking import Caller, Submitter
+from vqa.server.api.dependencies import Caller, OpenPages, Submitter
 from vqa.server.pages.draft import Draft
 from vqa.server.pages.form import Choice, Entry, Part, experiment_form, flat
-from vqa.server.pages.signin import OpenPages
 
 router = APIRouter(include_in_schema=False)
 From = Annotated[str, Query(alias="from", max_length=64)]

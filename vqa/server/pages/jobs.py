@@ -9,10 +9,9 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 
 from vqa.jobs.record import EngineName, State
-from vqa.server.api.asking import Caller, Reader
+from vqa.server.api.dependencies import Caller, OpenPages, Reader
 from vqa.server.api.jobs import Scored, Wanted
 from vqa.server.pages.filters import FilterForm, checked
-from vqa.server.pages.signin import OpenPages
 
 ROWS = 50
 router = APIRouter(include_in_schema=False)
