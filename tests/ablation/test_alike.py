@@ -12,11 +12,10 @@ import pytest
 import yaml
 
 from tests.ablation.runs import AXES, BASE, fail_run, known, make_folder, make_run, study_of
-from vqa.ablation.cell import Cell
-from vqa.ablation.expand import expand
+from vqa.ablation.expand import Cell, expand
 from vqa.ablation.gather import gather
-from vqa.ablation.members import Sorted, sort_members
 from vqa.ablation.schema import parse_ablation
+from vqa.ablation.sorting import Sorted, sort_members
 from vqa.ablation.study import Study
 
 FUSIONS = {"model.fusion": ["concat", "multiply"]}

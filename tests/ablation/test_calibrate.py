@@ -13,9 +13,8 @@ import pytest
 from tests.ablation.runs import BASE
 from vqa.ablation import calibrate as room
 from vqa.ablation.calibrate import calibrate, measured_by, shortened
-from vqa.ablation.cell import Cell
 from vqa.ablation.estimate import seconds
-from vqa.ablation.expand import expand
+from vqa.ablation.expand import Cell, expand
 from vqa.ablation.plan import Member, Plan
 from vqa.ablation.schema import parse_ablation
 from vqa.config import Experiment

@@ -27,9 +27,10 @@ from tests.ablation.runs import (
 from vqa.ablation.drawing import learning
 from vqa.ablation.expand import expand
 from vqa.ablation.gather import gather
-from vqa.ablation.members import find_members, read_member, why
+from vqa.ablation.members import find_members, read_member
 from vqa.ablation.page import to_html
 from vqa.ablation.schema import parse_ablation
+from vqa.ablation.sorting import why
 from vqa.ablation.study import Options, Study, make_study
 from vqa.ablation.tables import left_out, to_latex, to_markdown, to_text
 from vqa.errors import ResultError

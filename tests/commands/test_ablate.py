@@ -15,9 +15,8 @@ import yaml
 from tests.ablation.runs import BASE, InstantService, fail_run, make_run
 from vqa import cli
 from vqa.ablation.calibrate import Calibration
-from vqa.ablation.cell import Cell
 from vqa.ablation.estimate import Measured, kind_of
-from vqa.ablation.expand import expand
+from vqa.ablation.expand import Cell, expand
 from vqa.ablation.follow import UP_AND_CLEAR, follow, running_line
 from vqa.ablation.plan import Member, look, submit
 from vqa.ablation.schema import load_ablation

@@ -12,9 +12,8 @@ import httpx
 import pytest
 from starlette.testclient import TestClient
 
-from vqa.ablation.data_check import check_data
 from vqa.ablation.expand import expand
-from vqa.ablation.plan import look, submit
+from vqa.ablation.plan import check_data, look, submit
 from vqa.ablation.schema import parse_ablation
 from vqa.data.prepare import prepare
 from vqa.data.sources.scenes import Scenes

@@ -17,8 +17,9 @@ import pytest
 from tests.ablation.runs import BASE, fail_run, make_run
 from vqa.ablation import worker
 from vqa.ablation.expand import expand
+from vqa.ablation.forms import FILES
 from vqa.ablation.schema import parse_ablation
-from vqa.ablation.shelf import FILES, Ask, Rendered
+from vqa.ablation.shelf import Ask, Rendered
 from vqa.ablation.study import Options
 from vqa.errors import JobError
 from vqa.jobs.home import Home

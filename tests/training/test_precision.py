@@ -13,7 +13,8 @@ import torch
 import vqa
 from tests.training.test_resume import Death, assert_same, die_at
 from vqa.ablation.derive import places_of
-from vqa.ablation.members import read_member, sort_members
+from vqa.ablation.members import read_member
+from vqa.ablation.sorting import sort_members
 from vqa.config import Experiment
 from vqa.errors import ConfigError
 from vqa.model.config import Sizes

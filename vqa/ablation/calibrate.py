@@ -14,8 +14,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from vqa.ablation.cell import Cell
 from vqa.ablation.estimate import Measured, kind_of, told
+from vqa.ablation.expand import Cell
 from vqa.config import Experiment, parse_experiment
 from vqa.data.cache.rule import obstacle
 from vqa.errors import InputError, RunError

@@ -6,14 +6,13 @@ import copy
 import itertools
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from vqa.ablation.axes import Axis, Value, find_value, is_value, parse_axes
 from vqa.ablation.blind import BLIND, Blind, blinded, neutral
-from vqa.ablation.cell import Cell
 from vqa.ablation.schema import Ablation, Source
-from vqa.config import parse_experiment, set_value
+from vqa.config import Experiment, parse_experiment, set_value
 from vqa.errors import ConfigError
 from vqa.tracking.place import tags
 
@@ -23,6 +22,29 @@ LONGEST_TAG = 64
 """W&B takes no longer one."""
 
 Combination = tuple[Value, ...]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of an ablation.
+
+    Attributes:
+        variant: short label, the same for all seeds.
+        labels: axis → label of its value; empty for a baseline.
+        baseline: which one it is; None for a cell of the grid.
+        experiment: complete; can be run alone.
+    """
+
+    variant: str
+    seed: int
+    experiment: Experiment
+    labels: dict[str, str] = field(default_factory=dict)
+    baseline: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The job's name: the same for the same experiment in the same place of the grid, and for no other."""
+        return f"{self.variant.replace('+', '_')}.s{self.seed}.{self.experiment.digest()[:8]}"
 
 
 @dataclass(frozen=True)

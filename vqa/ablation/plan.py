@@ -1,4 +1,4 @@
-"""What of a grid is queued already, what is missing, and the queueing of it."""
+"""What of a grid is queued already and on which data, what is missing, and the queueing of it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from vqa.ablation.cell import Cell
 from vqa.ablation.estimate import Measured, is_known, measured, seconds, told
-from vqa.ablation.expand import Grid
+from vqa.ablation.expand import Cell, Grid
 from vqa.errors import ConfigError, JobError
 from vqa.jobs.queue import Filter
 from vqa.jobs.record import TERMINAL, EngineName, State
@@ -152,6 +151,39 @@ def jobs_of(service: Service, group: str) -> Iterator[JobView]:
         if page.next is None:
             return
         before = page.next
+
+
+def check_data(plan: Plan, service: Service) -> None:
+    """Refuse a group some of whose runs are of other data than its grid names now.
+
+    A run is known by its name: variant, seed and the experiment as it was written. From another directory the path of a
+    store may lead to another one, and what stands there may have been prepared anew.
+
+    Nothing is said where the store is not there, or nobody knows what a run was trained on.
+
+    Raises:
+        ConfigError: with how many they are, the store and what to do.
+    """
+    cells = {one.job.id: one.cell for one in plan.members if one.job is not None}
+    if not cells:
+        return
+    group, stores = plan.grid.ablation.group, {job: _store(cell) for job, cell in cells.items()}
+    then = service.data_of_group(group)
+    now = {store: service.fingerprint(store) for store in set(stores.values())}
+    apart = [job for job, store in stores.items() if len({then.get(job), now[store]} - {None}) > 1]
+    if not apart:
+        return
+    first, runs = cells[apart[0]], len(apart)
+    raise ConfigError(
+        f"{runs} of its runs are of other data than {_store(first)} holds now (the first: {first.name})",
+        where=group,
+        fix="--group NAME has all runs trained anew, in a group of their own; `vqa compare"
+        f" {group}` shows what there is",
+    )
+
+
+def _store(cell: Cell) -> str:
+    return str(cell.experiment.data.store)
 
 
 def submit(plan: Plan, service: Service, engine: EngineName | None = None) -> list[JobView]:

@@ -9,23 +9,16 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+from vqa.ablation.forms import FILES, FORMS, Form
 from vqa.ablation.study import Options, Study
 from vqa.errors import JobError
 from vqa.names import NAME_PATTERN
 
-Form = Literal["json", "csv", "html", "markdown", "latex"]
-FILES: dict[Form, str] = {
-    "json": "study.json",
-    "csv": "study.csv",
-    "html": "study.html",
-    "markdown": "study.md",
-    "latex": "study.tex",
-}
 MANIFEST, VERSION = "made.json", 4
 MOST_STUDIES, LONGEST_NAME = 100, 200
 ABANDONED_SECONDS = 3600.0
@@ -185,7 +178,7 @@ def _write(folder: Path, outcome: Study | str) -> None:
     files = (
         {}
         if isinstance(outcome, str)
-        else {FILES[form]: make(outcome) for form, make in forms().items()}
+        else {FILES[form]: make(outcome) for form, make in FORMS.items()}
     )
     for name, text in files.items():
         (folder / name).write_bytes(text.encode())
@@ -196,18 +189,3 @@ def _write(folder: Path, outcome: Study | str) -> None:
         "files": {name: hashlib.sha256(text.encode()).hexdigest() for name, text in files.items()},
     }
     (folder / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
-
-
-def forms() -> Mapping[Form, Callable[[Study], str]]:
-    """How each form is made."""
-    from vqa.ablation.csv_table import to_csv
-    from vqa.ablation.page import to_html
-    from vqa.ablation.tables import to_latex, to_markdown
-
-    return {
-        "json": lambda study: json.dumps(study.to_json(), ensure_ascii=False),
-        "csv": to_csv,
-        "html": to_html,
-        "markdown": to_markdown,
-        "latex": to_latex,
-    }

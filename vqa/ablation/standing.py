@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from vqa.ablation.costs import costs, number
-from vqa.ablation.members import Member, Sorted, sort_members, users_of
+from vqa.ablation.members import Member, costs, number, users_of
+from vqa.ablation.sorting import Sorted, sort_members
 from vqa.ablation.study import TYPE_KINDS, LeftOut
 from vqa.evaluation.runs import FIELDS
 from vqa.evaluation.significance import seed_summary

@@ -10,16 +10,10 @@ from typing import Any
 
 from vqa.ablation.caveats import caveats
 from vqa.ablation.chance import chance_run
-from vqa.ablation.costs import costs
 from vqa.ablation.effects import Effect, Factorial
-from vqa.ablation.members import (
-    Member,
-    Sorted,
-    chance_is_wanted,
-    sort_members,
-    users_of,
-)
+from vqa.ablation.members import Member, chance_is_wanted, costs, users_of
 from vqa.ablation.sentences import interaction_sentence, main_sentence, pair_sentence
+from vqa.ablation.sorting import Sorted, sort_members
 from vqa.errors import InputError, ResultError
 from vqa.evaluation.bootstrap import RESAMPLES, Ints, codes
 from vqa.evaluation.comparison import (

@@ -60,9 +60,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Submit what is missing; with --wait 1 where a member failed."""
-    from vqa.ablation.data_check import check_data
     from vqa.ablation.expand import expand
-    from vqa.ablation.plan import look, retry, submit
+    from vqa.ablation.plan import check_data, look, retry, submit
     from vqa.ablation.schema import load_ablation
 
     grid = expand(_grouped(load_ablation(args.ablation, args.overrides), args.group))
@@ -267,9 +266,9 @@ def _compare(group: str, service: Service, *, as_json: bool) -> None:
 
 
 def _compare_here(group: str, *, as_json: bool) -> None:
+    from vqa.ablation.forms import print_study
     from vqa.ablation.gather import gather
     from vqa.ablation.study import make_study
-    from vqa.ablation.write import print_study
     from vqa.jobs.home import Home
 
     found = gather([group], {}, Home.here())

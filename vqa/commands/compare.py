@@ -98,9 +98,9 @@ def _is_study(args: argparse.Namespace) -> bool:
 
 
 def _study(args: argparse.Namespace) -> int:
+    from vqa.ablation.forms import FORMS, print_study, write_study
     from vqa.ablation.gather import gather, is_collection
     from vqa.ablation.study import Options, make_study
-    from vqa.ablation.write import print_study, write_study
     from vqa.jobs.home import Home
 
     several = [word for word in args.runs if is_collection(run_path(word))]
@@ -108,8 +108,8 @@ def _study(args: argparse.Namespace) -> int:
     found = gather(several, single | dict(_named(text) for text in args.variant), Home.here())
     options = Options(args.baseline, args.split, args.protocol, args.resamples, args.chance)
     study = make_study(found.title, found.members, found.places, options)
-    files = {name: getattr(args, name) for name in ("csv", "html", "markdown", "latex")}
-    write_study(study, {name: file for name, file in files.items() if file is not None})
+    asked = {form: getattr(args, form) for form in FORMS if form != "json"}
+    write_study(study, {form: file for form, file in asked.items() if file is not None})
     print_study(study, as_json=args.json)
     return 0
 
@@ -210,7 +210,7 @@ def _notes(variants: Sequence[Variant]) -> list[str]:
         RunError: two runs of a variant have one seed.
     """
     from vqa.ablation.gather import gather
-    from vqa.ablation.members import sort_members
+    from vqa.ablation.sorting import sort_members
     from vqa.evaluation.protocols import unscorable
 
     paths = {one.name: [Path(run.name) for run in one.runs] for one in variants}

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel
 
-from vqa.ablation.shelf import FILES, Form
+from vqa.ablation.forms import FILES, Form
 from vqa.ablation.study import Options
 from vqa.errors import BEFORE_FIX, JobError
 from vqa.evaluation.protocols import PROTOCOLS

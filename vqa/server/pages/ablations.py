@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 
 from vqa.ablation.charts import COLOURS, curves, dots, heat, heat_table, type_names
-from vqa.ablation.shelf import FILES
+from vqa.ablation.forms import FILES
 from vqa.ablation.study import TYPE_KINDS
 from vqa.ablation.tables import MOST_TYPES, by
 from vqa.ablation.verdict import verdict

@@ -9,8 +9,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 
 from vqa.ablation.estimate import told
-from vqa.ablation.data_check import check_data
-from vqa.ablation.plan import Plan, look
+from vqa.ablation.plan import Plan, check_data, look
 from vqa.ablation.plan import submit as submit_plan
 from vqa.ablation.schema import BASELINES
 from vqa.config import Experiment
