@@ -28,8 +28,8 @@ from vqa.data.image import check_image, decode_image
 from vqa.data.table import build_choices
 from vqa.data.text import AnswerVocabulary, QuestionTokenizer
 from vqa.errors import ModelError
+from vqa.evaluation.attention_map import painted
 from vqa.evaluation.predict import PROBABILITY_LOSS, Predictor, read_output
-from vqa.evaluation.region_map import painted
 from vqa.model.config import ModelConfig, Sizes
 from vqa.model.head import Classifier
 from vqa.model.image_encoder import Backbone, Regions

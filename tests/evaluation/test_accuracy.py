@@ -18,9 +18,9 @@ from vqa.evaluation.accuracy import (
     Dialect,
     VQAAccuracy,
     exact_score,
-    explain,
     soft_accuracy,
 )
+from vqa.evaluation.explain import explain_accuracy
 from vqa.evaluation.predictions import Prediction
 from vqa.evaluation.protocols import DIALECTS, score_predictions
 
@@ -160,7 +160,9 @@ def test_withheld_answers_are_refused() -> None:
 
 
 def test_explain_shows_both_sides_and_the_score() -> None:
-    text = "\n".join(explain("The  DONT, 2", ["don't 2"] * 4 + ["dont two"] * 6, SINCE_2021))
+    text = "\n".join(
+        explain_accuracy("The  DONT, 2", ["don't 2"] * 4 + ["dont two"] * 6, SINCE_2021)
+    )
     assert "'The DONT 2'" not in text  # full stops and punctuation do not join words
     for shown in ("'the dont 2'", "'dont 2'", '"don\'t 2"', "human answer × 6, a match"):
         assert shown in text
@@ -168,13 +170,13 @@ def test_explain_shows_both_sides_and_the_score() -> None:
 
 
 def test_explain_says_when_nothing_is_normalised() -> None:
-    text = "\n".join(explain("Yes", ["yes"] * 10, SINCE_2021))
+    text = "\n".join(explain_accuracy("Yes", ["yes"] * 10, SINCE_2021))
     assert "all the same" in text
     assert "lower case" not in text
     assert text.endswith("0 of 10 match: score 0.00")
 
 
 def test_explain_says_why_a_single_answer_scores_nothing() -> None:
-    assert explain("yes", ["yes"], SINCE_2021)[-1] == (
+    assert explain_accuracy("yes", ["yes"], SINCE_2021)[-1] == (
         "1 of 1 match; one set aside leaves no other to agree with: score 0.00"
     )

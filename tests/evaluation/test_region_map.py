@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from vqa.evaluation.region_map import CELLS, painted
+from vqa.evaluation.attention_map import CELLS, painted
 
 SHARES = st.floats(0, 1, width=32)
 

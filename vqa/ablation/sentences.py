@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vqa.ablation.effects import Effect
 from vqa.evaluation.comparison import Pair, Variant, p_text
-from vqa.evaluation.significance import PairedTest, power_text
+from vqa.evaluation.significance import PairedTest, power_text, signed_text, size_text
 
 LEVEL = 0.05
 
@@ -53,19 +53,20 @@ def interaction_sentence(effect: Effect) -> str:
 
 def size(test: PairedTest) -> str:
     """The difference without its sign: with its half-width, or its bounds where they are not even."""
-    low, high = (test.low, test.high) if test.difference >= 0 else (-test.high, -test.low)
-    digits = test.digits
-    if _even(test):
-        return f"{abs(test.difference):.{digits}f} ± {(high - low) / 2:.{digits}f}"
-    return f"{abs(test.difference):.{digits}f} [{low:z.{digits}f}, {high:z.{digits}f}]"
+    if not _even(test):
+        return size_text(test.difference, test.low, test.high)
+    return f"{abs(test.difference):.{test.digits}f}{_half_width(test)}"
 
 
 def signed(test: PairedTest) -> str:
     """The difference with its sign, otherwise as `size`."""
-    digits = test.digits
-    if _even(test):
-        return f"{test.difference:+z.{digits}f} ± {(test.high - test.low) / 2:.{digits}f}"
-    return f"{test.difference:+z.{digits}f} [{test.low:z.{digits}f}, {test.high:z.{digits}f}]"
+    if not _even(test):
+        return signed_text(test.difference, test.low, test.high)
+    return f"{test.difference:+z.{test.digits}f}{_half_width(test)}"
+
+
+def _half_width(test: PairedTest) -> str:
+    return f" ± {(test.high - test.low) / 2:.{test.digits}f}"
 
 
 def _even(test: PairedTest) -> bool:

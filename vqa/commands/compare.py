@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -58,7 +59,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Read the runs, compare every pair, print a table and a sentence for each."""
     from vqa.evaluation.bootstrap import check_resamples
-    from vqa.evaluation.comparison import compare_runs, dumps
+    from vqa.evaluation.comparison import compare_runs
     from vqa.evaluation.files import write_atomically
 
     check_resamples(args.resamples)
@@ -71,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
     comparison = replace(comparison, notes=[*notes, *comparison.notes])
     if args.csv:
         write_atomically(args.csv, [to_csv(comparison)])
-    print(dumps(comparison) if args.json else to_text(comparison))
+    print(json.dumps(comparison.to_json()) if args.json else to_text(comparison))
     return 0
 
 

@@ -29,7 +29,6 @@ from vqa.evaluation.normalise import (
     Step,
     light,
     strip_blanks,
-    trace,
 )
 from vqa.evaluation.predictions import Prediction
 
@@ -62,12 +61,6 @@ class Dialect:
             return False
         first = strip_blanks(answers[0])
         return all(strip_blanks(answer) == first for answer in answers)
-
-    def steps(self, answers: Sequence[str]) -> tuple[tuple[Step, ...], tuple[Step, ...]]:
-        """The steps for the prediction and for these answers."""
-        if self.agreed(answers):
-            return self.prediction_agreed, self.answers_agreed
-        return self.prediction_split, self.answers_split
 
 
 SINCE_2021 = Dialect("since-2021", STRIP, FULL, STRIP, FULL, strips_first=True)
@@ -138,34 +131,3 @@ def require_answers(predictions: Sequence[Prediction], protocol: str) -> None:
                 where=f"question {item.question_id}",
                 fix="score it where the answers are known",
             )
-
-
-def explain(answer: str | None, answers: Sequence[str], dialect: Dialect) -> list[str]:
-    """Lines that show every normalisation step on both sides, the matches and the score."""
-    for_prediction, for_answers = dialect.steps(answers)
-    agreed = dialect.agreed(answers)
-    lines = [
-        f"vqa-accuracy/{dialect.name}: the {len(answers)} human answers are "
-        + ("all the same" if agreed else "not all the same")
-    ]
-    lines += ["prediction", *_trace_lines(answer or "", for_prediction)]
-    said = _last(answer or "", for_prediction)
-    matches = 0
-    for human in dict.fromkeys(answers):
-        count = answers.count(human)
-        same = answer is not None and _last(human, for_answers) == said
-        matches += count if same else 0
-        lines.append(f"human answer × {count}" + (", a match" if same else ""))
-        lines += _trace_lines(human, for_answers)
-    score = VQAAccuracy(dialect).score(answer, answers)
-    alone = "; one set aside leaves no other to agree with" if len(answers) == 1 else ""
-    return [*lines, f"{matches} of {len(answers)} match{alone}: score {score:.2f}"]
-
-
-def _trace_lines(text: str, steps: tuple[Step, ...]) -> list[str]:
-    shown = [("as given", text), *trace(text, steps)]
-    return [f"  {name:<13} {value!a}" for name, value in shown]
-
-
-def _last(text: str, steps: tuple[Step, ...]) -> str:
-    return trace(text, steps)[-1][1] if steps else text

@@ -160,13 +160,6 @@ def mean_interval(
     return Interval(low, high, level, "bca", standard_error(data), images, resamples)
 
 
-def percentile_bounds(means: Floats, level: float) -> tuple[float, float]:
-    """The plain percentile interval of resampled figures."""
-    tail = (100 - level) / 2
-    low, high = np.percentile(means, [tail, 100 - tail])
-    return float(low), float(high)
-
-
 def bca_bounds(data: ImageSums, means: Floats, level: float) -> tuple[float, float]:
     """The bias-corrected and accelerated interval from resampled figures (Efron 1987)."""
     theta = data.sums.sum() / data.counts.sum()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from types import MappingProxyType
@@ -26,6 +25,8 @@ from vqa.evaluation.significance import (
     power_text,
     seed_summary,
     seeded_test,
+    signed_text,
+    size_text,
 )
 
 
@@ -65,17 +66,13 @@ class Pair:
     @property
     def sentence(self) -> str:
         """The outcome in words."""
-        gap, low, high = self.test.difference, self.test.low, self.test.high
-        digits, doubt = self.test.digits, p_text(self.adjusted_p)
+        test, doubt = self.test, p_text(self.adjusted_p)
+        found = test.difference, test.low, test.high
         if self.adjusted_p >= 0.05:
-            return (
-                f"no difference found between {self.a} and {self.b} ({gap:+z.{digits}f} "
-                f"[{low:z.{digits}f}, {high:z.{digits}f}], {doubt}); {power_text(self.test)}"
-            )
-        winner, loser = (self.a, self.b) if gap > 0 else (self.b, self.a)
-        low, high = (low, high) if gap > 0 else (-high, -low)
-        size = f"{abs(gap):.{digits}f} [{low:z.{digits}f}, {high:z.{digits}f}]"
-        return f"{winner} beats {loser} by {size}, {doubt}"
+            told = f"{signed_text(*found)}, {doubt}"
+            return f"no difference found between {self.a} and {self.b} ({told}); {power_text(test)}"
+        winner, loser = (self.a, self.b) if test.difference > 0 else (self.b, self.a)
+        return f"{winner} beats {loser} by {size_text(*found)}, {doubt}"
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready object."""
@@ -303,8 +300,3 @@ def _choices(item: Prediction) -> tuple[list[str], str | None]:
 
 def _by_group(means: Floats, names: list[str]) -> dict[str, float]:
     return {name or UNSPECIFIED: float(means[rows].mean()) for name, rows in grouped(names).items()}
-
-
-def dumps(comparison: Comparison) -> str:
-    """The comparison as one JSON text."""
-    return json.dumps(comparison.to_json())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from vqa.evaluation.accuracy import Dialect, exact_score, explain
+from collections.abc import Sequence
+
+from vqa.evaluation.accuracy import Dialect, VQAAccuracy, exact_score
 from vqa.evaluation.multiple_choice import (
     OutOfVocabulary,
     choice_score,
@@ -10,7 +12,7 @@ from vqa.evaluation.multiple_choice import (
     right_positions,
     said_texts,
 )
-from vqa.evaluation.normalise import light
+from vqa.evaluation.normalise import Step, light, trace
 from vqa.evaluation.predictions import Prediction
 from vqa.evaluation.protocols import DIALECTS, right_text, score_predictions
 from vqa.formatting import plain
@@ -45,9 +47,41 @@ def _soft(item: Prediction, dialect: Dialect, policy: OutOfVocabulary, score: fl
     """What was said against what people answered, each choice where several tie."""
     said = said_texts(item, policy)
     if len(said) < 2:
-        return explain(said[0] if said else None, item.answers, dialect)
-    lines = [line for text in said for line in explain(text, item.answers, dialect)]
+        return explain_accuracy(said[0] if said else None, item.answers, dialect)
+    lines = [line for text in said for line in explain_accuracy(text, item.answers, dialect)]
     return [*lines, f"policy {policy}, {len(said)} tie: score {score:.2f}"]
+
+
+def explain_accuracy(answer: str | None, answers: Sequence[str], dialect: Dialect) -> list[str]:
+    """Lines that show every normalisation step on both sides, the matches and the score."""
+    agreed = dialect.agreed(answers)
+    for_prediction = dialect.prediction_agreed if agreed else dialect.prediction_split
+    for_answers = dialect.answers_agreed if agreed else dialect.answers_split
+    lines = [
+        f"vqa-accuracy/{dialect.name}: the {len(answers)} human answers are "
+        + ("all the same" if agreed else "not all the same")
+    ]
+    lines += ["prediction", *_trace_lines(answer or "", for_prediction)]
+    said = _last(answer or "", for_prediction)
+    matches = 0
+    for human in dict.fromkeys(answers):
+        count = answers.count(human)
+        same = answer is not None and _last(human, for_answers) == said
+        matches += count if same else 0
+        lines.append(f"human answer × {count}" + (", a match" if same else ""))
+        lines += _trace_lines(human, for_answers)
+    score = VQAAccuracy(dialect).score(answer, answers)
+    alone = "; one set aside leaves no other to agree with" if len(answers) == 1 else ""
+    return [*lines, f"{matches} of {len(answers)} match{alone}: score {score:.2f}"]
+
+
+def _trace_lines(text: str, steps: tuple[Step, ...]) -> list[str]:
+    shown = [("as given", text), *trace(text, steps)]
+    return [f"  {name:<13} {value!a}" for name, value in shown]
+
+
+def _last(text: str, steps: tuple[Step, ...]) -> str:
+    return trace(text, steps)[-1][1] if steps else text
 
 
 def _exact(item: Prediction) -> list[str]:

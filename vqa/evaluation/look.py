@@ -1,7 +1,9 @@
-"""One prediction looked at closely: the picture in the form that the model saw, and its attention over it."""
+"""What a model saw and said: the picture in the form that it saw, and all that is worth seeing of its answer."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,11 +16,75 @@ from vqa.evaluation.attention_map import overlay
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from vqa.evaluation.predictions import Prediction
     from vqa.export import Answer, VQAModel
 
 SIDE = 384
 """The longer side of a picture on a page, in pixels."""
+
+
+@dataclass(frozen=True)
+class Glimpse:
+    """One glimpse of the attention.
+
+    Attributes:
+        weights: of each place of the grid; [rows, columns].
+        overlay: the same as colour over the picture.
+    """
+
+    weights: NDArray[np.generic]
+    overlay: Image.Image
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What a model said.
+
+    Attributes:
+        answer: the answer.
+        words: the question's words as they were written, each with whether the model knows it.
+        unsayable: the choices that the model cannot say.
+        seen: the part of the picture that the model saw, larger than it did.
+        glimpses: where it looked; none without attention.
+    """
+
+    answer: Answer
+    words: list[tuple[str, bool]]
+    unsayable: list[str]
+    seen: Image.Image
+    glimpses: list[Glimpse]
+
+
+def answer_question(
+    model: VQAModel,
+    data: bytes,
+    question: str,
+    choices: Sequence[str] = (),
+    regions: Tensor | None = None,
+) -> Answered:
+    """Put a question about a picture of anybody's to a model.
+
+    Args:
+        model: it is asked.
+        data: the picture, encoded.
+        question: in words.
+        choices: the candidates, where one of several is to be picked.
+        regions: of the picture, where the model reads them.
+
+    Raises:
+        ModelError: the question is empty or overlong, a choice stands twice, or the model needs choices or regions.
+        DataError: the picture cannot be read.
+    """
+    seen = picture(data, seen=model)
+    answer = model.ask(data, question, list(choices) or None, regions=regions)
+    maps = () if answer.attention is None else answer.attention
+    said = {text for text, _ in answer.top}
+    return Answered(
+        answer,
+        model.tokenizer.pieces(question),
+        [choice for choice in choices if choice not in said],
+        seen,
+        [Glimpse(weights, overlay(seen, weights)) for weights in maps],
+    )
 
 
 def picture(data: bytes, side: int = SIDE, *, seen: VQAModel | None = None) -> Image.Image:
@@ -43,29 +109,3 @@ def picture(data: bytes, side: int = SIDE, *, seen: VQAModel | None = None) -> I
 def _resize(seen: VQAModel | None) -> Resize:
     """A stretched picture has lost nothing, so it is shown in its own shape."""
     return "stretch" if seen is None else seen.experiment.data.resize
-
-
-def answer_again(model: VQAModel, data: bytes, item: Prediction, regions: Tensor | None) -> Answer:
-    """What the model says now, with its attention.
-
-    Args:
-        model: it is asked.
-        data: the picture, encoded.
-        item: the question.
-        regions: of the picture, where the model reads them.
-
-    Raises:
-        ModelError: it cannot be asked this question.
-        DataError: the picture cannot be read.
-    """
-    choices = list(dict.fromkeys(item.choices)) or None
-    return model.ask(data, item.question, choices, regions=regions)
-
-
-def glimpse(data: bytes, model: VQAModel, weights: NDArray[np.generic]) -> Image.Image:
-    """One glimpse's attention over the picture.
-
-    Raises:
-        DataError: the picture cannot be read.
-    """
-    return overlay(picture(data, seen=model), weights)

@@ -11,7 +11,7 @@ import numpy as np
 from vqa.evaluation.bootstrap import Floats, codes
 from vqa.evaluation.comparison import p_text
 from vqa.evaluation.predictions import Prediction
-from vqa.evaluation.significance import decimals, paired_test
+from vqa.evaluation.significance import paired_test, signed_text
 
 
 def paired(a: Sequence[Prediction], b: Sequence[Prediction]) -> dict[str, Any] | None:
@@ -34,10 +34,8 @@ def says(test: dict[str, Any] | None) -> str:
     """A difference in a few words: "+12.1 [8.0, 16.3], p < 0.001"."""
     if test is None:
         return "no interval (a single image)"
-    gap, low, high = test["difference"], test["low"], test["high"]
     p_value = test.get("adjusted_p_value", test["p_value"])
-    digits = decimals((high - low) / 2)
-    return f"{gap:+z.{digits}f} [{low:z.{digits}f}, {high:z.{digits}f}], {p_text(p_value)}"
+    return f"{signed_text(test['difference'], test['low'], test['high'])}, {p_text(p_value)}"
 
 
 def _scores(predictions: Sequence[Prediction]) -> Floats:

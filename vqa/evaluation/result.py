@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import operator
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, reduce
 from typing import TYPE_CHECKING, Any
@@ -75,8 +75,8 @@ class EvaluationResult:
             "per_answer_type": self._rounded(self.per_answer_type),
             "per_question_type": self._rounded(self.per_question_type),
             "n": self.n,
-            "n_per_answer_type": group_counts(self.unscored, answer_type),
-            "n_per_question_type": group_counts(self.unscored, question_type),
+            "n_per_answer_type": group_counts([item.answer_type for item in self.unscored]),
+            "n_per_question_type": group_counts([item.question_type for item in self.unscored]),
             "interval": self.interval and self.interval.to_json(),
             "intervals": {
                 kind: {name: item.to_json() for name, item in found.items()}
@@ -106,16 +106,6 @@ def official_mean(accuracies: Sequence[float]) -> float:
     return 100 * reduce(operator.add, accuracies, 0.0) / len(accuracies)
 
 
-def answer_type(prediction: Prediction) -> str:
-    """The key of `per_answer_type`."""
-    return prediction.answer_type
-
-
-def question_type(prediction: Prediction) -> str:
-    """The key of `per_question_type`."""
-    return prediction.question_type
-
-
 def grouped(names: Sequence[str]) -> dict[str, list[int]]:
     """Positions by name, names in alphabetical order; empty where no question has a type."""
     groups: defaultdict[str, list[int]] = defaultdict(list)
@@ -124,9 +114,7 @@ def grouped(names: Sequence[str]) -> dict[str, list[int]]:
     return {} if set(groups) <= {UNSPECIFIED} else dict(sorted(groups.items()))
 
 
-def group_counts(
-    predictions: Sequence[Prediction], key: Callable[[Prediction], str]
-) -> dict[str, int]:
-    """The number of questions by group."""
-    counts = Counter([key(item) or UNSPECIFIED for item in predictions])
+def group_counts(names: Sequence[str]) -> dict[str, int]:
+    """How many positions `grouped` gives each name."""
+    counts = Counter([name or UNSPECIFIED for name in names])
     return {} if set(counts) <= {UNSPECIFIED} else dict(sorted(counts.items()))

@@ -133,17 +133,6 @@ def mcnemar(a: Floats, b: Floats) -> McNemar:
     return McNemar(only_a, only_b, float(p_value))
 
 
-def unclustered_test(a: Floats, b: Floats) -> float:
-    """The p of the usual paired z test, which takes questions as independent.
-
-    Here to be compared with: on clustered questions it rejects a true null hypothesis far too
-    often.
-    """
-    gap = a - b
-    error = gap.std(ddof=1) / math.sqrt(len(gap))
-    return 1.0 if error == 0 else math.erfc(abs(gap.mean()) / error / math.sqrt(2))
-
-
 def in_family(test: PairedTest, tests: int) -> PairedTest:
     """The test as one of so many that Holm corrects together: what it would have found at his first, strictest step.
 
@@ -160,6 +149,18 @@ def decimals(half_width: float) -> int:
     if half_width <= 0:
         return 1
     return min(6, max(1, -math.floor(math.log10(half_width))))
+
+
+def signed_text(difference: float, low: float, high: float) -> str:
+    """A difference with its interval: "+12.1 [8.0, 16.3]"."""
+    digits = decimals((high - low) / 2)
+    return f"{difference:+z.{digits}f} [{low:z.{digits}f}, {high:z.{digits}f}]"
+
+
+def size_text(difference: float, low: float, high: float) -> str:
+    """The same without its sign, where the sentence says who is ahead: "12.1 [8.0, 16.3]"."""
+    bounds = (low, high) if difference >= 0 else (-high, -low)
+    return signed_text(abs(difference), *bounds).removeprefix("+")
 
 
 def power_text(test: PairedTest) -> str:

@@ -114,11 +114,11 @@ class Watched:
 
     def _answer_now(self, model: VQAModel, data: bytes, item: Prediction) -> Answer:
         from vqa.data.cache.regions import regions_at
-        from vqa.evaluation.look import answer_again
 
         held = self._store()
         regions = regions_at(held.store, model.experiment, held.image_row[item.image_id])
-        return answer_again(model, data, item, regions)
+        choices = list(dict.fromkeys(item.choices)) or None
+        return model.ask(data, item.question, choices, regions=regions)
 
     def words(self, item: Prediction, layer: int | None = None) -> WordStates:
         """What the question encoder held after each word."""

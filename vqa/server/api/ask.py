@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor
 
-    from vqa.evaluation.answered import Answered
+    from vqa.evaluation.look import Answered
     from vqa.export import VQAModel
 
 PATIENCE_SECONDS = 20.0
@@ -44,7 +44,7 @@ async def ask(request: Request, question: Question, caller: Reader, held: OpenHo
 
 
 def _asked(question: Question, caller: Caller, held: Holdings, opened: Opened) -> Reply:
-    from vqa.evaluation.answered import answer_question
+    from vqa.evaluation.look import answer_question
 
     name = caller.service.queue.get(question.job).submission.name
     data = _picture(question, held)

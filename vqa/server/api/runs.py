@@ -202,6 +202,7 @@ def attention(
     """Where one glimpse of the model looks, over the picture, as PNG."""
     from vqa.data.image import png
     from vqa.evaluation import look
+    from vqa.evaluation.attention_map import overlay
 
     answer = watched.answer(found)
     maps = () if answer.attention is None else answer.attention
@@ -209,7 +210,7 @@ def attention(
         raise JobError(f"the model has {len(maps)} glimpses", where="glimpse", kind="not-found")
     data = watched.picture(found.image_id)
     with watched.told():
-        made = png(look.glimpse(data, watched.model(), maps[glimpse - 1]))
+        made = png(overlay(look.picture(data, seen=watched.model()), maps[glimpse - 1]))
     return Response(made, media_type="image/png", headers=KEPT)
 
 

@@ -13,8 +13,8 @@ from PIL import Image
 import vqa
 from vqa.config import Experiment
 from vqa.errors import DataError
-from vqa.evaluation.answered import answer_question
 from vqa.evaluation.attention_map import overlay
+from vqa.evaluation.look import answer_question
 from vqa.export import VQAModel
 from vqa.training.run import train
 
