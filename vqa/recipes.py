@@ -39,11 +39,6 @@ class Recipe:
         """As `vqa list recipes` shows it."""
         return self.file.stem
 
-    def matches(self, text: str) -> bool:
-        """Whether anything that it says has `text` in it, whatever the case."""
-        said = (self.name, self.title, self.published, self.setting, self.differs, self.status)
-        return text.casefold() in " ".join(said).casefold()
-
 
 def recipes() -> list[Recipe]:
     """Every recipe, by name."""

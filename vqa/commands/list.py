@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from vqa.commands.filter import mentioning, say_nothing_matches
+from vqa.commands.listing import print_list
 
 if TYPE_CHECKING:
     from vqa.model.catalogue import Entry
@@ -54,14 +53,16 @@ def run(args: argparse.Namespace) -> int:
         from vqa.commands.list_stores import list_stores
 
         return list_stores(args.filter, args.json)
-    entries = mentioning(_entries(args.what), args.filter)
-    if args.json:
-        print(json.dumps([_plain(entry) for entry in entries], ensure_ascii=False, indent=2))
-    elif entries:
-        print("\n\n".join("\n".join(_lines(entry)) for entry in entries))
-    if not entries:
-        say_nothing_matches(args.what, args.filter)
-    elif args.what not in WITHOUT_PARAMETERS:
+    found = print_list(
+        args.what,
+        _entries(args.what),
+        args.filter,
+        said=_said,
+        plain=_plain,
+        lines=_lines,
+        as_json=args.json,
+    )
+    if found and args.what not in WITHOUT_PARAMETERS:
         from vqa.model.catalogue import REFERENCE
 
         print(f"vqa: {REFERENCE}", file=sys.stderr)
@@ -99,6 +100,11 @@ def _curves() -> Iterator[Entry]:
 
     for curve in CURVES:
         yield Entry("curve", curve.name, curve.meaning)
+
+
+def _said(entry: Entry) -> Iterator[str]:
+    yield from (entry.name, entry.summary, entry.paper or "", entry.explanation)
+    yield from map(str, entry.settings or ())
 
 
 def _plain(entry: Entry) -> dict[str, object]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from vqa.commands.filter import mentioning, say_nothing_matches
+from vqa.commands.listing import print_list
 
 if TYPE_CHECKING:
     from vqa.data.published.facts import Count, DataSet
@@ -19,13 +18,8 @@ def list_data_sets(text: str, as_json: bool) -> int:
     """Print the data sets that mention `text`."""
     from vqa.data.published.sets import DATA_SETS
 
-    found = mentioning((*DATA_SETS, *_sources()), text)
-    if as_json:
-        print(json.dumps([_plain(one) for one in found], ensure_ascii=False, indent=2))
-    elif found:
-        print("\n\n".join("\n".join(_lines(one)) for one in found))
-    if not found:
-        say_nothing_matches("datasets", text)
+    things = (*DATA_SETS, *_sources())
+    print_list("datasets", things, text, said=_said, plain=_plain, lines=_lines, as_json=as_json)
     return 0
 
 
@@ -38,6 +32,10 @@ def _sources() -> Iterator[DataSet]:
         help_page = f"vqa prepare {name} --help"
         said = f"{SOURCES[name].help}."
         yield DataSet(name, name, said, "", "that of the data", help_page, "any protocol")
+
+
+def _said(one: DataSet) -> tuple[str, ...]:
+    return one.name, one.source, one.summary, one.paper, one.licence, one.protocol
 
 
 def _plain(one: DataSet) -> dict[str, Any]:

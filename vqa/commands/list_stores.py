@@ -2,26 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-from vqa.commands.filter import mentioning, say_nothing_matches
+from vqa.commands.listing import print_list
 from vqa.formatting import moment, plain
 from vqa.jobs.views import StoreView
-
-
-@dataclass(frozen=True)
-class Listed:
-    """A store in a list."""
-
-    store: StoreView
-
-    def matches(self, text: str) -> bool:
-        """Whether its name or its source mentions `text`, whatever the case."""
-        said = f"{self.store.name}\n{self.store.source}"
-        return text.casefold() in said.casefold()
 
 
 def list_stores(text: str, as_json: bool) -> int:
@@ -29,16 +15,21 @@ def list_stores(text: str, as_json: bool) -> int:
     from vqa.jobs.connect import connect
 
     stores = connect().stores()
-    found = [one.store for one in mentioning(map(Listed, stores), text)]
+    if stores:
+        print_list(
+            "stores",
+            stores,
+            text,
+            said=lambda store: [f"{store.name}\n{store.source}"],
+            plain=lambda store: store.model_dump(mode="json"),
+            lines=_lines,
+            as_json=as_json,
+            between="\n",
+        )
+        return 0
     if as_json:
-        plain = [store.model_dump(mode="json") for store in found]
-        print(json.dumps(plain, ensure_ascii=False, indent=2))
-    elif found:
-        print("\n".join(line for store in found for line in _lines(store)))
-    if not stores:
-        print(f"vqa: {_none()}", file=sys.stderr)
-    elif not found:
-        say_nothing_matches("stores", text)
+        print("[]")
+    print(f"vqa: {_none()}", file=sys.stderr)
     return 0
 
 

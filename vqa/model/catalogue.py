@@ -77,12 +77,6 @@ class Entry:
     counted: str | None = None
     explanation: str = ""
 
-    def matches(self, text: str) -> bool:
-        """Whether name, summary, paper, explanation or a setting has `text` in it, whatever the case."""
-        own = (self.name, self.summary, self.paper or "", self.explanation)
-        said = " ".join((*own, *map(str, self.settings or ())))
-        return text.casefold() in said.casefold()
-
 
 def members(family: str) -> tuple[type[Brick], ...]:
     """The configurations of a family."""

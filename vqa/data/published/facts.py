@@ -89,8 +89,3 @@ class DataSet:
     def downloads(self) -> bool:
         """Whether `vqa download` has it."""
         return bool(self.files or self.pictures)
-
-    def matches(self, text: str) -> bool:
-        """Whether something of it mentions `text`, whatever the case."""
-        said = (self.name, self.source, self.summary, self.paper, self.licence, self.protocol)
-        return text.casefold() in " ".join(said).casefold()
