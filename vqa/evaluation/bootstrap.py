@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vqa.errors import InputError
+from vqa.evaluation.power import LEVEL
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -48,7 +49,7 @@ class Interval:
 
     Attributes:
         low, high: the bounds, on the scores' scale.
-        level: percent.
+        level: percent, `LEVEL`.
         method: "bca", or "clopper-pearson" where every image scores alike.
         standard_error: of the mean, allowing for the images as clusters.
         images: number of clusters.
@@ -133,7 +134,6 @@ def bootstrap_means(data: ImageSums, resamples: int, rng: np.random.Generator) -
 def mean_interval(
     data: ImageSums,
     *,
-    level: float = 95.0,
     resamples: int = RESAMPLES,
     seed: int = 0,
     span: tuple[float, float] = (0.0, 100.0),
@@ -153,14 +153,14 @@ def mean_interval(
         return None
     mean = float(data.sums.sum() / data.counts.sum())
     if np.allclose(data.sums, mean * data.counts, rtol=0, atol=1e-7):
-        low, high = _all_alike(mean, images, level, span)
-        return Interval(low, high, level, "clopper-pearson", 0.0, images, 0)
+        low, high = _all_alike(mean, images, span)
+        return Interval(low, high, LEVEL, "clopper-pearson", 0.0, images, 0)
     means = bootstrap_means(data, resamples, np.random.default_rng(seed))
-    low, high = bca_bounds(data, means, level)
-    return Interval(low, high, level, "bca", standard_error(data), images, resamples)
+    low, high = bca_bounds(data, means)
+    return Interval(low, high, LEVEL, "bca", standard_error(data), images, resamples)
 
 
-def bca_bounds(data: ImageSums, means: Floats, level: float) -> tuple[float, float]:
+def bca_bounds(data: ImageSums, means: Floats) -> tuple[float, float]:
     """The bias-corrected and accelerated interval from resampled figures (Efron 1987)."""
     theta = data.sums.sum() / data.counts.sum()
     slack = 1e-9 * max(1.0, abs(theta))
@@ -168,7 +168,7 @@ def bca_bounds(data: ImageSums, means: Floats, level: float) -> tuple[float, flo
     normal = NormalDist()
     bias = normal.inv_cdf(float(np.clip(below, 1 / len(means), 1 - 1 / len(means))))
     curve, quantiles = acceleration(data), []
-    for tail in ((1 - level / 100) / 2, (1 + level / 100) / 2):
+    for tail in ((1 - LEVEL / 100) / 2, (1 + LEVEL / 100) / 2):
         shifted = bias + normal.inv_cdf(tail)
         quantiles.append(normal.cdf(bias + shifted / (1 - curve * shifted)))
     low, high = np.quantile(means, quantiles)
@@ -231,11 +231,9 @@ def _by_image(
     return totals[:, 0], totals[:, 1]
 
 
-def _all_alike(
-    mean: float, images: int, level: float, span: tuple[float, float]
-) -> tuple[float, float]:
+def _all_alike(mean: float, images: int, span: tuple[float, float]) -> tuple[float, float]:
     """The bounds of a mean when as many other images score otherwise as Clopper and Pearson allow where none of
     `images` does."""
-    others = 1 - ((1 - level / 100) / 2) ** (1 / images)
+    others = 1 - ((1 - LEVEL / 100) / 2) ** (1 / images)
     lowest, highest = span
     return mean - others * (mean - lowest), mean + others * (highest - mean)

@@ -19,6 +19,7 @@ from vqa.evaluation.bootstrap import (
     bootstrap_means,
     image_sums,
 )
+from vqa.evaluation.power import LEVEL
 from vqa.evaluation.sign_flips import sign_flip_p
 from vqa.evaluation.significance import seeded_test
 
@@ -111,9 +112,9 @@ def unclustered_test(a: Floats, b: Floats) -> float:
     return 1.0 if error == 0 else math.erfc(abs(gap.mean()) / error / math.sqrt(2))
 
 
-def percentile_bounds(means: Floats, level: float) -> tuple[float, float]:
+def percentile_bounds(means: Floats) -> tuple[float, float]:
     """The plain percentile interval of resampled figures."""
-    tail = (100 - level) / 2
+    tail = (100 - LEVEL) / 2
     low, high = np.percentile(means, [tail, 100 - tail])
     return float(low), float(high)
 
@@ -123,9 +124,9 @@ def _one(world: World, resamples: int, rng: np.random.Generator) -> dict[str, bo
     gap, single = image_sums(a - b, codes), image_sums(a, codes)
     means = bootstrap_means(single, resamples, rng)
     truth = world.true_mean()
-    gap_low, gap_high = bca_bounds(gap, bootstrap_means(gap, resamples, rng), 95.0)
-    low, high = bca_bounds(single, means, 95.0)
-    plain_low, plain_high = percentile_bounds(means, 95.0)
+    gap_low, gap_high = bca_bounds(gap, bootstrap_means(gap, resamples, rng))
+    low, high = bca_bounds(single, means)
+    plain_low, plain_high = percentile_bounds(means)
     return {
         "reject": sign_flip_p(gap.sums, resamples, rng) <= 0.05,
         "reject_unclustered": unclustered_test(a, b) <= 0.05,

@@ -88,7 +88,7 @@ class Guard:
         app: what is guarded.
         hosts: see `Hosts`.
         tokens: who may come in.
-        body_bytes, body_seconds: how large a request may be, and how long it may take to arrive.
+        body_seconds: how long a request may take to arrive.
     """
 
     def __init__(
@@ -97,11 +97,10 @@ class Guard:
         hosts: Hosts,
         tokens: Tokens,
         *,
-        body_bytes: int = BODY_BYTES,
         body_seconds: float = BODY_SECONDS,
     ) -> None:
         self.app, self._hosts, self._tokens = app, hosts, tokens
-        self._body_bytes, self._body_seconds = body_bytes, body_seconds
+        self._body_seconds = body_seconds
         self._seats: dict[str, anyio.Semaphore] = {}
         self._large = anyio.Semaphore(MOST_LARGE)
 
@@ -200,8 +199,7 @@ class Guard:
         """How large a body may be, and how long it may take to arrive."""
         if _is_upload(scope):
             return UPLOAD_BYTES, UPLOAD_SECONDS
-        most = max(self._body_bytes, PICTURE_BYTES if scope["path"] in PICTURES else 0)
-        return most, self._body_seconds
+        return PICTURE_BYTES if scope["path"] in PICTURES else BODY_BYTES, self._body_seconds
 
 
 def _is_upload(scope: Scope) -> bool:
