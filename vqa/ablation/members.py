@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 SUCCEEDED = "succeeded"
 LONGEST_REASON = 300
 UNFINISHED = "unfinished"
-MOST_JOBS = 100_000
 NOT_ENDED = {
     UNFINISHED: "has not ended",
     "queued": "waits",
@@ -91,12 +91,9 @@ def of_group(group: str, home: Home) -> list[Member] | None:
 
     if not home.queue_file.exists():
         return None
-    queue = Queue(home.queue_file)
-    try:
-        jobs = queue.find(Filter(group=group), limit=MOST_JOBS)
-    finally:
-        queue.close()
-    return [of_job(job, home) for job in reversed(jobs)] or None
+    with closing(Queue(home.queue_file)) as queue:
+        members = [of_job(job, home) for job in queue.each(Filter(group=group))]
+    return members[::-1] or None
 
 
 def of_job(job: Job, home: Home) -> Member:
@@ -112,11 +109,8 @@ def groups(home: Home) -> list[str]:
 
     if not home.queue_file.exists():
         return []
-    queue = Queue(home.queue_file)
-    try:
+    with closing(Queue(home.queue_file)) as queue:
         return [name for name, _ in queue.groups()]
-    finally:
-        queue.close()
 
 
 def read_member(path: Path, experiment: Mapping[str, Any] | None = None) -> Member:

@@ -1,33 +1,28 @@
-"""A whole group at once: cancel what has not ended, queue what failed again, say what it learns from."""
+"""A whole group at once: its jobs, those that can be cancelled or queued again, and what each learns from."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from vqa.errors import JobError, RunError
+from vqa.jobs.home import Home
 from vqa.jobs.library import fingerprint_at
-from vqa.jobs.queue import Filter
+from vqa.jobs.queue import Filter, Queue
 from vqa.jobs.record import TERMINAL, Job, State
-from vqa.jobs.views import JobView
 from vqa.training.directory import SUCCEEDED, RunDirectory
 
-if TYPE_CHECKING:
-    from vqa.jobs.local_service import LocalService
-
-MOST_JOBS = 100_000
 May = Callable[[Job], bool]
 FAILED = frozenset({State.FAILED, State.LOST})
 
 
-def jobs_of(service: LocalService, group: str) -> list[Job]:
+def jobs_of(queue: Queue, group: str) -> list[Job]:
     """The jobs of a group, in the order of submission.
 
     Raises:
         JobError: there is no such group.
     """
-    found = service.queue.find(Filter(group=group), MOST_JOBS)
+    found = [*queue.each(Filter(group=group))]
     if not found:
         raise JobError(f"no group {group!r}", fix="see the list of ablations", kind="not-found")
     return found[::-1]
@@ -48,28 +43,28 @@ def can_retry(job: Job) -> bool:
     return job.state in FAILED
 
 
-def cancel_group(service: LocalService, group: str, may: May) -> list[JobView]:
-    """Have every job of a group ended that has not ended.
+def own_jobs(queue: Queue, group: str, can: May, may: May) -> list[Job]:
+    """The jobs of a group to which something can be done.
 
     Args:
+        can: whether it can be done to a job.
         may: whether the caller may touch a job; others' stay as they are.
 
     Raises:
-        JobError: there is no such group, or all of it is somebody else's.
+        JobError: there is no such group, or all of these are somebody else's.
     """
-    return service.cancel_all(_own(filter(can_cancel, jobs_of(service, group)), may))
+    found = [job for job in jobs_of(queue, group) if can(job)]
+    mine = [job for job in found if may(job)]
+    if found and not mine:
+        raise JobError(
+            f"these jobs are {found[0].submission.user}'s",
+            fix="ask them, or use an admin's token",
+            kind="forbidden",
+        )
+    return mine
 
 
-def retry_group(service: LocalService, group: str, may: May) -> list[JobView]:
-    """Queue every job of a group again that failed or was lost; each goes on from its last checkpoint.
-
-    Raises:
-        JobError: see `cancel_group`; or there is no room for all of them.
-    """
-    return service.resume_all(_own(filter(can_retry, jobs_of(service, group)), may))
-
-
-def data_of(service: LocalService, group: str) -> dict[str, str]:
+def data_of(queue: Queue, home: Home, group: str) -> dict[str, str]:
     """The fingerprint of the data that each job of a group was trained on, or that stands at its store's path now.
 
     Returns:
@@ -77,11 +72,11 @@ def data_of(service: LocalService, group: str) -> dict[str, str]:
     """
     now: dict[str, str | None] = {}
     found: dict[str, str] = {}
-    for job in service.queue.find(Filter(group=group), MOST_JOBS):
+    for job in queue.each(Filter(group=group)):
         store = str(job.submission.experiment["data"]["store"])
         if store not in now:
             now[store] = fingerprint_at(Path(store))
-        fingerprint = _learnt_from(service.home.run_dir(job.id)) or now[store]
+        fingerprint = _learnt_from(home.run_dir(job.id)) or now[store]
         if fingerprint is not None:
             found[job.id] = fingerprint
     return found
@@ -94,16 +89,3 @@ def _learnt_from(run_dir: Path) -> str | None:
     except RunError:
         return None
     return result.get("data_fingerprint") if result.get("status") == SUCCEEDED else None
-
-
-def _own(jobs: Iterable[Job], may: May) -> list[Job]:
-    """Those that the caller may touch."""
-    found = list(jobs)
-    mine = [job for job in found if may(job)]
-    if found and not mine:
-        raise JobError(
-            f"these jobs are {found[0].submission.user}'s",
-            fix="ask them, or use an admin's token",
-            kind="forbidden",
-        )
-    return mine

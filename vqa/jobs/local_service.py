@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from vqa.errors import JobError, RunError, VQAError
-from vqa.jobs.groups import May, anyone, cancel_group, data_of, retry_group
+from vqa.jobs.groups import May, anyone, can_cancel, can_retry, data_of, own_jobs
 from vqa.jobs.home import Home
 from vqa.jobs.library import fingerprint_at
 from vqa.jobs.logs import log_files, read_log
@@ -102,7 +102,7 @@ class LocalService:
                 self._check_priority(max(one.priority for one in new))
                 _check_stores(new)
                 self._room.check(self.queue, self.user, len(new))
-            return [self._view(job) for job, _ in self.queue.submit_all(submissions)]
+            return [self.view(job) for job, _ in self.queue.submit_all(submissions)]
 
     @property
     def highest_priority(self) -> int:
@@ -128,7 +128,7 @@ class LocalService:
         """Jobs, newest first."""
         found = self.queue.find(wanted, limit + 1)
         return JobPage(
-            jobs=[self._view(job) for job in found[:limit]],
+            jobs=[self.view(job) for job in found[:limit]],
             next=found[limit - 1].seq if len(found) > limit else None,
             counts=self.queue.count(replace(wanted, before=None)),
         )
@@ -145,7 +145,7 @@ class LocalService:
         warnings = read_warnings(run_dir)
         made = read_progress(run_dir, ended=found.terminal) if run_dir.exists() else None
         return JobDetail(
-            job=self._view(found, progress=made),
+            job=self.view(found, progress=made),
             experiment=self._shown(found),
             history=[
                 ChangeView(time=c.time, state=c.state, attempt=c.attempt, reason=c.reason)
@@ -156,10 +156,6 @@ class LocalService:
             logs=list(log_files(run_dir)),
             run_dir=str(run_dir) if self.paths_allowed else None,
         )
-
-    def view(self, job: Job) -> JobView:
-        """A job of the queue as it is shown."""
-        return self._view(job)
 
     def log(self, job: str, name: str = "rank0.log", offset: int = 0) -> Chunk:
         """What a log file holds from `offset` on.
@@ -186,13 +182,13 @@ class LocalService:
         """
         for told in self.cancel_all([self.queue.get(job)]):
             return told
-        return self._view(self.queue.get(job))
+        return self.view(self.queue.get(job))
 
     def cancel_all(self, jobs: Sequence[Job]) -> list[JobView]:
         """Have jobs ended, together; gives those that had not."""
         asked = self.queue.request_cancel_all(job.id for job in jobs)
         ended = State.CANCELLED  # those that ran are so later
-        return [self._view(self._marked(job) if job.state is ended else job) for job in asked]
+        return [self.view(self._marked(job) if job.state is ended else job) for job in asked]
 
     def _marked(self, job: Job) -> Job:
         """A cancelled job whose last result says: preempted; its reason says where that cannot be mended."""
@@ -212,7 +208,7 @@ class LocalService:
         with self._room.turn():
             if found.terminal:
                 self._room.check(self.queue, found.submission.user, 1)
-            return self._view(self.queue.resume(job))
+            return self.view(self.queue.resume(job))
 
     def resume_all(self, jobs: Sequence[Job]) -> list[JobView]:
         """Queue ended, unfinished jobs again, together; gives those.
@@ -223,15 +219,23 @@ class LocalService:
         with self._room.turn():
             for user, new in Counter(job.submission.user for job in jobs).items():
                 self._room.check(self.queue, user, new)
-            return [self._view(job) for job in self.queue.resume_all(job.id for job in jobs)]
+            return [self.view(job) for job in self.queue.resume_all(job.id for job in jobs)]
 
     def cancel_group(self, group: str, may: May = anyone) -> list[JobView]:
-        """Have every job of a group ended that has not ended; see `groups.cancel_group`."""
-        return cancel_group(self, group, may)
+        """Have every job of a group ended that has not ended.
+
+        Raises:
+            JobError: see `own_jobs`.
+        """
+        return self.cancel_all(own_jobs(self.queue, group, can_cancel, may))
 
     def retry_group(self, group: str, may: May = anyone) -> list[JobView]:
-        """Queue every job of a group again that failed or was lost; see `groups.retry_group`."""
-        return retry_group(self, group, may)
+        """Queue every job of a group again that failed or was lost; each goes on from its last checkpoint.
+
+        Raises:
+            JobError: see `own_jobs`; or there is no room for all of them.
+        """
+        return self.resume_all(own_jobs(self.queue, group, can_retry, may))
 
     def scores(self, wanted: Filter) -> list[ScoreView]:
         """The best score of each user among some jobs; see `vqa.jobs.scores`."""
@@ -263,7 +267,7 @@ class LocalService:
 
     def data_of_group(self, group: str) -> dict[str, str]:
         """The fingerprint of each job's data; see `groups.data_of`."""
-        return data_of(self, group)
+        return data_of(self.queue, self.home, group)
 
     def delete_store(self, name: str, *, any_owner: bool = False) -> int:
         """Delete an uploaded store that no unfinished job names; how many bytes that freed.
@@ -325,8 +329,8 @@ class LocalService:
         except RunError as error:
             return {"status": "unreadable", "error": error.what}
 
-    def _view(self, job: Job, progress: Progress | None = None) -> JobView:
-        """A job as it is shown; only of one that runs is the run directory read, or of one that has a score."""
+    def view(self, job: Job, progress: Progress | None = None) -> JobView:
+        """A job as it is shown; of one that runs, or has a score, the run directory is read, of others not."""
         run_dir = self.home.run_dir(job.id)
         if progress is None and job.state in ACTIVE:
             progress = read_progress(run_dir)

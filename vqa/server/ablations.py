@@ -124,7 +124,7 @@ class Ablations:
         Raises:
             JobError: there is none.
         """
-        jobs = jobs_of(self._service, name)
+        jobs = jobs_of(self._service.queue, name)
         members = [of_job(job, self._home) for job in jobs]
         return jobs, members, places_of(members)
 

@@ -106,7 +106,7 @@ def check_options(known: Ablations, caller: Caller, group: str, options: Options
     """
     asked = (options.baseline, options.split, options.protocol)
     if not any(asked):
-        jobs_of(caller.service, group)
+        jobs_of(caller.service.queue, group)
         return
     choice = known.choice(group)
     for name, value, there in (

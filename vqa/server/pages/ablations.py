@@ -153,7 +153,7 @@ def picture(
     """
     from vqa.data.thumbnail import thumbnail
 
-    jobs = jobs_of(caller.service, group)
+    jobs = jobs_of(caller.service.queue, group)
     store = request.app.state.opened.store(Path(jobs[0].submission.experiment["data"]["store"]))
     made = thumbnail(store.picture(image), SIDE)
     return Response(
