@@ -11,7 +11,7 @@ import pytest
 from tests.jobs.conftest import Submit
 from tests.jobs.scripted import Scripted, finish
 from vqa.errors import EngineError
-from vqa.jobs import dispatcher as room
+from vqa.jobs import handover
 from vqa.jobs.dispatcher import Dispatcher
 from vqa.jobs.engines.base import Standing, Task
 from vqa.jobs.home import Home
@@ -142,7 +142,7 @@ def test_one_whose_run_directory_cannot_be_made_is_left_out_of_the_array(
 def test_an_array_for_an_engine_that_is_away_is_handed_over_later(
     home: Home, queue: Queue, arrays: Arrays, submission: Submit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(room, "RETRY_SECONDS", 0.0)
+    monkeypatch.setattr(handover, "RETRY_SECONDS", 0.0)
     jobs = grid(queue, submission, 4)
     arrays.fault = EngineError("away", temporary=True)
     dispatcher = Dispatcher(home, lambda _: arrays)

@@ -16,6 +16,7 @@ from tests.jobs.conftest import Submit
 from tests.jobs.scripted import Scripted, finish, started
 from vqa.errors import EngineError
 from vqa.jobs import dispatcher as room
+from vqa.jobs import handover
 from vqa.jobs.dispatcher import Dispatcher
 from vqa.jobs.engines.base import Capacity, Standing, Task
 from vqa.jobs.home import Home
@@ -104,7 +105,7 @@ def test_an_engine_that_is_away_is_asked_again_later(
     engine.fault = None
     dispatcher.step()
     assert engine.tasks == {}
-    monkeypatch.setattr(room, "RETRY_SECONDS", 0.0)
+    monkeypatch.setattr(handover, "RETRY_SECONDS", 0.0)
     later = time.monotonic() + 11
     monkeypatch.setattr("vqa.jobs.patience.time.monotonic", lambda: later)
     dispatcher.step()

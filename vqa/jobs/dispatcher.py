@@ -16,28 +16,22 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import groupby
-from pathlib import Path
 
-from vqa.config import parse_experiment
 from vqa.errors import EngineError, VQAError
-from vqa.jobs.engines.base import ArrayEngine, Engine, Standing, Task
+from vqa.jobs.engines.base import Engine, Standing
 from vqa.jobs.engines.known import Engines, make_engine
-from vqa.jobs.handover import ARRAYS, batches, submitted
+from vqa.jobs.handover import ARRAYS, Handover, batches
 from vqa.jobs.home import Home
 from vqa.jobs.locks import Lock, given, is_held
 from vqa.jobs.outcome import mark_cancelled, reached, result_of, why_lost
-from vqa.jobs.patience import Absences, Complaints, Due, Leases, Stops, last_beat
+from vqa.jobs.patience import Complaints, Due, Leases, Stops, last_beat
 from vqa.jobs.placement import may_fit, place, why_not_now
 from vqa.jobs.prune import retain
 from vqa.jobs.queue import Queue
 from vqa.jobs.record import ACTIVE, WAITING, Job, Loss, State
-from vqa.training.directory import RunDirectory
-from vqa.training.disk import write_atomic
 
 log = logging.getLogger(__name__)
 
-RETRY_SECONDS = 10.0
-"""Time between two tries to reach an engine that did not answer."""
 LOOKED_AT, MOST_MISFITS = 100, 2000
 """Waiting jobs of an engine, and how many more at the most: as many as this machine can never run."""
 BEHIND = "waits for jobs before it"
@@ -68,7 +62,7 @@ class Dispatcher:
         self._make = engine or (lambda name: make_engine(name, self.settings))
         self._engines = Engines(self._make)
         self._leases, self._stops = Leases(), Stops()
-        self._absences, self._complaints = Absences(), Complaints()
+        self._handover, self._complaints = Handover(home, self.queue), Complaints()
         self._mine, self._ahead = lock or Lock(home.dispatcher_lock), Lock(home.server_lock)
         self._stop_jobs, self._leaving, self._told, self._misfits = stop_jobs, False, False, 0
 
@@ -158,14 +152,15 @@ class Dispatcher:
 
     def _follow(self, engine: Engine, jobs: list[Job]) -> None:
         for together in batches(job for job in jobs if job.handle is None):
-            self._launch(engine, together)  # a dispatcher died here, or an engine did not answer
+            # A dispatcher died here, or an engine did not answer.
+            self._handover.give(engine, together)
         handles = {job.handle: job for job in jobs if job.handle is not None}
         standings = engine.standings(list(handles))
         for handle, job in handles.items():
             try:
                 self._judge(engine, job, standings.get(handle, Standing.UNKNOWN))
             except (VQAError, OSError) as error:  # the other jobs still need somebody
-                self._complain(job, error)
+                self._handover.complain(job, error)
 
     def _judge(self, engine: Engine, job: Job, standing: Standing) -> None:
         """Move one job by what its engine says of it."""
@@ -194,15 +189,15 @@ class Dispatcher:
             return
         if job.cancel_requested:
             try:
-                self._marker(job).touch()
+                self.home.cancel_marker(job.id).touch()
             except OSError as error:  # a full disk, or no run directory: it must end all the same
-                self._complain(job, error)
+                self._handover.complain(job, error)
         if due is Due.KILL:
             log.info("job %s is killed: %s", job.id, reason)
         try:
             engine.cancel(str(job.handle), force=due is Due.KILL)
         except EngineError as error:
-            self._complain(job, error)
+            self._handover.complain(job, error)
 
     def _conclude(self, job: Job) -> None:
         """Nothing of the job runs any more: its run directory says how it ended."""
@@ -279,7 +274,7 @@ class Dispatcher:
 
     def _start(self, engine: Engine, jobs: Sequence[Job]) -> str | None:
         """Start a batch, of one job where the engine has a capacity; or say for what it waits."""
-        away = self._absences.of(jobs[0].submission.engine)
+        away = self._handover.away(jobs[0].submission.engine)
         if away is not None:
             return f"waits for its engine: {away.what}"
         if self._disk_is_full():
@@ -295,88 +290,12 @@ class Dispatcher:
                 return why_not_now(capacity, active, wanted.resources)
             gpus = placed
         claimed = [self.queue.claim(job, gpus) for job in jobs]
-        self._launch(engine, [job for job in claimed if job is not None])
+        self._handover.give(engine, [job for job in claimed if job is not None])
         return None
-
-    def _launch(self, engine: Engine, jobs: Sequence[Job]) -> None:
-        """Give claimed jobs to their engine; whatever of that was done before is found, not done again.
-
-        Together where the engine takes arrays; where it takes no such one, fewer at a time.
-        """
-        away = self._absences.of(jobs[0].submission.engine) if jobs else None
-        if away is not None:
-            self._put_off(jobs, away)
-            return
-        ready = [(job, task) for job in jobs if (task := self._prepared(job)) is not None]
-        most = len(ready) if isinstance(engine, ArrayEngine) else 1
-        while ready:
-            some = ready[:most]
-            try:
-                handles = submitted(engine, [task for _, task in some])
-            except (VQAError, OSError) as error:
-                if isinstance(error, EngineError) and error.temporary:
-                    self._absences.note(jobs[0].submission.engine, error, RETRY_SECONDS)
-                    self._put_off([job for job, _ in ready], error)
-                    return
-                if len(some) > 1:
-                    most = len(some) // 2
-                    continue
-                self._refused(some[0][0], error)
-            else:
-                for (job, _), handle in zip(some, handles, strict=True):
-                    self.queue.set_handle(job, handle)
-            ready = ready[most:]
-
-    def _put_off(self, jobs: Sequence[Job], error: EngineError) -> None:
-        """Their engine is away: they are handed over later, but for those that nobody wants any more."""
-        for job in jobs:
-            if job.cancel_requested:
-                self._refused(job, error)
-            else:
-                self._complain(job, error)
-
-    def _prepared(self, job: Job) -> Task | None:
-        try:
-            return self._prepare(job)
-        except (VQAError, OSError) as error:
-            self._refused(job, error)
-            return None
-
-    def _refused(self, job: Job, error: Exception) -> None:
-        """A job that could not be started has failed, or is cancelled where that was wanted."""
-        self._complain(job, error)
-        if job.cancel_requested:  # should it run all the same, its runner finds this result
-            self.queue.move(job, State.CANCELLED, mark_cancelled(self.home.run_dir(job.id), job))
-        else:
-            self.queue.move(job, State.FAILED, str(error))
-
-    def _prepare(self, job: Job) -> Task:
-        """The run directory with its experiment, and the task that runs there."""
-        run = RunDirectory(self.home.run_dir(job.id))
-        run.path.mkdir(exist_ok=True)
-        if not run.experiment_file.exists():
-            write_atomic(run.experiment_file, parse_experiment(job.submission.experiment).to_yaml())
-        if job.cancel_requested:
-            self._marker(job).touch()
-        else:
-            self._marker(job).unlink(missing_ok=True)
-        needs, grace = job.submission.resources, self.settings.grace_seconds
-        return Task(job.id, job.attempt, run.path, needs, job.gpus, grace)
-
-    def _marker(self, job: Job) -> Path:
-        """Says to the runner that being stopped means being cancelled."""
-        return self.home.run_dir(job.id) / "cancel"
 
     def _disk_is_full(self) -> bool:
         free = shutil.disk_usage(self.home.path).free >> 20
         return free < self.settings.quotas.min_free_mb
-
-    def _complain(self, job: Job, error: Exception) -> None:
-        """Say it where people look: at the job, and in the log; once where it stays the same."""
-        if str(error) == job.reason:
-            return
-        self.queue.note([(job, str(error))])
-        log.warning("job %s: %s", job.id, error)
 
 
 def main() -> int:

@@ -99,6 +99,10 @@ class Home:
             raise JobError(f"no job {job!r}", fix="see `vqa jobs`", kind="not-found")
         return self.runs / job
 
+    def cancel_marker(self, job: str) -> Path:
+        """A file that says to a job's runner that being stopped means being cancelled."""
+        return self.run_dir(job) / "cancel"
+
     @property
     def settings(self) -> Settings:
         """What `settings.yaml` says, defaults elsewhere; read again when it has changed.
