@@ -12,10 +12,10 @@ import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
-from vqa.collection import collect_rarely
 from vqa.config import Experiment, parse_experiment
 from vqa.data.prepare import prepare
 from vqa.data.sources.scenes import Scenes
+from vqa.garbage import collect_rarely
 from vqa.jobs.engines.base import JOB_VARIABLE
 
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])

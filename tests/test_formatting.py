@@ -16,6 +16,7 @@ from vqa.formatting import (
     one_line,
     plain,
     printable,
+    roughly,
     shortened,
     size,
 )
@@ -112,3 +113,10 @@ def test_a_text_that_is_cut_says_so() -> None:
 def test_columns_stand_side_by_side() -> None:
     rows = [("job", "name", "step"), ("3f2a", "a", "12"), ("9", "", "")]
     assert aligned(rows, left=2) == ["job   name  step", "3f2a  a       12", "9"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(None, "unknown"), (42, "42 s"), (90, "2 min"), (5400, "1.5 h")]
+)
+def test_estimates(seconds: float | None, text: str) -> None:
+    assert roughly(seconds) == text

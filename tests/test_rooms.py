@@ -20,7 +20,7 @@ LAYERS = (
         "hub",
         "machine",
         "lifetime",
-        "collection",
+        "garbage",
         "outputs",
         "names",
         "formatting",

@@ -15,9 +15,9 @@ from contextlib import suppress
 from pathlib import Path
 
 import vqa
-from vqa.collection import collect_rarely
 from vqa.errors import VQAError
 from vqa.formatting import printable
+from vqa.garbage import collect_rarely
 from vqa.lifetime import Ending
 from vqa.outputs import FULL
 

@@ -31,6 +31,15 @@ def duration(seconds: float) -> str:
     return f"{whole // 86_400}d{whole % 86_400 // 3600:02d}h"
 
 
+def roughly(seconds: float | None) -> str:
+    """A time that is estimated: `42 s`, `12 min`, `1.5 h`; `unknown` for None."""
+    if seconds is None:
+        return "unknown"
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
 def moment(unix: float) -> str:
     """Date and time in this machine's zone."""
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(unix))

@@ -15,7 +15,7 @@ from vqa.ablation import calibrate as room
 from vqa.ablation.calibrate import calibrate, measured_by, shortened
 from vqa.ablation.estimate import seconds
 from vqa.ablation.expand import Cell, expand
-from vqa.ablation.plan import Member, Plan
+from vqa.ablation.plan import Plan, Planned
 from vqa.ablation.schema import parse_ablation
 from vqa.config import Experiment
 from vqa.errors import ConfigError, RunError
@@ -140,6 +140,6 @@ def test_a_time_beyond_a_small_budget_is_told_in_units_that_show_it() -> None:
     axes = {"model.fusion": ["concat", "multiply"]}
     given = {"group": "g", "base": BASE, "axes": axes, "seeds": 1, "baselines": []}
     grid = expand(parse_ablation(given | {"budget": {"max_hours": 0.01}}, Path(), "a"))
-    plan = Plan(grid, [Member(cell, None, 30.0) for cell in grid.cells])
+    plan = Plan(grid, [Planned(cell, None, 30.0) for cell in grid.cells])
     with pytest.raises(ConfigError, match=r"takes about 60 s, budget\.max_hours allows 0\.01"):
         plan.check_budget()

@@ -18,7 +18,7 @@ from vqa.ablation.calibrate import Calibration
 from vqa.ablation.estimate import Measured, kind_of
 from vqa.ablation.expand import Cell, expand
 from vqa.ablation.follow import UP_AND_CLEAR, follow, running_line
-from vqa.ablation.plan import Member, look, submit
+from vqa.ablation.plan import Planned, look, submit
 from vqa.ablation.schema import load_ablation
 from vqa.config import Experiment
 from vqa.errors import JobError
@@ -371,9 +371,9 @@ def test_a_running_member_says_how_far_it_is(file: Path, service: InstantService
     grid = expand(load_ablation(file))
     job = submit(look(grid, service), service)[0]
     progress = Progress(step=30, steps=120, loss=0.5, best=61.0, seconds_left=200)
-    shown = running_line(Member(grid.cells[0], job.model_copy(update={"progress": progress})))
+    shown = running_line(Planned(grid.cells[0], job.model_copy(update={"progress": progress})))
     assert shown == "  concat, seed 0: step 30 of 120, loss 0.500, best 61.0, 3 min left"
-    assert running_line(Member(grid.cells[0], job)) == "  concat, seed 0: queued"
+    assert running_line(Planned(grid.cells[0], job)) == "  concat, seed 0: queued"
 
 
 def test_real_training_from_file_to_table(

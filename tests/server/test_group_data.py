@@ -13,7 +13,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from vqa.ablation.expand import expand
-from vqa.ablation.plan import check_data, look, submit
+from vqa.ablation.plan import look, submit
 from vqa.ablation.schema import parse_ablation
 from vqa.data.prepare import prepare
 from vqa.data.sources.scenes import Scenes
@@ -45,7 +45,7 @@ def test_the_data_of_a_group_take_one_request(
     submit(look(grid, server), server)
     plan = look(grid, server)
     asked.clear()
-    check_data(plan, server)
+    plan.check_data(server)
     assert len(plan.members) == 6
     assert asked == ["/api/v1/groups/g/data", "/api/v1/stores"]
 
@@ -60,5 +60,5 @@ def test_the_data_of_a_group_take_one_request(
     splits = {"train": 8, "val": 4, "test": 4}
     prepare(Scenes(splits, questions_per_image=2), home.stores / "scenes", name="other")
     with pytest.raises(ConfigError, match="1 of its runs are of other data than scenes holds now"):
-        check_data(plan, server)
+        plan.check_data(server)
     assert server.data_of_group("nothing") == {}

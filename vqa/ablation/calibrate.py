@@ -14,11 +14,12 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from vqa.ablation.estimate import Measured, kind_of, told
+from vqa.ablation.estimate import Measured, kind_of
 from vqa.ablation.expand import Cell
 from vqa.config import Experiment, parse_experiment
 from vqa.data.cache.rule import obstacle
 from vqa.errors import InputError, RunError
+from vqa.formatting import roughly
 from vqa.lifetime import die_with
 from vqa.tracking.journal import read_journal
 from vqa.training.directory import RunDirectory
@@ -153,7 +154,7 @@ def _train(folder: Path, threads: int) -> float:
             preexec_fn=die_with(os.getpid()),
         )
     except subprocess.TimeoutExpired:
-        raise RunError(f"{STEPS} steps take more than {told(MOST_SECONDS)}") from None
+        raise RunError(f"{STEPS} steps take more than {roughly(MOST_SECONDS)}") from None
     if done.returncode:
         raise RunError((done.stderr.strip().splitlines() or ["it failed"])[-1])
     return time.monotonic() - began

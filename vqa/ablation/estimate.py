@@ -117,12 +117,3 @@ def _model(experiment: Experiment) -> tuple[Any, ...]:
         trainer.num_nodes,
         trainer.precision,
     )
-
-
-def told(value: float | None) -> str:
-    """A time for people."""
-    if value is None:
-        return "unknown"
-    if value < 90:
-        return f"{value:.0f} s"
-    return f"{value / 60:.0f} min" if value < 5400 else f"{value / 3600:.1f} h"

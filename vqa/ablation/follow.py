@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable
 from typing import TextIO
 
-from vqa.ablation.estimate import told
 from vqa.ablation.expand import Grid
-from vqa.ablation.plan import Member, Plan, counted, look
+from vqa.ablation.plan import Plan, Planned, counted, look
+from vqa.formatting import roughly
 from vqa.jobs.record import ACTIVE
 from vqa.jobs.service import Service
 
@@ -62,7 +62,7 @@ def summary(plan: Plan) -> str:
     return f"{plan.grid.ablation.group}: {counted(plan.members)}"
 
 
-def running_line(member: Member) -> str:
+def running_line(member: Planned) -> str:
     """How far one job has come."""
     progress = member.job.progress if member.job is not None else None
     if progress is None or not progress.steps:
@@ -73,5 +73,5 @@ def running_line(member: Member) -> str:
     if progress.best is not None:
         parts.append(f"best {progress.best:.1f}")
     if progress.seconds_left is not None:
-        parts.append(f"{told(progress.seconds_left)} left")
+        parts.append(f"{roughly(progress.seconds_left)} left")
     return f"  {member.cell.variant}, seed {member.cell.seed}: {', '.join(parts)}"

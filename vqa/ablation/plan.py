@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from vqa.ablation.estimate import Measured, is_known, measured, seconds, told
+from vqa.ablation.estimate import Measured, is_known, measured, seconds
 from vqa.ablation.expand import Cell, Grid
 from vqa.errors import ConfigError, JobError
+from vqa.formatting import roughly
 from vqa.jobs.queue import Filter
 from vqa.jobs.record import TERMINAL, EngineName, State
 from vqa.jobs.service import Service
@@ -21,7 +22,7 @@ PAGE = 100
 
 
 @dataclass(frozen=True)
-class Member:
+class Planned:
     """A cell with its job.
 
     Attributes:
@@ -58,16 +59,16 @@ class Plan:
     """A grid beside the queue."""
 
     grid: Grid
-    members: list[Member]
+    members: list[Planned]
     finished: Sequence[Measured] = ()
 
     @property
-    def missing(self) -> list[Member]:
+    def missing(self) -> list[Planned]:
         """Not submitted yet."""
         return [one for one in self.members if one.job is None]
 
     @property
-    def failed(self) -> list[Member]:
+    def failed(self) -> list[Planned]:
         """Ended without success."""
         return [one for one in self.members if one.job is not None and one.job.state in FAILED]
 
@@ -113,6 +114,36 @@ class Plan:
         ]
         return Plan(self.grid, members, finished)
 
+    def check_data(self, service: Service) -> None:
+        """Refuse a group some of whose runs are of other data than its grid names now.
+
+        A run is known by its name: variant, seed and the experiment as it was written. From another directory the path
+        of a store may lead to another one, and what stands there may have been prepared anew.
+
+        Nothing is said where the store is not there, or nobody knows what a run was trained on.
+
+        Raises:
+            ConfigError: with how many they are, the store and what to do.
+        """
+        cells = {one.job.id: one.cell for one in self.members if one.job is not None}
+        if not cells:
+            return
+        group, stores = self.grid.ablation.group, {job: _store(cell) for job, cell in cells.items()}
+        then = service.data_of_group(group)
+        now = {store: service.fingerprint(store) for store in set(stores.values())}
+        apart = [
+            job for job, store in stores.items() if len({then.get(job), now[store]} - {None}) > 1
+        ]
+        if not apart:
+            return
+        first, runs = cells[apart[0]], len(apart)
+        raise ConfigError(
+            f"{runs} of its runs are of other data than {_store(first)} holds now (the first: {first.name})",
+            where=group,
+            fix="--group NAME has all runs trained anew, in a group of their own; `vqa compare"
+            f" {group}` shows what there is",
+        )
+
     def check_budget(self) -> None:
         """Refuse what is known to take too long.
 
@@ -122,7 +153,7 @@ class Plan:
         taken, most = self.seconds or 0.0, self.grid.ablation.budget.max_hours
         if most and taken > 3600 * most:
             raise ConfigError(
-                f"what is missing takes about {told(taken)}, budget.max_hours allows {most:g}",
+                f"what is missing takes about {roughly(taken)}, budget.max_hours allows {most:g}",
                 where=self.grid.ablation.group,
                 fix="fewer values, seeds or epochs, or a larger budget",
             )
@@ -136,7 +167,7 @@ def look(grid: Grid, service: Service, *, estimate: bool = False) -> Plan:
             found[job.name] = job
     finished: list[Measured] = measured(service) if estimate else []
     members = [
-        Member(cell, found.get(cell.name), seconds(cell.experiment, finished))
+        Planned(cell, found.get(cell.name), seconds(cell.experiment, finished))
         for cell in grid.cells
     ]
     return Plan(grid, members, finished)
@@ -151,39 +182,6 @@ def jobs_of(service: Service, group: str) -> Iterator[JobView]:
         if page.next is None:
             return
         before = page.next
-
-
-def check_data(plan: Plan, service: Service) -> None:
-    """Refuse a group some of whose runs are of other data than its grid names now.
-
-    A run is known by its name: variant, seed and the experiment as it was written. From another directory the path of a
-    store may lead to another one, and what stands there may have been prepared anew.
-
-    Nothing is said where the store is not there, or nobody knows what a run was trained on.
-
-    Raises:
-        ConfigError: with how many they are, the store and what to do.
-    """
-    cells = {one.job.id: one.cell for one in plan.members if one.job is not None}
-    if not cells:
-        return
-    group, stores = plan.grid.ablation.group, {job: _store(cell) for job, cell in cells.items()}
-    then = service.data_of_group(group)
-    now = {store: service.fingerprint(store) for store in set(stores.values())}
-    apart = [job for job, store in stores.items() if len({then.get(job), now[store]} - {None}) > 1]
-    if not apart:
-        return
-    first, runs = cells[apart[0]], len(apart)
-    raise ConfigError(
-        f"{runs} of its runs are of other data than {_store(first)} holds now (the first: {first.name})",
-        where=group,
-        fix="--group NAME has all runs trained anew, in a group of their own; `vqa compare"
-        f" {group}` shows what there is",
-    )
-
-
-def _store(cell: Cell) -> str:
-    return str(cell.experiment.data.store)
 
 
 def submit(plan: Plan, service: Service, engine: EngineName | None = None) -> list[JobView]:
@@ -227,7 +225,11 @@ def _request(grid: Grid, cell: Cell, engine: EngineName | None) -> SubmitRequest
     )
 
 
-def counted(members: Sequence[Member]) -> str:
+def counted(members: Sequence[Planned]) -> str:
     """ "12 succeeded, 3 running"."""
     states = [one.state for one in members]
     return ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
+
+
+def _store(cell: Cell) -> str:
+    return str(cell.experiment.data.store)

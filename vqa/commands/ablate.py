@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vqa.commands.preparation import preparation_of
-from vqa.formatting import harmless, one_line
+from vqa.formatting import harmless, one_line, roughly
 
 if TYPE_CHECKING:
     from vqa.ablation.expand import Grid
@@ -61,7 +61,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Submit what is missing; with --wait 1 where a member failed."""
     from vqa.ablation.expand import expand
-    from vqa.ablation.plan import check_data, look, retry, submit
+    from vqa.ablation.plan import look, retry, submit
     from vqa.ablation.schema import load_ablation
 
     grid = expand(_grouped(load_ablation(args.ablation, args.overrides), args.group))
@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
     plan = _calibrated(plan, args.calibrate, budget=budget)
     if args.dry_run:
         _print_plan(plan, as_json=args.json)
-    check_data(plan, service)
+    plan.check_data(service)
     plan.check_budget()
     if args.dry_run:
         with preparation_of(args.ablation):
@@ -205,7 +205,6 @@ def _print_plan(plan: Plan, *, as_json: bool) -> None:
 
 def to_text(plan: Plan) -> str:
     """A line a variant, and what all of it takes."""
-    from vqa.ablation.estimate import told
     from vqa.ablation.plan import counted
     from vqa.evaluation.table import columns
 
@@ -213,9 +212,9 @@ def to_text(plan: Plan) -> str:
     for name in plan.grid.variants:
         members = [one for one in plan.members if one.cell.variant == name]
         seeds = " ".join(str(one.cell.seed) for one in members)
-        rows.append((name, seeds, counted(members), told(members[0].seconds)))
+        rows.append((name, seeds, counted(members), roughly(members[0].seconds)))
     missing = len(plan.missing)
-    total = f"{len(plan.members)} runs, {missing} to submit; one after the other they take {told(plan.seconds)}"
+    total = f"{len(plan.members)} runs, {missing} to submit; one after the other they take {roughly(plan.seconds)}"
     if missing and plan.seconds is None:
         total += " (no finished run on this store to go by; --calibrate measures)"
     return "\n".join([*columns(rows), "", total, *(f"note: {note}" for note in plan.grid.notes)])

@@ -14,9 +14,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vqa.collection import no_collection
 from vqa.commands.find import run_path
 from vqa.formatting import plain
+from vqa.garbage import no_collection
 
 if TYPE_CHECKING:
     from vqa.evaluation.comparison import Comparison, Pair, Variant

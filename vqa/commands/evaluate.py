@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vqa.collection import no_collection
 from vqa.commands.find import own_run
+from vqa.garbage import no_collection
 
 if TYPE_CHECKING:
     from vqa.config import Experiment

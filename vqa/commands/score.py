@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vqa.collection import no_collection
+from vqa.garbage import no_collection
 
 if TYPE_CHECKING:
     from vqa.evaluation.result import EvaluationResult

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 import traceback
 
-from vqa.collection import collect_rarely
 from vqa.errors import VQAError
+from vqa.garbage import collect_rarely
 from vqa.lifetime import Ending
 from vqa.training.process import import_lightning, settle
 

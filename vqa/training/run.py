@@ -12,7 +12,6 @@ from typing import Any
 import torch
 from pytorch_lightning import seed_everything
 
-from vqa.collection import no_collection
 from vqa.config import Experiment, TrainerConfig
 from vqa.data.bank import free_bytes
 from vqa.data.text import WORD_RULES
@@ -20,6 +19,7 @@ from vqa.errors import ModelError, RunError, TrainingError, VQAError
 from vqa.evaluation.evaluate import gather_predictions, has_truth, predict_split, score
 from vqa.evaluation.predictions import Prediction, write_predictions
 from vqa.export import VQAModel
+from vqa.garbage import no_collection
 from vqa.model.blueprint import blueprint
 from vqa.tracking.journal import Journal
 from vqa.tracking.mirrors import open_mirrors

@@ -8,11 +8,11 @@ from typing import Annotated, Any, get_args
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 
-from vqa.ablation.estimate import told
-from vqa.ablation.plan import Plan, check_data, look
+from vqa.ablation.plan import Plan, look
 from vqa.ablation.plan import submit as submit_plan
 from vqa.ablation.schema import BASELINES
 from vqa.config import Experiment
+from vqa.formatting import roughly
 from vqa.jobs.record import EngineName
 from vqa.server.api.dependencies import Caller, OpenPages, Submitter
 from vqa.server.pages.draft import Draft
@@ -63,7 +63,7 @@ def look_at(request: Request, draft: Draft, caller: Submitter, made: OpenPages) 
     plan = look(draft.to_grid(), caller.service, estimate=True)
     others = plan.others(caller.token.name)
     return made.page(
-        request, "submit_grid.html.j2", plan=plan, rows=_rows(plan), told=told, others=others
+        request, "submit_grid.html.j2", plan=plan, rows=_rows(plan), roughly=roughly, others=others
     )
 
 
@@ -75,7 +75,7 @@ def queue(draft: Draft, caller: Submitter) -> dict[str, Any]:
         return {"address": f"/jobs/{caller.service.submit(single).id}", "queued": 1}
     grid = draft.to_grid()
     plan = look(grid, caller.service, estimate=bool(grid.ablation.budget.max_hours))
-    check_data(plan, caller.service)
+    plan.check_data(caller.service)
     plan.check_budget()
     queued = submit_plan(plan, caller.service)
     return {"address": f"/ablations/{grid.ablation.group}", "queued": len(queued)}
@@ -111,7 +111,7 @@ def _rows(plan: Plan) -> list[dict[str, Any]]:
                 "baseline": members[0].cell.baseline,
                 "seeds": [one.cell.seed for one in members],
                 "states": [one.state for one in members],
-                "takes": told(members[0].seconds),
+                "takes": roughly(members[0].seconds),
             }
         )
     return rows
