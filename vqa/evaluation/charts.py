@@ -1,4 +1,4 @@
-"""Two small charts as inline SVG: figures with intervals, and the reliability curve. Plain strings,
+"""Two small charts as inline SVG: figures with intervals, and the reliability curve. Escaped,
 no scripts."""
 
 from __future__ import annotations
@@ -7,13 +7,15 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
+from markupsafe import Markup
+
 from vqa.formatting import shortened
 
 ROW, LABEL, WIDTH = 22, 210, 420
 """Height of a row, width of the labels, width of the scale from 0 to 100; in pixels."""
 
 
-def bars(rows: Sequence[Mapping[str, Any]], title: str) -> str:
+def bars(rows: Sequence[Mapping[str, Any]], title: str) -> Markup:
     """Horizontal bars from 0 to 100 with their intervals.
 
     Args:
@@ -24,10 +26,10 @@ def bars(rows: Sequence[Mapping[str, Any]], title: str) -> str:
     height = ROW * len(rows) + 24
     parts = [_open(LABEL + WIDTH + 150, height, title), _grid(height)]
     parts += [_bar(row, at * ROW + 4) for at, row in enumerate(rows)]
-    return "".join([*parts, "</svg>"])
+    return Markup("".join([*parts, "</svg>"]))
 
 
-def reliability_curve(curve: Sequence[Mapping[str, float]], title: str) -> str:
+def reliability_curve(curve: Sequence[Mapping[str, float]], title: str) -> Markup:
     """Mean score against mean confidence, bins as circles whose area follows their count."""
     size, edge = 300, 40
     most = max(one["n"] for one in curve)
@@ -45,7 +47,7 @@ def reliability_curve(curve: Sequence[Mapping[str, float]], title: str) -> str:
         parts.append(
             f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius:.1f}" class="bin"><title>{hint}</title></circle>'
         )
-    return "".join([*parts, "</svg>"])
+    return Markup("".join([*parts, "</svg>"]))
 
 
 def _open(width: int, height: int, title: str) -> str:
