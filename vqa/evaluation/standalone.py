@@ -1,4 +1,4 @@
-"""Self-contained HTML pages: no script, no request, every text escaped, whatever stands in data."""
+"""HTML from templates in which every text is escaped, and pages that are whole by themselves: no script, no request."""
 
 from __future__ import annotations
 
@@ -6,7 +6,23 @@ import base64
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+
+def environment(folder: Path) -> Environment:
+    """The templates of a folder."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    return Environment(
+        loader=FileSystemLoader(folder),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
 
 
 def standalone(
@@ -16,7 +32,7 @@ def standalone(
     filters: Mapping[str, Callable[..., Any]] | None = None,
     **context: Any,
 ) -> Iterator[str]:
-    """A page in pieces.
+    """A page that needs no script and no request, in pieces.
 
     Args:
         template: NAME.html.j2, with NAME.css beside it; is given `style` and `policy`, which allows nothing but that
@@ -25,18 +41,10 @@ def standalone(
         filters: of the template.
         context: its variables.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(template.parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= filters or {}
+    found = environment(template.parent)
+    found.filters |= filters or {}
     sheet = template.with_name(template.name.replace(".html.j2", ".css"))
     style = sheet.read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     policy = f"default-src 'none'; {sources}style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
-    return environment.get_template(template.name).generate(style=style, policy=policy, **context)
+    return found.get_template(template.name).generate(style=style, policy=policy, **context)

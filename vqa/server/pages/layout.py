@@ -13,11 +13,11 @@ from typing import Any
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 from starlette.responses import Response
 
 import vqa
+from vqa.evaluation.standalone import environment
 from vqa.formatting import size
 from vqa.server.pages.assets import Assets
 
@@ -51,13 +51,7 @@ class Pages:
     """
 
     def __init__(self, assets: Assets) -> None:
-        self._environment = Environment(
-            loader=FileSystemLoader(TEMPLATES),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
+        self._environment = environment(TEMPLATES)
         self._environment.globals |= {
             "asset": assets.address,
             "plotly_styles": lambda: assets.plotly_styles,
