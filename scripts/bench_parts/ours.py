@@ -25,7 +25,7 @@ from vqa.data.text import Texts
 from vqa.export import VQAModel
 from vqa.model.config import Sizes
 from vqa.tracking.journal import Journal
-from vqa.tracking.wandb import NoMirror
+from vqa.tracking.mirrors import Mirrors
 from vqa.training.checkpoints import Checkpoints
 from vqa.training.directory import RunDirectory
 from vqa.training.display import Display
@@ -166,7 +166,7 @@ def train(
             None,
             Checkpoints(Path(folder), print),
             Journal(Path(folder) / "metrics.jsonl"),
-            NoMirror(),
+            Mirrors(),
             signals,
             Display(STEPS, 0, 1, enabled=False),
         )

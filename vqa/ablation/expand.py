@@ -15,7 +15,7 @@ from vqa.ablation.cell import Cell
 from vqa.ablation.schema import Ablation, Source
 from vqa.config import parse_experiment, set_value
 from vqa.errors import ConfigError
-from vqa.tracking.place import tags
+from vqa.tracking.tags import tags
 
 MOST_CELLS = 2000
 LONGEST_VARIANT = 50

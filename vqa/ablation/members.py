@@ -13,7 +13,7 @@ from vqa.ablation.derive import flat, settings_of, store_paths
 from vqa.amounts import shortened
 from vqa.errors import InputError, RunError
 from vqa.evaluation.coverage import first_few
-from vqa.tracking.place import Place, place_of
+from vqa.tracking.tags import Place, place_of
 
 if TYPE_CHECKING:
     from vqa.jobs.home import Home

@@ -11,11 +11,11 @@ from typing import Any
 
 from vqa.config import Experiment, parse_experiment
 from vqa.errors import RunError, VQAError
+from vqa.tracking.identity import sender_setup
 from vqa.tracking.journal import read_journal
 from vqa.tracking.link import Link
 from vqa.tracking.listener import result_on_disk
 from vqa.tracking.sender import SENT_FILE, journal_digest
-from vqa.tracking.wandb import sender_setup
 from vqa.yaml_file import read_yaml
 
 UPLOAD_SECONDS = 600.0

@@ -15,7 +15,7 @@ from vqa.data.batches import Batch
 from vqa.model.question_encoder.diagnostics import forget_gates, gradient_norm_by_step
 from vqa.tracking.curve_names import VALIDATED
 from vqa.tracking.journal import Journal
-from vqa.tracking.wandb import Mirror
+from vqa.tracking.mirrors import Mirrors
 from vqa.training.checkpoints import Checkpoints, State
 from vqa.training.display import Display
 from vqa.training.module import TrainingModule
@@ -47,7 +47,7 @@ class RunLoop(Callback):
         resumed: State | None,
         checkpoints: Checkpoints,
         journal: Journal,
-        mirror: Mirror,
+        mirror: Mirrors,
         signals: StopSignals,
         display: Display,
     ) -> None:

@@ -22,9 +22,8 @@ from vqa.evaluation.predictions import Prediction, write_predictions
 from vqa.export import VQAModel
 from vqa.model.blueprint import blueprint
 from vqa.tracking.journal import Journal
-from vqa.tracking.mirrors import open_mirrors
+from vqa.tracking.mirrors import Mirrors, open_mirrors
 from vqa.tracking.trackers import check_loggers
-from vqa.tracking.wandb import Mirror
 from vqa.training.checkpoints import Checkpoints, State
 from vqa.training.devices import train_on_devices
 from vqa.training.directory import FAILED, SUCCEEDED, RunDirectory, RunLock
@@ -203,7 +202,7 @@ def _fit(
     state: State | None,
     progress: Progress,
     checkpoints: Checkpoints,
-    mirror: Mirror,
+    mirror: Mirrors,
     signals: StopSignals,
 ) -> str:
     """Train what is left of the stream."""
@@ -235,7 +234,7 @@ def _conclude(
     session: Session,
     progress: Progress,
     checkpoints: Checkpoints,
-    mirror: Mirror,
+    mirror: Mirrors,
     signals: StopSignals,
 ) -> None:
     """Take the best weights, evaluate, export, and say that the run succeeded; a signal ends it before that alone."""
