@@ -14,9 +14,8 @@ from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
 from vqa.config import Experiment
-from vqa.data.bank import free_bytes, total_bytes
 from vqa.data.batches import Batcher, entering
-from vqa.data.memory import SHARE, Held, MemoryPlan, place_splits
+from vqa.data.memory import SHARE, Held, MemoryPlan, free_bytes, place_splits, total_bytes
 from vqa.data.supply import Request, Supply, keep_pictures, make_features
 from vqa.data.table import QuestionTable
 from vqa.evaluation.predict import Predictor

@@ -14,7 +14,7 @@ from pytorch_lightning import seed_everything
 
 from vqa.collection import no_collection
 from vqa.config import Experiment, TrainerConfig
-from vqa.data.bank import free_bytes
+from vqa.data.memory import free_bytes
 from vqa.data.text import WORD_RULES
 from vqa.errors import ModelError, RunError, TrainingError, VQAError
 from vqa.evaluation.evaluate import gather_predictions, has_truth, predict_split, score
