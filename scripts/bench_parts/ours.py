@@ -29,12 +29,13 @@ from vqa.tracking.mirrors import Mirrors
 from vqa.training.checkpoints import Checkpoints
 from vqa.training.directory import RunDirectory
 from vqa.training.display import Display
+from vqa.training.distributed import Place, leave_others
 from vqa.training.hardware import unseen_gpus
 from vqa.training.loader import TrainingBatches
 from vqa.training.loop import RunLoop
 from vqa.training.materials import Materials
 from vqa.training.module import TrainingModule
-from vqa.training.session import Place, Session, leave_others, lightning, quiet
+from vqa.training.session import Session, lightning, quiet
 from vqa.training.signals import StopSignals
 from vqa.training.state import Progress
 

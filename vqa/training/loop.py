@@ -18,11 +18,12 @@ from vqa.tracking.journal import Journal
 from vqa.tracking.mirrors import Mirrors
 from vqa.training.checkpoints import Checkpoints, State
 from vqa.training.display import Display
+from vqa.training.distributed import Vote, gather, longest
 from vqa.training.module import TrainingModule
 from vqa.training.session import Session
 from vqa.training.signals import Stopped, StopSignals
-from vqa.training.state import Progress, RandomState
-from vqa.training.validation import LONG_SECONDS, Validation, Vote, judge, longest
+from vqa.training.state import Progress, random_states, restore_random_states
+from vqa.training.validation import LONG_SECONDS, Validation, judge
 
 SPEED = "train/questions_per_second"
 """The one journal figure, beside `time`, that a resumed run does not repeat."""
@@ -246,8 +247,8 @@ class RunLoop(Callback):
         self._clock = now
         self.journal.sync()
         self.progress.journal_bytes = self.journal.size
-        own = {"random": RandomState.capture().states, "loss_sum": _on_cpu(self.module.loss_sum)}
-        every = _gather(own, trainer.world_size)
+        own = {"random": random_states(), "loss_sum": _on_cpu(self.module.loss_sum)}
+        every = gather(own, trainer.world_size)
         if self.first:
             self.checkpoints.save(self._state(trainer, every), self.progress.steps)
         self._saved = self.progress.to_state()
@@ -280,7 +281,7 @@ class RunLoop(Callback):
         for name, value in figures.items():
             moved = value.to(self.module.device) if isinstance(value, Tensor) else value
             setattr(self.module, name, moved)
-        RandomState(state["random"][trainer.global_rank]).restore()
+        restore_random_states(state["random"][trainer.global_rank])
 
 
 def _whole(batch: Batch) -> int:
@@ -295,12 +296,3 @@ def _on_cpu(value: Tensor | float) -> Tensor | float:
 
 def _mean(total: Tensor | float, count: Tensor | float) -> float:
     return float(total) / max(1.0, float(count))
-
-
-def _gather(item: dict[str, Any], world: int) -> list[dict[str, Any]]:
-    """What every process holds, in the order of their ranks."""
-    if world == 1:
-        return [item]
-    gathered: list[Any] = [None] * world
-    distributed.all_gather_object(gathered, item)
-    return gathered

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import traceback
 from contextlib import closing
 from copy import copy
@@ -29,6 +28,7 @@ from vqa.training.devices import train_on_devices
 from vqa.training.directory import FAILED, SUCCEEDED, RunDirectory, RunLock
 from vqa.training.disk import disk_full_message, is_disk_full
 from vqa.training.display import Display
+from vqa.training.distributed import Place, agree, share_statistics
 from vqa.training.hardware import choose_device, require_devices, take_share, unseen_gpus
 from vqa.training.launch import is_rank
 from vqa.training.loop import RunLoop
@@ -37,6 +37,7 @@ from vqa.training.module import TrainingModule
 from vqa.training.pictures import as_begun
 from vqa.training.precision import FAST, is_fast, settled
 from vqa.training.process import give_back
+from vqa.training.remarks import tell_beginning
 from vqa.training.result import (
     Result,
     is_finished,
@@ -45,10 +46,9 @@ from vqa.training.result import (
     write_result,
 )
 from vqa.training.room import check_room
-from vqa.training.session import Place, Session, lightning, quiet
+from vqa.training.session import Session, lightning, quiet
 from vqa.training.signals import Stopped, StopSignals
 from vqa.training.state import Progress
-from vqa.training.validation import agree, share_statistics
 
 EXPECTED = (RuntimeError, OSError, ValueError, MemoryError)
 """What libraries raise where memory, files or values are not as they should be; its message says enough."""
@@ -186,7 +186,7 @@ def _live(session: Session, signals: StopSignals, progress: Progress) -> str:
             fix="see that every node reads the same files, and start it again",
         )
     if first:
-        _tell_beginning(session, progress.steps, resumed=state is not None)
+        tell_beginning(session, progress.steps, resumed=state is not None)
     with closing(open_mirrors(session.experiment, run.path, enabled=first)) as mirror:
         status = _fit(session, state, progress, checkpoints, mirror, signals)
         if status == SUCCEEDED:
@@ -314,24 +314,6 @@ def _end(
         found["training"] = training_figures(progress)
     found["counts"] = session.counts()
     return write_result(session.run, session.run.experiment(), status, found)
-
-
-def _tell_beginning(session: Session, step: int, *, resumed: bool) -> None:
-    session.run.event(
-        "resumed" if resumed else "started",
-        step=step,
-        steps=session.plan.steps,
-        pid=os.getpid(),
-        precision=session.experiment.trainer.precision,
-        word_rules=session.materials.word_rules,
-    )
-    if not resumed:
-        session.tell_idle()
-        session.tell_scored()
-        session.tell_validated()
-        session.tell_untaught()
-        session.tell_unstopped()
-    session.tell_coverage()
 
 
 def _trusted_state(session: Session, checkpoints: Checkpoints) -> State | None:
