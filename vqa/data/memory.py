@@ -11,7 +11,6 @@ import torch
 from vqa.amounts import size
 from vqa.machine import free_memory, total_memory
 
-Resident = Literal["auto", "always", "shards", "never"]
 SHARE = {"cpu": 0.5, "cuda": 0.9}
 """How much of a device's free memory a run takes: on a CPU others live there, too, and the file cache helps them."""
 
@@ -111,7 +110,7 @@ def place_splits(
     images: Mapping[str, int],
     row_bytes: int,
     room: int,
-    wanted: Resident,
+    wanted: Literal["auto", "always", "shards", "never"],
     shards: Mapping[str, Sequence[Held]] | None = None,
 ) -> tuple[SplitMemory, ...]:
     """Which splits are resident in `room` bytes, those that come first before the others.
