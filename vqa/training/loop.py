@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -29,39 +30,54 @@ SPEED = "train/questions_per_second"
 """The one journal figure, beside `time`, that a resumed run does not repeat."""
 
 
+@dataclass(frozen=True)
+class Life:
+    """One life of a run, as one process has it.
+
+    Attributes:
+        session: what is trained, where, for how long.
+        progress: how far the run has come; moved by `RunLoop` alone.
+        checkpoints, mirrors: written by the first process alone.
+        signals: what may end it before.
+    """
+
+    session: Session
+    progress: Progress
+    checkpoints: Checkpoints
+    mirrors: Mirrors
+    signals: StopSignals
+
+
 class RunLoop(Callback):
     """The state of a run beside the network's, and the hooks that move it.
 
     Args:
-        session: what is trained, where, for how long.
+        life: whose loop it is.
         module: the network and how it learns.
-        progress: how far the run has come; moved from here alone.
         resumed: the state to go on from.
-        checkpoints, journal, mirror: written by the first process alone.
+        journal: written by the first process alone.
     """
 
     def __init__(
         self,
-        session: Session,
+        life: Life,
         module: TrainingModule,
-        progress: Progress,
         resumed: State | None,
-        checkpoints: Checkpoints,
         journal: Journal,
-        mirror: Mirrors,
-        signals: StopSignals,
         display: Display,
     ) -> None:
-        self.session, self.module, self.progress, self.resumed = session, module, progress, resumed
-        self.checkpoints, self.journal, self.mirror = checkpoints, journal, mirror
-        self.signals, self.display = signals, display
+        self.session = session = life.session
+        self.progress, self.signals = life.progress, life.signals
+        self.checkpoints, self.mirrors = life.checkpoints, life.mirrors
+        self.module, self.resumed = module, resumed
+        self.journal, self.display = journal, display
         self.config, self.first = session.experiment.trainer, session.place.first
         self.predictor = session.model.predictor(session.device)
         self.validation = session.validation()
         self._save_is_due, self._shown_loss = False, float("nan")
         self._clock = time.perf_counter()
-        self._logged_questions, self._logged_at = progress.questions, self._clock
-        self._vote, self._saved = Vote(progress.steps), progress.to_state()
+        self._logged_questions, self._logged_at = self.progress.questions, self._clock
+        self._vote, self._saved = Vote(self.progress.steps), self.progress.to_state()
 
     @override
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -180,7 +196,7 @@ class RunLoop(Callback):
 
     def _log(self, values: dict[str, float]) -> None:
         epoch = (self.progress.batches - 1) // self.module.batches_an_epoch
-        self.mirror.log(self.journal.log(self.progress.steps, epoch, values))
+        self.mirrors.log(self.journal.log(self.progress.steps, epoch, values))
 
     def _after_epoch(self, trainer: Trainer, epoch: int) -> None:
         self.module.watch.look()

@@ -21,7 +21,7 @@ from vqa.evaluation.predictions import Prediction, write_predictions
 from vqa.export import VQAModel
 from vqa.model.blueprint import blueprint
 from vqa.tracking.journal import Journal
-from vqa.tracking.mirrors import Mirrors, open_mirrors
+from vqa.tracking.mirrors import open_mirrors
 from vqa.tracking.trackers import check_loggers
 from vqa.training.checkpoints import Checkpoints, State
 from vqa.training.devices import train_on_devices
@@ -31,7 +31,7 @@ from vqa.training.display import Display
 from vqa.training.distributed import Place, agree, share_statistics
 from vqa.training.hardware import choose_device, require_devices, take_share, unseen_gpus
 from vqa.training.launch import is_rank
-from vqa.training.loop import RunLoop
+from vqa.training.loop import Life, RunLoop
 from vqa.training.materials import load_materials
 from vqa.training.module import TrainingModule
 from vqa.training.pictures import as_begun
@@ -187,25 +187,20 @@ def _live(session: Session, signals: StopSignals, progress: Progress) -> str:
         )
     if first:
         tell_beginning(session, progress.steps, resumed=state is not None)
-    with closing(open_mirrors(session.experiment, run.path, enabled=first)) as mirror:
-        status = _fit(session, state, progress, checkpoints, mirror, signals)
+    with closing(open_mirrors(session.experiment, run.path, enabled=first)) as mirrors:
+        life = Life(session, progress, checkpoints, mirrors, signals)
+        status = _fit(life, state)
         if status == SUCCEEDED:
             give_back()
-            _conclude(session, progress, checkpoints, mirror, signals)
+            _conclude(life)
         elif first:
             _end(session, status, progress=progress)
     return status
 
 
-def _fit(
-    session: Session,
-    state: State | None,
-    progress: Progress,
-    checkpoints: Checkpoints,
-    mirror: Mirrors,
-    signals: StopSignals,
-) -> str:
+def _fit(life: Life, state: State | None) -> str:
     """Train what is left of the stream."""
+    session, progress = life.session, life.progress
     network, plan, first = session.model.network, session.plan, session.place.first
     if state is not None:
         network.load_state_dict(state["network"])
@@ -221,28 +216,21 @@ def _fit(
     ):
         if not journal.rewind(progress.journal_bytes):
             session.warn("the journal is shorter than the checkpoint says: some records are gone")
-        loop = RunLoop(
-            session, module, progress, state, checkpoints, journal, mirror, signals, display
-        )
+        loop = RunLoop(life, module, state, journal, display)
         with quiet(), unseen_gpus(session.device):
             lightning(session.experiment.trainer, session.device, loop, session.place).fit(module)
         done = progress.stopped_early or progress.batches >= plan.batches
-        return SUCCEEDED if done else signals.agreed or FAILED
+        return SUCCEEDED if done else life.signals.agreed or FAILED
 
 
-def _conclude(
-    session: Session,
-    progress: Progress,
-    checkpoints: Checkpoints,
-    mirror: Mirrors,
-    signals: StopSignals,
-) -> None:
+def _conclude(life: Life) -> None:
     """Take the best weights, evaluate, export, and say that the run succeeded; a signal ends it before that alone."""
+    session, progress, signals = life.session, life.progress, life.signals
     model, run = session.model, session.run
     if session.place.world > 1:
         signals.status = agree(signals.status, session.device)
     signals.heed()
-    best = checkpoints.best(progress.best_step)
+    best = life.checkpoints.best(progress.best_step)
     if best is not None:
         model.network.load_state_dict(best)
     elif progress.best is not None:
@@ -257,11 +245,11 @@ def _conclude(
         evaluation = _score(session, split, predictions)
     model.network.to("cpu")
     model.save(run.model)
-    mirror.samples(model, session.materials.store, predictions)
+    life.mirrors.samples(model, session.materials.store, predictions)
     signals.heed()
     signals.note()
     result = _end(session, SUCCEEDED, progress=progress, evaluation=evaluation, split=split)
-    mirror.finish(result.fields)
+    life.mirrors.finish(result.fields)
 
 
 def _predictions(session: Session, split: str) -> list[Prediction]:
@@ -317,26 +305,28 @@ def _end(
 
 
 def _trusted_state(session: Session, checkpoints: Checkpoints) -> State | None:
-    state = checkpoints.last()
-    store = session.materials.store
-    if state is not None and state["data_fingerprint"] != store.fingerprint:
-        raise RunError(
-            "the store has changed since this run began",
-            where=str(store.path),
-            fix="train into another --run directory",
-        )
-    materials = session.materials
-    count = len(materials.train)
-    if state is not None and state.get("training_questions", count + materials.untaught) != count:
+    """The state to go on from, which must be of the same data.
+
+    Raises:
+        RunError: it is not.
+    """
+    state, materials = checkpoints.last(), session.materials
+    if state is None:
+        return None
+    store, count, fix = materials.store, len(materials.train), "train into another --run directory"
+    if state["data_fingerprint"] != store.fingerprint:
+        what = "the store has changed since this run began"
+        raise RunError(what, where=str(store.path), fix=fix)
+    if state.get("training_questions", count + materials.untaught) != count:
         raise RunError(
             "this run began on other training questions: an older program kept those that teach nothing",
             where=str(session.run.path),
-            fix="train into another --run directory",
+            fix=fix,
         )
-    if state is not None and state.get("regions_fingerprint") != session.materials.regions:
+    if state.get("regions_fingerprint") != materials.regions:
         raise RunError(
             "the regions have changed since this run began",
             where=str(store.path),
-            fix="train into another --run directory, or bring in the regions that it began with",
+            fix=f"{fix}, or bring in the regions that it began with",
         )
     return state
