@@ -24,7 +24,6 @@ from vqa.tracking.journal import Journal
 from vqa.tracking.mirrors import open_mirrors
 from vqa.tracking.trackers import check_loggers
 from vqa.training.checkpoints import Checkpoints, State
-from vqa.training.devices import train_on_devices
 from vqa.training.directory import FAILED, SUCCEEDED, RunDirectory, RunLock
 from vqa.training.disk import disk_full_message, is_disk_full
 from vqa.training.display import Display
@@ -34,6 +33,7 @@ from vqa.training.launch import is_rank
 from vqa.training.loop import Life, RunLoop
 from vqa.training.materials import load_materials
 from vqa.training.module import TrainingModule
+from vqa.training.parent import train_on_devices
 from vqa.training.pictures import as_begun
 from vqa.training.precision import FAST, is_fast, settled
 from vqa.training.process import give_back
