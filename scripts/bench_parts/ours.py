@@ -25,16 +25,17 @@ from vqa.data.text import Texts
 from vqa.export import VQAModel
 from vqa.model.config import Sizes
 from vqa.tracking.journal import Journal
-from vqa.tracking.wandb import NoMirror
+from vqa.tracking.mirrors import Mirrors
 from vqa.training.checkpoints import Checkpoints
 from vqa.training.directory import RunDirectory
 from vqa.training.display import Display
+from vqa.training.distributed import Place, leave_others
 from vqa.training.hardware import unseen_gpus
 from vqa.training.loader import TrainingBatches
-from vqa.training.loop import RunLoop
+from vqa.training.loop import Life, RunLoop
 from vqa.training.materials import Materials
 from vqa.training.module import TrainingModule
-from vqa.training.session import Place, Session, leave_others, lightning, quiet
+from vqa.training.session import Session, lightning, quiet
 from vqa.training.signals import StopSignals
 from vqa.training.state import Progress
 
@@ -159,15 +160,12 @@ def train(
         module = TrainingModule(opened.model.network, config, STEPS, opened.plan.batches_an_epoch)
         module.watch.question_ids = [str(i) for i in range(len(questions))]
         module.batches = batches(config, opened, values, shards)
+        checkpoints = Checkpoints(Path(folder), print)
         loop = Watched(
-            opened,
+            Life(opened, Progress(), checkpoints, Mirrors(), signals),
             module,
-            Progress(),
             None,
-            Checkpoints(Path(folder), print),
             Journal(Path(folder) / "metrics.jsonl"),
-            NoMirror(),
-            signals,
             Display(STEPS, 0, 1, enabled=False),
         )
         loop.done = done

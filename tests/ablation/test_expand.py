@@ -17,7 +17,7 @@ from vqa.ablation.schema import load_ablation
 from vqa.config import Experiment, load_experiment, parse_experiment
 from vqa.errors import ConfigError
 from vqa.model.config import ModelConfig
-from vqa.tracking.place import place_of
+from vqa.tracking.tags import place_of
 
 ROOT = Path(__file__).resolve().parents[2]
 

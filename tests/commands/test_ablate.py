@@ -26,7 +26,7 @@ from vqa.jobs.home import Home
 from vqa.jobs.queue import Filter
 from vqa.jobs.record import State
 from vqa.jobs.views import Progress
-from vqa.tracking.place import place_of
+from vqa.tracking.tags import place_of
 
 RATES = {"concat": 0.5, "multiply": 0.7}
 

@@ -130,7 +130,7 @@ def audit_of(rule: str, path: Path) -> Audit:
     )
     vocabulary = AnswerVocabulary(("nothing",))
     table = build_table(store, rows, tokenizer, vocabulary)
-    bank = Resident(decode_pictures(store, table.image_rows, (16, 16), "stretch"))
+    bank = Resident(decode_pictures(store, (16, 16), "stretch", table.image_rows))
     looker = Looker(rule, tokenizer.encode([item.choices[item.label] for item in asked]))
     predictor = RulePredictor(looker, torch.device("cpu"), table=table, bank=bank)  # type: ignore[arg-type]
     exam = Exam(predictor, table, [item.choices for item in asked], bank, vocabulary, 7)

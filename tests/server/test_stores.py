@@ -17,6 +17,7 @@ from starlette.testclient import TestClient
 
 from tests.server.test_access import is_problem
 from tests.server.test_hostile import SCRIPTS, TRAVERSAL
+from vqa.data.image import ImageInfo
 from vqa.data.record import Example
 from vqa.data.store import Store, StoreWriter
 from vqa.jobs.home import Home
@@ -39,14 +40,9 @@ def odd(home: Home, tmp_path: Path) -> str:
     with StoreWriter(home.stores / "odd") as writer:
         for image_id, data in pictures.items():
             content = data.read_bytes() if isinstance(data, Path) else data
-            writer.add_image(
-                image_id,
-                data=None if isinstance(data, Path) else data,
-                path=data if isinstance(data, Path) else None,
-                width=90,
-                height=60,
-                sha256=hashlib.sha256(content).hexdigest(),
-            )
+            info = ImageInfo(90, 60, hashlib.sha256(content).hexdigest())
+            where = {"path": data} if isinstance(data, Path) else {"data": data}
+            writer.add_image(image_id, info, **where)
         for place, text in enumerate(SCRIPTS):
             example = Example(text, HOSTILE_ID, f"{text} what?", [text, "b"], split=f"s{place % 2}")
             writer.add_example(example)
@@ -191,7 +187,7 @@ def test_pictures_that_are_not_to_be_had(
 
 def test_a_store_made_from_text_alone_has_no_picture(ann: TestClient, home: Home) -> None:
     with StoreWriter(home.stores / "words") as writer:
-        writer.add_image("1", data=png(), path=None, width=1, height=1, sha256="0")
+        writer.add_image("1", ImageInfo(1, 1, "0"), data=png())
         writer.add_example(Example("q", "1", "what?", ["a"]))
         writer.commit("table", text_only=True)
     answer = ann.get("/stores/words/picture", params={"image_id": "1"})

@@ -16,8 +16,8 @@ from tests.training.test_resume import Death, die_at
 from tests.training.test_train import poison
 from vqa.cli import main
 from vqa.config import Experiment
-from vqa.data.bank import free_bytes
 from vqa.data.batches import send, send_together
+from vqa.data.memory import free_bytes
 from vqa.errors import NonFiniteLossError
 from vqa.evaluation.predictions import read_predictions
 from vqa.tracking.journal import read_journal

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from vqa.config import TrainerConfig
-from vqa.data.bank import free_bytes
+from vqa.data.memory import free_bytes
 from vqa.errors import ConfigError
 from vqa.training.hardware import VISIBLE, choose_device, require_devices, take_share, unseen_gpus
 from vqa.training.process import GPU_SHARE_VARIABLE

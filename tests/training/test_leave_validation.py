@@ -17,7 +17,7 @@ from vqa.config import Experiment
 from vqa.data.batches import Batch
 from vqa.evaluation.predict import Predictor
 from vqa.model.types import Output
-from vqa.training import rank, validation
+from vqa.training import distributed, rank
 from vqa.training.launch import variables_of_ranks
 from vqa.training.run import train
 from vqa.training.supervise import STOPPED
@@ -58,7 +58,7 @@ def test_one_process(
 def be_struck(run: Path, variables: dict[str, str]) -> None:
     """Train as a rank of which the second alone meets TERM, in its second batch of the first validation."""
     os.environ.update(variables)
-    validation.SECONDS = 1e-9  # a vote after every batch
+    distributed.SECONDS = 1e-9  # a vote after every batch
     asked, original = 0, Predictor.ask
 
     def struck(self: Predictor, batch: Batch) -> Output:

@@ -27,8 +27,8 @@ from vqa.data.supply import RESIDENT_SHARE, Supply, find_supply
 from vqa.errors import ConfigError, DataError, TrainingError
 from vqa.evaluation.predictions import Prediction, read_predictions
 from vqa.export import VQAModel
+from vqa.training.activations import activation_bytes
 from vqa.training.materials import load_materials
-from vqa.training.pictures import activation_bytes
 from vqa.training.run import train
 
 Make = Callable[..., Experiment]

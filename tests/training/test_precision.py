@@ -21,10 +21,10 @@ from vqa.model.config import Sizes
 from vqa.tracking import resend
 from vqa.training import precision, run
 from vqa.training.directory import RunDirectory
+from vqa.training.distributed import Place
 from vqa.training.module import TrainingModule
 from vqa.training.precision import gpu_is_fast, has_instructions, products_pay, settled
 from vqa.training.run import train
-from vqa.training.session import Place
 
 Make = Callable[..., Experiment]
 CPU = torch.device("cpu")

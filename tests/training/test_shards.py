@@ -22,9 +22,10 @@ from vqa.export import VQAModel
 from vqa.tracking.journal import read_journal
 from vqa.training import pictures
 from vqa.training.directory import RunDirectory
+from vqa.training.distributed import Place
 from vqa.training.materials import load_materials
 from vqa.training.run import train
-from vqa.training.session import Place, Session
+from vqa.training.session import Session
 from vqa.training.state import Progress
 
 Make = Callable[..., Experiment]

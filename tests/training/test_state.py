@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from vqa.training.result import peak_memory
-from vqa.training.state import Progress, RandomState
+from vqa.training.state import Progress, random_states
 
 
 def test_progress_survives_its_state() -> None:
@@ -26,7 +26,7 @@ def test_a_state_of_an_older_program_is_read() -> None:
 def test_a_run_on_a_cpu_opens_no_gpu_for_its_random_state(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_rng_state", lambda: pytest.fail("a GPU was opened"))
-    assert RandomState.capture().states["cuda"] is None
+    assert random_states()["cuda"] is None
 
 
 def test_peak_memory_is_in_mebibytes() -> None:

@@ -18,14 +18,15 @@ from vqa.config import Experiment
 from vqa.errors import TrainingError
 from vqa.export import VQAModel
 from vqa.tracking.journal import Journal, read_journal
+from vqa.training import distributed
 from vqa.training import run as running
-from vqa.training import validation
 from vqa.training.checkpoints import Checkpoints
+from vqa.training.distributed import Vote
 from vqa.training.loop import RunLoop
 from vqa.training.run import train
 from vqa.training.session import Session
 from vqa.training.signals import Stopped, StopSignals
-from vqa.training.validation import Validation, Vote
+from vqa.training.validation import Validation
 
 Make = Callable[..., Experiment]
 
@@ -281,8 +282,8 @@ def test_processes_vote_about_once_a_second_and_at_the_same_steps(
         assert device.type == "cpu"
         return status, max(own, slowest[0])
 
-    monkeypatch.setattr(validation.time, "perf_counter", lambda: clock[0])
-    monkeypatch.setattr(validation, "_vote", answer)
+    monkeypatch.setattr(distributed.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(distributed, "_vote", answer)
     vote, last = Vote(7), 7
     assert vote.due == 8
     for a_step, others, distance in ((0.01, 0.0, 10), (0.2, 0.0, 5), (0.2, 0.45, 2), (30, 0.0, 1)):

@@ -7,7 +7,7 @@ from typing import Any
 
 from vqa.ablation.paths import check_path
 from vqa.errors import ConfigError
-from vqa.tracking.place import Place
+from vqa.tracking.tags import Place
 
 MOST_KEYS, MOST_VALUES, MOST_NAMES = 5, 3, 3
 AUTO = "trainer.precision"

@@ -10,7 +10,7 @@ from typing import Any
 from vqa.ablation.paths import check_path
 from vqa.errors import ConfigError
 from vqa.names import did_you_mean
-from vqa.tracking.place import BASELINE, BESIDE, VARIANT
+from vqa.tracking.tags import BASELINE, BESIDE, VARIANT
 
 LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,39}")
 FIXED = {

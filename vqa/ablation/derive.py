@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from vqa.ablation.axes import auto_label
 from vqa.config import by_path
-from vqa.tracking.place import Place
+from vqa.tracking.tags import Place
 
 if TYPE_CHECKING:
     from vqa.ablation.members import Member

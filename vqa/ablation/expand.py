@@ -14,7 +14,7 @@ from vqa.ablation.blind import BLIND, Blind, blinded, neutral
 from vqa.ablation.schema import Ablation, Source
 from vqa.config import Experiment, parse_experiment, set_value
 from vqa.errors import ConfigError
-from vqa.tracking.place import tags
+from vqa.tracking.tags import tags
 
 MOST_CELLS = 2000
 LONGEST_VARIANT = 50

@@ -12,7 +12,7 @@ from vqa.ablation.derive import places_of
 from vqa.ablation.members import SUCCEEDED, Member, find_members, groups, is_run, read_member
 from vqa.errors import RunError
 from vqa.names import did_you_mean
-from vqa.tracking.place import Place
+from vqa.tracking.tags import Place
 
 if TYPE_CHECKING:
     from vqa.jobs.home import Home

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from vqa.errors import InputError, RunError
 from vqa.formatting import shortened
-from vqa.tracking.place import Place, place_of
+from vqa.tracking.tags import Place, place_of
 
 if TYPE_CHECKING:
     from vqa.jobs.home import Home

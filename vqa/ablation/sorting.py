@@ -9,7 +9,7 @@ from vqa.ablation.alike import AUTO, Settings, beside_axes, shortly, told, unlik
 from vqa.ablation.derive import flat, settings_of, store_paths
 from vqa.ablation.members import NOT_ENDED, SUCCEEDED, Member, users_of
 from vqa.evaluation.coverage import first_few
-from vqa.tracking.place import Place
+from vqa.tracking.tags import Place
 
 
 @dataclass(frozen=True)

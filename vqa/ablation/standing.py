@@ -11,7 +11,7 @@ from vqa.ablation.sorting import Sorted, sort_members
 from vqa.ablation.study import TYPE_KINDS, LeftOut
 from vqa.evaluation.runs import FIELDS
 from vqa.evaluation.significance import seed_summary
-from vqa.tracking.place import Place
+from vqa.tracking.tags import Place
 
 Found = dict[str, Any]
 

@@ -26,7 +26,7 @@ from vqa.evaluation.comparison import (
 from vqa.evaluation.runs import Run, load_run
 from vqa.evaluation.significance import mean_over_seeds, power_text
 from vqa.names import did_you_mean
-from vqa.tracking.place import Place
+from vqa.tracking.tags import Place
 
 TYPE_KINDS = ("per_answer_type", "per_question_type")
 

@@ -1,6 +1,6 @@
 """A study as a report and a workspace view of W&B, through `wandb-workspaces`; nothing here needs a network.
 
-Runs are those of one group; a variant is a job type (`vqa.tracking.wandb.identity`), so curves show its seeds as a
+Runs are those of one group; a variant is a job type (`vqa.tracking.identity`), so curves show its seeds as a
 band. W&B's own bars show the spread over seeds; the study's intervals, which are over images too, are in the chart and
 the table of the comparison's run (`vqa.ablation.wandb_figures`).
 """

@@ -174,7 +174,7 @@ def _open(args: argparse.Namespace) -> Job:
     from vqa.evaluation.evaluate import check_asked
     from vqa.export import load
     from vqa.training.directory import RunDirectory
-    from vqa.training.requirements import choose_splits
+    from vqa.training.splits import choose_splits
 
     _check(args)
     directory = RunDirectory(args.run)

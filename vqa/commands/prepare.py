@@ -32,8 +32,8 @@ class Entry(NamedTuple):
 
 
 SOURCES = {
-    "scenes": Entry("scenes_options", "generated scenes with questions and four choices"),
-    "sort-of-clevr": Entry("sort_of_clevr_options", "Sort-of-CLEVR, generated as published"),
+    "scenes": Entry("scenes.source", "generated scenes with questions and four choices"),
+    "sort-of-clevr": Entry("scenes.sort_of_clevr", "Sort-of-CLEVR, generated as published"),
     "shapes-style": Entry("shapes_style", "generated yes/no questions in the style of SHAPES"),
     "easy-vqa": Entry("easy_vqa", "easy-VQA: its folder"),
     "puzzle-vqa": Entry("puzzle_vqa", "PuzzleVQA: its folder"),

@@ -78,8 +78,8 @@ def _check_online() -> None:
         ConfigError: it is switched off, no server answers, or there is no key.
     """
     from vqa.errors import ConfigError
+    from vqa.tracking.mirrors import allowed_mode
     from vqa.tracking.sender import NoService, check_key, check_reachable, server_address
-    from vqa.tracking.wandb import allowed_mode
 
     fix = "`wandb login` stores a key; --dry-run shows the report without sending it"
     if allowed_mode("online") != "online":
@@ -133,7 +133,7 @@ def _publish(study: Study, address: Address) -> dict[str, str | None]:
     from vqa.ablation.wandb_figures import log_comparison
     from vqa.ablation.wandb_report import make_report, make_workspace
     from vqa.errors import VQAError
-    from vqa.tracking.listener import first_line
+    from vqa.tracking.listener import reason_of
 
     try:
         import wandb
@@ -145,7 +145,7 @@ def _publish(study: Study, address: Address) -> dict[str, str | None]:
         workspace: Workspace = make_workspace(study, address).save()
     except Exception as error:  # whatever W&B raises: it is its answer
         raise VQAError(
-            f"W&B made no report ({first_line(error)})",
+            f"W&B made no report ({reason_of(error)})",
             where=f"{address.entity}/{address.project}",
             fix="see that the runs are there: `vqa sync GROUP`",
         ) from error

@@ -43,7 +43,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Send each run; 1 where one of several could be neither sent nor written."""
     from vqa.errors import ConfigError
-    from vqa.tracking.wandb import allowed_mode
+    from vqa.tracking.mirrors import allowed_mode
 
     mode = allowed_mode("offline" if args.offline else "online")
     if mode == "off":

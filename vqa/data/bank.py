@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from vqa.data.cache.rows import RowFile
-from vqa.machine import cores, free_memory, total_memory
+from vqa.machine import cores
 
 LOAD_BYTES = 256_000_000
 """Bytes that are on their way to a GPU at a time when a split is loaded."""
@@ -63,8 +63,28 @@ class Shard:
         return self.part.fetch(self.place[index])
 
 
+class _Sender:
+    """Sends what it has in pinned memory to a GPU, beside what that computes meanwhile."""
+
+    device: torch.device
+
+    def _sent(self, pinned: Tensor) -> Tensor:
+        """A copy on the GPU; this thread waits for it."""
+        with torch.cuda.stream(self._stream):
+            sent = pinned.to(self.device, non_blocking=True)
+        # Its memory is free once the default stream has used it.
+        sent.record_stream(torch.cuda.default_stream(self.device))
+        self._stream.synchronize()
+        return sent
+
+    @cached_property
+    def _stream(self) -> torch.cuda.Stream:
+        """One for all batches: the allocator keeps the blocks of each stream apart."""
+        return torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
+
+
 @dataclass(frozen=True)
-class Streamed:
+class Streamed(_Sender):
     """Reads the rows of each batch from a file.
 
     Attributes:
@@ -82,16 +102,11 @@ class Streamed:
             return self.file.read(rows)
         shape = (len(rows), *layout.shape)
         pinned = torch.empty(shape, dtype=layout.torch_dtype, pin_memory=True)
-        return _sent(self.file.read(rows, pinned), self._stream)
-
-    @cached_property
-    def _stream(self) -> torch.cuda.Stream:
-        """One for all batches: the allocator keeps the blocks of each stream apart."""
-        return torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
+        return self._sent(self.file.read(rows, pinned))
 
 
 @dataclass(frozen=True)
-class Decoded:
+class Decoded(_Sender):
     """Decodes the pictures of each batch from the store.
 
     Attributes:
@@ -108,12 +123,7 @@ class Decoded:
         pictures = self.decode(self.rows[index], 1)
         if self.device.type != "cuda":
             return pictures.to(self.device)
-        return _sent(pictures.pin_memory(), self._stream)
-
-    @cached_property
-    def _stream(self) -> torch.cuda.Stream:
-        """One for all batches, as of `Streamed`."""
-        return torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
+        return self._sent(pictures.pin_memory())
 
 
 @dataclass(frozen=True)
@@ -130,16 +140,6 @@ class Unseen:
 def on_device(device: torch.device) -> Callable[[], None] | None:
     """What a thread that sends to a GPU calls first: it begins on the first one, where it would take up memory."""
     return partial(torch.cuda.set_device, device) if device.type == "cuda" else None
-
-
-def _sent(pinned: Tensor, stream: torch.cuda.Stream) -> Tensor:
-    """A copy on a GPU, made beside what it computes meanwhile; this thread waits for it."""
-    with torch.cuda.stream(stream):
-        sent = pinned.to(stream.device, non_blocking=True)
-    # Its memory is free once the default stream has used it.
-    sent.record_stream(torch.cuda.default_stream(stream.device))
-    stream.synchronize()
-    return sent
 
 
 def is_resident(bank: ImageBank) -> bool:
@@ -164,19 +164,3 @@ def load(bank: Streamed | Decoded) -> Resident:
         bank.file.read_all(bank.rows[start : start + step], block)
         part.copy_(block, non_blocking=True)
     return Resident(values)
-
-
-def free_bytes(device: torch.device) -> int:
-    """Memory that can still be taken on `device`, in bytes."""
-    if device.type == "cuda":
-        free, total = torch.cuda.mem_get_info(device)
-        share = torch.cuda.get_per_process_memory_fraction(device)  # others may have the rest
-        return min(free, round(share * total) - torch.cuda.memory_reserved(device))
-    return free_memory()
-
-
-def total_bytes(device: torch.device) -> int:
-    """All memory of `device`, in bytes."""
-    if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[1])
-    return total_memory()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import replace
 
 from vqa.data.record import NO_LABEL, Example
@@ -95,16 +94,12 @@ def _check_choices(choices: list[str], answers: list[str], label: int) -> None:
     if not all(choice.strip() for choice in choices):
         raise Refused("empty choice")
     if len(set(choices)) < len(choices):
-        raise Refused(f"equal choices ({_first_repeated(choices)!r})")
+        again = next(choice for k, choice in enumerate(choices) if choice in choices[:k])
+        raise Refused(f"equal choices ({again!r})")
     if not NO_LABEL <= label < len(choices):
         raise Refused(f"label {label} with {len(choices)} choices")
     if choices and answers and label == NO_LABEL:
         raise Refused("the right answer is not among the choices")
-
-
-def _first_repeated(values: Iterable[str]) -> str:
-    seen: set[str] = set()
-    return next(value for value in values if value in seen or seen.add(value))  # type: ignore[func-returns-value]
 
 
 def _check_names(example: Example) -> None:

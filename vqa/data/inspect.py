@@ -38,7 +38,7 @@ CHOICE_BYTES = 2 * 8
 
 
 @dataclass(frozen=True)
-class Texts:
+class Occurrences:
     """Distinct texts, outer blanks off, and where they stand.
 
     Attributes:
@@ -357,8 +357,10 @@ def estimate(store: Store, image_size: tuple[int, int]) -> dict[str, int]:
     }
 
 
-def _flatten(column: pa.ChunkedArray) -> Texts:
+def _flatten(column: pa.ChunkedArray) -> Occurrences:
     lists = column.combine_chunks()
     flat = pc.utf8_trim_whitespace(pc.list_flatten(lists)).dictionary_encode()
     question = pc.list_parent_indices(lists).to_numpy().astype(np.int64)
-    return Texts(flat.dictionary.to_pylist(), flat.indices.to_numpy().astype(np.int64), question)
+    return Occurrences(
+        flat.dictionary.to_pylist(), flat.indices.to_numpy().astype(np.int64), question
+    )

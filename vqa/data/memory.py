@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from vqa.formatting import size
+import torch
 
-Resident = Literal["auto", "always", "shards", "never"]
+from vqa.formatting import size
+from vqa.machine import free_memory, total_memory
+
 SHARE = {"cpu": 0.5, "cuda": 0.9}
 """How much of a device's free memory a run takes: on a CPU others live there, too, and the file cache helps them."""
 
@@ -108,7 +110,7 @@ def place_splits(
     images: Mapping[str, int],
     row_bytes: int,
     room: int,
-    wanted: Resident,
+    wanted: Literal["auto", "always", "shards", "never"],
     shards: Mapping[str, Sequence[Held]] | None = None,
 ) -> tuple[SplitMemory, ...]:
     """Which splits are resident in `room` bytes, those that come first before the others.
@@ -141,3 +143,19 @@ def _why(room: int, fitting: Held | None, choices: Sequence[Held]) -> str:
     if fitting is None:
         return f"{size(max(0, room))} are left for it"
     return "fits" if fitting is choices[0] else "fits, where all of it does not"
+
+
+def free_bytes(device: torch.device) -> int:
+    """Memory that can still be taken on `device`, in bytes."""
+    if device.type == "cuda":
+        free, total = torch.cuda.mem_get_info(device)
+        share = torch.cuda.get_per_process_memory_fraction(device)  # others may have the rest
+        return min(free, round(share * total) - torch.cuda.memory_reserved(device))
+    return free_memory()
+
+
+def total_bytes(device: torch.device) -> int:
+    """All memory of `device`, in bytes."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[1])
+    return total_memory()

@@ -27,7 +27,7 @@ PIXEL = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNoAAAAggCBd81ytgAAAABJRU5ErkJggg=="
 )
 """A PNG of one mid-grey pixel: stands for every picture of a store that is made from text only."""
-PIXEL_SHA256 = hashlib.sha256(PIXEL).hexdigest()
+GREY = ImageInfo(1, 1, hashlib.sha256(PIXEL).hexdigest())
 SHOWN = 5
 """Bad records that an error message lists."""
 
@@ -250,33 +250,20 @@ class _Pictures:
         return BadRow(row.where, picture.reason, picture.file) if picture.reason else row
 
     def _write(self, row: Row, picture: _Picture) -> None:
-        image_id = row.example.image_id
-        if picture.check is None:
-            self._writer.add_image(
-                image_id, data=PIXEL, path=None, width=1, height=1, sha256=PIXEL_SHA256
-            )
-            picture.written = True
-            return
+        check, picture.check = picture.check, None
         try:
-            info, data = picture.check.result()
+            info, data = (GREY, PIXEL) if check is None else check.result()
         except DataError as error:
             reason = f"{error.what} — {error.fix}" if error.fix else error.what
-            picture.reason, picture.file = (
-                reason if error.where else f"image: {reason}",
-                error.where,
-            )
+            picture.reason = reason if error.where else f"image: {reason}"
+            picture.file = error.where
+            return
+        path = row.image.path if self._keep.link and self._keep.pictures else None
+        if path is None:
+            self._writer.add_image(row.example.image_id, info, data=data)
         else:
-            path = row.image.path if self._keep.link else None
-            self._writer.add_image(
-                image_id,
-                data=None if path is not None else data,
-                path=None if path is None else path.resolve(),
-                width=info.width,
-                height=info.height,
-                sha256=info.sha256,
-            )
-            picture.written = True
-        picture.check = None
+            self._writer.add_image(row.example.image_id, info, path=path.resolve())
+        picture.written = True
 
 
 def _identity(image: ImageInput) -> str | int:

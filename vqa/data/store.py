@@ -22,7 +22,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -33,6 +33,9 @@ from datasets.arrow_writer import ArrowWriter
 from vqa.data.manifest import AGAIN, FILE, Manifest, digest_of, read_manifest
 from vqa.data.record import BadRow, Example
 from vqa.errors import DataError
+
+if TYPE_CHECKING:
+    from vqa.data.image import ImageInfo
 
 RECORDS_AT_ONCE = 1000
 BACK = "put it back as it was, or prepare the store again"
@@ -318,25 +321,15 @@ class StoreWriter:
     def add_image(
         self,
         image_id: str,
+        info: ImageInfo,
         *,
-        data: bytes | None,
-        path: Path | None,
-        width: int,
-        height: int,
-        sha256: str,
+        data: bytes | None = None,
+        path: Path | None = None,
     ) -> None:
         """Append one image: its bytes, or the path where they lie."""
-        self._digest.update(_of_image(image_id, sha256))
+        self._digest.update(_of_image(image_id, info.sha256))
         image = {"bytes": data, "path": None if path is None else str(path)}
-        self._images.write(
-            {
-                "image_id": image_id,
-                "image": image,
-                "width": width,
-                "height": height,
-                "sha256": sha256,
-            }
-        )
+        self._images.write({"image_id": image_id, "image": image, **vars(info)})
         self._counts["images"] += 1
         self._waiting_bytes += len(data or b"")
         if self._waiting_bytes > FLUSH_BYTES:

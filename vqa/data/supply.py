@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from vqa.config import Experiment
-from vqa.data.bank import Decoded, ImageBank, Resident, Shard, Streamed, Unseen, free_bytes, load
+from vqa.data.bank import Decoded, ImageBank, Resident, Shard, Streamed, Unseen, load
 from vqa.data.cache.features import features_layout, features_maker
 from vqa.data.cache.fill import Maker, fill
 from vqa.data.cache.layout import Layout
@@ -21,6 +21,7 @@ from vqa.data.cache.place import can_write, shortage, workplace
 from vqa.data.cache.regions import open_regions, regions_of
 from vqa.data.cache.rows import DamagedRows, RowFile, count_missing, find_kept, open_rows
 from vqa.data.cache.rule import DEMANDED, obstacle
+from vqa.data.memory import free_bytes
 from vqa.data.store import Store
 from vqa.model.parts import ImageEncoder
 
@@ -96,7 +97,8 @@ class Supply:
             own = self.bank(rows[held], resident=True) if len(held) else Resident(self.blank(0))
             return Shard.of(own, held, len(rows))
         if self.file is None:
-            decode = partial(_decode, self.store, self.experiment)
+            data = self.experiment.data
+            decode = partial(decode_pictures, self.store, data.image_size, data.resize)
             decoded = Decoded(decode, rows, self.device)
             return load(decoded) if resident else decoded
         streamed = Streamed(self.file, rows, self.device)
@@ -250,8 +252,3 @@ def _filled(
         request.tell(trouble)
     fill(file, request.rows, maker, announce=request.announce)
     return file
-
-
-def _decode(store: Store, experiment: Experiment, rows: np.ndarray, threads: int) -> Tensor:
-    data = experiment.data
-    return decode_pictures(store, rows, data.image_size, data.resize, threads)

@@ -15,11 +15,21 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from vqa.data.check import file_stem
 from vqa.errors import ResultError
 from vqa.evaluation.files import json_lines, read_text, write_atomically
 
 MAX_ANSWER = 10_000
 """An answer, a choice or an id may not be longer than this many characters."""
+
+
+def predictions_file(run: Path, split: str) -> Path:
+    """Where a run keeps its predictions of a split.
+
+    Raises:
+        DataError: no file can be called so.
+    """
+    return run / "predictions" / f"{file_stem(split)}.jsonl"
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from vqa.errors import ModelError
+from vqa.errors import ModelError, first_line
 from vqa.model.attention import Hard, MultiHead, Soft
 from vqa.model.config import ModelConfig, Sizes
 from vqa.model.fusion import ImageAlone
@@ -55,10 +55,9 @@ def blueprint(model: ModelConfig, sizes: Sizes) -> Network:
         with torch.random.fork_rng(devices=()):
             network = _without_memory(model, sizes)
     except (RuntimeError, ValueError, ArithmeticError) as error:  # torch's own words for sizes
-        reason = str(error).strip().splitlines()
         raise ModelError(
             f"the network cannot be built for pictures of {sizes.image_height}×{sizes.image_width}"
-            f" ({reason[0] if reason else type(error).__name__})",
+            f" ({first_line(error)})",
             where="model",
             fix="change data.image_size or the bricks",
         ) from error

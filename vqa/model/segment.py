@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from vqa.model.layers import in_float
+
 
 def segment_log_softmax(
     scores: Float[Tensor, " items"], segment: Int[Tensor, " items"], segments: int
@@ -17,7 +19,7 @@ def segment_log_softmax(
         segment: the segment of every item, 0 … `segments` − 1, in any order.
         segments: how many there are; empty ones are allowed.
     """
-    scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
+    scores = in_float(scores)
     highest = scores.new_full((segments,), -torch.inf)
     highest = highest.scatter_reduce(0, segment, scores.detach(), "amax")
     shifted = scores - highest[segment]

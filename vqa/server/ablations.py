@@ -26,7 +26,7 @@ from vqa.server.opened import Recent
 from vqa.server.studies import Studies, StudyState
 from vqa.tracking.curves import Band, CurveCache, seed_band
 from vqa.tracking.names import recent_names
-from vqa.tracking.place import Place
+from vqa.tracking.tags import Place
 
 MOST_STUDIES, MOST_LINES = 16, 4
 Study = Mapping[str, Any]

@@ -58,10 +58,9 @@ def sample_table(folder: Path) -> Any:
 
 def prediction_table(run_dir: Path, split: str, count: int) -> Any | None:
     """The W&B table that runs are joined by; None where none is wanted or the run has no predictions."""
-    from vqa.data.check import file_stem
-    from vqa.evaluation.predictions import read_predictions
+    from vqa.evaluation.predictions import predictions_file, read_predictions
 
-    file = run_dir / "predictions" / f"{file_stem(split)}.jsonl"
+    file = predictions_file(run_dir, split)
     if not count or not file.exists():
         return None
     import wandb

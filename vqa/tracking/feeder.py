@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter
 
 from vqa.tracking.content import summary_figures
+from vqa.tracking.journal import BESIDE
 from vqa.tracking.listener import Message, Tell, listen, result_on_disk
 from vqa.tracking.trackers import AnyTracker, Tracked, Tracker
 
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 
 POLITENESS = 5
 """Training comes first on a busy machine."""
-BESIDE = ("step", "epoch", "time")
-"""What a record has beside its figures."""
 
 
 class Feeder:

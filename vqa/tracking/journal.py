@@ -14,6 +14,8 @@ from typing import Any
 from vqa.errors import RunError
 
 Record = dict[str, Any]
+BESIDE = frozenset({"step", "epoch", "time"})
+"""What every record has beside its figures."""
 
 
 class Journal:

@@ -152,3 +152,8 @@ def _environment() -> dict[str, str]:
     here = str(Path(vqa.__file__).resolve().parents[1])
     paths = [path for path in (os.environ.get("PYTHONPATH"), here) if path]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+
+
+def say(message: str) -> None:
+    """One line for people."""
+    print(f"vqa: {message}", file=sys.stderr, flush=True)

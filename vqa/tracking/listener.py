@@ -16,13 +16,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
+from vqa.errors import first_line
 from vqa.lifetime import die_with
 
 Message = dict[str, Any]
 Tell = Callable[[Message], None]
-
-LONGEST = 200
-"""Characters of another program's message that are told."""
 
 
 class Worker(Protocol):
@@ -56,15 +54,15 @@ def listen(open_: Callable[[Message, Tell], Worker], failed: Callable[[Message, 
             worker.take(message)
         worker.finish()
     except Exception as error:
-        tell({"said": failed(setup, first_line(error))})
+        tell({"said": failed(setup, reason_of(error))})
         return 1
     return 0
 
 
-def first_line(error: BaseException) -> str:
-    """What an error says, in one line."""
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0][:LONGEST]}" if lines else type(error).__name__
+def reason_of(error: Exception) -> str:
+    """What another program's error is and says, in one line."""
+    said, kind = first_line(error), type(error).__name__
+    return said if said == kind else f"{kind}: {said}"
 
 
 def result_on_disk(run_dir: Path) -> Message:

@@ -6,8 +6,7 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from vqa.tracking.journal import tail
-from vqa.tracking.records import NO_CURVE
+from vqa.tracking.journal import BESIDE, tail
 
 LOOKS, LOOK_BYTES = 16, 65_536
 """Places in a long journal that are looked at, and how much of each."""
@@ -26,12 +25,12 @@ def sampled_names(journal: Path) -> list[str]:
                 names |= _names(file.read(LOOK_BYTES))
     except OSError:
         return []
-    return sorted(names - NO_CURVE)
+    return sorted(names - BESIDE)
 
 
 def recent_names(journals: Iterable[Path]) -> list[str]:
     """The names in the last records of these journals, what people look at before anything else first."""
-    names = {name for journal in journals for name in _names(tail(journal, LOOK_BYTES))} - NO_CURVE
+    names = {name for journal in journals for name in _names(tail(journal, LOOK_BYTES))} - BESIDE
     return sorted(names, key=lambda name: (_rank(name), name))
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from vqa.machine import cores
 from vqa.tracking.buckets import Floats
+from vqa.tracking.journal import BESIDE
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -30,8 +31,6 @@ AT_ONCE = 8
 
 FEW = 16
 """Names that less than one line in so many has are looked for without reading the others."""
-
-NO_CURVE = frozenset({"step", "epoch", "time"})
 
 
 @dataclass(frozen=True)
@@ -169,7 +168,7 @@ def _quickly(data: bytes, names: frozenset[str] | None) -> Columns:
     found = {
         name: (steps[known], values[known])
         for name, (values, known) in columns.items()
-        if name not in NO_CURVE and known.any()
+        if name not in BESIDE and known.any()
     }
     return Columns(found, len(steps), 0, int(steps[-1]) if len(steps) else None)
 
@@ -192,7 +191,7 @@ def _exactly(data: bytes, names: frozenset[str] | None) -> Columns:
     records = [record for line in lines if (record := _record(line)) is not None]
     columns: dict[str, tuple[list[float], list[float]]] = {}
     for record in records:
-        for name in record.keys() - NO_CURVE if names is None else record.keys() & names - NO_CURVE:
+        for name in record.keys() - BESIDE if names is None else record.keys() & names - BESIDE:
             value = _number(record[name])
             if value is not None:
                 steps, values = columns.setdefault(name, ([], []))

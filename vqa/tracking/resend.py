@@ -11,11 +11,11 @@ from typing import Any
 
 from vqa.config import Experiment, parse_experiment
 from vqa.errors import RunError, VQAError
+from vqa.tracking.identity import sender_setup
 from vqa.tracking.journal import read_journal
 from vqa.tracking.link import Link
 from vqa.tracking.listener import result_on_disk
 from vqa.tracking.sender import SENT_FILE, journal_digest
-from vqa.tracking.wandb import sender_setup
 from vqa.yaml_file import read_yaml
 
 UPLOAD_SECONDS = 600.0
@@ -118,14 +118,13 @@ def _samples(run_dir: Path, experiment: Experiment, say: Callable[[str], None]) 
 
 
 def _make_samples(run_dir: Path, experiment: Experiment) -> Path | None:
-    from vqa.data.check import file_stem
     from vqa.data.store import Store
-    from vqa.evaluation.predictions import read_predictions
+    from vqa.evaluation.predictions import predictions_file, read_predictions
     from vqa.export import load
     from vqa.tracking.samples import write_samples
 
     result = json.loads((run_dir / "result.json").read_text(encoding="utf-8"))
-    file = run_dir / "predictions" / f"{file_stem(result['split'])}.jsonl"
+    file = predictions_file(run_dir, result["split"])
     if not file.exists():
         return None
     store = Store.open(experiment.data.store)

@@ -19,11 +19,10 @@ import numpy as np
 from PIL import Image
 
 from vqa.data.cache.regions import regions_at
-from vqa.data.check import file_stem
 from vqa.data.image import decode_image
 from vqa.errors import VQAError
 from vqa.evaluation.attention_map import TILE, overlay
-from vqa.evaluation.predictions import Prediction, read_predictions
+from vqa.evaluation.predictions import Prediction, predictions_file, read_predictions
 from vqa.tracking.predictions import right_answer
 
 if TYPE_CHECKING:
@@ -89,7 +88,7 @@ def _spread(places: list[int], count: int) -> list[int]:
 def _scored(run_dir: Path, predictions: Sequence[Prediction]) -> Sequence[Prediction]:
     if not predictions or predictions[0].score is not None:
         return predictions
-    file = run_dir / "predictions" / f"{file_stem(predictions[0].split)}.jsonl"
+    file = predictions_file(run_dir, predictions[0].split)
     return read_predictions(file) if file.exists() else predictions
 
 

@@ -25,7 +25,7 @@ from vqa.tracking.content import (
     summary_figures,
     use_store,
 )
-from vqa.tracking.listener import Message, Tell, first_line, listen, result_on_disk
+from vqa.tracking.listener import Message, Tell, listen, reason_of, result_on_disk
 
 REACH_SECONDS, INIT_SECONDS = 5, 20
 SENT_FILE = "sent.json"
@@ -91,7 +91,7 @@ class Sender:
             self._shown = False
             self._tell(
                 {
-                    "said": f"W&B gets no {what} ({first_line(error)}); "
+                    "said": f"W&B gets no {what} ({reason_of(error)}); "
                     f"`vqa sync {self._run_dir}` sends it later"
                 }
             )
@@ -244,7 +244,7 @@ def check_reachable(url: str) -> None:
 
 
 def _reason(error: Exception) -> str:
-    return str(error) if isinstance(error, NoService) else first_line(error)
+    return str(error) if isinstance(error, NoService) else reason_of(error)
 
 
 def main() -> int:

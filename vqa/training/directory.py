@@ -13,8 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from vqa.data.check import file_stem
 from vqa.errors import RunError
+from vqa.evaluation.predictions import predictions_file
 from vqa.training.disk import Reserve, write_atomic
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class RunDirectory:
         Raises:
             DataError: no file can be called so.
         """
-        return self.path / "predictions" / f"{file_stem(split)}.jsonl"
+        return predictions_file(self.path, split)
 
     def experiment(self) -> Experiment:
         """The experiment of this run.

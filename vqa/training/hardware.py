@@ -53,11 +53,6 @@ def take_share(device: torch.device) -> None:
         torch.cuda.set_per_process_memory_fraction(float(share), device)
 
 
-def backend_for(device: torch.device) -> str:
-    """How processes on such devices talk to each other."""
-    return "gloo" if device.type == "cpu" else "nccl"
-
-
 @contextmanager
 def unseen_gpus(device: torch.device) -> Iterator[None]:
     """Let torch look for no GPU on a machine without one.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,52 +16,68 @@ from vqa.data.batches import Batch
 from vqa.model.question_encoder.diagnostics import forget_gates, gradient_norm_by_step
 from vqa.tracking.curve_names import VALIDATED
 from vqa.tracking.journal import Journal
-from vqa.tracking.wandb import Mirror
+from vqa.tracking.mirrors import Mirrors
 from vqa.training.checkpoints import Checkpoints, State
 from vqa.training.display import Display
+from vqa.training.distributed import Vote, gather, longest
 from vqa.training.module import TrainingModule
 from vqa.training.session import Session
 from vqa.training.signals import Stopped, StopSignals
-from vqa.training.state import Progress, RandomState
-from vqa.training.validation import LONG_SECONDS, Validation, Vote, judge, longest
+from vqa.training.state import Progress, random_states, restore_random_states
+from vqa.training.validation import LONG_SECONDS, Validation, judge
 
 SPEED = "train/questions_per_second"
 """The one journal figure, beside `time`, that a resumed run does not repeat."""
+
+
+@dataclass(frozen=True)
+class Life:
+    """One life of a run, as one process has it.
+
+    Attributes:
+        session: what is trained, where, for how long.
+        progress: how far the run has come; moved by `RunLoop` alone.
+        checkpoints, mirrors: written by the first process alone.
+        signals: what may end it before.
+    """
+
+    session: Session
+    progress: Progress
+    checkpoints: Checkpoints
+    mirrors: Mirrors
+    signals: StopSignals
 
 
 class RunLoop(Callback):
     """The state of a run beside the network's, and the hooks that move it.
 
     Args:
-        session: what is trained, where, for how long.
+        life: whose loop it is.
         module: the network and how it learns.
-        progress: how far the run has come; moved from here alone.
         resumed: the state to go on from.
-        checkpoints, journal, mirror: written by the first process alone.
+        journal: written by the first process alone.
     """
 
     def __init__(
         self,
-        session: Session,
+        life: Life,
         module: TrainingModule,
-        progress: Progress,
         resumed: State | None,
-        checkpoints: Checkpoints,
         journal: Journal,
-        mirror: Mirror,
-        signals: StopSignals,
         display: Display,
     ) -> None:
-        self.session, self.module, self.progress, self.resumed = session, module, progress, resumed
-        self.checkpoints, self.journal, self.mirror = checkpoints, journal, mirror
-        self.signals, self.display = signals, display
+        self.session = session = life.session
+        self.progress, self.signals = life.progress, life.signals
+        self.checkpoints, self.mirrors = life.checkpoints, life.mirrors
+        self.module, self.resumed = module, resumed
+        self.journal, self.display = journal, display
         self.config, self.first = session.experiment.trainer, session.place.first
         self.predictor = session.model.predictor(session.device)
         self.validation = session.validation()
         self._save_is_due, self._shown_loss = False, float("nan")
         self._clock = time.perf_counter()
-        self._logged_questions, self._logged_at = progress.questions, self._clock
-        self._vote, self._saved = Vote(progress.steps), progress.to_state()
+        self._logged_questions, self._logged_at = self.progress.questions, self._clock
+        self._vote, self._saved = Vote(self.progress.steps), self.progress.to_state()
 
     @override
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -179,7 +196,7 @@ class RunLoop(Callback):
 
     def _log(self, values: dict[str, float]) -> None:
         epoch = (self.progress.batches - 1) // self.module.batches_an_epoch
-        self.mirror.log(self.journal.log(self.progress.steps, epoch, values))
+        self.mirrors.log(self.journal.log(self.progress.steps, epoch, values))
 
     def _after_epoch(self, trainer: Trainer, epoch: int) -> None:
         self.module.watch.look()
@@ -246,8 +263,8 @@ class RunLoop(Callback):
         self._clock = now
         self.journal.sync()
         self.progress.journal_bytes = self.journal.size
-        own = {"random": RandomState.capture().states, "loss_sum": _on_cpu(self.module.loss_sum)}
-        every = _gather(own, trainer.world_size)
+        own = {"random": random_states(), "loss_sum": _on_cpu(self.module.loss_sum)}
+        every = gather(own, trainer.world_size)
         if self.first:
             self.checkpoints.save(self._state(trainer, every), self.progress.steps)
         self._saved = self.progress.to_state()
@@ -280,7 +297,7 @@ class RunLoop(Callback):
         for name, value in figures.items():
             moved = value.to(self.module.device) if isinstance(value, Tensor) else value
             setattr(self.module, name, moved)
-        RandomState(state["random"][trainer.global_rank]).restore()
+        restore_random_states(state["random"][trainer.global_rank])
 
 
 def _whole(batch: Batch) -> int:
@@ -295,12 +312,3 @@ def _on_cpu(value: Tensor | float) -> Tensor | float:
 
 def _mean(total: Tensor | float, count: Tensor | float) -> float:
     return float(total) / max(1.0, float(count))
-
-
-def _gather(item: dict[str, Any], world: int) -> list[dict[str, Any]]:
-    """What every process holds, in the order of their ranks."""
-    if world == 1:
-        return [item]
-    gathered: list[Any] = [None] * world
-    distributed.all_gather_object(gathered, item)
-    return gathered

@@ -20,8 +20,8 @@ def main(run_dir: str) -> int:
     settle()
     import_lightning()
     from vqa.training.directory import CANCELLED, PREEMPTED, SUCCEEDED, RunDirectory
+    from vqa.training.distributed import leave_others
     from vqa.training.run import train_here
-    from vqa.training.session import leave_others
     from vqa.training.supervise import STOPPED
 
     codes = {SUCCEEDED: 0, PREEMPTED: STOPPED, CANCELLED: STOPPED}

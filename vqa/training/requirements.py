@@ -13,12 +13,11 @@ import pyarrow.compute as pc
 from vqa.config import Experiment
 from vqa.data.cache.regions import check_regions, regions_of
 from vqa.data.cache.rule import check_features
-from vqa.data.check import file_stem
 from vqa.data.store import Store
 from vqa.errors import ConfigError
 from vqa.evaluation.protocols import check_protocol
 from vqa.model.config import ModelConfig
-from vqa.training.splits import Splits, resolve_splits
+from vqa.training.splits import Splits, choose_splits
 
 
 @dataclass(frozen=True)
@@ -132,19 +131,6 @@ def _images(facts: StoreFacts, splits: Splits) -> np.ndarray:
     names = filter(None, (splits.train, splits.validation, splits.evaluation))
     found: np.ndarray = np.unique(np.concatenate([facts.questions(name).image for name in names]))
     return found
-
-
-def choose_splits(store: Store, experiment: Experiment) -> Splits:
-    """Resolve `auto` and `none` against the store's splits.
-
-    Raises:
-        DataError: the store has no such split, or results of it cannot be kept under its name.
-    """
-    splits = resolve_splits(store.manifest.splits, experiment)
-    for name in filter(None, (splits.train, splits.validation, splits.evaluation)):
-        store.check_split(name)
-    file_stem(splits.evaluation)
-    return splits
 
 
 def _check_processes(questions: int, processes: int) -> None:

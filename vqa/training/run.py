@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import traceback
 from contextlib import closing
 from copy import copy
@@ -13,7 +12,7 @@ import torch
 from pytorch_lightning import seed_everything
 
 from vqa.config import Experiment, TrainerConfig
-from vqa.data.bank import free_bytes
+from vqa.data.memory import free_bytes
 from vqa.data.text import WORD_RULES
 from vqa.errors import ModelError, RunError, TrainingError, VQAError
 from vqa.evaluation.evaluate import gather_predictions, has_truth, predict_split, score
@@ -24,20 +23,21 @@ from vqa.model.blueprint import blueprint
 from vqa.tracking.journal import Journal
 from vqa.tracking.mirrors import open_mirrors
 from vqa.tracking.trackers import check_loggers
-from vqa.tracking.wandb import Mirror
 from vqa.training.checkpoints import Checkpoints, State
-from vqa.training.devices import train_on_devices
 from vqa.training.directory import FAILED, SUCCEEDED, RunDirectory, RunLock
 from vqa.training.disk import disk_full_message, is_disk_full
 from vqa.training.display import Display
+from vqa.training.distributed import Place, agree, share_statistics
 from vqa.training.hardware import choose_device, require_devices, take_share, unseen_gpus
 from vqa.training.launch import is_rank
-from vqa.training.loop import RunLoop
+from vqa.training.loop import Life, RunLoop
 from vqa.training.materials import load_materials
 from vqa.training.module import TrainingModule
+from vqa.training.parent import train_on_devices
 from vqa.training.pictures import as_begun
 from vqa.training.precision import FAST, is_fast, settled
 from vqa.training.process import give_back
+from vqa.training.remarks import tell_beginning
 from vqa.training.result import (
     Result,
     is_finished,
@@ -46,10 +46,9 @@ from vqa.training.result import (
     write_result,
 )
 from vqa.training.room import check_room
-from vqa.training.session import Place, Session, lightning, quiet
+from vqa.training.session import Session, lightning, quiet
 from vqa.training.signals import Stopped, StopSignals
 from vqa.training.state import Progress
-from vqa.training.validation import agree, share_statistics
 
 EXPECTED = (RuntimeError, OSError, ValueError, MemoryError)
 """What libraries raise where memory, files or values are not as they should be; its message says enough."""
@@ -187,26 +186,21 @@ def _live(session: Session, signals: StopSignals, progress: Progress) -> str:
             fix="see that every node reads the same files, and start it again",
         )
     if first:
-        _tell_beginning(session, progress.steps, resumed=state is not None)
-    with closing(open_mirrors(session.experiment, run.path, enabled=first)) as mirror:
-        status = _fit(session, state, progress, checkpoints, mirror, signals)
+        tell_beginning(session, progress.steps, resumed=state is not None)
+    with closing(open_mirrors(session.experiment, run.path, enabled=first)) as mirrors:
+        life = Life(session, progress, checkpoints, mirrors, signals)
+        status = _fit(life, state)
         if status == SUCCEEDED:
             give_back()
-            _conclude(session, progress, checkpoints, mirror, signals)
+            _conclude(life)
         elif first:
             _end(session, status, progress=progress)
     return status
 
 
-def _fit(
-    session: Session,
-    state: State | None,
-    progress: Progress,
-    checkpoints: Checkpoints,
-    mirror: Mirror,
-    signals: StopSignals,
-) -> str:
+def _fit(life: Life, state: State | None) -> str:
     """Train what is left of the stream."""
+    session, progress = life.session, life.progress
     network, plan, first = session.model.network, session.plan, session.place.first
     if state is not None:
         network.load_state_dict(state["network"])
@@ -222,28 +216,21 @@ def _fit(
     ):
         if not journal.rewind(progress.journal_bytes):
             session.warn("the journal is shorter than the checkpoint says: some records are gone")
-        loop = RunLoop(
-            session, module, progress, state, checkpoints, journal, mirror, signals, display
-        )
+        loop = RunLoop(life, module, state, journal, display)
         with quiet(), unseen_gpus(session.device):
             lightning(session.experiment.trainer, session.device, loop, session.place).fit(module)
         done = progress.stopped_early or progress.batches >= plan.batches
-        return SUCCEEDED if done else signals.agreed or FAILED
+        return SUCCEEDED if done else life.signals.agreed or FAILED
 
 
-def _conclude(
-    session: Session,
-    progress: Progress,
-    checkpoints: Checkpoints,
-    mirror: Mirror,
-    signals: StopSignals,
-) -> None:
+def _conclude(life: Life) -> None:
     """Take the best weights, evaluate, export, and say that the run succeeded; a signal ends it before that alone."""
+    session, progress, signals = life.session, life.progress, life.signals
     model, run = session.model, session.run
     if session.place.world > 1:
         signals.status = agree(signals.status, session.device)
     signals.heed()
-    best = checkpoints.best(progress.best_step)
+    best = life.checkpoints.best(progress.best_step)
     if best is not None:
         model.network.load_state_dict(best)
     elif progress.best is not None:
@@ -258,11 +245,11 @@ def _conclude(
         evaluation = _score(session, split, predictions)
     model.network.to("cpu")
     model.save(run.model)
-    mirror.samples(model, session.materials.store, predictions)
+    life.mirrors.samples(model, session.materials.store, predictions)
     signals.heed()
     signals.note()
     result = _end(session, SUCCEEDED, progress=progress, evaluation=evaluation, split=split)
-    mirror.finish(result.fields)
+    life.mirrors.finish(result.fields)
 
 
 def _predictions(session: Session, split: str) -> list[Prediction]:
@@ -317,45 +304,29 @@ def _end(
     return write_result(session.run, session.run.experiment(), status, found)
 
 
-def _tell_beginning(session: Session, step: int, *, resumed: bool) -> None:
-    session.run.event(
-        "resumed" if resumed else "started",
-        step=step,
-        steps=session.plan.steps,
-        pid=os.getpid(),
-        precision=session.experiment.trainer.precision,
-        word_rules=session.materials.word_rules,
-    )
-    if not resumed:
-        session.tell_idle()
-        session.tell_scored()
-        session.tell_validated()
-        session.tell_untaught()
-        session.tell_unstopped()
-    session.tell_coverage()
-
-
 def _trusted_state(session: Session, checkpoints: Checkpoints) -> State | None:
-    state = checkpoints.last()
-    store = session.materials.store
-    if state is not None and state["data_fingerprint"] != store.fingerprint:
-        raise RunError(
-            "the store has changed since this run began",
-            where=str(store.path),
-            fix="train into another --run directory",
-        )
-    materials = session.materials
-    count = len(materials.train)
-    if state is not None and state.get("training_questions", count + materials.untaught) != count:
+    """The state to go on from, which must be of the same data.
+
+    Raises:
+        RunError: it is not.
+    """
+    state, materials = checkpoints.last(), session.materials
+    if state is None:
+        return None
+    store, count, fix = materials.store, len(materials.train), "train into another --run directory"
+    if state["data_fingerprint"] != store.fingerprint:
+        what = "the store has changed since this run began"
+        raise RunError(what, where=str(store.path), fix=fix)
+    if state.get("training_questions", count + materials.untaught) != count:
         raise RunError(
             "this run began on other training questions: an older program kept those that teach nothing",
             where=str(session.run.path),
-            fix="train into another --run directory",
+            fix=fix,
         )
-    if state is not None and state.get("regions_fingerprint") != session.materials.regions:
+    if state.get("regions_fingerprint") != materials.regions:
         raise RunError(
             "the regions have changed since this run began",
             where=str(store.path),
-            fix="train into another --run directory, or bring in the regions that it began with",
+            fix=f"{fix}, or bring in the regions that it began with",
         )
     return state

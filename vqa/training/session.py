@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 import sys
 import warnings
 from collections.abc import Iterator
@@ -17,77 +16,20 @@ import torch
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.strategies import DDPStrategy, Strategy
-from torch import distributed
 
 from vqa.config import Experiment, TrainerConfig
 from vqa.data.bank import ImageBank
 from vqa.data.order import batches_an_epoch, owners
 from vqa.errors import ConfigError
 from vqa.export import VQAModel
-from vqa.idle import idle
-from vqa.model.question_encoder.embedding import WordEmbedding
 from vqa.training.directory import RunDirectory
-from vqa.training.hardware import backend_for, choose_device
-from vqa.training.launch import is_rank
+from vqa.training.distributed import Place, backend_for
+from vqa.training.hardware import choose_device
 from vqa.training.loader import TrainingBatches
 from vqa.training.materials import Materials
 from vqa.training.pictures import Pictures, arrange_pictures
 from vqa.training.state import Progress
 from vqa.training.validation import Validation
-
-BY_LABEL = ("auto", "multiple-choice/1", "visual7w/1")
-"""Protocols by which a question is scored as validation scores it where its right choice is known."""
-
-
-@dataclass(frozen=True)
-class Place:
-    """This process among the processes of its run."""
-
-    rank: int = 0
-    world: int = 1
-
-    @classmethod
-    def here(cls) -> Place:
-        """As the environment of a rank says; alone otherwise."""
-        if not is_rank():
-            return cls()
-        return cls(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]))
-
-    @property
-    def first(self) -> bool:
-        """Whether this process writes the run's files."""
-        return self.rank == 0
-
-    def join(self, device: torch.device) -> None:
-        """Meet the other processes of the run."""
-        if self.world == 1 or distributed.is_initialized():
-            return
-        if device.type == "cuda":
-            torch.cuda.set_device(device)
-        distributed.init_process_group(
-            backend_for(device),
-            rank=self.rank,
-            world_size=self.world,
-            device_id=device if device.type == "cuda" else None,
-        )
-
-    def least(self, value: int, device: torch.device) -> int:
-        """The smallest value that any process has, so that all decide alike."""
-        if self.world == 1:
-            return value
-        told = torch.tensor(value, dtype=torch.int64, device=device)
-        distributed.all_reduce(told, op=distributed.ReduceOp.MIN)
-        return int(told)
-
-    def same(self, value: int, device: torch.device) -> bool:
-        """Whether all processes have this value."""
-        return self.least(value, device) == value == -self.least(-value, device)
-
-
-def leave_others() -> None:
-    """Part from the other processes of the run, which do the same now."""
-    if distributed.is_initialized():
-        distributed.destroy_process_group()
 
 
 @dataclass(frozen=True)
@@ -210,51 +152,6 @@ class Session:
         if self.place.first:
             self.run.event("warning", message=message)
             print(f"vqa: {message}", file=sys.stderr)
-
-    def tell_scored(self) -> None:
-        """Say where the score will be of questions that the run learns from."""
-        if self.materials.splits.caution:
-            self.warn(self.materials.splits.caution)
-
-    def tell_validated(self) -> None:
-        """Say where the best checkpoint is chosen by another score than the run's."""
-        table, protocol = self.materials.validation, self.experiment.evaluation.protocol
-        if table is not None and protocol not in BY_LABEL and (table.label >= 0).any():
-            self.warn(
-                "between epochs, where the best checkpoint is chosen, questions whose right choice is known score"
-                f" as under multiple-choice/1; {protocol} scores the run at its end"
-            )
-
-    def tell_unstopped(self) -> None:
-        """Say where early stopping has nothing to go by."""
-        if self.experiment.trainer.early_stopping.patience and self.materials.validation is None:
-            self.warn(
-                "trainer.early_stopping needs a validation split, and this run has none: it trains to its end"
-                " (data.validation_split names one)"
-            )
-
-    def tell_idle(self) -> None:
-        """Say which settings do nothing."""
-        for said in idle(self.experiment, validated=self.materials.validation is not None):
-            self.warn(said)
-
-    def tell_untaught(self) -> None:
-        """Say how many training questions are left out."""
-        materials, reads = self.materials, self.experiment.model.reads_choices
-        if materials.untaught:
-            all_of_them = materials.untaught + len(materials.train)
-            lack = "choices of which one is known to be right" if reads else "an answer"
-            self.warn(
-                f"train: {materials.untaught:,} of {all_of_them:,} questions have not {lack}, and are left out"
-            )
-
-    def tell_coverage(self) -> None:
-        """Say how many words came from each file of word vectors, and note it in the run's events."""
-        for part in self.model.network.modules():
-            if isinstance(part, WordEmbedding) and part.coverage is not None:
-                told = part.coverage
-                self.run.event("vectors", file=told.path.name, found=told.found, words=told.words)
-                print(f"vqa: {told.line()}", file=sys.stderr)
 
     def counts(self) -> dict[str, int]:
         """Sizes that stand in `result.json`."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable
+from abc import ABC, abstractmethod
 from types import FrameType
+from typing import Self
+
+from typing_extensions import override
 
 from vqa.training.directory import CANCELLED, PREEMPTED
-
-Handler = Callable[[int, FrameType | None], None]
 
 
 class Stopped(BaseException):
@@ -24,27 +25,29 @@ class Stopped(BaseException):
         self.status = status
 
 
-class Handling:
-    """Handles TERM and INT while entered; only a main thread can."""
+class Handling(ABC):
+    """Takes TERM and INT while entered; only a main thread can."""
 
     def __init__(self) -> None:
         self._before: dict[int, signal._HANDLER] = {}
 
-    def install(self, handler: Handler) -> None:
-        """Take over from whoever handles them now."""
+    def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGTERM, signal.SIGINT):
-                before = signal.signal(number, handler)
-                self._before.setdefault(number, before)
+                self._before[number] = signal.signal(number, self._take)
+        return self
 
-    def restore(self) -> None:
-        """Put back the handlers that were there before."""
+    def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
         self._before = {}
 
+    @abstractmethod
+    def _take(self, number: int, frame: FrameType | None) -> None:
+        """What a signal does."""
 
-class StopSignals:
+
+class StopSignals(Handling):
     """What TERM and INT do to a process that trains, while entered.
 
     Between the steps of training they are noted; before and after, the first one raises `Stopped`. A second INT
@@ -56,18 +59,10 @@ class StopSignals:
     """
 
     def __init__(self) -> None:
+        super().__init__()
         self.status: str | None = None
         self.agreed: str | None = None
-        self._noting = False
-        self._interrupted = False
-        self._handling = Handling()
-
-    def __enter__(self) -> StopSignals:
-        self._handling.install(self._take)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._handling.restore()
+        self._noting = self._interrupted = False
 
     def note(self) -> None:
         """From here on signals are noted alone: somebody looks at `status` soon, or nothing may come between."""
@@ -83,6 +78,7 @@ class StopSignals:
             raise Stopped(self.status)
         self._noting = False
 
+    @override
     def _take(self, number: int, frame: FrameType | None) -> None:
         if number == signal.SIGINT and self._interrupted:
             raise KeyboardInterrupt
@@ -93,7 +89,7 @@ class StopSignals:
             raise Stopped(self.status)
 
 
-class StopRequests:
+class StopRequests(Handling):
     """Notes TERM and INT in a process that watches over others, while entered.
 
     Attributes:
@@ -101,15 +97,9 @@ class StopRequests:
     """
 
     def __init__(self) -> None:
+        super().__init__()
         self.received: list[int] = []
-        self._handling = Handling()
 
-    def __enter__(self) -> StopRequests:
-        self._handling.install(self._take)
-        return self
-
+    @override
     def _take(self, number: int, frame: FrameType | None) -> None:
         self.received.append(number)
-
-    def __exit__(self, *_: object) -> None:
-        self._handling.restore()

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Container
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from vqa.config import Experiment
+from vqa.data.check import file_stem
+
+if TYPE_CHECKING:
+    from vqa.data.store import Store
 
 VALIDATION_NAMES = ("val", "valid", "validation", "dev")
 
@@ -38,3 +43,16 @@ def resolve_splits(names: Container[str], experiment: Experiment) -> Splits:
     if evaluation == "auto":
         evaluation = "test" if "test" in names else validation or train
     return Splits(train, validation, evaluation)
+
+
+def choose_splits(store: Store, experiment: Experiment) -> Splits:
+    """Resolve `auto` and `none` against the store's splits.
+
+    Raises:
+        DataError: the store has no such split, or results of it cannot be kept under its name.
+    """
+    splits = resolve_splits(store.manifest.splits, experiment)
+    for name in filter(None, (splits.train, splits.validation, splits.evaluation)):
+        store.check_split(name)
+    file_stem(splits.evaluation)
+    return splits

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import random
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -56,40 +57,32 @@ class Progress:
         return asdict(self)
 
 
-@dataclass(frozen=True)
-class RandomState:
-    """The state of every random generator of a process, as types that `torch.load(weights_only=True)` admits."""
-
-    states: dict[str, Any] = field(default_factory=dict)
-
-    @classmethod
-    def capture(cls) -> RandomState:
-        """Read all generators."""
-        kind, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)
-        numpy_state = [
+def random_states() -> dict[str, Any]:
+    """The state of every random generator of this process, as types that `torch.load(weights_only=True)` admits."""
+    kind, keys, *rest = np.random.get_state(legacy=True)
+    cuda = torch.cuda.get_rng_state() if torch.cuda.is_initialized() else None  # type: ignore[no-untyped-call]
+    version, words, gauss_next = random.getstate()
+    position, has_gauss, gauss = rest
+    return {
+        "torch": torch.get_rng_state(),
+        "cuda": cuda,
+        "python": [version, list(words), gauss_next],
+        "numpy": [
             str(kind),
             np.asarray(keys).tolist(),
             int(position),
             int(has_gauss),
             float(gauss),
-        ]
-        cuda = torch.cuda.get_rng_state() if torch.cuda.is_initialized() else None  # type: ignore[no-untyped-call]
-        version, words, gauss_next = random.getstate()
-        return cls(
-            {
-                "torch": torch.get_rng_state(),
-                "cuda": cuda,
-                "python": [version, list(words), gauss_next],
-                "numpy": numpy_state,
-            }
-        )
+        ],
+    }
 
-    def restore(self) -> None:
-        """Set all generators."""
-        torch.set_rng_state(self.states["torch"])
-        if self.states["cuda"] is not None and torch.cuda.is_available():
-            torch.cuda.set_rng_state(self.states["cuda"])
-        version, words, gauss_next = self.states["python"]
-        random.setstate((version, tuple(words), gauss_next))
-        kind, keys, position, has_gauss, gauss = self.states["numpy"]
-        np.random.set_state((kind, np.asarray(keys, dtype=np.uint32), position, has_gauss, gauss))
+
+def restore_random_states(states: Mapping[str, Any]) -> None:
+    """Set every generator as it was when `random_states` was asked."""
+    torch.set_rng_state(states["torch"])
+    if states["cuda"] is not None and torch.cuda.is_available():
+        torch.cuda.set_rng_state(states["cuda"])
+    version, words, gauss_next = states["python"]
+    random.setstate((version, tuple(words), gauss_next))
+    kind, keys, *rest = states["numpy"]
+    np.random.set_state((kind, np.asarray(keys, dtype=np.uint32), *rest))

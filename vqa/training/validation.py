@@ -1,23 +1,19 @@
-"""What processes agree on: accuracy between epochs as sums over all, and whether to stop."""
+"""Between epochs: the accuracy that chooses the best checkpoint, and early stopping."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
-from torch import distributed, nn
+from torch import distributed
 
 from vqa.config import EarlyStopping
 from vqa.data.bank import ImageBank
 from vqa.data.table import QuestionTable
 from vqa.evaluation.predict import Predictor
-from vqa.training.directory import CANCELLED, PREEMPTED
+from vqa.training.distributed import share_statistics
 from vqa.training.state import Progress
 
-SECONDS, MOST_STEPS = 1.0, 10
-"""Between two votes, at most."""
 LONG_SECONDS = 10.0
 """A validation that takes longer may not end within the grace of a run that is asked to stop."""
 
@@ -68,51 +64,3 @@ def judge(progress: Progress, accuracy: float, rule: EarlyStopping) -> bool:
     if is_best:
         progress.best, progress.best_step = accuracy, progress.steps
     return is_best
-
-
-def share_statistics(network: nn.Module) -> None:
-    """Give all processes the first one's, which are what is saved: each has batch-norm statistics of its own
-    questions."""
-    saved = network.state_dict()
-    for name, buffer in network.named_buffers():
-        if name in saved:
-            distributed.broadcast(buffer, 0)
-
-
-def agree(status: str | None, device: torch.device) -> str | None:
-    """One status for all processes: that of any that has one."""
-    return _vote(status, 0.0, device)[0]
-
-
-def longest(seconds: float, device: torch.device) -> float:
-    """The greatest of all processes' times."""
-    return _vote(None, seconds, device)[1] if distributed.is_initialized() else seconds
-
-
-class Vote:
-    """When processes ask each other whether to stop: about once a second, and at the same steps.
-
-    Attributes:
-        due: the step of the next vote.
-    """
-
-    def __init__(self, step: int) -> None:
-        self._step, self._at, self.due = step, time.perf_counter(), step + 1
-
-    def take(self, step: int, status: str | None, device: torch.device) -> str | None:
-        """The status of all; how long the steps of the slowest process were says when they vote again."""
-        now = time.perf_counter()
-        own = (now - self._at) / max(1, step - self._step)
-        agreed, slowest = _vote(status, own, device)
-        self._step, self._at = step, now
-        self.due = step + max(1, min(MOST_STEPS, int(SECONDS / max(slowest, 1e-9))))
-        return agreed
-
-
-def _vote(status: str | None, seconds: float, device: torch.device) -> tuple[str | None, float]:
-    """As `agree`, and the greatest of the processes' `seconds`."""
-    order = (None, CANCELLED, PREEMPTED)
-    told = torch.tensor([float(order.index(status)), seconds], device=device)
-    distributed.all_reduce(told, op=distributed.ReduceOp.MAX)
-    chosen, greatest = told.tolist()
-    return order[int(chosen)], greatest

@@ -63,7 +63,7 @@ def test_rows_are_what_the_encoder_says(
     grid = supply.bank(rows, resident=True).fetch(np.arange(4))
     assert grid.shape == (4, encoder.positions, encoder.dim)
     with torch.no_grad():
-        pictures = decode_pictures(store, rows, (32, 32), "stretch").float() / 255
+        pictures = decode_pictures(store, (32, 32), "stretch", rows).float() / 255
         said = encoder.eval()(pictures)
     close = {"float16": 1e-3, "bfloat16": 8e-3}[dtype]
     assert torch.allclose(grid.float(), said, rtol=close, atol=1e-4)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from vqa.data.record import Row, Source
-from vqa.data.sources.scenes import DEFAULT_LEVEL, LEVELS, Scenes, phrasing, split_by_image, summary
+from vqa.data.sources.scenes import DEFAULT_LEVEL, LEVELS, Scenes, phrasing, split_by_image
 from vqa.data.sources.scenes.draw import RGB, render
 from vqa.data.sources.scenes.levels import KINDS, SIDE, level_named
 from vqa.data.sources.scenes.questions import CORNERS, DIRECTIONS, EDGES, Question
@@ -310,12 +310,6 @@ def test_splits_are_eight_to_one_to_one() -> None:
     assert split_by_image(10_000) == {"train": 8000, "val": 1000, "test": 1000}
     assert sum(split_by_image(17).values()) == 17
     assert DEFAULT_LEVEL in LEVELS
-
-
-def test_summary_counts() -> None:
-    found = summary(Scenes({"train": 20}, questions_per_image=4).rows())
-    assert (found["images"], found["questions"]) == (20, 80)
-    assert sum(found["per_question_type"].values()) == 80
 
 
 def test_places_have_symmetric_names() -> None:

@@ -15,6 +15,7 @@ from PIL import Image
 
 from tests.server.pages.people import Site, too_wide
 from tests.server.test_hostile import SCRIPTS
+from vqa.data.image import ImageInfo
 from vqa.data.record import BadRow, Example
 from vqa.data.store import Store, StoreWriter
 from vqa.jobs.home import Home
@@ -41,7 +42,7 @@ def odd(home: Home, tmp_path: Path) -> str:
     with StoreWriter(home.stores / "odd") as writer:
         for image_id in ("<b>/../1", "gone"):
             data, path = (None, gone) if image_id == "gone" else (buffer.getvalue(), None)
-            writer.add_image(image_id, data=data, path=path, width=90, height=60, sha256=digest)
+            writer.add_image(image_id, ImageInfo(90, 60, digest), data=data, path=path)
         for place, text in enumerate(texts):
             writer.add_example(
                 Example(
@@ -146,7 +147,7 @@ def test_hostile_strings_are_text(site: Site, odd: str, look: Look) -> None:
 
 def test_text_only_and_unreadable_stores(site: Site, home: Home) -> None:
     with StoreWriter(home.stores / "words") as writer:
-        writer.add_image("1", data=b"x", path=None, width=1, height=1, sha256="0")
+        writer.add_image("1", ImageInfo(1, 1, "0"), data=b"x")
         writer.add_example(Example("q", "1", "what now?", ["a"]))
         writer.commit("table", text_only=True)
     shutil.copytree(home.stores / "scenes", home.stores / "cut")

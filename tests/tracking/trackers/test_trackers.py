@@ -14,10 +14,10 @@ import vqa.tracking.mirrors as mirroring
 from vqa.config import parse_experiment
 from vqa.errors import ConfigError
 from vqa.tracking.feeder import Feeder
+from vqa.tracking.identity import identity
 from vqa.tracking.journal import Journal, read_journal
 from vqa.tracking.mirrors import open_mirrors
 from vqa.tracking.trackers import MLflow, TensorBoard, Trackio, check_loggers
-from vqa.tracking.wandb import identity
 from vqa.training.run import train
 
 STAND_IN = """

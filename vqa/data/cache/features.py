@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from functools import partial
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -59,9 +59,6 @@ def features_maker(
     autocast = AUTOCAST.get(experiment.trainer.precision)
     encoder.to(device)
 
-    def decode(rows: np.ndarray) -> Tensor:
-        return decode_pictures(store, rows, data.image_size, data.resize)
-
     def finish(pictures: Tensor) -> Tensor:
         was_training = encoder.training
         encoder.eval()
@@ -75,6 +72,7 @@ def features_maker(
             encoder.train(was_training)
         return _kept(grid, dtype)
 
+    decode = partial(decode_pictures, store, data.image_size, data.resize)
     return Maker(decode, finish, decoding_threads(experiment))
 
 

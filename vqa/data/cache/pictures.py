@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import PIL
@@ -19,7 +20,7 @@ from vqa.machine import cores
 
 
 def decode_pictures(
-    store: Store, rows: np.ndarray, size: tuple[int, int], resize: Resize, threads: int = 1
+    store: Store, size: tuple[int, int], resize: Resize, rows: np.ndarray, threads: int = 1
 ) -> UInt8[Tensor, "images 3 height width"]:
     """Decode the pictures at `rows` of the store; Pillow releases the interpreter lock, so threads help."""
     pixels = torch.empty((len(rows), 3, *size), dtype=torch.uint8)
@@ -57,10 +58,7 @@ def pictures_layout(store: Store, data: DataConfig) -> Layout:
 def pictures_maker(store: Store, experiment: Experiment) -> Maker:
     """Decode, and nothing else."""
     data = experiment.data
-
-    def decode(rows: np.ndarray) -> Tensor:
-        return decode_pictures(store, rows, data.image_size, data.resize)
-
+    decode = partial(decode_pictures, store, data.image_size, data.resize)
     return Maker(decode, lambda pictures: pictures, decoding_threads(experiment))
 
 

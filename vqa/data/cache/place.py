@@ -13,7 +13,6 @@ to be brought in again, so they are deleted only where that is asked for.
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 import time
@@ -26,6 +25,7 @@ from vqa.data.cache.layout import described
 from vqa.data.store import CACHE, Store
 from vqa.errors import DataError, VQAError
 from vqa.formatting import size
+from vqa.outputs import FULL
 
 DAY = 86_400
 KEPT_FREE = 256_000_000
@@ -163,7 +163,7 @@ def _sweep(store: Store) -> None:
 
 def failure(folder: Path, error: OSError) -> VQAError:
     """A disk that fails, in this program's words."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno in FULL:
         fix = "free some space and start again: it goes on from there"
         return VQAError("the disk became full", where=str(folder), fix=fix)
     fix = "see to it that its files can be written, or delete it"

@@ -20,7 +20,7 @@ import fcntl
 import os
 import shutil
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
@@ -136,7 +136,7 @@ class RowFile:
         size, view = self.layout.row_bytes, _bytes(values)
         for start, stop in _runs(rows):
             _write(self._rows, view[start * size : stop * size], int(rows[start]) * size)
-        hashes = _hashes(view, len(rows), size)
+        hashes = _hashes(view, range(len(rows)), size)
         for start, stop in _runs(rows):
             _write(self._index, memoryview(hashes[start:stop].tobytes()), int(rows[start]) * 8)
         self.index[rows] = hashes
@@ -198,7 +198,7 @@ class RowFile:
         size, new = self.layout.row_bytes, np.flatnonzero(~self._checked[rows])
         if not len(new):
             return
-        hashes = np.array([_hash(view[k * size : (k + 1) * size]) for k in new], dtype="<u8")
+        hashes = _hashes(view, new, size)
         if not np.array_equal(hashes, self.index[rows[new]]):
             self.refresh()  # another process may have made some again
         right = hashes == self.index[rows[new]]
@@ -337,8 +337,8 @@ def _hash(piece: memoryview) -> int:
     return xxhash.xxh3_64_intdigest(piece) or 1
 
 
-def _hashes(view: memoryview, count: int, size: int) -> np.ndarray:
-    return np.array([_hash(view[k * size : (k + 1) * size]) for k in range(count)], dtype="<u8")
+def _hashes(view: memoryview, places: Iterable[int], size: int) -> np.ndarray:
+    return np.array([_hash(view[k * size : (k + 1) * size]) for k in places], dtype="<u8")
 
 
 def _read(descriptor: int, view: memoryview, offset: int) -> None:

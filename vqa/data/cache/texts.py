@@ -27,7 +27,7 @@ from vqa.outputs import exchanged
 FORMAT_VERSION = 1
 ENDING = ".safetensors"
 Arrays = dict[str, np.ndarray]
-Texts = dict[str, str]
+Strings = dict[str, str]
 
 
 def learnt_texts(
@@ -41,7 +41,7 @@ def learnt_texts(
         rules: how texts are cut into words.
     """
 
-    def learn() -> tuple[Arrays, Texts]:
+    def learn() -> tuple[Arrays, Strings]:
         answers, choices = store.column("answers", rows), store.column("choices", rows)
         words = chain(store.column("question", rows), chain.from_iterable(choices))
         tokenizer = QuestionTokenizer.build(words, min_word_count, rules)
@@ -65,7 +65,7 @@ def kept_table(
 ) -> QuestionTable:
     """The examples at `rows` of `store`, tokenised once (see `build_table`)."""
 
-    def make() -> tuple[Arrays, Texts]:
+    def make() -> tuple[Arrays, Strings]:
         return arrays_of(build_table(store, rows, tokenizer, vocabulary)), {}
 
     made_from = {
@@ -80,8 +80,8 @@ def kept(
     store: Store,
     kind: str,
     made_from: Mapping[str, Any],
-    make: Callable[[], tuple[Arrays, Texts]],
-) -> tuple[Arrays, Texts]:
+    make: Callable[[], tuple[Arrays, Strings]],
+) -> tuple[Arrays, Strings]:
     """Arrays and texts from their file, or made and written there; without a file where none can be written."""
     key = {"format": FORMAT_VERSION, "store": store.fingerprint, "kind": kind, **made_from}
     name = f"{kind}-{_digest(json.dumps(key, sort_keys=True).encode())[:16]}{ENDING}"
@@ -96,7 +96,7 @@ def kept(
     return arrays, texts
 
 
-def _read(path: Path) -> tuple[Arrays, Texts]:
+def _read(path: Path) -> tuple[Arrays, Strings]:
     """Raises whatever a damaged file makes the library raise, or `ValueError`."""
     from safetensors import safe_open
 
@@ -108,7 +108,7 @@ def _read(path: Path) -> tuple[Arrays, Texts]:
     return arrays, texts
 
 
-def _write(path: Path, arrays: Arrays, texts: Texts) -> None:
+def _write(path: Path, arrays: Arrays, texts: Strings) -> None:
     """Write whole, or not at all: a cache is no reason to fail."""
     from safetensors.numpy import save
 
@@ -121,7 +121,7 @@ def _write(path: Path, arrays: Arrays, texts: Texts) -> None:
         print(f"vqa: {path}: not kept ({error})", file=sys.stderr)
 
 
-def _content(arrays: Arrays, texts: Texts) -> str:
+def _content(arrays: Arrays, texts: Strings) -> str:
     state = xxhash.xxh3_64()
     for name in sorted(arrays):
         state.update(f"{name} {arrays[name].dtype} {arrays[name].shape}".encode())

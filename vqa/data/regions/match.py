@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from vqa.data.sources.folder import number_of
+from vqa.data.sources.pictures import number_of
 from vqa.data.store import Store
 
 SUFFIX = re.compile(r"\.(jpe?g|png)$", re.IGNORECASE)

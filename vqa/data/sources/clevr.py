@@ -22,10 +22,19 @@ from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
 from vqa.data.record import BadRow, Example, ImageInput, Row
-from vqa.data.sources.files import Unusable, kind_of, mapping, read_json, scalar, text, whole
-from vqa.data.sources.folders import nothing_here
+from vqa.data.sources.files import (
+    Unusable,
+    kind_of,
+    mapping,
+    read_json,
+    row_of,
+    scalar,
+    text,
+    whole,
+)
 from vqa.data.sources.given import add_images, images_given
-from vqa.data.sources.layouts import another_layout, check_some
+from vqa.data.sources.layouts import another_layout, check_some, nothing_here
+from vqa.data.sources.pictures import picture_in
 from vqa.data.sources.versions import clevr_kin
 
 Types = Literal["function", "family"]
@@ -73,13 +82,10 @@ class Clevr:
         """
         for file in self.files:
             for index, record in enumerate(_read(file)):
-                where = f"{file}, record {index}"
-                try:
-                    yield self._row(mapping(record), index, where)
-                except Unusable as error:
-                    yield BadRow(where, str(error))
+                yield row_of(f"{file}, record {index}", self._example, record, index)
 
-    def _row(self, record: Mapping[str, Any], index: int, where: str) -> Row:
+    def _example(self, found: Any, index: int) -> tuple[Example, ImageInput]:
+        record = mapping(found)
         split, picture = text(record, "split"), text(record, "image_filename")
         number = whole(record, "question_index") if "question_index" in record else index
         function = _last_function(record)
@@ -92,12 +98,7 @@ class Clevr:
             answer_type=GROUPS.get(function, ""),
             split=split,
         )
-        return Row(example, self._image(split, picture), where)
-
-    def _image(self, split: str, name: str) -> ImageInput:
-        if self.images is None:
-            return ImageInput()
-        return ImageInput(path=self.images / split / name, root=self.images)
+        return example, picture_in(self.images, Path(split) / picture)
 
 
 def _last_function(record: Mapping[str, Any]) -> str:

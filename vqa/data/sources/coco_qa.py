@@ -16,10 +16,10 @@ from types import MappingProxyType
 from typing import ClassVar
 
 from vqa.data.record import BadRow, Example, ImageInput, Row
-from vqa.data.sources.files import Unusable
-from vqa.data.sources.folder import PictureFolder, number_of
-from vqa.data.sources.folders import nothing_here
-from vqa.data.sources.given import add_images, images_given, parallel_lines
+from vqa.data.sources.files import Unusable, parallel_lines, row_of
+from vqa.data.sources.given import add_images, images_given
+from vqa.data.sources.layouts import nothing_here
+from vqa.data.sources.pictures import Finder, finder, number_of
 
 FILES = ("questions.txt", "answers.txt", "img_ids.txt", "types.txt")
 TYPES = ("object", "number", "colour", "location")
@@ -57,19 +57,13 @@ class CocoQA:
             yield from self._split(split)
 
     def _split(self, split: str) -> Iterator[Row | BadRow]:
-        pictures = None if self.images is None else PictureFolder(self.images, (COCO[split],))
+        find = finder(self.images, (COCO[split],))
         files = [self.folder / split / name for name in FILES]
         for number, lines in parallel_lines(files):
-            where = f"{files[0]}, line {number}"
-            try:
-                yield Row(*_example(lines, split, number, pictures), where)
-            except Unusable as error:
-                yield BadRow(where, str(error))
+            yield row_of(f"{files[0]}, line {number}", _example, lines, split, number, find)
 
 
-def _example(
-    lines: list[str], split: str, number: int, pictures: PictureFolder | None
-) -> tuple[Example, ImageInput]:
+def _example(lines: list[str], split: str, number: int, find: Finder) -> tuple[Example, ImageInput]:
     question, answer, image, kind = lines
     image_number = number_of(image)
     if image_number is None:
@@ -91,10 +85,7 @@ def _example(
         question_type=TYPES[int(kind)],
         split=split,
     )
-    if pictures is None:
-        return example, ImageInput()
-    name = f"COCO_{COCO[split]}_{image_number:012d}.jpg"
-    return example, pictures.find(name, image_number)
+    return example, find(f"COCO_{COCO[split]}_{image_number:012d}.jpg", image_number)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -19,9 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from vqa.data.record import BadRow, Example, Row
-from vqa.data.sources.files import Unusable, all_lines
-from vqa.data.sources.given import add_images, images_given, picture_in
+from vqa.data.record import BadRow, Example, ImageInput, Row
+from vqa.data.sources.files import Unusable, all_lines, row_of
+from vqa.data.sources.given import add_images, images_given
+from vqa.data.sources.pictures import picture_in
 from vqa.errors import DataError, InputError
 
 _PICTURE = re.compile(r"\bimage(\d{1,18})\b")
@@ -60,13 +61,13 @@ class Daquar:
                     fix="get the file again (qa.894.raw.train.txt, qa.37.raw.train.txt, …)",
                 )
             for index in range(0, len(lines), 2):
+                pair = lines[index], lines[index + 1]
                 where = f"{file}, line {index + 1}"
-                try:
-                    yield self._row(lines[index], lines[index + 1], split, index // 2, where)
-                except Unusable as error:
-                    yield BadRow(where, str(error))
+                yield row_of(where, self._example, *pair, split, index // 2)
 
-    def _row(self, asked: str, answer: str, split: str, index: int, where: str) -> Row:
+    def _example(
+        self, asked: str, answer: str, split: str, index: int
+    ) -> tuple[Example, ImageInput]:
         named = _PICTURE.findall(asked)
         if not named:
             raise Unusable("the question names no picture (image<number>)")
@@ -82,7 +83,7 @@ class Daquar:
             answer_type="several" if "," in answer else "one word",
             split=split,
         )
-        return Row(example, picture_in(self.images, f"{picture}.png"), where)
+        return example, picture_in(self.images, f"{picture}.png")
 
 
 def without_picture(question: str) -> str:

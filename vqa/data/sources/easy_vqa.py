@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from vqa.data.record import BadRow, Example, ImageInput, Row
-from vqa.data.sources.files import Unusable, kind_of, read_json
-from vqa.data.sources.folders import nothing_here
-from vqa.data.sources.layouts import another_layout, check_some
+from vqa.data.sources.files import Unusable, kind_of, read_json, row_of
+from vqa.data.sources.layouts import another_layout, check_some, nothing_here
+from vqa.data.sources.pictures import picture_in
 
 SHAPES = {"circle", "rectangle", "triangle"}
 
@@ -49,13 +49,10 @@ class EasyVQA:
                 raise another_layout(file, "a list of questions", content, "train/questions.json")
             check_some(file, content)
             for index, record in enumerate(content):
-                yield self._row(record, split, index, f"{file}, record {index}")
+                yield row_of(f"{file}, record {index}", self._example, record, split, index)
 
-    def _row(self, record: Any, split: str, index: int, where: str) -> Row | BadRow:
-        try:
-            question, answer, number = _fields(record)
-        except Unusable as error:
-            return BadRow(where, str(error))
+    def _example(self, record: Any, split: str, index: int) -> tuple[Example, ImageInput]:
+        question, answer, number = _fields(record)
         folder = self.folder / split / "images"
         kind = question_type(answer)
         example = Example(
@@ -67,7 +64,7 @@ class EasyVQA:
             answer_type="yes/no" if kind == "yes/no" else "other",
             split=split,
         )
-        return Row(example, ImageInput(path=folder / f"{number}.png", root=folder), where)
+        return example, picture_in(folder, f"{number}.png")
 
 
 def question_type(answer: str) -> str:

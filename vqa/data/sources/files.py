@@ -1,4 +1,4 @@
-"""Reading annotation files: JSON, plain or gzipped; errors name the file and what is wrong."""
+"""Reading annotation files: JSON or lines, plain or gzipped; errors name the file and what is wrong."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ import json
 import math
 import re
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, ParamSpec
 
+from vqa.data.record import BadRow, Example, ImageInput, Row
 from vqa.errors import DataError
 
+P = ParamSpec("P")
 GZIP_MAGIC = b"\x1f\x8b"
 _WHOLE = re.compile(r"(-?\d+)\.0+")
 
@@ -31,7 +33,22 @@ KINDS = {
 
 
 class Unusable(Exception):
-    """A record that cannot be used; its message is the reason. Caught where rows are yielded."""
+    """A record that cannot be used; its message is the reason. `row_of` catches it."""
+
+
+def row_of(
+    where: str, example: Callable[P, tuple[Example, ImageInput]], *args: P.args, **kwargs: P.kwargs
+) -> Row | BadRow:
+    """The row that a record becomes, or why it cannot be used.
+
+    Args:
+        where: the record's file and its place in there.
+        example: makes the example and its picture of the other arguments.
+    """
+    try:
+        return Row(*example(*args, **kwargs), where)
+    except Unusable as error:
+        return BadRow(where, str(error))
 
 
 def open_text(path: Path) -> IO[str]:
@@ -119,6 +136,25 @@ def all_lines(path: Path) -> list[str]:
         raise damaged(path, error) from error
 
 
+def parallel_lines(files: Sequence[Path]) -> Iterator[tuple[int, list[str]]]:
+    """The k-th lines of files that belong together, with k from 1; blanks at both ends are gone.
+
+    Raises:
+        DataError: a file is unreadable, or they differ in length; the message has the lengths.
+    """
+    lines = [all_lines(file) for file in files]
+    counts = [len(found) for found in lines]
+    if len(set(counts)) > 1:
+        told = ", ".join(f"{file.name} {n:,}" for file, n in zip(files, counts, strict=True))
+        raise DataError(
+            f"the files differ in their numbers of lines ({told})",
+            where=str(files[0].parent),
+            fix="get them again, all of one version",
+        )
+    for number, together in enumerate(zip(*lines, strict=True), start=1):
+        yield number, list(together)
+
+
 def damaged(path: Path, error: Exception) -> DataError:
     """The error about a file that breaks off or is not what it claims."""
     if isinstance(error, UnicodeDecodeError):
@@ -140,20 +176,6 @@ def _other_encoding(path: Path) -> str:
             except UnicodeDecodeError:
                 return f"not text in UTF-8 (line {number})"
     return "not text in UTF-8"
-
-
-def records(content: Any, key: str, path: Path) -> list[Any]:
-    """The list under `key` of a file's top-level object.
-
-    Raises:
-        DataError: there is none.
-    """
-    found = content.get(key) if isinstance(content, dict) else None
-    if not isinstance(found, list):
-        raise DataError(
-            f"no list {key!r} at the top level", where=str(path), fix="is it the right file?"
-        )
-    return found
 
 
 def kind_of(value: Any) -> str:

@@ -1,13 +1,11 @@
-"""What the command lines of several sources share: files and folders given, where pictures lie."""
+"""What the command lines of several sources share: files and folders given, and the folder of pictures."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
-from vqa.data.record import ImageInput
-from vqa.data.sources.files import all_lines
 from vqa.errors import DataError, InputError
 
 
@@ -56,27 +54,3 @@ def check_there(inputs: Iterable[str | Path]) -> None:
             path = Path(str(given).rpartition("=")[2])
         if not path.exists():
             raise DataError("no such file or folder", where=str(path), fix="check the path")
-
-
-def picture_in(root: Path | None, name: str) -> ImageInput:
-    """The picture of that name, which may not leave `root`; nothing where there is no folder."""
-    return ImageInput() if root is None else ImageInput(path=root / name, root=root)
-
-
-def parallel_lines(files: Sequence[Path]) -> Iterator[tuple[int, list[str]]]:
-    """The k-th lines of files that belong together, with k from 1; blanks at both ends are gone.
-
-    Raises:
-        DataError: a file is unreadable, or they differ in length; the message has the lengths.
-    """
-    lines = [all_lines(file) for file in files]
-    counts = [len(found) for found in lines]
-    if len(set(counts)) > 1:
-        told = ", ".join(f"{file.name} {n:,}" for file, n in zip(files, counts, strict=True))
-        raise DataError(
-            f"the files differ in their numbers of lines ({told})",
-            where=str(files[0].parent),
-            fix="get them again, all of one version",
-        )
-    for number, together in enumerate(zip(*lines, strict=True), start=1):
-        yield number, list(together)

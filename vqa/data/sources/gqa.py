@@ -13,17 +13,16 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 from vqa.data.record import BadRow, Example, ImageInput, Row
-from vqa.data.sources.files import Unusable, kind_of, mapping, read_json, scalar, text
-from vqa.data.sources.folder import PictureFolder
-from vqa.data.sources.folders import nothing_here
+from vqa.data.sources.files import Unusable, kind_of, mapping, read_json, row_of, scalar, text
 from vqa.data.sources.given import add_images, images_given
-from vqa.data.sources.layouts import another_layout, check_some
+from vqa.data.sources.layouts import another_layout, check_some, nothing_here
+from vqa.data.sources.pictures import Finder, finder
 from vqa.errors import DataError, InputError
 
 SPLITS = ("train", "val", "testdev", "test", "challenge", "submission")
@@ -51,22 +50,17 @@ class GQA:
         Raises:
             DataError: a file is unreadable or of another layout.
         """
-        folder = None if self.images is None else PictureFolder(self.images)
+        find = finder(self.images)
         for split, file in self.files:
             for question_id, record in _read(file).items():
                 where = f"{file}, question {question_id}"
-                try:
-                    example = _example(question_id, mapping(record), split)
-                except Unusable as error:
-                    yield BadRow(where, str(error))
-                    continue
-                picture = ImageInput() if folder is None else folder.find(example.image_id, None)
-                yield Row(example, picture, where)
+                yield row_of(where, _example, question_id, record, split, find)
 
 
-def _example(question_id: str, record: Mapping[str, Any], split: str) -> Example:
+def _example(question_id: str, found: Any, split: str, find: Finder) -> tuple[Example, ImageInput]:
+    record = mapping(found)
     structural = _structural(record.get("types"))
-    return Example(
+    example = Example(
         question_id=question_id,
         image_id=scalar(record, "imageId"),
         question=text(record, "question"),
@@ -75,6 +69,7 @@ def _example(question_id: str, record: Mapping[str, Any], split: str) -> Example
         answer_type=("open" if structural == "query" else "binary") if structural else "",
         split=split,
     )
+    return example, find(example.image_id, None)
 
 
 def _structural(types: Any) -> str:

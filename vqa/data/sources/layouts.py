@@ -1,10 +1,10 @@
-"""The published layouts of JSON files: one's records, and the name of another that was given by mistake."""
+"""What published files and folders look like: the records of a JSON file, and the name of what was given by mistake."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set, Sized
+from collections.abc import Callable, Mapping, Set, Sized
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from vqa.data.sources.files import kind_of, read_json
 from vqa.errors import DataError
@@ -21,6 +21,58 @@ _LISTS: tuple[tuple[frozenset[str], str], ...] = (
     ),
 )
 """Layouts of a list of objects, by keys that only they have together."""
+
+
+class Kind(NamedTuple):
+    """A published folder.
+
+    Attributes:
+        pattern: a file that only it has.
+        name: what it is, in words.
+        source: what reads it; "" where nothing does.
+    """
+
+    pattern: str
+    name: str
+    source: str = ""
+
+
+_FOLDERS = (
+    Kind("train/questions.json", "easy-VQA", "easy-vqa"),
+    Kind("images/*/*_0000.png", "PuzzleVQA", "puzzle-vqa"),
+    Kind("dev/dev.json", "NLVR", "nlvr"),
+    Kind("test1.json", "NLVR2 (a sentence about two photographs)"),
+    Kind("questions/CLEVR_*_questions.json", "CLEVR", "clevr"),
+    Kind("CLEVR-Humans-*.json", "CLEVR-Humans (questions of people, without programs)"),
+    Kind("superCLEVR_*.json", "Super-CLEVR (vehicles)"),
+    Kind("*_balanced_questions.json", "GQA", "gqa"),
+    Kind("*_sceneGraphs.json", "GQA's scene graphs (the objects, not the questions)"),
+    Kind("train/img_ids.txt", "COCO-QA", "coco-qa"),
+    Kind("*.input.npy", "SHAPES", "shapes"),
+    Kind("imgs/xmlab*", "SLAKE", "slake"),
+    Kind("Questions/OpenEnded_*", "TDIUC", "tdiuc"),
+)
+
+
+def nothing_here(folder: Path, what: str, fix: str) -> DataError:
+    """The error about a folder without the files that were looked for; it says what the folder looks like.
+
+    Args:
+        folder: as it was given.
+        what: as in "no train.json here".
+        fix: what to give, for a folder that looks like nothing known.
+    """
+    where = str(folder)
+    if not folder.exists():
+        return DataError("no such folder", where=where, fix=fix)
+    if not folder.is_dir():
+        return DataError("this is a file, a folder is needed", where=where, fix=fix)
+    kind = next((kind for kind in _FOLDERS if any(folder.glob(kind.pattern))), None)
+    if kind is None:
+        return DataError(what, where=where, fix=fix)
+    if kind.source:
+        fix = f"vqa prepare {kind.source} {folder} --to STORE"
+    return DataError(f"{what}; it looks like {kind.name}", where=where, fix=fix)
 
 
 def another_layout(file: Path, wanted: str, content: Any, fix: str) -> DataError:
@@ -52,7 +104,13 @@ def check_some(file: Path, entries: Sized) -> None:
 
 
 def read_records(
-    file: Path, wanted: str, keys: Set[str], fix: str, *, under: str | None = None
+    file: Path,
+    wanted: str,
+    keys: Set[str],
+    fix: str,
+    *,
+    under: str | None = None,
+    object_hook: Callable[[dict[str, Any]], Any] | None = None,
 ) -> list[Any]:
     """The list of records in a JSON file, told by the keys of the first one.
 
@@ -60,11 +118,12 @@ def read_records(
         wanted: what the file is called.
         fix: the files that are meant.
         under: the key under which the list stands; it is the whole file where None.
+        object_hook: as in `json.load`.
 
     Raises:
         DataError: not there, not JSON, of another layout, or without a record.
     """
-    content = read_json(file)
+    content = read_json(file, object_hook)
     held = content.get(under) if under is not None and isinstance(content, dict) else content
     first = held[0] if isinstance(held, list) and held else {}
     known = isinstance(first, dict) and (not first or first.keys() >= keys)

@@ -18,9 +18,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar
 
-from vqa.data.record import BadRow, Example, ImageInput, Row
+from vqa.data.record import BadRow, Example, Row
 from vqa.data.sources.files import Unusable, as_text, mapping, parsed, read_lines, scalar, text
-from vqa.data.sources.folders import nothing_here
+from vqa.data.sources.layouts import nothing_here
+from vqa.data.sources.pictures import picture_in
 from vqa.errors import DataError
 
 SPLITS = ("train", "dev", "test")
@@ -83,7 +84,7 @@ class NLVR:
     def _rows(self, record: Mapping[str, Any], split: str, where: str) -> list[Row]:
         name = f"{split}-{_named(record, 'identifier', _IDENTIFIER)}"
         root = self.folder / split / "images"
-        folder = root / _named(record, "directory", _DIRECTORY)
+        folder = _named(record, "directory", _DIRECTORY)
         question, answers, kind = text(record, "sentence"), _label(record), _layout(record)
         rows = []
         for order in range(self.orders):
@@ -97,8 +98,8 @@ class NLVR:
                 answer_type="yes/no",
                 split=split,
             )
-            image = ImageInput(path=folder / f"{picture}.png", root=root)
-            rows.append(Row(example, image if self.pictures else ImageInput(), where))
+            image = picture_in(root if self.pictures else None, f"{folder}/{picture}.png")
+            rows.append(Row(example, image, where))
         return rows
 
 

@@ -11,11 +11,19 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from vqa.data.record import BadRow, Example, ImageInput, Row
-from vqa.data.sources.files import Unusable, mapping, parsed, read_lines, scalar, text, texts
-from vqa.data.sources.folders import nothing_here
+from vqa.data.sources.files import (
+    Unusable,
+    mapping,
+    parsed,
+    read_lines,
+    row_of,
+    scalar,
+    text,
+    texts,
+)
+from vqa.data.sources.layouts import nothing_here
 
 TRAIN_PUZZLES = 80
 
@@ -43,15 +51,10 @@ class PuzzleVQA:
             )
         for file in files:
             for number, line in read_lines(file):
-                yield self._row(line, file.stem, f"{file}, line {number}")
+                yield row_of(f"{file}, line {number}", self._example, line, file.stem)
 
-    def _row(self, line: str, kind: str, where: str) -> Row | BadRow:
-        try:
-            return Row(*self._example(mapping(parsed(line)), kind), where)
-        except Unusable as error:
-            return BadRow(where, str(error))
-
-    def _example(self, record: Any, kind: str) -> tuple[Example, ImageInput]:
+    def _example(self, line: str, kind: str) -> tuple[Example, ImageInput]:
+        record = mapping(parsed(line))
         image, answer, choices = (
             text(record, "image"),
             scalar(record, "answer"),

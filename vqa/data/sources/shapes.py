@@ -21,9 +21,8 @@ from PIL import Image
 
 from vqa.data.image import png
 from vqa.data.record import BadRow, Example, ImageInput, Row
-from vqa.data.sources.files import all_lines
-from vqa.data.sources.folders import nothing_here
-from vqa.data.sources.given import parallel_lines
+from vqa.data.sources.files import all_lines, parallel_lines
+from vqa.data.sources.layouts import nothing_here
 from vqa.errors import DataError
 
 SIZES = ("tiny", "small", "med", "large")

@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from vqa.data.record import BadRow, Example, Row
+from vqa.data.record import BadRow, Example, ImageInput, Row
 from vqa.data.sources.files import Unusable, mapping, scalar, text
-from vqa.data.sources.folders import nothing_here
-from vqa.data.sources.given import add_images, images_given, picture_in
-from vqa.data.sources.layouts import read_records
+from vqa.data.sources.given import add_images, images_given
+from vqa.data.sources.layouts import nothing_here, read_records
+from vqa.data.sources.pictures import picture_in
 
 FILES = (
     ("train", "train.json"),
@@ -64,11 +64,11 @@ class Slake:
                 try:
                     entry = mapping(record)
                     if self.language in ("all", text(entry, "q_lang")):
-                        yield self._row(entry, split, where)
+                        yield Row(*self._example(entry, split), where)
                 except Unusable as error:
                     yield BadRow(where, str(error))
 
-    def _row(self, record: Mapping[str, Any], split: str, where: str) -> Row:
+    def _example(self, record: Mapping[str, Any], split: str) -> tuple[Example, ImageInput]:
         picture = text(record, "img_name")
         example = Example(
             question_id=scalar(record, "qid"),
@@ -79,7 +79,7 @@ class Slake:
             answer_type=text(record, "answer_type").strip().lower(),
             split=split,
         )
-        return Row(example, picture_in(self.images, picture), where)
+        return example, picture_in(self.images, picture)
 
 
 def _read(file: Path) -> list[Any]:

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 
 from vqa.data.record import BadRow, Example, ImageInput, Row
 from vqa.data.sources.files import Unusable, as_text, kind_of, plain_number
-from vqa.data.sources.folder import PictureFolder
+from vqa.data.sources.pictures import PictureFolder
 from vqa.data.sources.table_answers import (
     LABELS,
     AnswerReader,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from vqa.data.sources.files import Unreadable
 from vqa.data.sources.table_columns import check_once
-from vqa.errors import DataError
+from vqa.errors import DataError, first_line
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -48,7 +48,7 @@ class ParquetFile:
                     index += 1
         except (OSError, pa.ArrowException) as error:
             raise DataError(
-                f"damaged after row {index} ({_first_line(error)})",
+                f"damaged after row {index} ({first_line(error)})",
                 where=str(self.path),
                 fix="get the file again",
             ) from error
@@ -67,7 +67,7 @@ class ParquetFile:
             pa.ArrowException,
         ) as error:  # a name of a column may be no text
             raise DataError(
-                f"not a Parquet file ({_first_line(error)})",
+                f"not a Parquet file ({first_line(error)})",
                 where=str(self.path),
                 fix="get the file again",
             ) from error
@@ -103,7 +103,3 @@ def _exact(column: pa.Array) -> pa.Array:
     if column.type == pa.list_(pa.float32()):
         return column.cast(pa.list_(text)).cast(pa.list_(number))
     return column
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0]

@@ -12,8 +12,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from vqa.data.sources.folders import nothing_here
 from vqa.data.sources.given import add_images, images_given
+from vqa.data.sources.layouts import nothing_here
 from vqa.data.sources.vqa import VQA, Part
 
 SPLITS = ("train", "val")

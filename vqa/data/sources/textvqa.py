@@ -11,16 +11,16 @@ folder (train_images), those of test in another (test_images). Format: textvqa.o
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 from vqa.data.record import BadRow, Example, ImageInput, Row
-from vqa.data.sources.files import Unusable, mapping, scalar, text, texts
-from vqa.data.sources.folder import PictureFolder
+from vqa.data.sources.files import mapping, row_of, scalar, text, texts
 from vqa.data.sources.given import add_images, images_given
 from vqa.data.sources.layouts import read_records
+from vqa.data.sources.pictures import Finder, finder
 from vqa.data.sources.versions import textvqa_kin
 
 FOLDERS = ("train_images", "test_images")
@@ -51,27 +51,22 @@ class TextVQA:
         Raises:
             DataError: a file is unreadable or of another layout.
         """
-        folder = None if self.images is None else PictureFolder(self.images, FOLDERS)
+        find = finder(self.images, FOLDERS)
         for file in self.files:
             for index, record in enumerate(_read(file)):
-                where = f"{file}, record {index}"
-                try:
-                    example = _example(mapping(record))
-                except Unusable as error:
-                    yield BadRow(where, str(error))
-                    continue
-                name = f"{example.image_id}.jpg"
-                yield Row(example, folder.find(name, None) if folder else ImageInput(), where)
+                yield row_of(f"{file}, record {index}", _example, record, find)
 
 
-def _example(record: Mapping[str, Any]) -> Example:
-    return Example(
+def _example(found: Any, find: Finder) -> tuple[Example, ImageInput]:
+    record = mapping(found)
+    example = Example(
         question_id=scalar(record, "question_id"),
         image_id=text(record, "image_id"),
         question=text(record, "question"),
         answers=texts(record, "answers") if record.get("answers") else [],
         split=text(record, "set_name"),
     )
+    return example, find(f"{example.image_id}.jpg", None)
 
 
 def _read(file: Path) -> list[Any]:

@@ -9,17 +9,26 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Any, ClassVar
 
 from vqa.data.record import BadRow, Example, ImageInput, Row
-from vqa.data.sources.files import Unusable, kind_of, mapping, read_json, scalar, text, texts
-from vqa.data.sources.folder import PictureFolder, number_of
+from vqa.data.sources.files import (
+    Unusable,
+    kind_of,
+    mapping,
+    read_json,
+    row_of,
+    scalar,
+    text,
+    texts,
+)
 from vqa.data.sources.given import check_there
-from vqa.data.sources.layouts import check_some, is_pointing, looks_like
+from vqa.data.sources.layouts import another_layout, check_some, is_pointing
+from vqa.data.sources.pictures import PictureFolder, number_of
 from vqa.errors import DataError, InputError
 
 _POINTING = "Visual7W pointing answers with boxes in the picture, not in words"
@@ -74,11 +83,7 @@ def _read(file: Path) -> list[Any]:
         check_some(file, images)
     first = images[0] if isinstance(images, list) else {}
     if not isinstance(images, list) or not isinstance(first, dict) or "qa_pairs" not in first:
-        raise DataError(
-            f"not a Visual7W file; it looks like {looks_like(content)}",
-            where=str(file),
-            fix="give dataset_v7w_telling.json",
-        )
+        raise another_layout(file, "a Visual7W file", content, "dataset_v7w_telling.json")
     if content.get("dataset") == "visual7w-pointing" or is_pointing(first):
         raise DataError(_POINTING, where=str(file), fix="give dataset_v7w_telling.json")
     return images
@@ -98,18 +103,18 @@ def _image_rows(record: Any, folder: PictureFolder | None, where: str) -> Iterat
         return
     for index, pair in enumerate(pairs):
         place = f"{where}, pair {index}"
-        try:
-            yield Row(_example(mapping(pair), image_id, split), picture, place)
-        except Unusable as error:
-            yield BadRow(place, str(error))
+        yield row_of(place, _example, pair, image_id, split, picture)
 
 
-def _example(pair: Mapping[str, Any], image_id: str, split: str) -> Example:
+def _example(
+    found: Any, image_id: str, split: str, picture: ImageInput
+) -> tuple[Example, ImageInput]:
+    pair = mapping(found)
     question_id, answer = scalar(pair, "qa_id"), text(pair, "answer")
     if "image_id" in pair and scalar(pair, "image_id") != image_id:
         raise Unusable(f"image_id {pair['image_id']}, but its image has {image_id}")
     choices, label = place_right(answer, texts(pair, "multiple_choices"), question_id)
-    return Example(
+    example = Example(
         question_id=question_id,
         image_id=image_id,
         question=text(pair, "question"),
@@ -119,6 +124,7 @@ def _example(pair: Mapping[str, Any], image_id: str, split: str) -> Example:
         question_type=text(pair, "type") if "type" in pair else "",
         split=split,
     )
+    return example, picture
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -11,17 +11,16 @@ vizwiz.org/tasks-and-datasets/vqa.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 from vqa.data.record import BadRow, Example, ImageInput, Row
-from vqa.data.sources.files import Unusable, kind_of, mapping, text
-from vqa.data.sources.folder import PictureFolder
-from vqa.data.sources.folders import nothing_here
+from vqa.data.sources.files import Unusable, kind_of, mapping, row_of, text
 from vqa.data.sources.given import add_images, images_given
-from vqa.data.sources.layouts import read_records
+from vqa.data.sources.layouts import nothing_here, read_records
+from vqa.data.sources.pictures import Finder, finder
 from vqa.data.sources.versions import vizwiz_kin
 
 SPLITS = ("train", "val", "test")
@@ -65,21 +64,15 @@ class VizWiz:
                 "give the unpacked folder Annotations",
             )
         for split, file in here.items():
-            folder = None if self.images is None else PictureFolder(self.images, (split,))
+            find = finder(self.images, (split,))
             for index, record in enumerate(_read(file)):
-                where = f"{file}, record {index}"
-                try:
-                    example = _example(mapping(record), split)
-                except Unusable as error:
-                    yield BadRow(where, str(error))
-                    continue
-                name = example.image_id
-                yield Row(example, folder.find(name, None) if folder else ImageInput(), where)
+                yield row_of(f"{file}, record {index}", _example, record, split, find)
 
 
-def _example(record: Mapping[str, Any], split: str) -> Example:
+def _example(found: Any, split: str, find: Finder) -> tuple[Example, ImageInput]:
+    record = mapping(found)
     picture = text(record, "image")
-    return Example(
+    example = Example(
         question_id=picture.rpartition(".")[0] or picture,
         image_id=picture,
         question=text(record, "question"),
@@ -88,6 +81,7 @@ def _example(record: Mapping[str, Any], split: str) -> Example:
         answer_type=text(record, "answer_type") if "answer_type" in record else "",
         split=split,
     )
+    return example, find(picture, None)
 
 
 def _answers(answers: Any) -> list[str]:

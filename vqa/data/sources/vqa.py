@@ -21,12 +21,12 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any, ClassVar
 
-from vqa.data.record import BadRow, ImageInput, Row
-from vqa.data.sources.files import Unusable, kind_of, open_text, read_json
-from vqa.data.sources.folder import PictureFolder, number_of
+from vqa.data.record import BadRow, Example, ImageInput, Row
+from vqa.data.sources.files import kind_of, open_text, read_json, row_of
 from vqa.data.sources.given import check_there
 from vqa.data.sources.layouts import check_some, looks_like
-from vqa.data.sources.versions import check_pair, vqa_kin
+from vqa.data.sources.pictures import Finder, finder, number_of
+from vqa.data.sources.versions import check_pair, head, vqa_kin
 from vqa.data.sources.vqa_records import (
     Annotations,
     annotations_of,
@@ -64,8 +64,7 @@ class VQA:
     @property
     def version(self) -> str | None:
         """`1` or `2`, as the head of the first questions file says; None where it does not."""
-        with open_text(self.parts[0].questions) as opened:
-            found = re.search(r'"version"\s*:\s*"?(\d+)', opened.read(1 << 16))
+        found = re.search(r'"version"\s*:\s*"?(\d+)', head(self.parts[0].questions))
         return found and found[1]
 
     @property
@@ -91,23 +90,19 @@ class _Pictures:
 
     prefix: str
     suffix: str
-    folder: PictureFolder | None
+    find_named: Finder
 
     @classmethod
     def of(cls, part: Part, data_type: str, subtype: str) -> _Pictures:
         kind, suffix = ("COCO", ".jpg") if data_type == "mscoco" else (data_type, ".png")
         year = "" if re.search(r"\d{4}$", subtype) else "2014"
         subfolders = (subtype, f"{subtype}{year}", f"{kind}_{subtype}")
-        folder = None if part.images is None else PictureFolder(part.images, subfolders)
-        return cls(f"{kind}_{subtype}{year}_", suffix, folder)
+        return cls(f"{kind}_{subtype}{year}_", suffix, finder(part.images, subfolders))
 
     def find(self, image_id: str) -> ImageInput:
-        if self.folder is None:
-            return ImageInput()
         number = number_of(image_id)
-        if number is None:
-            return self.folder.find(image_id, None)
-        return self.folder.find(f"{self.prefix}{number:012d}{self.suffix}", number)
+        name = image_id if number is None else f"{self.prefix}{number:012d}{self.suffix}"
+        return self.find_named(name, number)
 
 
 def _part_rows(part: Part, seen: set[str]) -> Iterator[Row | BadRow]:
@@ -127,14 +122,16 @@ def _part_rows(part: Part, seen: set[str]) -> Iterator[Row | BadRow]:
     )
     for index, record in enumerate(content["questions"]):
         where = f"{part.questions}, record {index}"
-        try:
-            example = example_of(record, annotations, split, seen)
-        except Unusable as error:
-            yield BadRow(where, str(error))
-        else:
-            yield Row(example, pictures.find(example.image_id), where)
+        yield row_of(where, _example, record, annotations, split, seen, pictures)
     if annotations is not None:
         yield from annotations.left_over()
+
+
+def _example(
+    record: Any, annotations: Annotations | None, split: str, seen: set[str], pictures: _Pictures
+) -> tuple[Example, ImageInput]:
+    example = example_of(record, annotations, split, seen)
+    return example, pictures.find(example.image_id)
 
 
 def _annotations(part: Part, file: Path, asked: Mapping[str, Any]) -> Annotations:

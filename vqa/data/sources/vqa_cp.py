@@ -13,17 +13,17 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from vqa.data.record import BadRow, ImageInput, Row
-from vqa.data.sources.files import Unusable, mapping, read_json, text
-from vqa.data.sources.folder import PictureFolder, number_of
+from vqa.data.record import BadRow, Example, ImageInput, Row
+from vqa.data.sources.files import Unusable, mapping, row_of, text
 from vqa.data.sources.given import add_images, images_given
-from vqa.data.sources.layouts import another_layout, check_some
-from vqa.data.sources.vqa_records import annotations_of, example_of, shrink_answer
+from vqa.data.sources.layouts import read_records
+from vqa.data.sources.pictures import Finder, finder, number_of
+from vqa.data.sources.vqa_records import Annotations, annotations_of, example_of, shrink_answer
 from vqa.errors import DataError, InputError
 
 COCO_SPLITS = ("train2014", "val2014")
@@ -58,49 +58,40 @@ class VQACP:
         Raises:
             DataError: a file is unreadable or of another layout.
         """
-        pictures, seen = _Pictures(self.images), set[str]()
+        finders = {split: finder(self.images, (split,)) for split in COCO_SPLITS}
+        seen: set[str] = set()
         for part in self.parts:
             annotations = annotations_of(part.annotations, _read(part.annotations, "annotations"))
             for index, record in enumerate(_read(part.questions, "questions")):
                 where = f"{part.questions}, record {index}"
-                try:
-                    example = example_of(record, annotations, part.split, seen)
-                    yield Row(example, pictures.find(record, example.image_id), where)
-                except Unusable as error:
-                    yield BadRow(where, str(error))
+                about = record, annotations, part.split, seen
+                yield row_of(where, self._example, *about, finders)
             yield from annotations.left_over()
 
-
-@dataclass(frozen=True)
-class _Pictures:
-    """The pictures of COCO's two splits."""
-
-    root: Path | None
-    folders: dict[str, PictureFolder] = field(default_factory=dict)
-
-    def find(self, record: Any, image_id: str) -> ImageInput:
-        split = text(mapping(record), "coco_split")
-        if split not in COCO_SPLITS:
-            raise Unusable(f"key 'coco_split': {split[:40]!r}, train2014 or val2014 was expected")
-        if self.root is None:
-            return ImageInput()
-        folder = self.folders.setdefault(split, PictureFolder(self.root, (split,)))
-        number = number_of(image_id)
+    def _example(
+        self,
+        record: Any,
+        annotations: Annotations,
+        split: str,
+        seen: set[str],
+        finders: Mapping[str, Finder],
+    ) -> tuple[Example, ImageInput]:
+        example = example_of(record, annotations, split, seen)
+        coco = text(mapping(record), "coco_split")
+        if coco not in COCO_SPLITS:
+            raise Unusable(f"key 'coco_split': {coco[:40]!r}, train2014 or val2014 was expected")
+        if self.images is None:
+            return example, ImageInput()
+        number = number_of(example.image_id)
         if number is None:
-            raise Unusable(f"image_id {image_id[:40]!r} is no number")
-        return folder.find(f"COCO_{split}_{number:012d}.jpg", number)
+            raise Unusable(f"image_id {example.image_id[:40]!r} is no number")
+        return example, finders[coco](f"COCO_{coco}_{number:012d}.jpg", number)
 
 
 def _read(file: Path, what: str) -> list[Any]:
-    content = read_json(file, object_hook=shrink_answer)
-    key = "question" if what == "questions" else "answers"
-    first = content[0] if isinstance(content, list) and content else {}
-    if not isinstance(content, list) or not (
-        isinstance(first, dict) and (not first or first.keys() >= {"question_id", key})
-    ):
-        raise another_layout(file, f"a VQA-CP {what} file", content, f"vqacp_v2_train_{what}.json")
-    check_some(file, content)
-    return content
+    keys = {"question_id", "question" if what == "questions" else "answers"}
+    fix = f"vqacp_v2_train_{what}.json"
+    return read_records(file, f"a VQA-CP {what} file", keys, fix, object_hook=shrink_answer)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -12,15 +12,16 @@ stands in the readme beside the published file (osf.io/89kps).
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from vqa.data.record import BadRow, Example, Row
-from vqa.data.sources.files import Unusable, mapping, scalar, text
-from vqa.data.sources.given import add_images, images_given, picture_in
+from vqa.data.record import BadRow, Example, ImageInput, Row
+from vqa.data.sources.files import Unusable, mapping, row_of, scalar, text
+from vqa.data.sources.given import add_images, images_given
 from vqa.data.sources.layouts import read_records
+from vqa.data.sources.pictures import picture_in
 
 TEST = "test_"
 PHRASES = ("freeform", "para", "test_freeform", "test_para")
@@ -53,13 +54,10 @@ class VQARad:
         """
         for file in self.files:
             for index, record in enumerate(_read(file)):
-                where = f"{file}, record {index}"
-                try:
-                    yield self._row(mapping(record), where)
-                except Unusable as error:
-                    yield BadRow(where, str(error))
+                yield row_of(f"{file}, record {index}", self._example, record)
 
-    def _row(self, record: Mapping[str, Any], where: str) -> Row:
+    def _example(self, found: Any) -> tuple[Example, ImageInput]:
+        record = mapping(found)
         picture, phrase = text(record, "image_name"), text(record, "phrase_type").strip()
         if phrase not in PHRASES:
             raise Unusable(f"key 'phrase_type': {phrase[:40]!r} is none of {', '.join(PHRASES)}")
@@ -73,7 +71,7 @@ class VQARad:
             answer_type=text(record, "answer_type").strip().lower(),
             split="test" if phrase.startswith(TEST) else "train",
         )
-        return Row(example, picture_in(self.images, picture), where)
+        return example, picture_in(self.images, picture)
 
 
 def _read(file: Path) -> list[Any]:

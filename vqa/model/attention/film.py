@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from vqa.model.attention import FiLM
-from vqa.model.norm import BatchNorm2d
+from vqa.model.layers import BatchNorm2d
 from vqa.model.parts import Attention
 from vqa.model.places import grid_coordinates
 from vqa.model.types import Attended, EncodedText

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from vqa.model.attention import Glimpses
 from vqa.model.dropout import Dropout
-from vqa.model.layers import activation_layer
+from vqa.model.layers import activation_layer, in_float
 from vqa.model.parts import Attention
 
 
@@ -37,8 +37,7 @@ class GlimpseAttention(Attention):
         """In float32 at least; the grid is projected once an image."""
         projected = self.project_image(self.grid_dropout(grid))  # [images, positions, hidden]
         asked = self.project_question(question)  # [batch, hidden]
-        scores = self._scores(projected, asked, image_of_question).transpose(1, 2)
-        return scores.to(torch.promote_types(scores.dtype, torch.float32))
+        return in_float(self._scores(projected, asked, image_of_question).transpose(1, 2))
 
     def _scores(self, projected: Tensor, asked: Tensor, image_of_question: Tensor) -> Tensor:
         """[batch, positions, glimpses]."""

@@ -9,7 +9,7 @@ from typing_extensions import override
 from vqa.model.attention import Soft
 from vqa.model.attention.glimpses import GlimpseAttention
 from vqa.model.attention.sums import weighted_sums
-from vqa.model.norm import BatchNorm1d
+from vqa.model.layers import BatchNorm1d
 from vqa.model.types import Attended, EncodedText
 
 

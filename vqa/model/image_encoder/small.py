@@ -14,7 +14,7 @@ from typing_extensions import override
 
 from vqa.model.image_encoder.convolutions import PointConvolution, StridedConvolution
 from vqa.model.image_encoder.grid import Standardize, positions_last
-from vqa.model.norm import BatchNorm2d
+from vqa.model.layers import BatchNorm2d
 from vqa.model.parts import ImageEncoder
 from vqa.model.weights import load_what_is_needed, read_state_dict
 

@@ -66,10 +66,13 @@ class TensorBoard(Tracker):
     name: Literal["tensorboard"] = "tensorboard"
 
     def build(self, run: Tracked) -> Logger:
-        """Event files of every life of the run in one folder; repeated steps count once."""
-        from vqa.tracking.trackers.tensorboard import logger
+        """Event files of every life of the run in one folder; what an earlier one wrote from `first_step` on is
+        forgotten."""
+        from pytorch_lightning.loggers import TensorBoardLogger
 
-        return logger(run)
+        return TensorBoardLogger(
+            run.folder, name="", version="", default_hp_metric=False, purge_step=run.first_step
+        )
 
 
 class MLflow(Tracker):

@@ -9,7 +9,7 @@ uniformly among the choices, and the scene is built for it.
 
 from vqa.data.sources.scenes.levels import DEFAULT_LEVEL, LEVELS, Level
 from vqa.data.sources.scenes.sort_of_clevr import SortOfClevr
-from vqa.data.sources.scenes.source import Scenes, split_by_image, summary
+from vqa.data.sources.scenes.source import Scenes, split_by_image
 
 __all__ = [
     "DEFAULT_LEVEL",
@@ -18,5 +18,4 @@ __all__ = [
     "Scenes",
     "SortOfClevr",
     "split_by_image",
-    "summary",
 ]

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+import argparse
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from random import Random
-from typing import Any
 
 from vqa.data.record import BadRow, Example, ImageInput, Row
 from vqa.data.sources.scenes.draw import png, render
-from vqa.data.sources.scenes.levels import DEFAULT_LEVEL, KINDS, Level, level_named
+from vqa.data.sources.scenes.levels import DEFAULT_LEVEL, KINDS, LEVELS, Level, level_named
 from vqa.data.sources.scenes.plan import make_plan
 from vqa.data.sources.scenes.questions import ASK, Question
 from vqa.data.sources.scenes.world import Scene, lay_out
@@ -137,15 +136,26 @@ def _try(kind: str, scene: Scene, level: Level, rng: Random) -> Question | None:
     return None
 
 
-def summary(rows: Iterable[Row | BadRow]) -> dict[str, Any]:
-    """Counts that a page may quote: images, questions by kind, different texts and answers."""
-    examples = [row.example for row in rows if isinstance(row, Row)]
-    kinds = Counter(example.question_type for example in examples)
-    return {
-        "images": len({example.image_id for example in examples}),
-        "questions": len(examples),
-        "per_question_type": dict(sorted(kinds.items())),
-        "different_questions": len({example.question for example in examples}),
-        "answers": len({answer for example in examples for answer in example.answers}),
-        "words": len({word for e in examples for word in e.question.lower().strip("?.").split()}),
-    }
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `vqa prepare scenes`."""
+    parser.add_argument(
+        "--images", type=int, default=10_000, metavar="N",
+        help="80 %% of them to train on, 10 %% each to validate and to test (default 10,000)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--level", default=DEFAULT_LEVEL, metavar="LEVEL",
+        help=f"{', '.join(LEVELS)} (default {DEFAULT_LEVEL})",
+    )  # fmt: skip
+    parser.add_argument("--questions-per-image", type=int, default=6, metavar="N", help="default 6")
+
+
+def from_args(args: argparse.Namespace) -> Scenes:
+    """The source that the command line describes.
+
+    Raises:
+        InputError: no such level, or a number below its range.
+    """
+    if args.images < 1:
+        raise InputError(f"{args.images} images", where="--images", fix="ask for 1 or more")
+    images = split_by_image(args.images)
+    return Scenes(images, args.level, args.seed, args.questions_per_image)

@@ -1,10 +1,11 @@
-"""Finding the picture of a numbered image in a folder, whatever exact name its download has."""
+"""Finding the picture of an image in a folder, whatever exact name its download has."""
 
 from __future__ import annotations
 
 import os
 import re
 import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +14,8 @@ from vqa.data.record import ImageInput
 from vqa.data.sources.files import Unusable
 from vqa.errors import DataError
 
+Finder = Callable[[str, int | None], ImageInput]
+"""Gives the picture of a published name, or else of the number of an image."""
 MOST_DIGITS = 18
 MOST_NAMED = 3
 """Pictures that a message names."""
@@ -93,6 +96,18 @@ class PictureFolder:
     def _existing_subfolders(self) -> list[Path]:
         folders = (self.root / name for name in self.subfolders)
         return [folder for folder in folders if folder.is_dir()]
+
+
+def picture_in(root: Path | None, name: str | Path) -> ImageInput:
+    """The picture of that name, which may not leave `root`; nothing where there is no folder."""
+    return ImageInput() if root is None else ImageInput(path=root / name, root=root)
+
+
+def finder(root: Path | None, subfolders: tuple[str, ...] = ()) -> Finder:
+    """`PictureFolder.find` of a folder; nothing is found where there is none."""
+    if root is None:
+        return lambda *_: ImageInput()
+    return PictureFolder(root, subfolders).find
 
 
 def number_of(name: str) -> int | None:

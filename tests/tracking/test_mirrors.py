@@ -12,17 +12,18 @@ from pathlib import Path
 
 import pytest
 
-import vqa.tracking.wandb as mirroring
+import vqa.tracking.mirrors as mirroring
+from vqa.tracking.identity import run_id, sender_setup
 from vqa.tracking.journal import read_journal
 from vqa.tracking.link import Link
-from vqa.tracking.wandb import NoMirror, open_mirror, run_id, sender_setup
+from vqa.tracking.mirrors import open_mirrors
 from vqa.training.run import train
 
 RECORD = {"step": 5, "epoch": 0, "time": 1_700_000_000.5, "train/loss": 0.25}
 
 
 def mirror_once(experiment, run_dir: Path, mode: str, records: int = 2) -> None:
-    mirror = open_mirror(experiment(tracking={"wandb": mode}), run_dir, enabled=True)
+    mirror = open_mirrors(experiment(tracking={"wandb": mode}), run_dir, enabled=True)
     for step in range(1, records + 1):
         mirror.log({**RECORD, "step": step})
     mirror.finish({"status": "succeeded", "overall": 50.0})
@@ -171,9 +172,9 @@ def test_records_that_find_no_room_are_counted(experiment, tmp_path, stand_in, c
 def test_nothing_of_wandb_is_imported_into_the_trainer(tmp_path, experiment) -> None:
     code = (
         "import sys; from pathlib import Path; from vqa.config import load_experiment;"
-        "from vqa.tracking.wandb import open_mirror;"
+        "from vqa.tracking.mirrors import open_mirrors;"
         f"e = load_experiment({str(tmp_path / 'e.yaml')!r}, ['tracking.wandb=offline']);"
-        f"m = open_mirror(e, Path({str(tmp_path)!r}), enabled=True); m.close();"
+        f"m = open_mirrors(e, Path({str(tmp_path)!r}), enabled=True); m.close();"
         "assert 'wandb' not in sys.modules and 'torch' not in sys.modules"
     )
     (tmp_path / "e.yaml").write_text(experiment().to_yaml())
@@ -199,9 +200,9 @@ def test_a_killed_trainer_leaves_a_run_marked_as_failed(
     (run / "result.json").unlink()
     code = (
         "import os, time; from pathlib import Path; from vqa.config import load_experiment;"
-        "from vqa.tracking.wandb import open_mirror;"
-        f"run = Path({str(run)!r}); m = open_mirror(load_experiment(run / 'experiment.yaml'), run, enabled=True);"
-        f"m.log({RECORD!r}); print(m._link._process.pid, flush=True); time.sleep(600)"
+        "from vqa.tracking.mirrors import open_mirrors;"
+        f"run = Path({str(run)!r}); m = open_mirrors(load_experiment(run / 'experiment.yaml'), run, enabled=True);"
+        f"m.log({RECORD!r}); print(m._mirrors[0]._link._process.pid, flush=True); time.sleep(600)"
     )
     trainer = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert trainer.stdout is not None
@@ -235,6 +236,10 @@ def test_the_environment_can_only_ask_for_less(asked, variable, expected, monkey
 
 def test_only_the_first_process_mirrors(experiment, tmp_path) -> None:
     wanted = experiment(tracking={"wandb": "offline"})
-    assert isinstance(open_mirror(wanted, tmp_path, enabled=False), NoMirror)
-    assert isinstance(open_mirror(experiment(), tmp_path, enabled=True), NoMirror)
+    for mirrors in (
+        open_mirrors(wanted, tmp_path, enabled=False),
+        open_mirrors(experiment(), tmp_path, enabled=True),
+    ):
+        mirrors.log(RECORD)
+        mirrors.close()
     assert list(tmp_path.iterdir()) == []

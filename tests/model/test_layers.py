@@ -8,7 +8,7 @@ from torch import nn
 
 from vqa.model.attention import FiLM, Soft
 from vqa.model.image_encoder import Small
-from vqa.model.norm import BatchNorm1d, BatchNorm2d
+from vqa.model.layers import BatchNorm1d, BatchNorm2d
 from vqa.model.types import EncodedText
 
 PAIRS = [(BatchNorm1d, nn.BatchNorm1d, ()), (BatchNorm2d, nn.BatchNorm2d, (3, 2))]

@@ -1,4 +1,4 @@
-"""Train on several devices from this process: it starts the ranks, watches over them and writes the result."""
+"""The parent of a run on several devices: it starts the ranks, watches over them and writes the result."""
 
 from __future__ import annotations
 

@@ -1,0 +1,61 @@
+"""What a run says before its first step: that it begins, and what a person should know of it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+
+from vqa.idle import idle
+from vqa.model.question_encoder.embedding import WordEmbedding
+from vqa.training.session import Session
+
+BY_LABEL = ("auto", "multiple-choice/1", "visual7w/1")
+"""Protocols by which a question is scored as validation scores it where its right choice is known."""
+
+
+def tell_beginning(session: Session, step: int, *, resumed: bool) -> None:
+    """Note that a life of the run begins; the first one tells what there is to know of the run."""
+    session.run.event(
+        "resumed" if resumed else "started",
+        step=step,
+        steps=session.plan.steps,
+        pid=os.getpid(),
+        precision=session.experiment.trainer.precision,
+        word_rules=session.materials.word_rules,
+    )
+    for remark in remarks(session) if not resumed else ():
+        session.warn(remark)
+    _tell_coverage(session)
+
+
+def remarks(session: Session) -> Iterator[str]:
+    """Settings that do nothing, scores that mislead, questions that are left out."""
+    materials, experiment = session.materials, session.experiment
+    table, protocol = materials.validation, experiment.evaluation.protocol
+    yield from idle(experiment, validated=table is not None)
+    if materials.splits.caution:
+        yield materials.splits.caution
+    if table is not None and protocol not in BY_LABEL and (table.label >= 0).any():
+        yield (
+            "between epochs, where the best checkpoint is chosen, questions whose right choice is known score"
+            f" as under multiple-choice/1; {protocol} scores the run at its end"
+        )
+    if materials.untaught:
+        reads, whole = experiment.model.reads_choices, materials.untaught + len(materials.train)
+        lack = "choices of which one is known to be right" if reads else "an answer"
+        yield f"train: {materials.untaught:,} of {whole:,} questions have not {lack}, and are left out"
+    if experiment.trainer.early_stopping.patience and table is None:
+        yield (
+            "trainer.early_stopping needs a validation split, and this run has none: it trains to its end"
+            " (data.validation_split names one)"
+        )
+
+
+def _tell_coverage(session: Session) -> None:
+    """Say how many words came from each file of word vectors, and note it in the run's events."""
+    for part in session.model.network.modules():
+        if isinstance(part, WordEmbedding) and part.coverage is not None:
+            told = part.coverage
+            session.run.event("vectors", file=told.path.name, found=told.found, words=told.words)
+            print(f"vqa: {told.line()}", file=sys.stderr)
