@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import errno
 import importlib
 import io
 import os
@@ -19,7 +18,7 @@ from vqa.errors import VQAError
 from vqa.formatting import printable
 from vqa.garbage import collect_rarely
 from vqa.lifetime import Ending
-from vqa.outputs import FULL
+from vqa.outputs import FAILING
 
 COMMANDS = {
     "download": "fetch a published data set",
@@ -77,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _drop_output()
         return 1
     except OSError as error:  # a path that cannot be made, read or written
-        failing = error.errno in (*FULL, errno.EIO)
+        failing = error.errno in FAILING
         if error.filename is None and not failing:
             raise
         where = _output() if error.filename is None else f"{error.filename}: "

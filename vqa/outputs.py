@@ -16,6 +16,8 @@ from typing import IO
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 """What the system says of a full disk or a full quota."""
+FAILING = FULL | {errno.EIO}
+"""What it says where the disk is at fault, and not what was asked of it."""
 
 
 @contextmanager

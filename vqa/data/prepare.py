@@ -19,7 +19,7 @@ from vqa.data.store import Store, StoreWriter
 from vqa.data.withheld import Withheld
 from vqa.errors import DataError, VQAError
 from vqa.machine import cores
-from vqa.outputs import FULL
+from vqa.outputs import FAILING, FULL
 
 AHEAD = 128
 """Records that wait for their pictures at a time; bounds memory."""
@@ -89,7 +89,7 @@ def prepare(
     Raises:
         UnusableRecords: more than `max_bad` records cannot be used, or none can.
         DataError: a file cannot be read, there is no record, or `to` is taken or cannot be written.
-        VQAError: the disk is full.
+        VQAError: the disk is full, or fails.
     """
     keep = _Keep(link=link_images, pictures=not text_only, limits=limits)
     try:
@@ -109,9 +109,10 @@ def prepare(
 def _unwritable(error: OSError, to: Path | str) -> VQAError:
     """The given folder is wrong; or the disk is, which no other input would help."""
     what = f"cannot write the store ({error.strerror or error})"
-    if error.errno in FULL:
-        return VQAError(what, where=str(to), fix="free some space there, or choose another --to")
-    return DataError(what, where=str(to))
+    if error.errno not in FAILING:
+        return DataError(what, where=str(to))
+    mend = "free some space there" if error.errno in FULL else "see to its disk"
+    return VQAError(what, where=str(to), fix=f"{mend}, or choose another --to")
 
 
 class _Tally:

@@ -16,8 +16,6 @@ import hashlib
 import itertools
 import json
 import re
-import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import cached_property
@@ -32,6 +30,7 @@ from datasets.arrow_writer import ArrowWriter
 
 from vqa.data.manifest import AGAIN, FILE, Manifest, digest_of, read_manifest
 from vqa.data.record import BadRow, Example
+from vqa.data.workplace import Workplace
 from vqa.errors import DataError
 
 if TYPE_CHECKING:
@@ -40,8 +39,6 @@ if TYPE_CHECKING:
 RECORDS_AT_ONCE = 1000
 BACK = "put it back as it was, or prepare the store again"
 EXAMPLES = "examples.arrow"
-CACHE = "cache"
-"""The folder of what is kept of a store, see `cache/place.py`."""
 FLUSH_BYTES = 32_000_000
 """Pictures are written out at the latest when so many bytes wait."""
 
@@ -276,22 +273,24 @@ class StoreWriter:
     def __init__(self, path: Path, *, overwrite: bool = False) -> None:
         self.path, self._overwrite = path, overwrite
         self._check_free()
-        self._made = [folder for folder in path.parents if not folder.exists()]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-        self._examples = ArrowWriter(
-            path=str(self._temporary / EXAMPLES), features=EXAMPLE_FEATURES
-        )
-        self._images = ArrowWriter(
-            path=str(self._temporary / "images.arrow"), features=IMAGE_FEATURES
-        )
-        self._rejected = (self._temporary / "rejected.jsonl").open(
-            "w", encoding="utf-8", errors="backslashreplace"
-        )
+        self._work = Workplace(path)
+        try:
+            self._open_tables(self._work.new)
+        except OSError:
+            self._work.close()
+            raise
         self._waiting_bytes = 0
         self._digest = hashlib.sha256()
         self._splits: Counter[str] = Counter()
         self._counts: Counter[str] = Counter()
+
+    def _open_tables(self, folder: Path) -> None:
+        folder.mkdir()
+        self._examples = ArrowWriter(path=str(folder / EXAMPLES), features=EXAMPLE_FEATURES)
+        self._images = ArrowWriter(path=str(folder / "images.arrow"), features=IMAGE_FEATURES)
+        self._rejected = (folder / "rejected.jsonl").open(
+            "w", encoding="utf-8", errors="backslashreplace"
+        )
 
     def __enter__(self) -> StoreWriter:
         return self
@@ -302,14 +301,7 @@ class StoreWriter:
                 with contextlib.suppress(OSError):  # a full disk; what is closed here is not kept
                     file.close()
         finally:
-            self._remove()
-
-    def _remove(self) -> None:
-        """Remove whatever is not the finished store."""
-        shutil.rmtree(self._temporary, ignore_errors=True)
-        for folder in self._made:
-            with contextlib.suppress(OSError):  # it holds the store
-                folder.rmdir()
+            self._work.close()
 
     def add_example(self, example: Example) -> None:
         """Append one example."""
@@ -353,12 +345,13 @@ class StoreWriter:
             images=self._counts["images"],
             rejected=self._counts["rejected"],
             text_only=text_only,
-            examples_xxh3=digest_of(self._temporary / EXAMPLES),
+            examples_xxh3=digest_of(self._work.new / EXAMPLES),
         )
         text = json.dumps(dataclasses.asdict(manifest), indent=2, ensure_ascii=False)
-        (self._temporary / FILE).write_text(text + "\n", encoding="utf-8")
-        self._temporary.chmod(0o755)
-        self._move()
+        (self._work.new / FILE).write_text(text + "\n", encoding="utf-8")
+        self._work.new.chmod(0o755)
+        self._check_free()
+        self._work.move()
         return Store(self.path, manifest)
 
     def _check_free(self) -> None:
@@ -371,21 +364,3 @@ class StoreWriter:
         if not self._overwrite:
             fix = "choose another --to, or replace this store with --overwrite"
             raise DataError("already exists", where=str(self.path), fix=fix)
-
-    def _move(self) -> None:
-        """Put the finished store in place; one that stood there goes only then, and what is kept of it only where its
-        content was another."""
-        self._check_free()
-        old = self._temporary.with_name(f"{self._temporary.name}.old")
-        if self.path.exists():
-            self.path.rename(old)
-        try:
-            self._temporary.rename(self.path)
-        except OSError:
-            if old.exists():
-                old.rename(self.path)
-            raise
-        with contextlib.suppress(OSError, DataError):  # none was kept, or it is of other content
-            if Store.open(old).fingerprint == self._digest.hexdigest():
-                (old / CACHE).rename(self.path / CACHE)
-        shutil.rmtree(old, ignore_errors=True)

@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from vqa.data.cache.layout import described
-from vqa.data.store import CACHE, Store
+from vqa.data.store import Store
+from vqa.data.workplace import CACHE
 from vqa.errors import DataError, VQAError
 from vqa.formatting import size
 from vqa.outputs import FULL
