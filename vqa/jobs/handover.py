@@ -10,7 +10,7 @@ from vqa.errors import EngineError, VQAError
 from vqa.jobs.engines.base import ArrayEngine, Engine, Task
 from vqa.jobs.home import Home
 from vqa.jobs.outcome import mark_cancelled
-from vqa.jobs.patience import Absences
+from vqa.jobs.patience import Absences, passes
 from vqa.jobs.queue import Queue
 from vqa.jobs.record import Job, State
 from vqa.training.directory import RunDirectory
@@ -97,11 +97,11 @@ class Handover:
             return None
 
     def _refused(self, job: Job, error: Exception) -> None:
-        """A job that could not be started has failed, or is cancelled where that was wanted."""
+        """A job that could not be started has failed, is cancelled where that was wanted, or waits for the machine."""
         self.complain(job, error)
         if job.cancel_requested:  # should it run all the same, its runner finds this result
             self._queue.move(job, State.CANCELLED, mark_cancelled(self._home.run_dir(job.id), job))
-        else:
+        elif not passes(error):
             self._queue.move(job, State.FAILED, str(error))
 
     def _prepare(self, job: Job) -> Task:
