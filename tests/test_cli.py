@@ -158,6 +158,14 @@ def test_a_disk_that_fails_is_one_line_whether_a_file_is_named_or_not(
         assert capsys.readouterr().err == said
 
 
+def test_a_want_of_memory_is_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vqa.cli._run", Mock(side_effect=MemoryError("4 GB wanted")))
+    assert main(["ask", "run", "a.png", "what?"]) == 1
+    assert capsys.readouterr().err == "vqa: no memory is left here: 4 GB wanted\n"
+
+
 def test_a_queue_that_cannot_be_used_is_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

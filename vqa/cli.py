@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import vqa
-from vqa.errors import VQAError
+from vqa.errors import VQAError, first_line
 from vqa.formatting import printable
 from vqa.garbage import collect_rarely
 from vqa.lifetime import Ending
@@ -87,6 +87,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         queue = Home.here().queue_file
         print(f"vqa: {queue}: the queue cannot be used: {error} (of SQLite)", file=sys.stderr)
+        return 1
+    except MemoryError as error:
+        print(f"vqa: no memory is left here: {first_line(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("vqa: interrupted", file=sys.stderr)
