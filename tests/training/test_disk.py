@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from vqa.tracking.journal import Journal
+from vqa.training.checkpoints import Checkpoints
 from vqa.training.directory import RunDirectory
-from vqa.training.disk import RESERVE_BYTES, Reserve, is_disk_full, replace_text, write_atomic
+from vqa.training.disk import (
+    RESERVE_BYTES,
+    Reserve,
+    is_disk_full,
+    replace_text,
+    sync_directory,
+    write_atomic,
+)
 
 
 def full(*_: object) -> None:
@@ -114,3 +126,42 @@ def test_under_a_parent_an_end_is_an_outcome(tmp_path: Path) -> None:
     run.forget_ending()
     assert run.result() is None
     assert run.outcome() is None
+
+
+def broken(*_: object) -> int:
+    raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+def sync_journal(folder: Path) -> None:
+    with closing(Journal(folder / "metrics.jsonl")) as journal:
+        journal.sync()
+
+
+@pytest.mark.parametrize(
+    ("write", "name"),
+    [
+        (lambda folder: write_atomic(folder / "a.json", "{}"), "a.json"),
+        (sync_directory, "run"),
+        (lambda folder: RunDirectory(folder).event("started"), "events.jsonl"),
+        (sync_journal, "metrics.jsonl"),
+    ],
+)
+def test_a_disk_that_fails_at_the_end_is_told_with_the_file(
+    write: Callable[[Path], None], name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    monkeypatch.setattr(os, "fsync", broken)
+    with pytest.raises(OSError, match=f"{name}'$"):
+        write(folder)
+
+
+def test_a_checkpoint_that_cannot_be_written_is_told_with_its_file_and_the_systems_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Broken(io.BytesIO):
+        write = broken
+
+    monkeypatch.setattr(Path, "open", lambda *_: Broken())
+    with pytest.raises(OSError, match=r"Input/output error: .*step-000000001.pt"):
+        Checkpoints(tmp_path / "checkpoints", print).save({"network": {}, "progress": {}}, 1)

@@ -21,6 +21,7 @@ from vqa.tracking.journal import Journal, read_journal
 from vqa.training import distributed
 from vqa.training import run as running
 from vqa.training.checkpoints import Checkpoints
+from vqa.training.directory import RunDirectory
 from vqa.training.distributed import Vote
 from vqa.training.loop import RunLoop
 from vqa.training.run import train
@@ -234,6 +235,24 @@ def test_a_full_disk_is_called_that_wherever_it_shows(
     assert result["status"] == "failed"
     assert "disk full" in result["error"]
     assert train(made, run).status == "succeeded"
+
+
+def test_a_disk_that_takes_not_even_the_runs_end_hides_no_reason(
+    experiment: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    made, run = experiment(), tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoints, "save", full)
+        patch.setattr(RunDirectory, "finish", full)
+        with pytest.raises(TrainingError, match="disk full — free some space"):
+            train(made, run)
+    assert not (run / "result.json").exists()
+    (run / ".result.json.0123abcd").touch()  # of a death
+    assert train(made, run).status == "succeeded"
+    assert not list(run.glob(".result*"))
 
 
 def test_a_best_checkpoint_that_is_lost_is_said(

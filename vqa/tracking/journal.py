@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from vqa.errors import RunError
+from vqa.outputs import naming
 
 Record = dict[str, Any]
 BESIDE = frozenset({"step", "epoch", "time"})
@@ -33,8 +34,9 @@ class Journal:
         """Append a record and return it."""
         record = {"step": step, "epoch": epoch, "time": round(time.time(), 3), **values}
         line = json.dumps(record).encode() + b"\n"
-        if self._file.write(line) != len(line):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._file.name))
+        with naming(Path(self._file.name)):
+            if self._file.write(line) != len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return record
 
     @property
@@ -45,7 +47,8 @@ class Journal:
     def sync(self) -> None:
         """Wait until the disk has what was logged: nothing may refer to it before."""
         if self._is_regular:
-            os.fsync(self._file.fileno())
+            with naming(Path(self._file.name)):
+                os.fsync(self._file.fileno())
 
     def rewind(self, size: int) -> bool:
         """Forget what came after `size` bytes: the steps between a checkpoint and a death are done again.

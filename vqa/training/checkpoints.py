@@ -6,12 +6,12 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 
 from vqa.errors import RunError, first_line
-from vqa.outputs import sha256_of
+from vqa.outputs import naming, sha256_of
 from vqa.training.disk import sync_directory, write_atomic
 
 KEPT, NEXT_BEST = 2, "best-next"
@@ -130,8 +130,8 @@ class Checkpoints:
         file = self._path / f"{name}.pt"
         temporary = self._path / f".{name}.{os.getpid()}"
         try:
-            with temporary.open("wb") as stream:
-                torch.save(state, stream)
+            with naming(file), temporary.open("wb") as stream:
+                _save(state, stream)
                 stream.flush()
                 os.fsync(stream.fileno())
             digest = sha256_of(temporary)
@@ -143,6 +143,16 @@ class Checkpoints:
         manifest = file.with_suffix(".json")
         write_atomic(manifest, json.dumps({"sha256": digest, "step": step}) + "\n")
         return manifest
+
+
+def _save(state: State, stream: IO[bytes]) -> None:
+    """Write a state; what torch makes of the system's errors becomes one again."""
+    try:
+        torch.save(state, stream)
+    except RuntimeError as error:
+        if isinstance(error.__context__, OSError):
+            raise error.__context__ from None
+        raise
 
 
 class _Corrupt(Exception):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from vqa.errors import RunError
 from vqa.evaluation.predictions import predictions_file
+from vqa.outputs import naming
 from vqa.training.disk import Reserve, write_atomic
 
 if TYPE_CHECKING:
@@ -103,10 +104,10 @@ class RunDirectory:
             (self.path / name).unlink(missing_ok=True)
 
     def tidy(self) -> None:
-        """Remove what a death left of an evaluation or an export; only who holds the run's lock may."""
+        """Remove what a death left of an evaluation, an export or an ending; only who holds the run's lock may."""
         for folder in self.path.glob(f".{self.model.name}.*"):
             shutil.rmtree(folder, ignore_errors=True)
-        for file in (self.path / "predictions").glob(".*"):
+        for file in (*self.path.glob("predictions/.*"), *self.path.glob(f".{RESULT}.*")):
             file.unlink(missing_ok=True)
 
     @property
@@ -271,11 +272,12 @@ def _append(file: Path, line: bytes) -> None:
     descriptor = os.open(file, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
     try:
         size = os.fstat(descriptor).st_size
-        whole = not size or os.pread(descriptor, 1, size - 1) == b"\n"
-        written = os.write(descriptor, line if whole else b"\n" + line)
-        if written < len(line):
-            os.ftruncate(descriptor, size)
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(file))
-        os.fsync(descriptor)
+        with naming(file):
+            whole = not size or os.pread(descriptor, 1, size - 1) == b"\n"
+            written = os.write(descriptor, line if whole else b"\n" + line)
+            if written < len(line):
+                os.ftruncate(descriptor, size)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)

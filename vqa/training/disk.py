@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from vqa.outputs import FULL, exchanged
+from vqa.outputs import FULL, exchanged, naming
 
 RESERVE_BYTES = 256 * 1024
 
@@ -91,9 +91,14 @@ def replace_text(path: Path, text: str, *, durably: bool = False) -> None:
 
 
 def sync_directory(path: Path) -> None:
-    """Make renames in `path` durable."""
+    """Make renames in `path` durable.
+
+    Raises:
+        OSError: it cannot be done; names `path`.
+    """
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        with naming(path):
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)

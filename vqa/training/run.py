@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from contextlib import closing
+from contextlib import closing, suppress
 from copy import copy
 from pathlib import Path
 from typing import Any
@@ -96,7 +96,8 @@ def train_here(experiment: Experiment, run: RunDirectory) -> str:
                 return _live_or_stop(session, signals)
         except Exception as error:  # whatever it was, the run has an end
             failure = _failure(run, error)
-            _end(session, FAILED, error=str(failure))
+            with suppress(OSError):  # the disk that it failed by may not take its end either
+                _end(session, FAILED, error=str(failure))
             raise failure from error
 
 
