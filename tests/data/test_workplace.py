@@ -111,7 +111,7 @@ def test_what_cannot_be_removed_now_is_later(place, make, rows_of, monkeypatch):
 
 
 @pytest.mark.parametrize(("number", "code"), [(errno.ENOSPC, 1), (errno.EIO, 1), (errno.EACCES, 2)])
-@pytest.mark.parametrize("what", ["mkdir", "table", "folder", "rename"])
+@pytest.mark.parametrize("what", ["mkdir", "table", "folder", "rename", "open"])
 def test_a_fault_at_any_step_leaves_nothing_and_is_the_inputs_only_where_it_is(
     place, make, rows_of, monkeypatch, number, code, what
 ):
@@ -120,7 +120,7 @@ def test_a_fault_at_any_step_leaves_nothing_and_is_the_inputs_only_where_it_is(
 
     owner, name = {
         "mkdir": (Path, "mkdir"), "table": (stores, "ArrowWriter"),
-        "folder": (os, "mkdir"), "rename": (Path, "rename"),
+        "folder": (os, "mkdir"), "rename": (Path, "rename"), "open": (Path, "open"),
     }[what]  # fmt: skip
     monkeypatch.setattr(owner, name, fail)
     with pytest.raises(VQAError, match="cannot write the store") as caught:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import logging
 import os
 import threading
@@ -20,6 +22,7 @@ from vqa.jobs.home import Home
 from vqa.jobs.locks import Lock, given, is_held, turn
 from vqa.jobs.queue import Queue
 from vqa.jobs.record import State
+from vqa.server import tokens
 
 WAIT_SECONDS = 30.0
 Serve = Callable[..., tuple[threading.Thread, threading.Event]]
@@ -161,3 +164,19 @@ def test_a_second_server_waits_and_says_once_that_no_jobs_stop_with_it(
     monkeypatch.setattr(second, "step", served.set)
     stop.set()
     assert served.wait(WAIT_SECONDS)
+
+
+def test_where_nothing_can_be_locked_the_file_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    home = Home(tmp_path).make()
+    for take, name in (
+        (Lock(home.dispatcher_lock).take, "dispatcher.lock"),
+        (lambda: tokens.add(home, "ada", "read"), "tokens.lock"),
+    ):
+        with pytest.raises(OSError, match=f"No locks available: .*{name}"):
+            take()

@@ -6,7 +6,7 @@ import fcntl
 import glob
 import shutil
 import tempfile
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import IO
 
@@ -88,14 +88,15 @@ class Workplace:
 def _locked(folder: Path) -> IO[str] | None:
     """The lock of a new folder, which is held before anybody can find it; None where files cannot be locked."""
     made = folder / f".{LOCK}"
-    try:
-        lock = made.open("a")
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        made.rename(folder / LOCK)
-    except OSError:
-        lock.close()
-        return None
-    return lock
+    with ExitStack() as undo:
+        try:
+            lock = undo.enter_context(made.open("a"))
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            made.rename(folder / LOCK)
+        except OSError:
+            return None
+        undo.pop_all()
+        return lock
 
 
 def _hand_on(old: Path, new: Path) -> None:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from vqa.errors import EngineError
+from vqa.outputs import naming
 
 PATIENCE_SECONDS, POLL_SECONDS = 30.0, 0.005
 """Of who waits for a turn: as long as for the queue's own lock, so that a server's threads come back."""
@@ -44,7 +45,8 @@ class Lock:
 
     def _hold(self, descriptor: int, kind: int) -> bool:
         try:
-            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+            with naming(self._path):
+                fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(descriptor)
             return False

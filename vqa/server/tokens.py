@@ -21,7 +21,7 @@ from vqa.errors import JobError, VQAError
 from vqa.jobs.home import Home
 from vqa.jobs.local_service import account
 from vqa.names import LONGEST_NAME, NAME_PATTERN, NAME_RULE
-from vqa.outputs import exchanged
+from vqa.outputs import exchanged, naming
 from vqa.training.disk import sync_directory
 
 Scope = Literal["read", "submit", "admin"]
@@ -199,8 +199,10 @@ def _change(
 
 @contextmanager
 def _only_one(home: Home) -> Iterator[None]:
-    with (home.path / "tokens.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    lock = home.path / "tokens.lock"
+    with lock.open("w") as file:
+        with naming(lock):
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from vqa.config import Experiment, parse_experiment
 from vqa.errors import RunError, VQAError
+from vqa.outputs import naming
 from vqa.tracking.identity import sender_setup
 from vqa.tracking.journal import read_journal
 from vqa.tracking.link import Link
@@ -145,7 +146,7 @@ def _check_idle(run_dir: Path) -> None:
     """Refuse a run whose trainer is at work: it keeps an exclusive lock on this file."""
     if not (run_dir / ".lock").exists():
         return
-    with (run_dir / ".lock").open() as lock:
+    with naming(run_dir / ".lock"), (run_dir / ".lock").open() as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:

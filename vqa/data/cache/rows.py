@@ -36,6 +36,7 @@ from vqa.data.cache.place import failure, folders
 from vqa.data.store import Store
 from vqa.errors import DataError
 from vqa.machine import cores
+from vqa.outputs import naming
 
 ROWS, LOCK = "rows.bin", "lock"
 CHUNK = 64
@@ -116,7 +117,8 @@ class RowFile:
             OSError: nothing can be locked here.
         """
         try:
-            fcntl.lockf(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, chunk)
+            with naming(self.folder / LOCK):
+                fcntl.lockf(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, chunk)
         except OSError as error:
             if error.errno not in (errno.EACCES, errno.EAGAIN):
                 raise
