@@ -107,8 +107,9 @@ class RunDirectory:
         """Remove what a death left of an evaluation, an export or an ending; only who holds the run's lock may."""
         for folder in self.path.glob(f".{self.model.name}.*"):
             shutil.rmtree(folder, ignore_errors=True)
-        for file in (*self.path.glob("predictions/.*"), *self.path.glob(f".{RESULT}.*")):
-            file.unlink(missing_ok=True)
+        for left in ("predictions/.*", f".{RESULT}.*", f".{OUTCOME}.*"):
+            for file in self.path.glob(left):
+                file.unlink(missing_ok=True)
 
     @property
     def reserve(self) -> Reserve:
