@@ -187,3 +187,16 @@ def test_connections_end_with_their_threads_and_with_the_queue(home_queue_file: 
     for connection in found:
         with pytest.raises(sqlite3.ProgrammingError, match="closed"):
             connection.execute("SELECT 1")
+
+
+def test_a_file_that_could_once_only_be_read_is_written_again(home_queue_file: Path) -> None:
+    """SQLite takes what it can open, and would go on so to the end of the thread."""
+    queue = Queue(home_queue_file)
+    queue.close()
+    reading = sqlite3.connect(f"file:{home_queue_file}?mode=ro", uri=True, isolation_level=None)
+    reading.row_factory = sqlite3.Row
+    queue._local.held = schema.Held(reading)
+    with pytest.raises(sqlite3.OperationalError, match="readonly"):
+        queue.submit(plain())
+    assert queue.submit(plain())[1]
+    queue.close()

@@ -8,6 +8,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
@@ -27,8 +28,7 @@ from vqa.jobs.record import (
 from vqa.jobs.schema import Held, Transaction, connect, job_of
 from vqa.jobs.turns import first
 
-ID_BYTES = 4
-PAGE = 1000
+ID_BYTES, PAGE = 4, 1000
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,17 @@ class Queue:
         if held is not None:
             held.connection.close()
 
+    @contextmanager
+    def _changing(self) -> Iterator[sqlite3.Connection]:
+        """A transaction. SQLite opens a file to read alone where it cannot be written just then: it is opened anew."""
+        try:
+            with Transaction(self._connection()) as connection:
+                yield connection
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode == sqlite3.SQLITE_READONLY:
+                self.close()
+            raise
+
     def submit(self, submission: Submission) -> tuple[Job, bool]:
         """Keep a job and return it, with whether it is new.
 
@@ -80,8 +91,7 @@ class Queue:
         Raises:
             JobError: the key stands for another submission (`conflict`).
         """
-        job, new = self.submit_all([submission])[0]
-        return job, new
+        return self.submit_all([submission])[0]
 
     def submit_all(self, submissions: Sequence[Submission]) -> list[tuple[Job, bool]]:
         """Keep several jobs, all or none.
@@ -89,7 +99,7 @@ class Queue:
         Raises:
             JobError: see `submit`.
         """
-        with Transaction(self._connection()) as connection:
+        with self._changing() as connection:
             return [_insert(connection, submission) for submission in submissions]
 
     def known(self, submission: Submission) -> Job | None:
@@ -174,7 +184,7 @@ class Queue:
 
     def claim(self, job: Job, gpus: Sequence[str] = ()) -> Job | None:
         """Begin a new attempt of a waiting job; None where somebody changed it meanwhile."""
-        with Transaction(self._connection()) as connection:
+        with self._changing() as connection:
             done = connection.execute(
                 f"""UPDATE jobs SET state = ?, attempt = attempt + 1, handle = NULL, gpus = ?, reason = '',
                     started = ?, ended = NULL, served = 1 + (SELECT MAX(served) FROM jobs)
@@ -189,7 +199,7 @@ class Queue:
     def note(self, said: Iterable[tuple[Job, str]]) -> None:
         """Say why jobs that have not ended stand where they stand, until they move on."""
         rows = [(reason, job.id, job.attempt, *TERMINAL) for job, reason in said]
-        with Transaction(self._connection()) as connection:
+        with self._changing() as connection:
             connection.executemany(
                 f"""UPDATE jobs SET reason = ? WHERE id = ? AND attempt = ?
                     AND state NOT IN ({_marks(TERMINAL)})""",
@@ -205,9 +215,9 @@ class Queue:
 
     def set_handle(self, job: Job, handle: str) -> None:
         """Remember the engine's word for the running attempt."""
-        self._connection().execute(
-            "UPDATE jobs SET handle = ? WHERE id = ? AND attempt = ?", (handle, job.id, job.attempt)
-        )
+        query = "UPDATE jobs SET handle = ? WHERE id = ? AND attempt = ?"
+        with self._changing() as connection:
+            connection.execute(query, (handle, job.id, job.attempt))
 
     def move(
         self, job: Job, state: State, reason: str = "", *, loss: Loss | None = None
@@ -219,7 +229,7 @@ class Queue:
         """
         ended = time.time() if state in TERMINAL else None
         counted = loss or Loss(job.restarts, job.reached)
-        with Transaction(self._connection()) as connection:
+        with self._changing() as connection:
             done = connection.execute(
                 f"""UPDATE jobs SET state = ?, reason = ?, restarts = ?, reached = ?, ended = ?
                     WHERE id = ? AND attempt = ? AND state IN ({_marks(ACTIVE)})""",
@@ -242,7 +252,7 @@ class Queue:
         Returns:
             Those that had not ended.
         """
-        with Transaction(self._connection()) as connection:
+        with self._changing() as connection:
             return [done for job in jobs if (done := _cancel(connection, job)) is not None]
 
     def resume(self, job: str) -> Job:
@@ -253,22 +263,19 @@ class Queue:
         """
         for done in self.resume_all([job]):
             return done
-        state = self.get(job).state
-        raise JobError(
-            f"is {state}", where=job, fix="only an ended, unfinished job can go on", kind="conflict"
-        )
+        what, fix = f"is {self.get(job).state}", "only an ended, unfinished job can go on"
+        raise JobError(what, where=job, fix=fix, kind="conflict")
 
     def resume_all(self, jobs: Iterable[str]) -> list[Job]:
         """The same of several; gives those that had ended without success."""
-        with Transaction(self._connection()) as connection:
+        with self._changing() as connection:
             return [done for job in jobs if (done := _resume(connection, job)) is not None]
 
     def remove(self, job: str) -> bool:
         """Forget an ended job; false where it has not ended."""
-        done = self._connection().execute(
-            f"DELETE FROM jobs WHERE id = ? AND state IN ({_marks(TERMINAL)})", (job, *TERMINAL)
-        )
-        return bool(done.rowcount)
+        query = f"DELETE FROM jobs WHERE id = ? AND state IN ({_marks(TERMINAL)})"
+        with self._changing() as connection:
+            return bool(connection.execute(query, (job, *TERMINAL)).rowcount)
 
     def history(self, job: str) -> list[Change]:
         """What happened to a job, in order."""
