@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sqlite3
 import threading
 import time
 from collections.abc import Sequence
@@ -199,6 +200,18 @@ def test_it_ends_when_nothing_is_left_and_survives_its_own_errors(
     thread.join(30)
     assert not thread.is_alive()
     assert queue.get(job.id).state is State.SUCCEEDED
+
+
+def test_a_queue_that_cannot_be_asked_once_ends_no_dispatcher(
+    dispatcher: Dispatcher, engine: Scripted, queue: Queue, submission: Submit,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """Whatever was queued behind would wait until somebody looks at the queue."""
+    queue.submit(submission())
+    busy = sqlite3.OperationalError("disk I/O error")
+    monkeypatch.setattr(dispatcher, "_has_work", Mock(side_effect=[busy, True, False]))
+    dispatcher._serve(Mock(is_set=Mock(return_value=False)), until_idle=True)
+    assert engine.tasks
 
 
 @pytest.mark.parametrize("until_idle", [True, False])

@@ -105,12 +105,14 @@ class Dispatcher:
             try:
                 self.step()
                 self._complaints.over(STEP)
+                idle = until_idle and not self._has_work()
             except Exception as error:  # whatever it is, the jobs that are left still need somebody
                 if self._complaints.is_new(STEP, repr(error)):
                     log.exception("the dispatcher goes on after an error")
                 self.queue.close()  # SQLite goes on reading only where it once could not open to write
+                idle = False
                 stop.wait(1.0)
-            if until_idle and (self._is_relieved() or not self._has_work()):
+            if idle or (until_idle and self._is_relieved()):
                 return
             stop.wait(self.settings.poll_seconds)
 
