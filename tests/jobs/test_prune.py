@@ -149,3 +149,20 @@ def test_a_run_without_checkpoints_is_left_alone(tmp_path: Path) -> None:
     retain(tmp_path, "none")
     retain(tmp_path / "nothing", "best")
     assert disk_use(tmp_path / "nothing") == 0
+
+
+def test_weights_whose_manifest_went_before_a_death_go_too(tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoints"
+    folder.mkdir()
+    for name in (
+        "best.pt",
+        "best.json",
+        "step-000000010.pt",
+        "step-000000020.pt",
+        "step-000000020.json",
+    ):
+        (folder / name).touch()
+    retain(tmp_path, "best")
+    assert not (folder / "step-000000010.pt").exists()
+    retain(tmp_path, "none")
+    assert not list(folder.iterdir())

@@ -96,9 +96,15 @@ def retain(run_dir: Path, policy: Policy) -> None:
         run_dir: of a job that has succeeded: nothing goes on from it any more.
         policy: `all` keeps what training kept, `best` the best and the last, `none` nothing.
     """
-    for manifest in _superfluous(run_dir / "checkpoints", policy):
-        manifest.unlink(missing_ok=True)  # first: what has no manifest is no checkpoint
-        manifest.with_suffix(".pt").unlink(missing_ok=True)
+    if policy == "all":
+        return
+    checkpoints = run_dir / "checkpoints"
+    last = max((one.stem for one in checkpoints.glob("step-*.json")), default="")
+    kept = {"best", last} if policy == "best" else set()
+    for suffix in (".json", ".pt"):  # what has no manifest is no checkpoint
+        for file in [*checkpoints.glob(f"step-*{suffix}"), checkpoints / f"best{suffix}"]:
+            if file.stem not in kept:
+                file.unlink(missing_ok=True)
 
 
 def disk_use(path: Path) -> int:
@@ -111,11 +117,3 @@ def disk_use(path: Path) -> int:
             except FileNotFoundError:  # a run goes on while this looks
                 continue
     return total
-
-
-def _superfluous(checkpoints: Path, policy: Policy) -> list[Path]:
-    """The manifests of checkpoints to be removed."""
-    if policy == "all":
-        return []
-    steps = sorted(checkpoints.glob("step-*.json"))
-    return steps[:-1] if policy == "best" else [*steps, *checkpoints.glob("best.json")]
