@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import json
+import os
 import shutil
 from collections import namedtuple
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -240,6 +243,16 @@ def test_one_download_at_a_time(shelf: Shelf, tmp_path: Path) -> None:
         fcntl.flock(file, fcntl.LOCK_EX)
         with pytest.raises(InputError, match="another vqa download works here"):
             get(shelf, tmp_path)
+
+
+def test_a_folder_without_locks_is_no_second_download(
+    shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    error = OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+    monkeypatch.setattr(fcntl, "flock", Mock(side_effect=error))
+    with pytest.raises(OSError, match="No locks available") as caught:
+        get(shelf, tmp_path)
+    assert caught.value.filename == str(tmp_path / ".vqa-download.lock")
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from vqa.data.published.facts import Remote
 from vqa.data.published.fetch import SPARE, Part, Progress, client, fetch, length_of
 from vqa.errors import DataError, DownloadError, InputError
-from vqa.outputs import exchanged
+from vqa.outputs import exchanged, naming
 
 if TYPE_CHECKING:
     import httpx
@@ -177,8 +177,9 @@ def _alone(folder: Path, made: bool) -> Iterator[None]:
     lock = folder / ".vqa-download.lock"
     with lock.open("w") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+            with naming(lock):
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
             raise InputError(
                 "another vqa download works here", where=str(folder), fix="wait, or choose --to"
             ) from error
