@@ -109,7 +109,6 @@ class Dispatcher:
             except Exception as error:  # whatever it is, the jobs that are left still need somebody
                 if self._complaints.is_new(STEP, repr(error)):
                     log.exception("the dispatcher goes on after an error")
-                self.queue.close()  # SQLite goes on reading only where it once could not open to write
                 idle = False
                 stop.wait(1.0)
             if idle or (until_idle and self._is_relieved()):
