@@ -281,8 +281,13 @@ class Experiment(Section):
 
     def digest(self) -> str:
         """SHA-256 of what decides the result: everything but `tracking`."""
-        fields = {key: value for key, value in self.to_dict().items() if key != "tracking"}
-        return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
+        return digest_of(self.to_dict())
+
+
+def digest_of(fields: Mapping[str, Any]) -> str:
+    """See `Experiment.digest`, of one in plain types."""
+    counted = {key: value for key, value in fields.items() if key != "tracking"}
+    return hashlib.sha256(json.dumps(counted, sort_keys=True).encode()).hexdigest()
 
 
 def load_experiment(path: Path | str, overrides: Sequence[str] = ()) -> Experiment:

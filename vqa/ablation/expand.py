@@ -22,6 +22,8 @@ LONGEST_TAG = 64
 """W&B takes no longer one."""
 
 Combination = tuple[Value, ...]
+NAME_DIGITS = 8
+"""Of its experiment's digest, in a job's name."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class Cell:
     @property
     def name(self) -> str:
         """The job's name: the same for the same experiment in the same place of the grid, and for no other."""
-        return f"{self.variant.replace('+', '_')}.s{self.seed}.{self.experiment.digest()[:8]}"
+        return f"{self.variant.replace('+', '_')}.s{self.seed}.{self.experiment.digest()[:NAME_DIGITS]}"
 
 
 @dataclass(frozen=True)

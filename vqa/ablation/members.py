@@ -9,6 +9,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import ValidationError
+
+from vqa.config import Experiment
 from vqa.errors import InputError, RunError
 from vqa.formatting import shortened
 from vqa.tracking.tags import Place, place_of
@@ -38,7 +41,8 @@ class Member:
         path: its directory.
         status: as `result.json` says, or the job's state where there is none.
         reason: why it did not succeed.
-        experiment: as in `experiment.yaml`, with what a precision of `auto` became; empty where that cannot be read.
+        experiment: as in `experiment.yaml`, with today's default of what an older program did not know, and what a
+            precision of `auto` became; empty where that cannot be read.
         result: the contents of `result.json`; empty where there is none.
         place: by its tags; None for a run of no ablation.
         user: who submitted it; "" for a run of no queue.
@@ -122,6 +126,7 @@ def read_member(path: Path, experiment: Mapping[str, Any] | None = None) -> Memb
     known = dict(experiment or {})
     try:
         known = known or _experiment(path)
+        known = _completed(known)
         result = _result(path)
     except RunError as error:
         return Member(path, "unreadable", error.what, known, place=_place(known))
@@ -129,6 +134,14 @@ def read_member(path: Path, experiment: Mapping[str, Any] | None = None) -> Memb
     status = str(result.get("status", SUCCEEDED)) if result else UNFINISHED
     reason = "" if status == SUCCEEDED else str(result.get("error") or "")
     return Member(path, status, shortened(reason, LONGEST_REASON), known, result, _place(known))
+
+
+def _completed(experiment: Mapping[str, Any]) -> dict[str, Any]:
+    """The experiment with today's default of every setting that it does not name; as it is where it does not fit."""
+    try:
+        return Experiment.model_validate(experiment).to_dict()
+    except ValidationError:
+        return dict(experiment)
 
 
 def _settled(experiment: Mapping[str, Any], result: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from vqa.ablation.estimate import Measured, is_known, measured, seconds
-from vqa.ablation.expand import Cell, Grid
+from vqa.ablation.expand import NAME_DIGITS, Cell, Grid
+from vqa.config import digest_of, parse_experiment
 from vqa.errors import ConfigError, JobError
 from vqa.formatting import roughly
 from vqa.jobs.queue import Filter
@@ -165,12 +166,59 @@ def look(grid: Grid, service: Service, *, estimate: bool = False) -> Plan:
     for job in jobs_of(service, grid.ablation.group):
         if job.name not in found or job.state == State.SUCCEEDED:
             found[job.name] = job
+    found |= _of_older_programs(grid.cells, found, service)
     finished: list[Measured] = measured(service) if estimate else []
     members = [
         Planned(cell, found.get(cell.name), seconds(cell.experiment, finished))
         for cell in grid.cells
     ]
     return Plan(grid, members, finished)
+
+
+def _of_older_programs(
+    cells: Sequence[Cell], found: Mapping[str, JobView], service: Service
+) -> dict[str, JobView]:
+    """By the name of a cell that has none, its job under another name.
+
+    A name counts every setting, and an older program knew fewer.
+    """
+    names = {cell.name for cell in cells}
+    others = [job for job in found.values() if job.name not in names]
+    others.sort(key=lambda job: job.state == State.SUCCEEDED)  # of several the last one counts
+    return {
+        cell.name: job
+        for cell in cells
+        if cell.name not in found
+        for job in others
+        if _stem(job.name) == _stem(cell.name) and _is_of(job, cell, service)
+    }
+
+
+def _stem(name: str) -> str:
+    """Variant and seed."""
+    return name.rpartition(".")[0]
+
+
+def _is_of(job: JobView, cell: Cell, service: Service) -> bool:
+    """Whether a job bears the name of a cell by the settings that the program knew which queued it."""
+    known = _shared(cell.experiment.to_dict(), service.show(job.id).experiment)
+    if not job.name.endswith(f".{digest_of(known)[:NAME_DIGITS]}"):
+        return False
+    try:
+        return parse_experiment(known) == cell.experiment  # what it did not know is at its default
+    except ConfigError:
+        return False
+
+
+def _shared(fields: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of some nested fields whose keys others have, too."""
+    return {
+        key: _shared(value, known[key])
+        if isinstance(value, Mapping) and isinstance(known[key], Mapping)
+        else value
+        for key, value in fields.items()
+        if key in known
+    }
 
 
 def jobs_of(service: Service, group: str) -> Iterator[JobView]:
