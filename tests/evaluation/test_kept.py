@@ -55,6 +55,17 @@ def test_a_run_is_read_once_and_then_the_same(tmp_path: Path, run: Path, read: l
     assert read == [run]
 
 
+def test_scores_by_the_rules_of_an_older_program_are_not_believed(
+    tmp_path: Path, run: Path, read: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its second version kept what VQA accuracy made of choices before it read their scores."""
+    with monkeypatch.context() as older:
+        older.setattr(module, "VERSION", 2)
+        load(tmp_path, run)
+    load(tmp_path, run)
+    assert read == [run, run]
+
+
 def test_runs_on_the_same_questions_keep_them_once(tmp_path: Path, run: Path) -> None:
     other = make_run(tmp_path / "other", BASE | {"seed": 4}, 0.9)
     for one in (run, other):
