@@ -12,6 +12,7 @@ from vqa.names import NAME_PATTERN, NAME_RULE, did_you_mean
 
 LONGEST_VALUE = 40
 """Of the given values that a message repeats, in characters."""
+NO_KEY = "no such key"
 MOST_PLACES = 3
 """Where a key that stands elsewhere is still worth naming."""
 OWN_WORDS = {"path_type": "a path is expected", "model_type": "a section of keys is expected"}
@@ -33,7 +34,7 @@ def _explain(error: ValidationError, schema: type[BaseModel]) -> Iterable[str]:
     for fault in _of_its_own(error):
         path, known = _locate(fault["loc"], schema)
         if fault["type"] == "extra_forbidden":
-            yield f"{path}: no such key{meant(path, known, schema)}"
+            yield f"{path}: {NO_KEY}{meant(path, known, schema)}"
         elif fault["type"] == "union_tag_invalid":
             names = [name.strip(" '") for name in str(fault["ctx"]["expected_tags"]).split(",")]
             tag = str(fault["ctx"]["tag"])

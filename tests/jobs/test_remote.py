@@ -214,6 +214,33 @@ def test_an_older_server_is_not_taken_for_none(remote: Any) -> None:
         service.data_of_group("g")
 
 
+@pytest.mark.parametrize("act", ["cancel_group", "retry_group", "study"])
+def test_what_an_older_server_cannot_do_is_said(remote: Any, act: str) -> None:
+    me = httpx.Response(200, json={"name": "ann", "scope": "read"})
+    service, _ = remote(httpx.Response(404, json={"detail": "Not Found"}), me)
+    with pytest.raises(EngineError, match="groups: its program is older than this one"):
+        getattr(service, act)("g")
+
+
+def test_settings_that_an_older_server_does_not_know_are_said_to_be_newer(remote: Any) -> None:
+    refused = {"detail": "data.zoom: no such key", "where": "jobs.1.experiment", "kind": "invalid"}
+    service, _ = remote(*[httpx.Response(422, json=refused)] * 2)
+    asked = SubmitRequest(experiment={"data": {"store": "scenes"}})
+    for act in (lambda: service.submit(asked), lambda: service.submit_all([asked])):
+        with pytest.raises(JobError, match="its program is older than this one") as caught:
+            act()
+        assert (caught.value.where, caught.value.kind) == ("jobs.1.experiment", "invalid")
+
+
+def test_what_a_newer_server_says_beside_is_left_unread(remote: Any) -> None:
+    newer = view().model_dump(mode="json") | {"flavour": "sweet"}
+    newer["resources"] |= {"tapes": 2}
+    page = {"jobs": [newer], "next": None, "counts": {}, "more": True}
+    service, _ = remote(httpx.Response(200, json=page), httpx.Response(200, json=[newer]))
+    assert service.jobs(Filter()).jobs == [view()]
+    assert service.cancel_group("g") == [view()]
+
+
 def test_where_nothing_of_ours_answers_no_server_is_called_old(remote: Any) -> None:
     nothing = httpx.Response(404, text="<html>no</html>")
     service, _ = remote(nothing, nothing)

@@ -17,6 +17,7 @@ import httpx
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from vqa.errors import EngineError, JobError
+from vqa.faults import NO_KEY
 from vqa.jobs.library import refuse_paths
 from vqa.jobs.questions import Question, Reply
 from vqa.jobs.queue import Filter
@@ -43,6 +44,7 @@ BUSY = (502, 503, 504)
 KINDS = ("invalid", "not-found", "conflict", "forbidden", "quota", "disk-full")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 ALLOW_HTTP = "VQA_ALLOW_HTTP"
+OLDER, UPDATE = "its program is older than this one", "have it updated"
 Shape = TypeVar("Shape", bound=BaseModel)
 
 
@@ -93,12 +95,14 @@ class RemoteService:
 
     def submit(self, request: SubmitRequest) -> JobView:
         """Check an experiment in full and queue it; it is on the server's disk before this returns."""
-        return self.read(JobView, "POST", "/jobs", json=self._ready(request))
+        with self._knowing_keys():
+            return self.read(JobView, "POST", "/jobs", json=self._ready(request))
 
     def submit_all(self, requests: Sequence[SubmitRequest]) -> list[JobView]:
         """Several at once, all or none."""
         body = {"jobs": [self._ready(request) for request in requests]}
-        return self._read_list(JobView, "POST", "/jobs/batch", json=body)
+        with self._knowing_keys():
+            return self._read_list(JobView, "POST", "/jobs/batch", json=body)
 
     def jobs(self, wanted: Filter, limit: int = 100) -> JobPage:
         """Jobs, newest first."""
@@ -123,16 +127,18 @@ class RemoteService:
 
     def cancel_group(self, group: str) -> list[JobView]:
         """Have every job of a group ended that has not ended."""
-        return self._read_list(JobView, "POST", f"/groups/{_name(group)}/cancel")
+        with self.newer("does not cancel groups"):
+            return self._read_list(JobView, "POST", f"/groups/{_name(group)}/cancel")
 
     def retry_group(self, group: str) -> list[JobView]:
         """Queue every job of a group again that failed or was lost."""
         path = f"/groups/{_name(group)}/retry"
-        return self._read_list(JobView, "POST", path, repeatable=False)
+        with self.newer("does not resume groups"):
+            return self._read_list(JobView, "POST", path, repeatable=False)
 
     def scores(self, wanted: Filter) -> list[ScoreView]:
         """The best score of each user among some jobs."""
-        with self.newer("does not tell best scores", "have it updated"):
+        with self.newer("does not tell best scores"):
             chosen = {"group": wanted.group, "user": wanted.user}
             params = {name: value for name, value in chosen.items() if value is not None}
             return self._read_list(ScoreView, "GET", "/scores", params=params)
@@ -144,7 +150,8 @@ class RemoteService:
     def study(self, group: str, form: str = "json") -> str:
         """The comparison of a group's runs, in a form of `vqa.ablation.shelf`; waits until it is made."""
         while True:
-            answer = self.send("GET", f"/groups/{_name(group)}/study", params={"form": form})
+            with self.newer("does not compare groups"):
+                answer = self.send("GET", f"/groups/{_name(group)}/study", params={"form": form})
             if answer.status_code != httpx.codes.ACCEPTED:
                 return answer.text
             time.sleep(STUDY_SECONDS)
@@ -152,7 +159,10 @@ class RemoteService:
     def model(self, job: str, out: IO[bytes]) -> None:
         """Write the exported model of a finished run, as a tar (see `vqa.jobs.parcel`), to a file."""
         try:
-            with self._client.stream("GET", f"/jobs/{_name(job)}/model") as response:
+            with (
+                self.newer("sends no models"),
+                self._client.stream("GET", f"/jobs/{_name(job)}/model") as response,
+            ):
                 if not response.is_success:
                     response.read()
                 for piece in self._accept(response).iter_bytes():
@@ -170,11 +180,11 @@ class RemoteService:
 
     def data_of_group(self, group: str) -> dict[str, str]:
         """By job of a group, the fingerprint of the data that it was trained on, or would be now; known ones alone."""
-        with self.newer("does not say what a group was trained on", "have it updated"):
+        with self.newer("does not say what a group was trained on"):
             return self.read(GroupData, "GET", f"/groups/{_name(group)}/data").root
 
     @contextmanager
-    def newer(self, what: str, fix: str) -> Iterator[None]:
+    def newer(self, what: str, fix: str = UPDATE) -> Iterator[None]:
         """Say it where a server is older than what it is asked for.
 
         Raises:
@@ -184,8 +194,18 @@ class RemoteService:
             yield
         except NoRoute:
             self.send("GET", "/me")  # whether it is a server of ours at all
-            what = f"{what}: its program is older than this one"
-            raise EngineError(what, where=self.address, fix=fix) from None
+            raise EngineError(f"{what}: {OLDER}", where=self.address, fix=fix) from None
+
+    @contextmanager
+    def _knowing_keys(self) -> Iterator[None]:
+        """Say it where a server is older than an experiment, whose keys were checked here before it is sent."""
+        try:
+            yield
+        except JobError as error:
+            if NO_KEY not in error.what:
+                raise
+            what = f"{self.address} does not know all settings of this experiment: {OLDER} ({error.what})"
+            raise JobError(what, where=error.where, fix=UPDATE, kind=error.kind) from None
 
     def ask(self, question: Question) -> Reply:
         """Put a question to the model of a finished run."""
@@ -202,14 +222,14 @@ class RemoteService:
         """A good answer in its shape; see `send`."""
         content = self.send(method, path, **sent).content
         try:
-            return shape.model_validate_json(content)
+            return shape.model_validate_json(content, extra="ignore")
         except ValidationError as error:
             raise self._foreign(error) from None
 
     def _read_list(self, shape: type[Shape], method: str, path: str, **sent: Any) -> list[Shape]:
         content = self.send(method, path, **sent).content
         try:
-            return TypeAdapter(list[shape]).validate_json(content)  # type: ignore[valid-type]
+            return TypeAdapter(list[shape]).validate_json(content, extra="ignore")  # type: ignore[valid-type]
         except ValidationError as error:
             raise self._foreign(error) from None
 
