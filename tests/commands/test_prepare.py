@@ -231,7 +231,7 @@ def test_a_polite_kill_leaves_nothing(tmp_path):
     )
     folder = tmp_path / "new"
     with subprocess.Popen([sys.executable, "-c", code, folder / "store"]) as process:
-        while not list(folder.glob(".store.*/rejected.jsonl")):
+        while not list(folder.glob(".store.*/new/rejected.jsonl")):
             assert process.poll() is None
             time.sleep(0.02)
         process.send_signal(signal.SIGTERM)
