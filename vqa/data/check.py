@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import replace
 
 from vqa.data.record import NO_LABEL, Example
@@ -94,7 +95,7 @@ def _check_choices(choices: list[str], answers: list[str], label: int) -> None:
     if not all(choice.strip() for choice in choices):
         raise Refused("empty choice")
     if len(set(choices)) < len(choices):
-        again = next(choice for k, choice in enumerate(choices) if choice in choices[:k])
+        again = next(choice for choice, count in Counter(choices).items() if count > 1)
         raise Refused(f"equal choices ({again!r})")
     if not NO_LABEL <= label < len(choices):
         raise Refused(f"label {label} with {len(choices)} choices")
