@@ -16,8 +16,8 @@ from vqa.ablation.schema import parse_ablation
 from vqa.ablation.study import Options, Study, make_study
 from vqa.evaluation.predictions import Prediction, write_predictions
 from vqa.jobs.home import Home
-from vqa.jobs.queue import Filter, Queue
-from vqa.jobs.record import Job, Resources, State, Submission
+from vqa.jobs.queue import Queue
+from vqa.jobs.record import Filter, Job, Resources, State, Submission
 from vqa.jobs.views import JobDetail, JobPage, JobView, SubmitRequest
 
 QUESTIONS, AN_IMAGE = 600, 3

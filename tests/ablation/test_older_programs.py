@@ -14,7 +14,7 @@ from vqa.ablation.expand import NAME_DIGITS, Cell, Grid
 from vqa.ablation.plan import look
 from vqa.config import digest_of
 from vqa.jobs.home import Home
-from vqa.jobs.queue import Filter
+from vqa.jobs.record import Filter
 from vqa.jobs.views import SubmitRequest
 
 FUSIONS = {"model.fusion": ["concat", "multiply"]}

@@ -23,8 +23,7 @@ from vqa.ablation.schema import load_ablation
 from vqa.config import Experiment
 from vqa.errors import JobError
 from vqa.jobs.home import Home
-from vqa.jobs.queue import Filter
-from vqa.jobs.record import State
+from vqa.jobs.record import Filter, State
 from vqa.jobs.views import Progress
 from vqa.tracking.tags import place_of
 

@@ -17,8 +17,7 @@ from vqa.config import Experiment
 from vqa.errors import JobError
 from vqa.jobs.home import Home
 from vqa.jobs.local_service import LocalService, account
-from vqa.jobs.queue import Filter
-from vqa.jobs.record import State
+from vqa.jobs.record import Filter, State
 from vqa.jobs.views import SubmitRequest
 
 Request = Callable[..., SubmitRequest]

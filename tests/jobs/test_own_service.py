@@ -18,8 +18,8 @@ import pytest
 from vqa.jobs.home import Home
 from vqa.jobs.locks import is_held
 from vqa.jobs.own_service import OwnService, ensure_dispatcher
-from vqa.jobs.queue import Filter, Queue
-from vqa.jobs.record import Submission
+from vqa.jobs.queue import Queue
+from vqa.jobs.record import Filter, Submission
 
 LOOKS = 4
 

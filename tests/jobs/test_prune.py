@@ -10,8 +10,8 @@ import pytest
 from vqa.errors import JobError
 from vqa.jobs.home import Home
 from vqa.jobs.prune import DOOMED, Policy, Pruner, disk_use, retain
-from vqa.jobs.queue import Filter, Queue
-from vqa.jobs.record import Job, State, Submission
+from vqa.jobs.queue import Queue
+from vqa.jobs.record import Filter, Job, State, Submission
 
 Make = Callable[..., Job]
 

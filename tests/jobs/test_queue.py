@@ -13,8 +13,18 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from vqa.errors import JobError
-from vqa.jobs.queue import Filter, Queue
-from vqa.jobs.record import ACTIVE, TERMINAL, WAITING, Job, Loss, Resources, State, Submission
+from vqa.jobs.queue import Queue
+from vqa.jobs.record import (
+    ACTIVE,
+    TERMINAL,
+    WAITING,
+    Filter,
+    Job,
+    Loss,
+    Resources,
+    State,
+    Submission,
+)
 
 Submit = Callable[..., Submission]
 

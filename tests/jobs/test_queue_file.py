@@ -19,8 +19,8 @@ import pytest
 
 from vqa.errors import JobError
 from vqa.jobs import schema
-from vqa.jobs.queue import Filter, Queue
-from vqa.jobs.record import State, Submission
+from vqa.jobs.queue import Queue
+from vqa.jobs.record import Filter, State, Submission
 
 Submit = Callable[..., Submission]
 

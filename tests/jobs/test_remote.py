@@ -12,8 +12,7 @@ import httpx
 import pytest
 
 from vqa.errors import EngineError, JobError, VQAError
-from vqa.jobs.queue import Filter
-from vqa.jobs.record import Resources, State
+from vqa.jobs.record import Filter, Resources, State
 from vqa.jobs.remote import RemoteService, check_address, read_token
 from vqa.jobs.views import Chunk, JobPage, JobView, SubmitRequest
 

@@ -15,8 +15,8 @@ from vqa.cli import main
 from vqa.jobs import queue as queues
 from vqa.jobs.home import Home
 from vqa.jobs.local_service import LocalService
-from vqa.jobs.queue import Filter, Queue
-from vqa.jobs.record import State, Submission
+from vqa.jobs.queue import Queue
+from vqa.jobs.record import Filter, State, Submission
 from vqa.server.app import create_app
 from vqa.server.guard import Hosts
 from vqa.server.tokens import add

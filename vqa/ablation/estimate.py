@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vqa.config import Experiment
-from vqa.jobs.queue import Filter
-from vqa.jobs.record import State
+from vqa.jobs.record import Filter, State
 from vqa.jobs.service import Service
 
 MOST_LOOKED_AT = 60

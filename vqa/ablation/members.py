@@ -91,7 +91,8 @@ def is_run(path: Path) -> bool:
 
 def of_group(group: str, home: Home) -> list[Member] | None:
     """The jobs of a group, in the order of submission; None where there is no such group."""
-    from vqa.jobs.queue import Filter, Queue
+    from vqa.jobs.queue import Queue
+    from vqa.jobs.record import Filter
 
     if not home.queue_file.exists():
         return None

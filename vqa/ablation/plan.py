@@ -12,8 +12,7 @@ from vqa.ablation.expand import NAME_DIGITS, Cell, Grid
 from vqa.config import digest_of, parse_experiment
 from vqa.errors import ConfigError, JobError
 from vqa.formatting import roughly
-from vqa.jobs.queue import Filter
-from vqa.jobs.record import TERMINAL, EngineName, State
+from vqa.jobs.record import TERMINAL, EngineName, Filter, State
 from vqa.jobs.service import Service
 from vqa.jobs.views import JobView, SubmitRequest
 

@@ -25,7 +25,7 @@ def find_job(service: Service, word: str) -> str:
         JobError: no job's id begins so, or several do.
     """
     from vqa.errors import JobError
-    from vqa.jobs.queue import Filter
+    from vqa.jobs.record import Filter
 
     if re.fullmatch(FULL, word):
         return word
@@ -48,7 +48,7 @@ def find_group(service: Service, name: str) -> str:
         JobError: there is none.
     """
     from vqa.errors import JobError
-    from vqa.jobs.queue import Filter
+    from vqa.jobs.record import Filter
     from vqa.names import LONGEST_NAME, NAME_PATTERN
 
     named = re.fullmatch(NAME_PATTERN, name) and len(name) <= LONGEST_NAME

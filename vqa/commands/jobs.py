@@ -14,7 +14,7 @@ from vqa.formatting import aligned, duration, plain
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from vqa.jobs.queue import Filter
+    from vqa.jobs.record import Filter
     from vqa.jobs.views import JobPage, JobView, Progress, ScoreView
 
 STATES = (
@@ -108,7 +108,7 @@ def best(args: argparse.Namespace) -> int:
     from vqa.errors import InputError
     from vqa.evaluation.files import write_atomically
     from vqa.jobs.connect import connect
-    from vqa.jobs.queue import Filter
+    from vqa.jobs.record import Filter
     from vqa.jobs.scores import to_csv
 
     if args.state or args.before:
@@ -137,8 +137,7 @@ def scores_text(scores: Sequence[ScoreView]) -> str:
 
 def wanted(args: argparse.Namespace) -> Filter:
     """The jobs that the options choose."""
-    from vqa.jobs.queue import Filter
-    from vqa.jobs.record import State
+    from vqa.jobs.record import Filter, State
 
     states = tuple(State(state) for state in args.state) if args.state else None
     return Filter(states=states, group=args.group, user=args.user, before=args.before)

@@ -141,8 +141,7 @@ def _splits(service: Service, store: str) -> dict[str, int]:
 def wait(service: Service, job: JobView) -> JobView:
     """Look at a job until it has ended; say each change of its state."""
     from vqa.commands.patience import patiently
-    from vqa.jobs.queue import Filter
-    from vqa.jobs.record import TERMINAL
+    from vqa.jobs.record import TERMINAL, Filter
 
     shown = job.state
     try:

@@ -8,8 +8,8 @@ from pathlib import Path
 from vqa.errors import JobError, RunError
 from vqa.jobs.home import Home
 from vqa.jobs.library import fingerprint_at
-from vqa.jobs.queue import Filter, Queue
-from vqa.jobs.record import TERMINAL, Job, State
+from vqa.jobs.queue import Queue
+from vqa.jobs.record import TERMINAL, Filter, Job, State
 from vqa.training.directory import SUCCEEDED, RunDirectory
 
 May = Callable[[Job], bool]

@@ -23,9 +23,9 @@ from vqa.jobs.logs import log_files, read_log
 from vqa.jobs.outcome import mark_cancelled
 from vqa.jobs.parcel import Parcel, pack
 from vqa.jobs.progress import read_overall, read_progress, read_warnings
-from vqa.jobs.queue import Filter, Queue
+from vqa.jobs.queue import Queue
 from vqa.jobs.quotas import Room
-from vqa.jobs.record import ACTIVE, Job, State, Submission
+from vqa.jobs.record import ACTIVE, Filter, Job, State, Submission
 from vqa.jobs.scores import best_scores
 from vqa.jobs.submit import Checker
 from vqa.jobs.uploads.owned import delete, store_view

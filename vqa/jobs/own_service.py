@@ -13,8 +13,7 @@ from typing_extensions import override
 from vqa.jobs.home import Home
 from vqa.jobs.local_service import LocalService
 from vqa.jobs.locks import Lock
-from vqa.jobs.queue import Filter
-from vqa.jobs.record import TERMINAL, Job
+from vqa.jobs.record import TERMINAL, Filter, Job
 from vqa.jobs.views import JobDetail, JobPage, JobView, SubmitRequest
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE)

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Literal
 
 from vqa.jobs.home import Home
-from vqa.jobs.queue import Filter, Queue
-from vqa.jobs.record import TERMINAL, Job, State
+from vqa.jobs.queue import Queue
+from vqa.jobs.record import TERMINAL, Filter, Job, State
 
 DOOMED = ".deleting-"
 Policy = Literal["all", "best", "none"]

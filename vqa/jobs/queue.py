@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -20,6 +20,7 @@ from vqa.jobs.record import (
     WAITING,
     Change,
     EngineName,
+    Filter,
     Job,
     Loss,
     State,
@@ -29,23 +30,6 @@ from vqa.jobs.schema import Held, Transaction, connect, job_of
 from vqa.jobs.turns import first
 
 ID_BYTES, PAGE = 4, 1000
-
-
-@dataclass(frozen=True)
-class Filter:
-    """Which jobs; None admits all.
-
-    Attributes:
-        before: jobs submitted before the one with this `seq` (for paging).
-        prefix: jobs whose id begins so.
-    """
-
-    states: tuple[State, ...] | None = None
-    group: str | None = None
-    user: str | None = None
-    engine: str | None = None
-    before: int | None = None
-    prefix: str | None = None
 
 
 class Queue:

@@ -10,8 +10,8 @@ from vqa.errors import JobError
 from vqa.jobs.home import Home
 from vqa.jobs.locks import turn
 from vqa.jobs.prune import disk_use
-from vqa.jobs.queue import Filter, Queue
-from vqa.jobs.record import ACTIVE, WAITING, Job
+from vqa.jobs.queue import Queue
+from vqa.jobs.record import ACTIVE, WAITING, Filter, Job
 
 PRUNE = "`vqa jobs --prune` on the machine of the service removes"
 """A user of a server cannot do it."""

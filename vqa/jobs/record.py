@@ -139,3 +139,20 @@ class Change:
     state: State
     attempt: int
     reason: str
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which jobs; None admits all.
+
+    Attributes:
+        before: jobs submitted before the one with this `seq` (for paging).
+        prefix: jobs whose id begins so.
+    """
+
+    states: tuple[State, ...] | None = None
+    group: str | None = None
+    user: str | None = None
+    engine: str | None = None
+    before: int | None = None
+    prefix: str | None = None

@@ -20,7 +20,7 @@ from vqa.errors import EngineError, JobError
 from vqa.faults import NO_KEY
 from vqa.jobs.library import refuse_paths
 from vqa.jobs.questions import Question, Reply
-from vqa.jobs.queue import Filter
+from vqa.jobs.record import Filter
 from vqa.jobs.views import (
     Chunk,
     GroupData,

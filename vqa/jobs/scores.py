@@ -8,8 +8,8 @@ from functools import cache
 
 from vqa.jobs.home import Home
 from vqa.jobs.progress import overall_of, read_result
-from vqa.jobs.queue import Filter, Queue
-from vqa.jobs.record import Job, State
+from vqa.jobs.queue import Queue
+from vqa.jobs.record import Filter, Job, State
 from vqa.jobs.views import ScoreView
 
 COLUMNS = tuple(ScoreView.model_fields)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from vqa.jobs.queue import Filter
+from vqa.jobs.record import Filter
 from vqa.jobs.views import (
     Chunk,
     GroupView,

@@ -16,8 +16,8 @@ from tests.ablation.runs import BASE, fail_run, make_run
 from tests.server.pages.people import Site, until
 from vqa.config import parse_experiment
 from vqa.jobs.home import Home
-from vqa.jobs.queue import Filter, Queue
-from vqa.jobs.record import State, Submission
+from vqa.jobs.queue import Queue
+from vqa.jobs.record import Filter, State, Submission
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

@@ -11,7 +11,8 @@ from starlette.testclient import TestClient
 
 from tests.server.pages.people import Site
 from vqa.jobs.home import Home
-from vqa.jobs.queue import Filter, Queue
+from vqa.jobs.queue import Queue
+from vqa.jobs.record import Filter
 from vqa.names import TITLE_RULE
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from pydantic import ValidationError
 
 from vqa.errors import JobError, VQAError
 from vqa.jobs.home import Home
-from vqa.jobs.queue import Filter, Queue
-from vqa.jobs.record import ACTIVE, WAITING
+from vqa.jobs.queue import Queue
+from vqa.jobs.record import ACTIVE, WAITING, Filter
 from vqa.jobs.views import Name, StoreView, View
 
 RECORD = "uploaded.json"

@@ -8,8 +8,7 @@ from fastapi import APIRouter, Query
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from vqa.jobs.queue import Filter
-from vqa.jobs.record import EngineName, State
+from vqa.jobs.record import EngineName, Filter, State
 from vqa.jobs.scores import to_csv
 from vqa.jobs.views import (
     GroupView,

@@ -9,8 +9,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from vqa.errors import JobError
-from vqa.jobs.queue import Filter
-from vqa.jobs.record import State
+from vqa.jobs.record import Filter, State
 from vqa.jobs.views import JobView
 from vqa.server.api.dependencies import Caller, OpenHoldings, OpenPages, Reader
 from vqa.server.api.stores import ExampleView, find_example

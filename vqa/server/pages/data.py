@@ -11,8 +11,7 @@ from fastapi import Path as PathParameter
 from fastapi.responses import HTMLResponse, JSONResponse
 
 from vqa.errors import JobError, VQAError
-from vqa.jobs.queue import Filter
-from vqa.jobs.record import Job
+from vqa.jobs.record import Filter, Job
 from vqa.jobs.uploads.owned import size_of, uploaded
 from vqa.names import NAME_PATTERN
 from vqa.server.api.dependencies import Caller, OpenHoldings, OpenPages, Reader, StoreName
