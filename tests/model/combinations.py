@@ -148,6 +148,11 @@ def config_of(names: tuple[str, ...], bert: Path) -> ModelConfig:
     return ModelConfig.model_validate({**bricks, "coordinates": soft, "octaves": 2 * soft})
 
 
+def looked_at(names: tuple[str, ...]) -> Tensor:
+    """Three pictures for a network of these bricks, or their regions."""
+    return torch.rand(3, 4, 5) if names[0] == "regions" else torch.rand(3, 3, 24, 32)
+
+
 def step(network: Network, batch: tuple[Any, ...], targets: Targets, choices: Choices) -> float:
     """Train one step; the loss before it."""
     optimizer = torch.optim.SGD(network.parameter_groups(0.01))

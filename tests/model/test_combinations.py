@@ -20,6 +20,7 @@ from tests.model.combinations import (
     UNSHOWN,
     TinyCNN,
     config_of,
+    looked_at,
     pairs,
     step,
 )
@@ -41,7 +42,6 @@ def test_every_pair_trains_a_step_and_round_trips(
     names: tuple[str, ...],
     monkeypatch: pytest.MonkeyPatch,
     tiny_bert: Path,
-    images: Tensor,
     image_of_question: Tensor,
     words: PackedSequence,
     choices: Choices,
@@ -50,8 +50,7 @@ def test_every_pair_trains_a_step_and_round_trips(
     monkeypatch.setattr(torchvision.models, "get_model", lambda *_, **__: TinyCNN())
     config = config_of(names, tiny_bert)
     network = config.build(SIZES)
-    seen = torch.rand(3, 4, 5) if names[0] == "regions" else images
-    batch = (seen, image_of_question, words, choices)
+    batch = (looked_at(names), image_of_question, words, choices)
     assert step(network, batch, targets, choices) > 0
     trained = [(n, p) for n, p in network.named_parameters() if p.requires_grad]
     assert [n for n, p in trained if p.grad is None] == []

@@ -11,7 +11,7 @@ import torchvision
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
-from tests.model.combinations import COMBINATIONS, SIZES, TinyCNN, config_of, step
+from tests.model.combinations import COMBINATIONS, SIZES, TinyCNN, config_of, looked_at, step
 from tests.model.test_packed import LENGTHS, every_layer, everything, inputs_of
 from vqa.model.network import Network
 from vqa.model.question_encoder.packed import run_packed
@@ -53,7 +53,7 @@ def test_it_computes_what_a_cpu_computes(
 ) -> None:
     monkeypatch.setattr(torchvision.models, "get_model", lambda *_, **__: TinyCNN())
     network = config_of(names, tiny_bert).build(SIZES)
-    images = torch.rand(3, 4, 5) if names[0] == "regions" else torch.rand(3, 3, 24, 32)
+    images = looked_at(names)
     batch = (images, image_of_question, words, choices)
     here = evaluated(network, batch)
     batch = tuple(there(part, gpu) for part in batch)

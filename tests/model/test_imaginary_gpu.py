@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
 from tests.imaginary_gpu import GPU, imagined
-from tests.model.combinations import COMBINATIONS, SIZES, TinyCNN, config_of
+from tests.model.combinations import COMBINATIONS, SIZES, TinyCNN, config_of, looked_at
 from tests.model.test_gpu_bricks import there
 from vqa.model.question_encoder import recurrent
 from vqa.model.question_encoder.packed import run_packed
@@ -42,7 +42,7 @@ def test_nothing_lies_elsewhere_or_is_waited_for(
     monkeypatch.setattr(torchvision.models, "get_model", lambda *_, **__: TinyCNN())
     monkeypatch.setattr(recurrent, "run_torch", run_packed)  # cuDNN wants a driver
     network = config_of(names, tiny_bert).build(SIZES)
-    images = torch.rand(3, 4, 5) if names[0] == "regions" else torch.rand(3, 3, 24, 32)
+    images = looked_at(names)
     with imagined():
         network.to(GPU)
         batch = [there(part, GPU) for part in (images, image_of_question, words, choices)]

@@ -8,6 +8,7 @@ line on stderr. What was not sent to W&B is in the journal: `vqa sync` sends it.
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -31,7 +32,7 @@ CLOSE_SECONDS, UPLOAD_SECONDS = 60.0, 25.0
 """What the end of a run may wait for a dashboard altogether, and of this for W&B's last uploads."""
 
 
-class Mirror:
+class Mirror(ABC):
     """Shows a run in one dashboard; no method raises, and only `close` waits, at most a minute.
 
     Args:
@@ -45,16 +46,17 @@ class Mirror:
         """Queue a journal record; returns at once."""
         self._lost += not self._link.put({"record": record})
 
+    @abstractmethod
     def samples(self, model: VQAModel, store: Store, predictions: list[Prediction]) -> None:
-        """Show some predictions; nothing where a dashboard shows figures alone."""
+        """Show some predictions."""
 
     def finish(self, result: Mapping[str, Any]) -> None:
         """Queue the result."""
         self._link.put({"result": dict(result)})
 
+    @abstractmethod
     def close(self) -> None:
         """Wait until the dashboard has everything."""
-        raise NotImplementedError
 
 
 class WandbMirror(Mirror):
@@ -115,6 +117,10 @@ class TrackerMirror(Mirror):
         }
         feeder = "vqa.tracking.feeder"
         super().__init__(Link(setup, say, program=feeder, title=tracker.title, folder=tracker.name))
+
+    @override
+    def samples(self, model: VQAModel, store: Store, predictions: list[Prediction]) -> None:
+        """Nothing: trackers show figures."""
 
     @override
     def close(self) -> None:
