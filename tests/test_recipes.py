@@ -13,7 +13,7 @@ from vqa.config import load_experiment
 from vqa.model.config import Sizes
 from vqa.recipes import Recipe, recipes
 
-README = Path(__file__).parents[1] / "README.md"
+DOCUMENT = Path(__file__).parents[1] / "docs" / "recipes.md"
 ROWS = {
     "vqa1": 9,
     "vqa2": 1,
@@ -42,8 +42,8 @@ def test_a_recipe_can_be_built_and_says_what_it_is(recipe: Recipe) -> None:
     assert f"configs/recipes/{recipe.name}.yaml" in recipe.file.read_text()
 
 
-def test_the_read_me_has_their_rows() -> None:
-    lines = README.read_text(encoding="utf-8").splitlines()
+def test_the_document_has_their_rows() -> None:
+    lines = DOCUMENT.read_text(encoding="utf-8").splitlines()
     rows = [f"| `{one.name}` {one.title} | {one.published} | {one.status} |" for one in recipes()]
     assert [line for line in lines if line in rows] == rows
 

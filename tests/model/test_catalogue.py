@@ -120,8 +120,8 @@ def test_parameters_are_counted_without_allocating() -> None:
     assert parameters("question_encoder", Transformers) is None
 
 
-def test_the_fusion_that_the_read_me_adds_keeps_the_rules(monkeypatch: pytest.MonkeyPatch) -> None:
-    text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+def test_the_fusion_that_the_documents_add_keeps_the_rules(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "models.md").read_text(encoding="utf-8")
     told = text.split("## Adding a fusion\n")[1].split("\n## ")[0]
     module_code, class_code = re.findall(r"```python\n(.+?)```", told, re.DOTALL)
     module = ModuleType("vqa.model.fusion.gated")
