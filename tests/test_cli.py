@@ -146,7 +146,7 @@ def test_home_is_read_where_a_shell_leaves_it(
     assert not (tmp_path / "~").exists()
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EIO])
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE])
 def test_a_disk_that_fails_is_one_line_whether_a_file_is_named_or_not(
     number: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -156,6 +156,16 @@ def test_a_disk_that_fails_is_one_line_whether_a_file_is_named_or_not(
         monkeypatch.setattr("vqa.cli._run", Mock(side_effect=error))
         assert main(["list"]) == 1
         assert capsys.readouterr().err == said
+
+
+@pytest.mark.parametrize(("number", "code"), [(errno.EIO, 1), (errno.EMFILE, 1), (errno.EACCES, 2)])
+def test_a_file_that_cannot_be_read_by_the_machines_fault_is_not_the_users(
+    number: int, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    (tmp_path / "store.json").touch()
+    fault = OSError(number, os.strerror(number))
+    monkeypatch.setattr(Path, "read_text", Mock(side_effect=fault))
+    assert main(["inspect", str(tmp_path)]) == code
 
 
 def test_a_want_of_memory_is_one_line(

@@ -18,7 +18,7 @@ from vqa.errors import VQAError, first_line
 from vqa.formatting import printable
 from vqa.garbage import collect_rarely
 from vqa.lifetime import Ending
-from vqa.outputs import FAILING
+from vqa.outputs import is_failing
 
 COMMANDS = {
     "download": "fetch a published data set",
@@ -71,12 +71,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except VQAError as error:
         said = printable(str(error), keep="\n")  # messages quote what stands in files
         print(f"vqa: {said}", file=sys.stderr)
-        return error.exit_code
+        return 1 if is_failing(error) else error.exit_code
     except BrokenPipeError:
         _drop_output()
         return 1
     except OSError as error:  # a path that cannot be made, read or written
-        failing = error.errno in FAILING
+        failing = is_failing(error)
         if error.filename is None and not failing:
             raise
         where = _output() if error.filename is None else f"{error.filename}: "

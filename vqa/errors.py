@@ -16,6 +16,8 @@ VQAError                    exit 1: the program's own failure
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 BEFORE_FIX = " — "
 """In the text of an error, between what is wrong and what the user can do."""
 
@@ -99,6 +101,16 @@ class TrainingError(VQAError):
 
 class NonFiniteLossError(TrainingError):
     """The loss became NaN or infinite."""
+
+
+def chain(error: BaseException) -> Iterator[BaseException]:
+    """An error, what it came of, and so on; libraries wrap the system's word."""
+    seen: set[int] = set()
+    following: BaseException | None = error
+    while following is not None and id(following) not in seen:
+        seen.add(id(following))
+        yield following
+        following = following.__cause__ or following.__context__
 
 
 def first_line(error: Exception) -> str:

@@ -14,10 +14,17 @@ from functools import partial
 from pathlib import Path
 from typing import IO
 
+from vqa.errors import chain
+
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 """What the system says of a full disk or a full quota."""
-FAILING = FULL | {errno.EIO}
-"""What it says where the disk is at fault, and not what was asked of it."""
+FAILING = FULL | {errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+"""What it says where the machine is at fault, and not what was asked of it."""
+
+
+def is_failing(error: BaseException) -> bool:
+    """Whether an error, or what it came of, is the machine's fault."""
+    return any(isinstance(one, OSError) and one.errno in FAILING for one in chain(error))
 
 
 @contextmanager

@@ -21,7 +21,7 @@ def no_room(number: int) -> OSError:
     return OSError(number, os.strerror(number))
 
 
-@pytest.mark.parametrize("number", [errno.EDQUOT, errno.EMFILE])
+@pytest.mark.parametrize("number", [errno.EDQUOT, errno.EMFILE, errno.EIO])
 def test_a_job_whose_run_directory_has_no_room_now_waits_for_it(
     queue: Queue, dispatcher: Dispatcher, submission: Submit, monkeypatch: pytest.MonkeyPatch,
     number: int,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import random
 import shutil
@@ -119,7 +120,7 @@ def test_a_failing_migration_changes_nothing(
         added = (*schema.MIGRATIONS, "ALTER TABLE jobs ADD COLUMN a TEXT; NONSENSE")
         broken.setattr(schema, "MIGRATIONS", added)
         broken.setattr(schema, "VERSION", len(added))
-        with pytest.raises(JobError):
+        with pytest.raises(sqlite3.OperationalError):
             Queue(home_queue_file)
     queue = Queue(home_queue_file)
     assert queue.find() == []
@@ -161,19 +162,24 @@ def test_a_full_disk_is_told_as_such(queue: Queue) -> None:
     assert queue.submit(plain())[1]
 
 
-def test_a_queue_that_a_full_disk_keeps_shut_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_queue_that_the_machine_keeps_shut_is_no_fault_of_the_user(
+    home_queue_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """SQLite speaks of an I/O error: its shared memory has no room."""
-    file = tmp_path / "queue.sqlite3"
+    """SQLite speaks of an I/O error on a full disk, too: its shared memory has no room."""
     error = sqlite3.OperationalError("disk I/O error")
     monkeypatch.setattr(schema, "migrate", Mock(side_effect=error))
-    with pytest.raises(JobError, match=r"cannot be opened \(disk I/O error\)"):
-        Queue(file)
+    with pytest.raises(sqlite3.OperationalError, match="disk I/O error"):
+        Queue(home_queue_file)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Mock(free=4096))
-    with pytest.raises(JobError, match="its disk is full — free some space there") as caught:
-        Queue(file)
-    assert (caught.value.where, caught.value.kind) == (str(file), "disk-full")
+    with pytest.raises(OSError, match="its disk is full — free some space there") as caught:
+        Queue(home_queue_file)
+    assert (caught.value.filename, caught.value.errno) == (str(home_queue_file), errno.ENOSPC)
+
+
+def test_a_queue_that_cannot_be_written_here_is_refused(home_queue_file: Path) -> None:
+    with pytest.raises(JobError, match="cannot be written here: mend that") as caught:
+        Queue(home_queue_file.parent / "nowhere" / home_queue_file.name)
+    assert caught.value.where.endswith("nowhere/queue.sqlite3")
 
 
 def test_connections_end_with_their_threads_and_with_the_queue(home_queue_file: Path) -> None:

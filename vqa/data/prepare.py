@@ -107,11 +107,11 @@ def prepare(
 
 
 def _unwritable(error: OSError, to: Path | str) -> VQAError:
-    """The given folder is wrong; or the disk is, which no other input would help."""
+    """The given folder is wrong; or the machine fails, which no other input would help."""
     what = f"cannot write the store ({error.strerror or error})"
     if error.errno not in FAILING:
         return DataError(what, where=str(to))
-    mend = "free some space there" if error.errno in FULL else "see to its disk"
+    mend = "free some space there" if error.errno in FULL else "see to this machine"
     return VQAError(what, where=str(to), fix=f"{mend}, or choose another --to")
 
 

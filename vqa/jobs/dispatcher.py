@@ -310,9 +310,9 @@ def main() -> int:
     try:
         home = Home.here().make()
         Dispatcher(home, lock=given(home.dispatcher_lock, sys.argv[1:])).run(stop, until_idle=True)
-    except VQAError as error:
+    except (VQAError, OSError, sqlite3.Error) as error:
         print(f"vqa: {error}", file=sys.stderr)
-        return error.exit_code
+        return error.exit_code if isinstance(error, VQAError) else 1
     return 0
 
 

@@ -14,16 +14,16 @@ from pathlib import Path
 from vqa.errors import EngineError
 from vqa.jobs.heartbeat import read_beat
 from vqa.jobs.record import Job
-from vqa.outputs import FULL
+from vqa.outputs import FAILING
 
 KILL_SECONDS = 2.0
 """Time between two tries to kill."""
-PASSING = FULL | {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN}
-"""What the system says where it has no room, memory, files or processes left for now."""
+PASSING = FAILING | {errno.EAGAIN}
+"""What the system says where it fails, or has no room, memory, files or processes left for now."""
 
 
 def passes(error: BaseException) -> bool:
-    """Whether an error, or what it came of, is a want of this machine's that passes, and no fault of a job."""
+    """Whether an error, or what it came of, is this machine's and may pass, and no fault of a job."""
     return any(
         isinstance(one, OSError) and one.errno in PASSING for one in (error, error.__cause__)
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import shutil
@@ -64,7 +65,7 @@ MIGRATIONS: tuple[str, ...] = (
 """Entry k takes a database of version k to version k + 1. Entries are only ever added."""
 
 VERSION = len(MIGRATIONS)
-NOT_WRITABLE = "its folder cannot be written here: mend that, or name another with VQA_HOME"
+NOT_WRITABLE = "it or its folder cannot be written here: mend that, or name another with VQA_HOME"
 SHARED_BYTES = 1 << 15
 """SQLite makes a file of this size beside a database that is opened; of a full disk it says "disk I/O error" then."""
 
@@ -73,9 +74,20 @@ def connect(path: Path) -> sqlite3.Connection:
     """Open the database, durable at every commit, in today's version.
 
     Raises:
-        JobError: it was made by a newer program, or is no database.
+        JobError: it was made by a newer program, is no database, or cannot be written.
+        OSError, sqlite3.OperationalError: the machine fails: a full disk, for one.
     """
     _make(path)
+    try:
+        return _opened(path)
+    except sqlite3.OperationalError as error:
+        _refuse(path, error)
+        raise
+    except sqlite3.DatabaseError as error:
+        raise JobError(f"is no queue ({error})", where=str(path), fix="move it away") from error
+
+
+def _opened(path: Path) -> sqlite3.Connection:
     # Each thread has its own; whichever sees its end may close it.
     connection = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
     connection.row_factory = sqlite3.Row
@@ -84,25 +96,25 @@ def connect(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA foreign_keys=ON")
         migrate(connection, path)
-    except sqlite3.DatabaseError as error:
-        connection.close()
-        if isinstance(error, sqlite3.OperationalError):
-            raise _unopened(path, error) from error
-        raise JobError(f"is no queue ({error})", where=str(path), fix="move it away") from error
-    except JobError:
+    except (sqlite3.DatabaseError, JobError):
         connection.close()
         raise
     return connection
 
 
-def _unopened(path: Path, error: sqlite3.OperationalError) -> JobError:
-    what, where = f"cannot be opened ({error})", str(path)
-    if not os.access(path.parent, os.W_OK):
-        return JobError(what, where=where, fix=NOT_WRITABLE)
+def _refuse(path: Path, error: sqlite3.OperationalError) -> None:
+    """Say what SQLite's error came of, where that can be mended; otherwise the machine is at fault.
+
+    Raises:
+        JobError: it cannot be written here.
+        OSError: its disk is full.
+    """
+    places = [path.parent, path] if path.exists() else [path.parent]
+    if not all(os.access(place, os.W_OK) for place in places):
+        raise JobError(f"cannot be opened ({error})", where=str(path), fix=NOT_WRITABLE) from error
     if shutil.disk_usage(path.parent).free < SHARED_BYTES:
-        what, fix = "cannot be opened: its disk is full", "free some space there"
-        return JobError(what, where=where, fix=fix, kind="disk-full")
-    return JobError(what, where=where)
+        what = "cannot be opened: its disk is full — free some space there"
+        raise OSError(errno.ENOSPC, what, str(path)) from error
 
 
 def _make(path: Path) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
+from vqa.errors import chain
 from vqa.outputs import FULL, exchanged, naming
 
 RESERVE_BYTES = 256 * 1024
@@ -50,10 +51,10 @@ class Reserve:
 
 
 def is_disk_full(error: BaseException) -> bool:
-    """Whether an error, or what it came of, is a full disk (or a full quota); libraries wrap the system's word."""
+    """Whether an error, or what it came of, is a full disk (or a full quota)."""
     return any(
         (isinstance(one, OSError) and one.errno in FULL) or _says_full(str(one))
-        for one in _chain(error)
+        for one in chain(error)
     )
 
 
@@ -67,15 +68,6 @@ def disk_full_message(folder: Path) -> str:
 
 def _says_full(text: str) -> bool:
     return any(os.strerror(number) in text for number in FULL)
-
-
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    seen: set[int] = set()
-    following: BaseException | None = error
-    while following is not None and id(following) not in seen:
-        seen.add(id(following))
-        yield following
-        following = following.__cause__ or following.__context__
 
 
 def write_atomic(path: Path, text: str) -> None:
