@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -101,6 +103,34 @@ def test_what_an_earlier_call_began_is_finished_and_a_run_without_job_is_kept(ho
     orphan.mkdir()
     assert [item.job for item in Pruner(home).runs(Filter())] == ["0123abcd"]
     assert list(home.runs.iterdir()) == [orphan]
+
+
+def test_a_death_leaves_no_directory_without_its_job_or_a_mark(
+    home: Home, queue: Queue, ended: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = ended(State.SUCCEEDED)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", Mock(side_effect=OSError))
+        with pytest.raises(OSError):
+            list(Pruner(home).runs(Filter()))
+    assert queue.get(job.id)
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            list(Pruner(home).runs(Filter()))
+    assert queue.find() == []
+    assert [item.job for item in Pruner(home).runs(Filter())] == [job.id]
+    assert not list(home.runs.iterdir())
+
+
+def test_a_job_whose_directory_was_set_aside_goes_with_it(
+    home: Home, queue: Queue, ended: Make
+) -> None:
+    """A death came before the queue had forgotten it."""
+    run = home.run_dir(ended(State.SUCCEEDED).id)
+    run.rename(run.with_name(DOOMED + run.name))
+    assert [item.job for item in Pruner(home).runs(Filter())] == [run.name]
+    assert (queue.find(), list(home.runs.iterdir())) == ([], [])
 
 
 def test_checkpoints_that_an_earlier_call_began_to_delete_go(home: Home, ended: Make) -> None:

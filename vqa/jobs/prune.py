@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -56,13 +57,15 @@ class Pruner:
     def runs(self, wanted: Filter) -> Iterator[Pruned]:
         """Forget ended jobs and delete their run directories.
 
-        The queue forgets first, so that a job that somebody resumes in this moment is kept. A directory without a
-        job is left alone unless an earlier call was deleting it: after a loss of the queue it is all that is left.
+        A directory is set aside while the queue forgets its job: one that somebody resumes in this moment is kept, and
+        a death leaves no directory without a job or a mark. Such a one is left alone: after a loss of the queue it is
+        all that is left.
         """
         queue = self._queue()
         for job in self._ended(wanted, TERMINAL):
-            if self.dry_run or queue.remove(job.id):
-                yield Pruned(job.id, self._delete(self.home.run_dir(job.id)))
+            run = self.home.run_dir(job.id)
+            if self.dry_run or queue.remove(job.id, partial(_set_aside, run)):
+                yield Pruned(job.id, self._delete(run) + self._delete(_doomed(run)))
         for path in self.home.runs.glob(f"{DOOMED}*"):
             yield Pruned(path.name.removeprefix(DOOMED), self._delete(path))
 
@@ -83,10 +86,19 @@ class Pruner:
             return 0
         held = disk_use(path)
         if not self.dry_run:
-            doomed = path if path.name.startswith(DOOMED) else path.with_name(DOOMED + path.name)
-            path.rename(doomed)  # half a directory must not pass for a whole one
-            shutil.rmtree(doomed)
+            _set_aside(path)
+            shutil.rmtree(_doomed(path))
         return held
+
+
+def _set_aside(path: Path) -> None:
+    """Rename a directory that is to be deleted: half of one must not pass for a whole one."""
+    if path.is_dir() and not path.is_symlink():
+        path.rename(_doomed(path))
+
+
+def _doomed(path: Path) -> Path:
+    return path if path.name.startswith(DOOMED) else path.with_name(DOOMED + path.name)
 
 
 def retain(run_dir: Path, policy: Policy) -> None:

@@ -7,7 +7,7 @@ import secrets
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -255,11 +255,18 @@ class Queue:
         with self._changing() as connection:
             return [done for job in jobs if (done := _resume(connection, job)) is not None]
 
-    def remove(self, job: str) -> bool:
-        """Forget an ended job; false where it has not ended."""
+    def remove(self, job: str, before: Callable[[], None] = lambda: None) -> bool:
+        """Forget an ended job; false where it has not ended.
+
+        Args:
+            before: is done first; where it raises, the job is not forgotten.
+        """
         query = f"DELETE FROM jobs WHERE id = ? AND state IN ({_marks(TERMINAL)})"
         with self._changing() as connection:
-            return bool(connection.execute(query, (job, *TERMINAL)).rowcount)
+            removed = bool(connection.execute(query, (job, *TERMINAL)).rowcount)
+            if removed:
+                before()
+            return removed
 
     def history(self, job: str) -> list[Change]:
         """What happened to a job, in order."""
