@@ -54,7 +54,8 @@ class DataConfig(Section):
     """What is learnt from.
 
     Attributes:
-        store: a prepared store.
+        store: a prepared store; a relative path is meant from the folder in which a command runs, and `vqa submit` and
+            `vqa ablate` keep where that led.
         train_split: the split whose questions train the network and make the vocabularies.
         validation_split: the split that chooses the best checkpoint; `none` trains to the end;
             `auto` takes `val`, `valid`, `validation` or `dev` where the store has one.

@@ -48,3 +48,12 @@ def test_another_store_is_not_made_by_it(store: str, capsys: pytest.CaptureFixtu
     assert main(["train", str(SCENES), f"data.store={store}", "--run", "run"]) == 2
     said = capsys.readouterr().err
     assert f"{store}: no prepared store here — make one with: vqa prepare SOURCE" in said
+
+
+def test_a_store_that_a_relative_path_no_longer_leads_to_is_told_by_all_of_its_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A run that was trained in one folder is evaluated from another."""
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", str(SCENES), "data.store=s", "--run", "run"]) == 2
+    assert f"vqa: {tmp_path}/s: no prepared store here" in capsys.readouterr().err

@@ -64,7 +64,7 @@ def read_manifest(path: Path) -> Manifest:
     except FileNotFoundError:
         raise DataError(
             "no prepared store here",
-            where=str(path),
+            where=str(path.absolute()),
             fix="make one with: vqa prepare SOURCE … --to STORE",
         ) from None
     except (OSError, ValueError, TypeError, KeyError) as error:
