@@ -164,6 +164,11 @@ class RunDirectory:
         starts = self._events("started")
         return next((int(start.get("word_rules", 1)) for start in starts), None)
 
+    def roundings(self) -> dict[str, str] | None:
+        """On what those of the newest life depend, by its events; None where it did not say."""
+        *_, newest = [{}, *self._events("started", "resumed")]
+        return newest.get("roundings")
+
     def shards(self) -> bool | None:
         """Whether the run began with shards of its training pictures; None where it has not begun."""
         plans = (plan["splits"][0] for plan in self._events("memory"))
@@ -175,8 +180,8 @@ class RunDirectory:
         kinds = (str(plan["what"]).partition(" ")[0] for plan in self._events("memory"))
         return {"features": True, "pictures": False}.get(next(kinds, ""))
 
-    def _events(self, name: str) -> Iterator[dict[str, Any]]:
-        """The events of that name, as far as they can be read, in order."""
+    def _events(self, *names: str) -> Iterator[dict[str, Any]]:
+        """The events of these names, as far as they can be read, in order."""
         try:
             lines = (self.path / "events.jsonl").read_bytes().splitlines()
         except FileNotFoundError:
@@ -184,7 +189,7 @@ class RunDirectory:
         for line in lines:
             with suppress(ValueError):
                 event = json.loads(line)
-                if isinstance(event, dict) and event.get("event") == name:
+                if isinstance(event, dict) and event.get("event") in names:
                     yield event
 
     def event(self, name: str, **details: Any) -> None:

@@ -46,6 +46,13 @@ def require_devices(config: TrainerConfig) -> None:
         )
 
 
+def named(device: torch.device) -> str:
+    """What computes, as far as it decides how sums are rounded."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"CPU ({torch.backends.cpu.get_cpu_capability()}, threads: {torch.get_num_threads()})"
+
+
 def take_share(device: torch.device) -> None:
     """Leave the rest of a GPU's memory to the jobs beside this one, as what started it says."""
     share = os.environ.get(GPU_SHARE_VARIABLE)

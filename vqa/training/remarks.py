@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
+import torch
+
+import vqa
 from vqa.idle import idle
 from vqa.model.question_encoder.embedding import WordEmbedding
+from vqa.training.hardware import named
+from vqa.training.result import git_commit
 from vqa.training.session import Session
 
 BY_LABEL = ("auto", "multiple-choice/1", "visual7w/1")
@@ -16,6 +21,9 @@ BY_LABEL = ("auto", "multiple-choice/1", "visual7w/1")
 
 def tell_beginning(session: Session, step: int, *, resumed: bool) -> None:
     """Note that a life of the run begins; the first one tells what there is to know of the run."""
+    now = roundings(session.device)
+    said = changes(session.run.roundings(), now) if resumed else remarks(session)
+    told = list(said)
     session.run.event(
         "resumed" if resumed else "started",
         step=step,
@@ -23,10 +31,32 @@ def tell_beginning(session: Session, step: int, *, resumed: bool) -> None:
         pid=os.getpid(),
         precision=session.experiment.trainer.precision,
         word_rules=session.materials.word_rules,
+        roundings=now,
     )
-    for remark in remarks(session) if not resumed else ():
+    for remark in told:
         session.warn(remark)
     _tell_coverage(session)
+
+
+def roundings(device: torch.device) -> dict[str, str]:
+    """All that decides how sums are rounded, beside the experiment."""
+    commit = (git_commit() or "")[:7]
+    program = f"{vqa.__version__} ({commit})" if commit else vqa.__version__
+    return {"vqa": program, "torch": torch.__version__, "device": named(device)}
+
+
+def changes(before: Mapping[str, str] | None, now: Mapping[str, str]) -> Iterator[str]:
+    """What a run is told that goes on otherwise than it was computed so far; nothing where all is as it was."""
+    if before is None:
+        what = "an older program computed it so far"
+    else:
+        differing = (key for key in now if now[key] != before.get(key))
+        what = "; ".join(f"{key} {now[key]}, before {before.get(key)}" for key in differing)
+    if what:
+        yield (
+            f"it goes on otherwise than it began ({what}): its weights may differ in their last digits from those of"
+            " a run without a break"
+        )
 
 
 def remarks(session: Session) -> Iterator[str]:
