@@ -168,6 +168,34 @@ def test_a_file_that_cannot_be_read_by_the_machines_fault_is_not_the_users(
     assert main(["inspect", str(tmp_path)]) == code
 
 
+def test_a_polite_kill_cleans_up_in_every_command(tmp_path: Path) -> None:
+    code = """
+import sys, time
+from pathlib import Path
+from vqa import cli
+from vqa.commands import list
+from vqa.outputs import replacing
+
+def run(args):
+    with replacing(Path("report")):
+        print("begun", flush=True)
+        time.sleep(60)
+
+list.run = run
+sys.exit(cli.main(["list", "fusions"]))
+"""
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=pipe, stderr=pipe, cwd=tmp_path, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "begun\n"
+        assert len(list(tmp_path.iterdir())) == 1
+        process.terminate()
+        assert process.communicate()[1] == "vqa: interrupted\n"
+    assert (process.returncode, list(tmp_path.iterdir())) == (1, [])
+
+
 def test_a_want_of_memory_is_one_line(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,7 +17,7 @@ import vqa
 from vqa.errors import VQAError, first_line
 from vqa.formatting import printable
 from vqa.garbage import collect_rarely
-from vqa.lifetime import Ending
+from vqa.lifetime import Ending, interruptible
 from vqa.outputs import is_failing
 
 COMMANDS = {
@@ -125,7 +125,8 @@ def _run(name: str, words: Sequence[str]) -> int:
         args = parser.parse_intermixed_args(words)
     except TypeError:  # a command with commands of its own
         args = parser.parse_args(words)
-    return int(module.run(args))
+    with interruptible():
+        return int(module.run(args))
 
 
 def _outline(words: Sequence[str]) -> int:

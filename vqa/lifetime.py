@@ -7,7 +7,10 @@ import ctypes
 import os
 import signal
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NoReturn
 
 PR_SET_PDEATHSIG = 1
 
@@ -26,6 +29,23 @@ def die_with(parent: int) -> Callable[[], None]:
                 os._exit(1)
 
     return prepare
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Let a polite kill clean up as Ctrl-C does; only a program's main thread hears of one."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, _: object) -> NoReturn:
+        raise KeyboardInterrupt(signal.Signals(number).name)
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 class Ending:

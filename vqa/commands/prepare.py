@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
 import sys
-import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vqa.errors import InputError
 from vqa.names import nearest
@@ -112,8 +110,7 @@ def _beside(name: str, words: list[str]) -> int:
     module = import_module(f"vqa.commands.{name}")
     parser = argparse.ArgumentParser(prog=f"vqa prepare {name}")
     module.configure(parser)
-    with _interruptible():
-        return int(module.run(parser.parse_intermixed_args(words)))
+    return int(module.run(parser.parse_intermixed_args(words)))
 
 
 def _unknown(name: str) -> InputError:
@@ -156,7 +153,7 @@ def _prepare(source: Source, name: str, options: argparse.Namespace) -> Store:
 
     progress = _Progress()
     try:
-        with _interruptible(), closing(progress):
+        with closing(progress):
             return prepare(
                 source,
                 options.to,
@@ -173,23 +170,6 @@ def _prepare(source: Source, name: str, options: argparse.Namespace) -> Store:
         if (kin := getattr(source, "resembles", None)) is not None:
             print(f"vqa: these files look like {kin}", file=sys.stderr)
         raise
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Let a polite kill clean up as Ctrl-C does; only a program's main thread hears of one."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(number: int, _: object) -> NoReturn:
-        raise KeyboardInterrupt(signal.Signals(number).name)
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 class _Progress:
