@@ -235,6 +235,29 @@ def test_a_full_disk_leaves_no_part_of_a_model_or_a_picture(
     assert set(tmp_path.iterdir()) == before
 
 
+def test_a_model_is_on_the_disk_before_it_has_its_name(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A power cut soon after would leave files without content: a run's model stands before its result does."""
+    done: list[str] = []
+    fsync, replace = os.fsync, Path.replace
+
+    def noted(descriptor: int) -> None:
+        done.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
+        fsync(descriptor)
+
+    def named(self: Path, target: Path) -> Path:
+        done.append("named")
+        return replace(self, target)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    monkeypatch.setattr(Path, "replace", named)
+    vqa.load(run).save(tmp_path / "model")
+    files = {file.name for file in (tmp_path / "model").iterdir()}
+    assert files <= set(done[: done.index("named")])
+    assert done[-1] == tmp_path.name
+
+
 def test_choices_that_cannot_be_said_are_told(
     run: Path, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

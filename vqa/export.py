@@ -36,7 +36,7 @@ from vqa.model.image_encoder import Backbone, Regions
 from vqa.model.network import Network
 from vqa.model.question_encoder import Transformers
 from vqa.model.types import Targets
-from vqa.outputs import make_folder, naming, sha256_of
+from vqa.outputs import make_folder, naming, sha256_of, sync, sync_all
 
 FORMAT_VERSION = 1
 WEIGHTS, EXPERIMENT, TOKENIZER, ANSWERS = (
@@ -198,7 +198,7 @@ class VQAModel:
         )
 
     def save(self, path: Path) -> None:
-        """Write the model's folder whole, replacing what stood there.
+        """Write the model's folder whole, replacing what stood there; it survives a power cut from then on.
 
         Raises:
             OSError: it cannot be written; names `path`.
@@ -209,9 +209,11 @@ class VQAModel:
             temporary.mkdir()
             try:
                 self._write(temporary)
+                sync_all(temporary)
                 if path.exists():
                     shutil.rmtree(path)
                 temporary.replace(path)
+                sync(path.parent)
             finally:
                 shutil.rmtree(temporary, ignore_errors=True)
 

@@ -110,6 +110,30 @@ def _own_output(path: Path) -> int | None:
     return None
 
 
+def sync(path: Path) -> None:
+    """Have a file on the disk, or what is called how in a folder.
+
+    Raises:
+        OSError: it cannot be done; names `path`.
+    """
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        with naming(path):
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_all(folder: Path) -> None:
+    """Have a folder on the disk with all its files, before it gets its name.
+
+    Raises:
+        OSError: see `sync`.
+    """
+    for path in [*folder.rglob("*"), folder]:
+        sync(path)
+
+
 def sha256_of(file: Path) -> str:
     """The hash of a file's contents, in hexadecimal.
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from vqa.outputs import sync
 from vqa.tracking.journal import Journal
 from vqa.training.checkpoints import Checkpoints
 from vqa.training.directory import RunDirectory
@@ -19,7 +20,6 @@ from vqa.training.disk import (
     Reserve,
     is_disk_full,
     replace_text,
-    sync_directory,
     write_atomic,
 )
 
@@ -141,7 +141,7 @@ def sync_journal(folder: Path) -> None:
     ("write", "name"),
     [
         (lambda folder: write_atomic(folder / "a.json", "{}"), "a.json"),
-        (sync_directory, "run"),
+        (sync, "run"),
         (lambda folder: RunDirectory(folder).event("started"), "events.jsonl"),
         (sync_journal, "metrics.jsonl"),
     ],

@@ -56,7 +56,7 @@ def fetch(word: str, to: Path) -> None:
     from vqa.jobs.connect import connect
     from vqa.jobs.parcel import unpack
     from vqa.jobs.remote import RemoteService
-    from vqa.outputs import make_folder, naming
+    from vqa.outputs import make_folder, naming, sync_all
 
     service = connect()
     assert isinstance(service, RemoteService)
@@ -77,4 +77,5 @@ def fetch(word: str, to: Path) -> None:
             raise ModelError(
                 f"what came is no sound model ({error.what})", where=job, fix=fix
             ) from None
+        sync_all(model)
         model.replace(to)

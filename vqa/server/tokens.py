@@ -21,8 +21,7 @@ from vqa.errors import JobError, VQAError
 from vqa.jobs.home import Home
 from vqa.jobs.local_service import account
 from vqa.names import LONGEST_NAME, NAME_PATTERN, NAME_RULE
-from vqa.outputs import exchanged, naming
-from vqa.training.disk import sync_directory
+from vqa.outputs import exchanged, naming, sync
 
 Scope = Literal["read", "submit", "admin"]
 RANKS: tuple[str, ...] = get_args(Scope)
@@ -163,7 +162,7 @@ def write_private(path: Path, text: str) -> None:
     """Replace a file that nobody else may read, in one step that survives a power cut."""
     with exchanged(path, private=True) as file:
         file.write(text.encode())
-    sync_directory(path.parent)
+    sync(path.parent)
 
 
 def _add(home: Home, name: str, scope: Scope, text: str) -> None:

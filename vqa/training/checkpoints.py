@@ -11,8 +11,8 @@ from typing import IO, Any
 import torch
 
 from vqa.errors import RunError, first_line
-from vqa.outputs import naming, sha256_of
-from vqa.training.disk import sync_directory, write_atomic
+from vqa.outputs import naming, sha256_of, sync
+from vqa.training.disk import write_atomic
 
 KEPT, NEXT_BEST = 2, "best-next"
 STATE_KEYS = frozenset({"network", "progress"})
@@ -79,7 +79,7 @@ class Checkpoints:
             (self._path / "best.json").unlink(missing_ok=True)
             weights.replace(self._path / "best.pt")
         manifest.replace(self._path / "best.json")
-        sync_directory(self._path)
+        sync(self._path)
 
     def last(self) -> State | None:
         """The newest state that can be trusted; None where nothing was saved yet.
@@ -139,7 +139,7 @@ class Checkpoints:
             temporary.replace(file)
         finally:
             temporary.unlink(missing_ok=True)
-        sync_directory(self._path)
+        sync(self._path)
         manifest = file.with_suffix(".json")
         write_atomic(manifest, json.dumps({"sha256": digest, "step": step}) + "\n")
         return manifest

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from vqa.errors import chain
-from vqa.outputs import FULL, exchanged, naming
+from vqa.outputs import FULL, exchanged, sync
 
 RESERVE_BYTES = 256 * 1024
 
@@ -73,24 +73,10 @@ def _says_full(text: str) -> bool:
 def write_atomic(path: Path, text: str) -> None:
     """Replace `path` by `text` in one step that survives a power cut."""
     replace_text(path, text, durably=True)
-    sync_directory(path.parent)
+    sync(path.parent)
 
 
 def replace_text(path: Path, text: str, *, durably: bool = False) -> None:
     """Replace `path` by `text` in one step: a reader finds the old or the new."""
     with exchanged(path, durably=durably) as file:
         file.write(text.encode())
-
-
-def sync_directory(path: Path) -> None:
-    """Make renames in `path` durable.
-
-    Raises:
-        OSError: it cannot be done; names `path`.
-    """
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        with naming(path):
-            os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

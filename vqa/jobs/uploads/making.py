@@ -29,7 +29,7 @@ from vqa.jobs.uploads.shapes import SHOWN
 from vqa.jobs.uploads.shelf import Shelf
 from vqa.jobs.uploads.staging import Staging
 from vqa.lifetime import die_with
-from vqa.training.disk import sync_directory
+from vqa.outputs import sync, sync_all
 
 NICENESS = 10
 FIRST_TO_DIE = "1000"
@@ -127,17 +127,14 @@ def _check_room(home: Home, staging: Staging, size: int) -> None:
 
 def _placed(store: Store, to: Path) -> Told:
     """Move a store to its name, unless another stands there; it survives a power cut from then on."""
-    for file in store.path.iterdir():
-        with file.open("rb") as opened:
-            os.fsync(opened.fileno())
-    sync_directory(store.path)
+    sync_all(store.path)
     try:
         store.path.rename(to)
     except OSError as error:
         if error.errno not in TAKEN:
             raise
         return _taken(store, to)
-    sync_directory(to.parent)
+    sync(to.parent)
     return {"state": "made"}
 
 
