@@ -146,7 +146,9 @@ def test_home_is_read_where_a_shell_leaves_it(
     assert not (tmp_path / "~").exists()
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE])
+@pytest.mark.parametrize(
+    "number", [errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.EAGAIN]
+)
 def test_a_disk_that_fails_is_one_line_whether_a_file_is_named_or_not(
     number: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -76,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _drop_output()
         return 1
     except OSError as error:  # a path that cannot be made, read or written
-        failing = is_failing(error)
+        failing = is_failing(error) or isinstance(error, BlockingIOError)
         if error.filename is None and not failing:
             raise
         where = _output() if error.filename is None else f"{error.filename}: "

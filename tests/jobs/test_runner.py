@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 import signal
 import subprocess
@@ -9,12 +11,14 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import torch
 
 from tests.jobs.runners import LONG, Job, Make, finish
 from tests.training.test_resume import assert_same
+from vqa.jobs import runner
 from vqa.jobs.heartbeat import read_beat
 from vqa.jobs.outcome import why_lost
 from vqa.training.directory import RunLock, runner_lock
@@ -141,6 +145,27 @@ def test_an_experiment_that_cannot_be_read_fails(job: Callable[..., Job]) -> Non
     assert finish(one.start(), 20) == 1
     assert one.result()["status"] == "failed"
     assert "nonsense" in one.result()["error"]
+
+
+@pytest.mark.parametrize(
+    ("place", "number"),
+    [
+        ("vqa.training.launch.subprocess.Popen", errno.EAGAIN),
+        ("vqa.training.directory.fcntl.flock", errno.ENOLCK),
+        ("vqa.training.directory.Path.read_text", errno.EIO),
+    ],
+)
+def test_a_machine_that_fails_loses_the_attempt_and_says_why(
+    place: str, number: int, job: Callable[..., Job], monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    one, why = job(), os.strerror(number)
+    with monkeypatch.context() as patch:
+        patch.setattr(place, Mock(side_effect=OSError(number, why)))
+        assert runner.main(str(one.run.path)) == 1
+    assert why in why_lost(one.run.path, attempt=1)
+    assert why in capsys.readouterr().err
+    assert one.run.result() is None
 
 
 def test_the_runner_is_light() -> None:

@@ -11,6 +11,7 @@ import os
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -21,6 +22,7 @@ from vqa.jobs.engines.base import ATTEMPT_VARIABLE, GRACE_VARIABLE, JOB_VARIABLE
 from vqa.jobs.heartbeat import Heartbeat
 from vqa.jobs.nodes import Peers, write_report
 from vqa.jobs.processes import NODE_VARIABLE, sweep
+from vqa.outputs import is_failing
 from vqa.training.directory import (
     CANCELLED,
     FAILED,
@@ -88,7 +90,12 @@ class Runner:
         self._peers: Peers | None = None
 
     def run(self) -> int:
-        """Until every process of the job on this node is gone and what happened is written down."""
+        """Until every process of the job on this node is gone and what happened is written down.
+
+        Raises:
+            Held: another process is at work in the run directory.
+            VQAError, OSError: this machine fails.
+        """
         try:
             earlier = self._run.result()
             if earlier is not None and self._is_over(earlier):
@@ -97,12 +104,12 @@ class Runner:
             return self._live()
         except Held:
             raise
-        except VQAError as error:
-            return self._fail(str(error))
-        except OSError as error:
-            if not is_disk_full(error):
+        except (VQAError, OSError) as error:
+            if is_disk_full(error):
+                return self._fail(disk_full_message(self._run.path))
+            if isinstance(error, OSError) or is_failing(error):
                 raise
-            return self._fail(disk_full_message(self._run.path))
+            return self._fail(str(error))
 
     def _is_over(self, earlier: Mapping[str, Any]) -> bool:
         """Whether this job has a result that no later life may change."""
@@ -189,9 +196,7 @@ class Runner:
             time.sleep(POLL_SECONDS)
         status, fields = ending(self._peers.join(verdict), self._run.outcome())
         if status == LOST:
-            self._run.event(LOST, **fields, attempt=self._identity.attempt)
-            self._say(f"lost: {fields['reason']}")
-            return 1
+            return self.lose(str(fields["reason"]))
         return self._finish(status, fields)
 
     def _report(self, verdict: Verdict) -> None:
@@ -206,6 +211,13 @@ class Runner:
         self._heartbeat.beat()
         self._say(f"{status} {fields.get('error', '')}")
         return 0 if status == SUCCEEDED else 1
+
+    def lose(self, reason: str) -> int:
+        """Say, as far as that can be written, why this attempt has no result: a later one goes on."""
+        self._say(f"lost: {reason}")
+        with suppress(OSError):
+            self._run.event(LOST, reason=reason, attempt=self._identity.attempt)
+        return 1
 
     def _fail(self, error: str) -> int:
         """End a run that could not even be begun."""
@@ -242,12 +254,13 @@ def main(run_dir: str) -> int:
             print(f"vqa: {run.path}: no run here", file=sys.stderr)
             return 2
         identity = Identity.here(run.path)
+        runner = Runner(run, identity, requests)
         try:
             with runner_lock(run.path, identity.node):
-                return Runner(run, identity, requests).run()
-        except Held as error:
+                return runner.run()
+        except (VQAError, OSError) as error:
             print(f"vqa: {error}", file=sys.stderr)
-            return HELD
+            return HELD if isinstance(error, Held) else runner.lose(str(error))
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from vqa.lifetime import die_with
 from vqa.machine import cores
+from vqa.outputs import naming
 from vqa.training.process import allocator_variables
 
 LAST_LINES, LAST_BYTES = 5, 4096
@@ -130,7 +131,7 @@ def _start(run_dir: Path, rank: int, variables: dict[str, str]) -> Rank:
     logs = run_dir / "logs"
     logs.mkdir(exist_ok=True)
     file = logs / f"rank{rank}.log"
-    with file.open("ab") as log:
+    with file.open("ab") as log, naming(Path(sys.executable)):
         start = log.tell()
         process = subprocess.Popen(
             [sys.executable, "-m", "vqa.training.rank", str(run_dir)],
