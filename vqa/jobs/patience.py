@@ -11,7 +11,7 @@ import time
 from enum import Enum
 from pathlib import Path
 
-from vqa.errors import EngineError
+from vqa.errors import EngineError, chain
 from vqa.jobs.heartbeat import read_beat
 from vqa.jobs.record import Job
 from vqa.outputs import FAILING
@@ -24,9 +24,7 @@ PASSING = FAILING | {errno.EAGAIN}
 
 def passes(error: BaseException) -> bool:
     """Whether an error, or what it came of, is this machine's and may pass, and no fault of a job."""
-    return any(
-        isinstance(one, OSError) and one.errno in PASSING for one in (error, error.__cause__)
-    )
+    return any(isinstance(one, OSError) and one.errno in PASSING for one in chain(error))
 
 
 def last_beat(run_dir: Path, job: Job) -> int:

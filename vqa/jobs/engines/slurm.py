@@ -42,7 +42,7 @@ ENDS = re.compile(
 
 UNREACHABLE = re.compile(
     r"unable to contact|timed out|connection (refused|reset|failure)|connect failure|zero bytes|"
-    r"temporarily|transport endpoint|munge|configuration source|MaxSubmitJob",
+    r"temporarily|transport endpoint|munge|configuration source|i/o error writing|MaxSubmitJob",
     re.IGNORECASE,
 )
 """Complaints that the same command may not meet later; the last is a limit on the jobs that wait."""
@@ -278,6 +278,8 @@ def _run(command: str, *words: str, cwd: Path | None = None, seconds: float | No
         raise Silent(f"`{command}` did not answer in {seconds:g} s", temporary=True) from None
     except OSError as error:
         raise EngineError(f"`{command}` cannot be started ({error})") from None
+    if done.returncode < 0:
+        raise EngineError(f"`{command}` was killed by signal {-done.returncode}", temporary=True)
     if done.returncode:
         raise _refusal(command, done.stderr or done.stdout)
     return done.stdout
