@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import tempfile
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -203,6 +205,22 @@ def test_a_reason_has_no_path_that_the_system_would_tell(tmp_path, make, rows_of
     long = make.row(tmp_path / ("n" * 300), image_id="long")
     store = prepare(rows_of([make.row(), long]), tmp_path / "store", max_bad=1)
     assert reasons(store) == ["unreadable (File name too long)"]
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.EIO])
+def test_a_picture_that_the_machine_does_not_read_is_no_bad_one(
+    tmp_path, make, rows_of, png, monkeypatch, number
+):
+    (tmp_path / "a.png").write_bytes(png())
+    error = OSError(number, os.strerror(number))
+    monkeypatch.setattr(Path, "read_bytes", Mock(side_effect=error))
+    with pytest.raises(DataError, match=f"a.png: unreadable .{os.strerror(number)}"):
+        prepare(
+            rows_of([make.row(), make.row(tmp_path / "a.png", image_id="a")]),
+            tmp_path / "store",
+            max_bad=1,
+        )
+    assert not (tmp_path / "store").exists()
 
 
 def test_a_link_inside_the_folder_is_followed(tmp_path, make, rows_of, png):

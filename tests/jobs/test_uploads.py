@@ -322,6 +322,24 @@ def test_a_disk_that_has_filled_up_meanwhile_keeps_what_has_come(home: Home, sto
     assert make(Home(home.path), open_staging(folder)) == {"state": "made"}
 
 
+def test_a_disk_that_does_not_read_a_picture_refuses_no_store(
+    home: Home, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, read = send_all(uploads(home), home, store), Path.read_bytes
+    [picture, *_] = sorted(file for file in (folder / "pictures").rglob("*") if file.is_file())
+
+    def fails_once(file: Path) -> bytes:
+        if file.name != picture.name:
+            return read(file)
+        monkeypatch.setattr(Path, "read_bytes", read)
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(Path, "read_bytes", fails_once)
+    told = make(home, open_staging(folder))
+    assert told == {"state": "failed", "error": "unreadable (Input/output error)"}
+    assert make(home, open_staging(folder)) == {"state": "made"}
+
+
 def test_what_fails_is_told_without_places_on_this_machine(
     home: Home, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,7 +19,7 @@ from vqa.data.store import Store, StoreWriter
 from vqa.data.withheld import Withheld
 from vqa.errors import DataError, VQAError
 from vqa.machine import cores
-from vqa.outputs import FAILING, FULL
+from vqa.outputs import FAILING, FULL, is_failing
 
 AHEAD = 128
 """Records that wait for their pictures at a time; bounds memory."""
@@ -255,6 +255,8 @@ class _Pictures:
         try:
             info, data = (GREY, PIXEL) if check is None else check.result()
         except DataError as error:
+            if is_failing(error):  # there is nothing wrong with the picture
+                raise
             reason = f"{error.what} — {error.fix}" if error.fix else error.what
             picture.reason = reason if error.where else f"image: {reason}"
             picture.file = error.where
