@@ -13,11 +13,11 @@ import pytest
 from vqa.errors import EngineError
 from vqa.jobs.engines import ray, slurm
 from vqa.jobs.engines.base import Task
-from vqa.jobs.engines.ray import Handle
+from vqa.jobs.engines.ray import Handle, RayEngine
 from vqa.jobs.engines.slurm import SlurmEngine
 from vqa.jobs.patience import passes
 from vqa.jobs.record import Resources
-from vqa.jobs.settings import SlurmSettings
+from vqa.jobs.settings import RaySettings, SlurmSettings
 
 
 @pytest.fixture
@@ -59,6 +59,15 @@ def test_ray_is_not_asked_for_want_of_room(task: Task, monkeypatch: pytest.Monke
     monkeypatch.setattr(Path, "write_text", Mock(side_effect=OSError(errno.EDQUOT, "full")))
     with pytest.raises(EngineError, match="cannot write") as caught:
         ray._make_files(task, Handle(task.name, str(task.run_dir)))
+    assert passes(caught.value)
+
+
+def test_rays_token_that_cannot_be_read_now_fails_no_job(
+    task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Path, "read_text", Mock(side_effect=OSError(errno.EMFILE, "too many")))
+    with pytest.raises(EngineError, match="token cannot be read: too many") as caught:
+        RayEngine(RaySettings(token_file=task.run_dir / "token")).submit(task)
     assert passes(caught.value)
 
 

@@ -265,10 +265,11 @@ def _token(file: Path | None) -> str:
         return named.strip()
     default = os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token"
     path = Path(file or default).expanduser()
+    cause: Exception | None = None
     try:
         token = path.read_text().strip()
     except (OSError, UnicodeDecodeError) as error:
-        problem = getattr(error, "strerror", None) or "it is not text"
+        problem, cause = getattr(error, "strerror", None) or "it is not text", error
     else:
         if token.isascii() and token.isprintable() and token:
             return token
@@ -277,4 +278,4 @@ def _token(file: Path | None) -> str:
         f"Ray's token cannot be read: {problem}",
         where=str(path),
         fix="start Ray with RAY_AUTH_MODE=token and set `ray.token_file` in settings.yaml",
-    )
+    ) from cause
