@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import errno
 import os
+from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
 
 from tests.jobs.conftest import Submit
-from tests.jobs.scripted import Scripted, started
+from tests.jobs.scripted import Scripted, finish, started
 from vqa.errors import EngineError
 from vqa.jobs import handover
 from vqa.jobs.dispatcher import Dispatcher
+from vqa.jobs.home import Home
 from vqa.jobs.queue import Queue
 from vqa.jobs.record import State
 
@@ -45,6 +47,24 @@ def test_a_job_whose_process_cannot_be_made_now_waits_for_it(
     queue.request_cancel(job.id)
     dispatcher.step()
     assert queue.get(job.id).state is State.CANCELLED
+
+
+def test_a_result_that_cannot_be_read_now_is_read_later(
+    home: Home, queue: Queue, dispatcher: Dispatcher, engine: Scripted, submission: Submit,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    jobs = [started(queue, dispatcher, submission(max_restarts=0)) for _ in range(2)]
+    for job in jobs:
+        finish(home, engine, job, "succeeded")
+    queue.request_cancel(jobs[1].id)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_text", Mock(side_effect=no_room(errno.EMFILE)))
+        dispatcher.step()
+    waits, ended = (queue.get(job.id) for job in jobs)
+    assert (waits.state, ended.state) == (State.STARTING, State.CANCELLED)
+    assert os.strerror(errno.EMFILE) in waits.reason
+    dispatcher.step()
+    assert queue.get(waits.id).state is State.SUCCEEDED
 
 
 def test_a_queue_that_was_opened_for_reading_only_is_opened_again(

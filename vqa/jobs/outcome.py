@@ -9,16 +9,23 @@ from typing import Any
 from vqa.errors import RunError
 from vqa.jobs.progress import events_of
 from vqa.jobs.record import Job, State
+from vqa.outputs import is_failing
 from vqa.training.directory import CANCELLED, RunDirectory
 
 ENDS = (State.SUCCEEDED, State.FAILED, State.CANCELLED, State.PREEMPTED)
 
 
 def result_of(run_dir: Path, job: Job) -> dict[str, Any] | None:
-    """The result of this very attempt; an earlier one's does not count."""
+    """The result of this very attempt; an earlier one's does not count.
+
+    Raises:
+        RunError: this machine does not read it now, and nobody wants the job cancelled.
+    """
     try:
         result = RunDirectory(run_dir).result()
-    except RunError:
+    except RunError as error:
+        if is_failing(error) and not job.cancel_requested:
+            raise
         return None
     if result is None or result.get("job") != job.id or result.get("attempt") != job.attempt:
         return None
