@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import pickle
 import random
 import zipfile
+from collections.abc import Callable
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -257,3 +260,49 @@ def test_best_weights_of_another_step_are_passed_over(
     assert best_weights(checkpoints, 2)
     assert checkpoints.best(1) is None
     assert said == ["checkpoint best.pt is passed over: it is of step 2, not of 1"]
+
+
+@pytest.fixture
+def unread(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], pytest.MonkeyPatch]:
+    """Has the machine read no file of a name."""
+    read = Path.read_text
+
+    def make(name: str) -> pytest.MonkeyPatch:
+        def fails(file: Path, **how: Any) -> str:
+            if fnmatch(file.name, name):
+                raise OSError(errno.EIO, os.strerror(errno.EIO), str(file))
+            return read(file, **how)
+
+        monkeypatch.setattr(Path, "read_text", fails)
+        return monkeypatch
+
+    return make
+
+
+def test_best_weights_that_the_machine_does_not_read_are_not_replaced_by_the_last(
+    checkpoints: Checkpoints, tmp_path: Path, unread: Callable[[str], pytest.MonkeyPatch]
+) -> None:
+    checkpoints.save_best(state(2), 2)
+    patch = unread("best*.json")
+    with pytest.raises(OSError, match=r"best-next\.json"):
+        checkpoints.settle_best(2)
+    patch.undo()
+    checkpoints.settle_best(2)
+    unread("best*.json")
+    with pytest.raises(OSError, match=r"best\.json"):
+        checkpoints.best(2)
+    patch.undo()
+    assert_is(checkpoints.best(2), 2)
+
+
+def test_where_the_machine_reads_no_checkpoint_none_is_called_damaged(
+    checkpoints: Checkpoints, said: list[str], unread: Callable[[str], pytest.MonkeyPatch]
+) -> None:
+    patch = unread("step-000000002.json")
+    assert_is(checkpoints.last(), 1)
+    assert "step-000000002.pt is passed over: [Errno 5]" in said[-1]
+    unread("step-*.json")
+    with pytest.raises(OSError, match=r"step-000000001\.json"):
+        checkpoints.last()
+    patch.undo()
+    assert_is(checkpoints.last(), 2)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
 import torch
 
 from vqa.errors import RunError, first_line
-from vqa.outputs import naming, sha256_of, sync
+from vqa.outputs import is_failing, naming, sha256_of, sync
 from vqa.training.disk import write_atomic
 
 KEPT, NEXT_BEST = 2, "best-next"
@@ -86,9 +86,11 @@ class Checkpoints:
 
         Raises:
             RunError: there are checkpoints, but none can be trusted.
+            OSError: the machine does not read them.
         """
         manifests = self._steps()
-        for state in self._trusted(manifests, STATE_KEYS):
+        state = self._trusted(manifests, STATE_KEYS)
+        if state is not None:
             return state
         if manifests or (any(self._path.glob("step-*.pt")) and not self._only_torn()):
             raise RunError(
@@ -99,7 +101,11 @@ class Checkpoints:
         return None
 
     def best(self, step: int) -> State | None:
-        """The weights of the best validation, which was at `step`; None where there are none that can be trusted."""
+        """The weights of the best validation, which was at `step`; None where there are none that can be trusted.
+
+        Raises:
+            OSError: the machine does not read them.
+        """
         manifest = self._path / "best.json"
         if not manifest.exists():
             return None
@@ -107,7 +113,7 @@ class Checkpoints:
         if found is not None and found != step:
             self._warn(f"checkpoint best.pt is passed over: it is of step {found}, not of {step}")
             return None
-        return next(self._trusted([manifest], frozenset()), None)
+        return self._trusted([manifest], frozenset())
 
     def _steps(self) -> list[Path]:
         return sorted(self._path.glob("step-*.json"), reverse=True)
@@ -116,13 +122,23 @@ class Checkpoints:
         """Whether the first checkpoint of all was being written when the run died: nothing is lost but the start."""
         return len(list(self._path.glob("step-*.pt"))) == 1
 
-    def _trusted(self, manifests: list[Path], keys: frozenset[str]) -> Iterator[State]:
+    def _trusted(self, manifests: list[Path], keys: frozenset[str]) -> State | None:
+        """The first that can be trusted.
+
+        Raises:
+            OSError: none can, and the machine did not read one of them.
+        """
+        unread: OSError | None = None
         for manifest in manifests:
             try:
-                yield _read(manifest, keys)
-            except _Corrupt as error:
+                return _read(manifest, keys)
+            except (_Corrupt, OSError) as error:
+                unread = error if isinstance(error, OSError) else unread
                 self._corrupt.add(manifest)
                 self._warn(f"checkpoint {manifest.with_suffix('.pt').name} is passed over: {error}")
+        if unread is not None:
+            raise unread
+        return None
 
     def _write(self, name: str, state: State, step: int) -> Path:
         """Write a checkpoint; its manifest."""
@@ -160,20 +176,34 @@ class _Corrupt(Exception):
 
 
 def _step_of(manifest: Path) -> int | None:
-    """The step that a manifest names; None where it cannot be read."""
+    """The step that a manifest names; None where it names none.
+
+    Raises:
+        OSError: the machine does not read it.
+    """
     try:
         step = json.loads(manifest.read_text(encoding="utf-8"))["step"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        if is_failing(error):
+            raise
         return None
     return step if isinstance(step, int) else None
 
 
 def _read(manifest: Path, keys: frozenset[str]) -> State:
+    """A checkpoint.
+
+    Raises:
+        _Corrupt: it cannot be trusted.
+        OSError: the machine does not read it.
+    """
     file = manifest.with_suffix(".pt")
     try:
         expected = json.loads(manifest.read_text(encoding="utf-8"))["sha256"]
         matches = sha256_of(file) == expected
     except (OSError, ValueError, KeyError, TypeError) as error:
+        if is_failing(error):
+            raise
         raise _Corrupt(first_line(error)) from error
     if not matches:
         raise _Corrupt("its contents do not match its manifest")
