@@ -14,6 +14,7 @@ from unittest.mock import Mock
 import pytest
 
 from vqa.cli import COMMANDS, main
+from vqa.errors import JobError
 from vqa.jobs.home import Home
 
 
@@ -168,6 +169,14 @@ def test_a_file_that_cannot_be_read_by_the_machines_fault_is_not_the_users(
     fault = OSError(number, os.strerror(number))
     monkeypatch.setattr(Path, "read_text", Mock(side_effect=fault))
     assert main(["inspect", str(tmp_path)]) == code
+
+
+@pytest.mark.parametrize(("kind", "code"), [("disk-full", 1), ("quota", 2)])
+def test_a_full_disk_is_not_the_users_on_a_server_either(
+    kind: str, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vqa.cli._run", Mock(side_effect=JobError("no room", kind=kind)))
+    assert main(["submit", "a.yaml"]) == code
 
 
 def test_a_polite_kill_cleans_up_in_every_command(tmp_path: Path) -> None:

@@ -75,6 +75,8 @@ class JobError(InputError):
     def __init__(self, what: str, *, where: str = "", fix: str = "", kind: str = "invalid") -> None:
         super().__init__(what, where=where, fix=fix)
         self.kind = kind
+        if kind == "disk-full":  # nothing that was given is wrong
+            self.exit_code = 1
 
 
 class EngineError(VQAError):
