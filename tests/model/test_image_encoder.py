@@ -166,6 +166,41 @@ def test_it_equals_torchvisions_own_features() -> None:
     torch.testing.assert_close(encoder(images), maps.flatten(2).transpose(1, 2))
 
 
+@pytest.mark.parametrize(
+    ("model", "stage"),
+    [
+        ("resnet18", "layer2"),
+        ("resnet18", "layer1.0.bn1"),
+        ("resnet18", ("layer1.0.conv1", "layer2")),
+        ("densenet121", "features.transition1"),
+        ("mobilenet_v2", "features.3"),
+        ("mobilenet_v3_small", "features.2"),
+        (MODEL, STAGE),
+    ],
+)
+def test_folded_batch_norms_change_no_grid(model: str, stage: Any) -> None:
+    encoder = TorchVision(model=model, stage=stage, frozen=True).build((32, 32))
+    for norm in (m for m in encoder.modules() if isinstance(m, nn.BatchNorm2d)):
+        for tensor, (low, high) in zip(
+            [norm.running_mean, norm.running_var, norm.weight.data, norm.bias.data],
+            [(-1, 1), (0.5, 2), (0.5, 2), (-1, 1)],
+            strict=True,
+        ):
+            assert tensor is not None
+            tensor.uniform_(low, high)
+    images = torch.rand(2, 3, 32, 32)
+    before = {name: value.clone() for name, value in encoder.eval().state_dict().items()}
+    folded = encoder.folded()
+    torch.testing.assert_close(folded(images), encoder(images), rtol=1e-4, atol=1e-4)
+    assert not folded.training
+    assert all(torch.equal(before[name], value) for name, value in encoder.state_dict().items())
+
+
+def test_a_folded_resnet_has_no_batch_norm() -> None:
+    folded = TorchVision(model="resnet18", frozen=True).build((32, 32)).folded()
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in folded.modules())
+
+
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
 def test_weights_come_from_a_file(tmp_path: Path, suffix: str) -> None:
     state = torchvision.models.get_model(MODEL, weights=None).state_dict()

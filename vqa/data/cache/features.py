@@ -57,7 +57,7 @@ def features_maker(
     """Decode, encode on `device` in the precision of the training, round to the type that is kept."""
     data, dtype = experiment.data, getattr(torch, storage(experiment))
     autocast = AUTOCAST.get(experiment.trainer.precision)
-    encoder.to(device)
+    encoder = encoder.to(device).folded()
 
     def finish(pictures: Tensor) -> Tensor:
         was_training = encoder.training
