@@ -23,7 +23,8 @@ def make_store(
 ) -> None:
     """A store of so many generated questions a split, about grey pictures of one pixel, or `pictures` in turn."""
     from vqa.data.manifest import FORMAT_VERSION, digest_of
-    from vqa.data.store import EXAMPLE_FEATURES, EXAMPLES, IMAGE_FEATURES
+    from vqa.data.store import EXAMPLES
+    from vqa.data.store_writer import EXAMPLE_FEATURES, IMAGE_FEATURES
 
     rng, questions = np.random.default_rng(0), sum(splits.values())
     split = np.repeat(list(splits), list(splits.values()))

@@ -16,7 +16,8 @@ from PIL import Image
 from tests.commands.test_remote import Server, serving, until
 from vqa.data.prepare import prepare
 from vqa.data.record import Example, ImageInput, Row
-from vqa.data.store import Store, StoreWriter
+from vqa.data.store import Store
+from vqa.data.store_writer import StoreWriter
 from vqa.jobs.uploads import sending
 from vqa.jobs.uploads.remote import RemoteUploads
 from vqa.jobs.uploads.shapes import UploadRequest, UploadView

@@ -13,7 +13,8 @@ from datasets.arrow_writer import ArrowWriter
 
 from vqa.cli import main
 from vqa.data.prepare import prepare
-from vqa.data.store import EXAMPLE_FEATURES, Store
+from vqa.data.store import Store
+from vqa.data.store_writer import EXAMPLE_FEATURES
 from vqa.errors import DataError
 from vqa.training.run import train
 

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vqa.data.prepare import AHEAD, StoreWriter, prepare
+from vqa.data.prepare import AHEAD, prepare
 from vqa.data.record import BadRow, Example, ImageInput, Row
+from vqa.data.store_writer import StoreWriter
 from vqa.data.withheld import Withheld
 from vqa.errors import DataError
 

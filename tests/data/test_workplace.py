@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from vqa.data import store as stores
+from vqa.data import store_writer
 from vqa.data.prepare import prepare
 from vqa.data.store import Store
 from vqa.data.workplace import Workplace
@@ -119,7 +119,7 @@ def test_a_fault_at_any_step_leaves_nothing_and_is_the_inputs_only_where_it_is(
         raise OSError(number, os.strerror(number))
 
     owner, name = {
-        "mkdir": (Path, "mkdir"), "table": (stores, "ArrowWriter"),
+        "mkdir": (Path, "mkdir"), "table": (store_writer, "ArrowWriter"),
         "folder": (os, "mkdir"), "rename": (Path, "rename"), "open": (Path, "open"),
     }[what]  # fmt: skip
     monkeypatch.setattr(owner, name, fail)

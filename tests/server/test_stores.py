@@ -19,7 +19,8 @@ from tests.server.test_access import is_problem
 from tests.server.test_hostile import SCRIPTS, TRAVERSAL
 from vqa.data.image import ImageInfo
 from vqa.data.record import Example
-from vqa.data.store import Store, StoreWriter
+from vqa.data.store import Store
+from vqa.data.store_writer import StoreWriter
 from vqa.jobs.home import Home
 
 HOSTILE_ID = 'a/b/../<img src=x>"é 図.png'

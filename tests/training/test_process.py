@@ -118,7 +118,7 @@ from vqa.training.process import UNASKED, import_lightning
 
 import_lightning()
 import vqa.training.run
-print(*(name for name in UNASKED if name in sys.modules), sep=",")
+print(*(name for name in (*UNASKED, "datasets") if name in sys.modules), sep=",")
 print(*map(version, UNASKED), sep=",")
 print(PathDistribution.from_name.__self__ is PathDistribution)
 print(*(importlib.util.find_spec(name) is not None for name in UNASKED), sep=",")

@@ -39,7 +39,7 @@ class ExampleIndex:
     """
 
     def __init__(self, store: Store) -> None:
-        self._table = store.examples.data
+        self._table = store.example_table
         self._columns = {
             name: _Column(self._table.column(name))
             for name in ("split", "question_type", "answer_type")

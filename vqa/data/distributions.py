@@ -34,7 +34,7 @@ def distributions(
         of `distinct` values, under `splits` the counts of the labels, and under `rest` how many questions have
         another value. What no question has is left out.
     """
-    table, names = store.examples.data, list(store.manifest.splits)
+    table, names = store.example_table, list(store.manifest.splits)
     groups = [split == name for name in names]
     words = word_counts(table.column("question"))
     offered = pc.list_value_length(table.column("choices")).to_numpy()

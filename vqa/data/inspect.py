@@ -56,7 +56,7 @@ class Answers:
     """The answers and choices of a store as numbers over one list of texts."""
 
     def __init__(self, store: Store) -> None:
-        table = store.examples.data
+        table = store.example_table
         self.answers = _flatten(table.column("answers"))
         self.choices = _flatten(table.column("choices"))
         self.split = np.asarray(table.column("split").to_pylist())
@@ -152,7 +152,7 @@ def rejected_reasons(store: Store) -> list[dict[str, Any]]:
 
 def _split(store: Store, answers: Answers, name: str) -> dict[str, Any]:
     rows = answers.split == name
-    table = store.examples.data.filter(pa.array(rows))
+    table = store.example_table.filter(pa.array(rows))
     main = answers.main[rows]
     return {
         "questions": int(rows.sum()),
@@ -244,7 +244,7 @@ def leakage(store: Store, split: np.ndarray) -> list[dict[str, Any]]:
     `questions` counts the questions of the second split about a shared image. A store made from
     text only knows no content.
     """
-    content = store.images.data.column("sha256").combine_chunks().dictionary_encode().indices
+    content = store.image_table.column("sha256").combine_chunks().dictionary_encode().indices
     images = {name: np.unique(store.image_rows[split == name]) for name in store.manifest.splits}
     found = []
     for first, second in combinations(images, 2):
@@ -273,9 +273,9 @@ def repeated(store: Store, split: np.ndarray) -> list[dict[str, Any]]:
     `questions` counts those of the second split, `same_image` those of them that the first asks
     about the same image (by id).
     """
-    texts = store.examples.data.column("question").combine_chunks().dictionary_encode()
+    texts = store.example_table.column("question").combine_chunks().dictionary_encode()
     asked = texts.indices.to_numpy().astype(np.int64)
-    about = asked * store.images.num_rows + store.image_rows
+    about = asked * store.image_table.num_rows + store.image_rows
     found = []
     for first, second in combinations(store.manifest.splits, 2):
         earlier, later = split == first, split == second
@@ -336,7 +336,7 @@ def _share(known: np.ndarray, places: np.ndarray) -> float | None:
 def estimate(store: Store, image_size: tuple[int, int]) -> dict[str, int]:
     """Bytes on disk and in memory: pictures as uint8 [images, 3, height, width], the words, and the
     table of questions (places, labels, choices, and the answers padded to the longest list)."""
-    table = store.examples.data
+    table = store.example_table
     words = pc.sum(
         pc.count_substring_regex(table.column("question"), pattern=r"\w+|[^\w\s]+")
     ).as_py()

@@ -15,7 +15,8 @@ from typing import Any
 from vqa.data.check import Refused, checked
 from vqa.data.image import DEFAULT_LIMITS, ImageInfo, ImageLimits, check_image, read_image
 from vqa.data.record import BadRow, ImageInput, Row, Source, without_folders
-from vqa.data.store import Store, StoreWriter
+from vqa.data.store import Store
+from vqa.data.store_writer import StoreWriter
 from vqa.data.withheld import Withheld
 from vqa.errors import DataError, VQAError
 from vqa.machine import cores

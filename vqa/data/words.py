@@ -34,7 +34,7 @@ def word_coverage(store: Store, split: np.ndarray, train: str) -> list[dict[str,
     Returns:
         Objects with `min_word_count`, `vocabulary` (distinct words), `split`, `words_percent`, `questions_percent`.
     """
-    asked = store.examples.data.column("question").combine_chunks().dictionary_encode()
+    asked = store.example_table.column("question").combine_chunks().dictionary_encode()
     questions = asked.dictionary.to_pylist()
     code = asked.indices.to_numpy()
     times = {

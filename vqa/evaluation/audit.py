@@ -121,7 +121,7 @@ class Audit:
     def _swap_images(self) -> dict[str, Any]:
         table = self.exam.table
         other = derangement(len(table.image_rows), self._random(0))
-        content = np.asarray(self.store.images.data.column("sha256").take(table.image_rows))
+        content = np.asarray(self.store.image_table.column("sha256").take(table.image_rows))
         same = content[other] == content
         altered = replace(self.exam, table=replace(table, image=other[table.image]))
         return self._compared(altered, int(same[table.image].sum()))

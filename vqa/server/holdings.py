@@ -136,7 +136,7 @@ class Holdings:
         opened = self.store(name)
         if image_id not in opened.image_row:
             raise JobError(f"no picture {image_id!r}", where=name, kind="not-found")
-        return str(opened.store.images[opened.image_row[image_id]]["sha256"])
+        return str(opened.store.image(opened.image_row[image_id])["sha256"])
 
     def thumbnail(self, name: str, image_id: str, side: int) -> Thumbnail:
         """A picture as pages show it, see `vqa.data.thumbnail`."""

@@ -13,7 +13,7 @@ from vqa.errors import DataError
 from vqa.tracking.curves import CurveCache
 
 if TYPE_CHECKING:
-    from datasets import Dataset
+    import pyarrow as pa
 
     from vqa.data.browse import ExampleIndex
     from vqa.data.store import Store
@@ -81,7 +81,7 @@ class OpenStore:
     @cached_property
     def image_row(self) -> dict[str, int]:
         """Image id → row of the image table."""
-        return _places(self.store.images)
+        return _places(self.store.image_table)
 
     def picture(self, image_id: str) -> bytes:
         """The picture's bytes as they were published.
@@ -151,9 +151,9 @@ class Opened:
         return self._asking
 
 
-def _places(table: Dataset) -> dict[str, int]:
+def _places(table: pa.Table) -> dict[str, int]:
     """The row of each id, which stands in the first column."""
-    return {name: row for row, name in enumerate(table.data.column(0).to_pylist())}
+    return {name: row for row, name in enumerate(table.column(0).to_pylist())}
 
 
 def _key(path: Path, name: str) -> Hashable:

@@ -85,12 +85,12 @@ class StoreFacts:
             rows = self.store.rows(split)
             image = self.store.image_rows[rows]
             answers, choices = self._has("answers", rows), self._has("choices", rows)
-            labels = self.store.examples.data.column("label").to_numpy()[rows]
+            labels = self.store.example_table.column("label").to_numpy()[rows]
             self._splits[split] = Questions(rows, image, answers, choices, labels >= 0)
         return self._splits[split]
 
     def _has(self, column: str, rows: np.ndarray) -> np.ndarray:
-        lengths = pc.list_value_length(self.store.examples.data.column(column)).to_numpy()
+        lengths = pc.list_value_length(self.store.example_table.column(column)).to_numpy()
         has: np.ndarray = lengths[rows] > 0
         return has
 

@@ -17,7 +17,8 @@ from tests.server.pages.people import Site, too_wide
 from tests.server.test_hostile import SCRIPTS
 from vqa.data.image import ImageInfo
 from vqa.data.record import BadRow, Example
-from vqa.data.store import Store, StoreWriter
+from vqa.data.store import Store
+from vqa.data.store_writer import StoreWriter
 from vqa.jobs.home import Home
 from vqa.server.pages.data_charts import figure, shares
 from vqa.server.pages.layout import bytes_text

@@ -148,7 +148,7 @@ def regions_fingerprint(store: Store, experiment: Experiment) -> str | None:
 
 def named(store: Store, rows: np.ndarray) -> str:
     """The ids of the first of some pictures, to read."""
-    ids = store.images.data.column("image_id").take(rows[:SHOWN]).to_pylist()
+    ids = store.image_table.column("image_id").take(rows[:SHOWN]).to_pylist()
     return ", ".join(map(repr, ids)) + (", …" if len(rows) > SHOWN else "")
 
 

@@ -26,7 +26,7 @@ class Pictures:
     """
 
     def __init__(self, store: Store) -> None:
-        ids = store.images.data.column("image_id").to_pylist()
+        ids = store.image_table.column("image_id").to_pylist()
         self._exact = {name: row for row, name in enumerate(ids)}
         self._loose: dict[str, int] = {}
         for row, name in enumerate(ids):
@@ -34,7 +34,7 @@ class Pictures:
                 self._loose[form] = AMBIGUOUS if self._loose.get(form, row) != row else row
         self._sizes = None
         if not store.manifest.text_only:
-            table = store.images.data
+            table = store.image_table
             self._sizes = [table.column(name).to_numpy() for name in ("width", "height")]
 
     def row(self, image_id: str) -> int | None:

@@ -40,12 +40,6 @@ TAKEN = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR)
 Told = dict[str, Any]
 
 
-def message(home: Home, staging: Staging) -> str:
-    """What the process is told."""
-    told = {"home": str(home.path), "folder": str(staging.folder), "parent": os.getpid()}
-    return json.dumps(told)
-
-
 def main() -> int:
     """Make the store and say what became of it."""
     told = json.loads(sys.stdin.read())

@@ -134,7 +134,7 @@ class Sender:
         fields = {
             "fingerprint": manifest.fingerprint,
             "source": manifest.source,
-            "questions": self.store.examples.num_rows,
+            "questions": self.store.example_table.num_rows,
             "images": manifest.images,
             "bytes": sum(self._sizes),
             "text_only": manifest.text_only,
@@ -155,7 +155,7 @@ class Sender:
             piece = Piece(first=first, examples=examples, pictures=pictures)
             self.server.send_examples(self.name, piece)
             first += len(records)
-            self.show.questions(first, self.store.examples.num_rows)
+            self.show.questions(first, self.store.example_table.num_rows)
 
     def _send_pictures(self, outcome: Outcome) -> None:
         """Those that the server has not got, several at a time."""
@@ -189,7 +189,7 @@ class Sender:
         except JobError as error:
             if error.where != picture.sha256:
                 raise
-            image_id = self.store.images[picture.row]["image_id"]
+            image_id = self.store.image(picture.row)["image_id"]
             what = f"the picture of image {image_id!r} is refused: {error.what}"
             raise DataError(what, where=str(self.store.path), fix=error.fix) from None
 
@@ -202,7 +202,7 @@ class Sender:
     def _awaited(self, view: UploadView) -> UploadView:
         """The server's last word; `open` where it has forgotten what it was making."""
         while view.state == "making":
-            self.show.making(view.done, self.store.examples.num_rows)
+            self.show.making(view.done, self.store.example_table.num_rows)
             time.sleep(POLL_SECONDS)
             try:
                 view = self.server.look(self.name)
@@ -234,7 +234,7 @@ def _sizes(store: Store) -> list[int]:
     Raises:
         DataError: a file is gone whose path alone is kept.
     """
-    column = pc.struct_field(store.images.data.column("image"), "bytes")
+    column = pc.struct_field(store.image_table.column("image"), "bytes")
     sizes = pc.binary_length(column).to_pylist()
     return [_size_of_file(store, row) if size is None else size for row, size in enumerate(sizes)]
 
@@ -242,14 +242,14 @@ def _sizes(store: Store) -> list[int]:
 def _pictures(store: Store, sizes: Sequence[int]) -> list[Picture]:
     """Each picture once, in the order of the table; none of a text-only store, which has no `sizes`."""
     found = dict[str, Picture]()
-    hashes = store.images.data.column("sha256").to_pylist()
+    hashes = store.image_table.column("sha256").to_pylist()
     for row, (sha256, size) in enumerate(zip(hashes, sizes, strict=False)):
         found.setdefault(sha256, Picture(sha256, row, size))
     return list(found.values())
 
 
 def _size_of_file(store: Store, row: int) -> int:
-    path = Path(store.images[row]["image"]["path"])
+    path = Path(store.image(row)["image"]["path"])
     try:
         return path.stat().st_size
     except OSError as error:

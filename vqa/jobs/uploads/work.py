@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import subprocess
 import sys
 import threading
@@ -11,7 +12,6 @@ from collections.abc import Callable
 from typing import Any
 
 from vqa.jobs.home import Home
-from vqa.jobs.uploads.making import message
 from vqa.jobs.uploads.staging import Staging
 
 COMMAND = (sys.executable, "-m", "vqa.jobs.uploads.making")
@@ -68,7 +68,7 @@ class Worker:
         with process:
             assert process.stdin
             assert process.stdout
-            process.stdin.write(message(self._home, staging))
+            process.stdin.write(_message(self._home, staging))
             process.stdin.close()
             for line in process.stdout:
                 told = json.loads(line)
@@ -79,3 +79,9 @@ class Worker:
         with self._lock:
             self._process = None
         return outcome
+
+
+def _message(home: Home, staging: Staging) -> str:
+    """What the process that makes the store is told."""
+    told = {"home": str(home.path), "folder": str(staging.folder), "parent": os.getpid()}
+    return json.dumps(told)

@@ -191,7 +191,7 @@ def find_example(
 def _view(held: Holdings, store: str, row: int) -> ExampleView:
     opened = held.store(store).store
     found, place = opened.example(row), int(opened.image_rows[row])
-    sizes = opened.images.data.slice(place, 1).select(["width", "height"]).to_pylist()[0]
+    sizes = opened.image_table.slice(place, 1).select(["width", "height"]).to_pylist()[0]
     fields = {name: getattr(found, name) for name in found.__slots__}
     return ExampleView(**fields, **sizes, right=_right(found.answers, found.choices, found.label))
 
