@@ -21,6 +21,7 @@ LAYERS = (
         "machine",
         "lifetime",
         "garbage",
+        "lightning",
         "outputs",
         "names",
         "formatting",

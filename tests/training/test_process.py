@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from vqa.lightning import UNASKED
 from vqa.training import launch
 from vqa.training.process import (
     SMALL_BLOCKS,
     TUNABLES,
-    UNASKED,
     allocator_variables,
     give_back,
     settle,
@@ -114,7 +114,7 @@ def test_another_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
 IMPORTED_LEAN = """
 import importlib.util, sys
 from importlib.metadata import PathDistribution, version
-from vqa.training.process import UNASKED, import_lightning
+from vqa.lightning import UNASKED, import_lightning
 
 import_lightning()
 import vqa.training.run

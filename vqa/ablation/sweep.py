@@ -43,7 +43,8 @@ def _train(args: argparse.Namespace) -> int:
     run_dir = (
         args.runs / _id("WANDB_SWEEP_ID", "local") / _id("WANDB_RUN_ID", experiment.digest()[:8])
     )
-    from vqa.training.process import import_lightning, settle
+    from vqa.lightning import import_lightning
+    from vqa.training.process import settle
 
     settle()
     import_lightning()

@@ -126,7 +126,7 @@ def _settled(experiment: Experiment) -> Experiment:
 
 
 def _encoder(experiment: Experiment, *, pretrained: bool = True) -> ImageEncoder:
-    from vqa.training.process import import_lightning
+    from vqa.lightning import import_lightning
 
     import_lightning()
     from pytorch_lightning import seed_everything

@@ -33,7 +33,8 @@ def run(args: argparse.Namespace) -> int:
     from vqa.config import load_experiment
 
     experiment = load_experiment(args.config, args.overrides)
-    from vqa.training.process import import_lightning, settle
+    from vqa.lightning import import_lightning
+    from vqa.training.process import settle
 
     settle()
     import_lightning()

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
 
+from vqa.garbage import collect_rarely
+from vqa.lightning import import_lightning
 from vqa.tracking.content import summary_figures
 from vqa.tracking.journal import BESIDE
 from vqa.tracking.listener import Message, Tell, listen, result_on_disk
@@ -89,6 +91,8 @@ class Feeder:
 def main() -> int:
     """Feed a tracker."""
     os.nice(POLITENESS)
+    collect_rarely()
+    import_lightning()
     return listen(Feeder, _failure)
 
 

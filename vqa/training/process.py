@@ -5,9 +5,6 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from importlib import metadata
 from typing import Any
 
 from vqa.machine import cores, is_limited
@@ -19,8 +16,6 @@ GPU_SHARE_VARIABLE = "VQA_GPU_SHARE"
 TUNABLES, SMALL_BLOCKS = "GLIBC_TUNABLES", "glibc.malloc.tcache_count"
 MENDED = (2, 39)
 """The glibc whose aligned allocations leave no crumbs behind."""
-UNASKED = ("scipy", "torchvision", "transformers")
-"""What torchmetrics, which comes with Lightning, imports where it is installed, for metrics that no run asks for."""
 
 
 def settle() -> None:
@@ -36,36 +31,6 @@ def settle() -> None:
         mallopt(M_MMAP_THRESHOLD, 1024 * MEBIBYTE)
         mallopt(M_TRIM_THRESHOLD, 2047 * MEBIBYTE)
         mallopt(M_TOP_PAD, 256 * MEBIBYTE)
-
-
-def import_lightning() -> None:
-    """Import Lightning without what its metrics might need: a third of the time that a run takes to start, and 90 MB.
-
-    To be called before anything else imports it. Who needs one of these packages imports it as ever.
-    """
-    with _unseen(*UNASKED):
-        import pytorch_lightning  # noqa: F401
-
-
-@contextmanager
-def _unseen(*packages: str) -> Iterator[None]:
-    """Let packages that have not been imported seem not to be installed."""
-    names = [name for name in packages if name not in sys.modules]
-    found, kept = metadata.Distribution.from_name, vars(metadata.Distribution)["from_name"]
-
-    def from_name(name: str) -> metadata.Distribution:
-        if name in names:
-            raise metadata.PackageNotFoundError(name)
-        return found(name)
-
-    sys.modules.update(dict.fromkeys(names))  # type: ignore[arg-type]  # None: an import of it fails
-    metadata.Distribution.from_name = staticmethod(from_name)  # type: ignore[method-assign]
-    try:
-        yield
-    finally:
-        metadata.Distribution.from_name = kept  # type: ignore[method-assign]
-        for name in names:
-            del sys.modules[name]
 
 
 def give_back() -> None:

@@ -8,7 +8,8 @@ import traceback
 from vqa.errors import VQAError
 from vqa.garbage import collect_rarely
 from vqa.lifetime import Ending
-from vqa.training.process import import_lightning, settle
+from vqa.lightning import import_lightning
+from vqa.training.process import settle
 
 
 def main(run_dir: str) -> int:
