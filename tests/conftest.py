@@ -62,7 +62,7 @@ def scenes_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def experiment(scenes_store: Path) -> Callable[..., Experiment]:
     """Makes a tiny experiment; overrides are written as sections."""
 

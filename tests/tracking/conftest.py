@@ -61,15 +61,17 @@ def init(**words):
 """
 
 
-@pytest.fixture(autouse=True)
-def _no_account(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True, scope="module")
+def _no_account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """No key, no settings, nobody to ask."""
-    for name in [name for name in os.environ if name.startswith("WANDB")]:
-        monkeypatch.delenv(name)
-    home = tmp_path_factory.mktemp("home")
-    for name in ("HOME", "NETRC", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME"):
-        monkeypatch.setenv(name, str(home))
-    monkeypatch.setenv("WANDB_CONFIG_DIR", str(home))
+    home = str(tmp_path_factory.mktemp("home"))
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("WANDB")]:
+            patch.delenv(name)
+        for name in ("HOME", "NETRC", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME"):
+            patch.setenv(name, home)
+        patch.setenv("WANDB_CONFIG_DIR", home)
+        yield
 
 
 @pytest.fixture
@@ -110,7 +112,7 @@ def server() -> Iterator[str]:
         thread.join()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def records_of() -> Callable[[Path], list[dict]]:
     """Every record of an offline W&B run below a run directory, by W&B's own reader."""
 

@@ -16,6 +16,7 @@ from vqa.tracking.journal import read_journal
 from vqa.tracking.predictions import COLUMNS, joined_rows
 from vqa.training.run import train
 
+pytestmark = pytest.mark.xdist_group("content")  # its two runs are trained once
 Records = list[dict[str, Any]]
 
 
@@ -24,12 +25,12 @@ def tracking(fusion: str) -> dict[str, Any]:
     return {"wandb": "offline", "group": "fusions", "tags": tags, "samples": 2, "predictions": 25}
 
 
-@pytest.fixture
-def two_runs(experiment, tmp_path, records_of) -> list[tuple[Path, Records]]:
+@pytest.fixture(scope="module")
+def two_runs(experiment, tmp_path_factory, records_of) -> list[tuple[Path, Records]]:
     """Two variants of one ablation, trained."""
-    found = []
+    found, folder = [], tmp_path_factory.mktemp("runs")
     for seed, fusion in enumerate(("multiply", "sum")):
-        model, run = {"fusion": {"name": fusion, "dim": 8}}, tmp_path / fusion
+        model, run = {"fusion": {"name": fusion, "dim": 8}}, folder / fusion
         train(experiment(model=model, tracking=tracking(fusion), seed=seed), run)
         found.append((run, records_of(run)))
     return found
