@@ -12,19 +12,15 @@ from typing import Any
 
 import pytest
 
+from tests.training.struck import STRUCK_AT, be_struck
 from tests.training.test_resume import assert_same
 from vqa.config import Experiment
-from vqa.data.batches import Batch
-from vqa.evaluation.predict import Predictor
-from vqa.model.types import Output
-from vqa.training import distributed, rank
 from vqa.training.launch import variables_of_ranks
 from vqa.training.run import train
 from vqa.training.supervise import STOPPED
 from vqa.training.validation import Validation
 
 Make = Callable[..., Experiment]
-STRUCK_AT = 2
 
 
 def saved_step(run: Path) -> int:
@@ -53,24 +49,6 @@ def test_one_process(
     assert train(made, run).status == "succeeded"
     train(made, tmp_path / "whole")
     assert_same(run, tmp_path / "whole")
-
-
-def be_struck(run: Path, variables: dict[str, str]) -> None:
-    """Train as a rank of which the second alone meets TERM, in its second batch of the first validation."""
-    os.environ.update(variables)
-    distributed.SECONDS = 1e-9  # a vote after every batch
-    asked, original = 0, Predictor.ask
-
-    def struck(self: Predictor, batch: Batch) -> Output:
-        nonlocal asked
-        asked += 1
-        if asked == STRUCK_AT and variables["RANK"] == "1":
-            os.kill(os.getpid(), signal.SIGTERM)
-        (run / f"asked-{variables['RANK']}").write_text(str(asked))
-        return original(self, batch)
-
-    Predictor.ask = struck  # type: ignore[method-assign]
-    raise SystemExit(rank.main(str(run)))
 
 
 def test_several_processes(experiment: Make, tmp_path: Path) -> None:
