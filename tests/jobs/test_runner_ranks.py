@@ -47,7 +47,7 @@ def test_two_nodes_train_and_evaluate_as_one_process(
         },
         "optimizer": {"name": "sgd", "lr": 0.1},
     }
-    layout = {"devices": 2, "num_nodes": 2, "max_epochs": 1, "accelerator": "cpu"}
+    layout = {"devices": 2, "num_nodes": 2, "max_epochs": 2, "accelerator": "cpu"}
     one = job(**fields, trainer=layout)
     nodes = [one.start(node, **rendezvous) for node in (0, 1)]
     assert [finish(node) for node in nodes] == [0, 0], one.logs()
@@ -71,7 +71,7 @@ def test_two_nodes_train_and_evaluate_as_one_process(
     assert (one.run.path / "predictions" / "test.jsonl").read_text() == by_four
 
     alone = train(
-        experiment(**fields, trainer={"max_epochs": 1, "accelerator": "cpu"}), tmp_path / "alone"
+        experiment(**fields, trainer={"max_epochs": 2, "accelerator": "cpu"}), tmp_path / "alone"
     )
     assert alone.overall == result["overall"]
     assert alone.fields["n"] == result["n"]

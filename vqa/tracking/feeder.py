@@ -1,4 +1,4 @@
-"""The process that feeds one tracker, `python -m vqa.tracking.feeder`, through a logger of Lightning's.
+"""The process that feeds one tracker, `python -m vqa.tracking.feeder`, as Lightning feeds its loggers.
 
 See `vqa.tracking.listener` for what it reads and answers. Whatever the tracker does, training does not wait for it.
 """
@@ -9,19 +9,15 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import TypeAdapter
 
 from vqa.garbage import collect_rarely
-from vqa.lightning import import_lightning
 from vqa.tracking.content import summary_figures
 from vqa.tracking.journal import BESIDE
 from vqa.tracking.listener import Message, Tell, listen, result_on_disk
-from vqa.tracking.trackers import AnyTracker, Tracked, Tracker
-
-if TYPE_CHECKING:
-    from pytorch_lightning.loggers import Logger
+from vqa.tracking.trackers import AnyTracker, Logger, Tracked, Tracker
 
 POLITENESS = 5
 """Training comes first on a busy machine."""
@@ -92,7 +88,6 @@ def main() -> int:
     """Feed a tracker."""
     os.nice(POLITENESS)
     collect_rarely()
-    import_lightning()
     return listen(Feeder, _failure)
 
 

@@ -10,15 +10,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal, Protocol, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from vqa.errors import ConfigError
+from vqa.lightning import import_lightning
 from vqa.model.brick import Brick, from_name
-
-if TYPE_CHECKING:
-    from pytorch_lightning.loggers import Logger
 
 
 @dataclass(frozen=True)
@@ -39,6 +37,19 @@ class Tracked:
     tags: tuple[str, ...]
     config: Mapping[str, Any]
     first_step: int
+
+
+class Logger(Protocol):
+    """What a tracker's run is told; Lightning's loggers are such."""
+
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        """One record."""
+
+    def log_hyperparams(self, params: dict[str, Any]) -> None:
+        """The configuration, before the first record."""
+
+    def finalize(self, status: str) -> None:
+        """The end of the run, `success` or `failed`."""
 
 
 class Tracker(Brick):
@@ -68,6 +79,7 @@ class TensorBoard(Tracker):
     def build(self, run: Tracked) -> Logger:
         """Event files of every life of the run in one folder; what an earlier one wrote from `first_step` on is
         forgotten."""
+        import_lightning()
         from pytorch_lightning.loggers import TensorBoardLogger
 
         return TensorBoardLogger(
@@ -84,6 +96,7 @@ class MLflow(Tracker):
 
     def build(self, run: Tracked) -> Logger:
         """The same MLflow run in every life."""
+        import_lightning()
         from vqa.tracking.trackers.mlflow import logger
 
         return logger(run)

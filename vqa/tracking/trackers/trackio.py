@@ -1,18 +1,13 @@
-"""trackio as one of Lightning's loggers: Lightning has none for it, and trackio is called like W&B."""
+"""trackio, called as Lightning's loggers are, which have none for it: it is itself called like W&B."""
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Mapping
 from typing import Any
-
-from pytorch_lightning.loggers import Logger
-from typing_extensions import override
 
 from vqa.tracking.trackers import Tracked
 
 
-class TrackioLogger(Logger):
+class TrackioLogger:
     """One trackio run, found again by its name.
 
     Args:
@@ -22,7 +17,6 @@ class TrackioLogger(Logger):
     def __init__(self, run: Tracked) -> None:
         import trackio
 
-        super().__init__()
         self._run = trackio.init(
             project=run.project,
             name=f"{run.name} {run.run_id}",
@@ -34,30 +28,13 @@ class TrackioLogger(Logger):
             auto_log_cpu=False,
         )
 
-    @property
-    @override
-    def name(self) -> str:
-        """The run's name in trackio."""
-        return str(self._run.name)
-
-    @property
-    @override
-    def version(self) -> str | None:
-        """trackio knows none."""
-        return None
-
-    @override
-    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         """One record."""
         self._run.log(dict(metrics), step=step)
 
-    @override
-    def log_hyperparams(
-        self, params: dict[str, Any] | argparse.Namespace, *args: Any, **kwargs: Any
-    ) -> None:
+    def log_hyperparams(self, params: dict[str, Any]) -> None:
         """They were given at the beginning."""
 
-    @override
     def finalize(self, status: str) -> None:
         """Send what is left."""
         self._run.finish()
