@@ -212,6 +212,46 @@ def test_a_damaged_file_is_named(tmp_path: Path, png: Any) -> None:
     shutil.rmtree(tmp_path / "set")
 
 
+def saved(path: Path, png: Any, *splits: str) -> str:
+    """What `save_to_disk` writes of these splits, one question each."""
+    from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, Value
+
+    kinds = Features(
+        image=Image(), question=Value("string"), answer=ClassLabel(names=["no", "yes"])
+    )
+    row = {"image": {"bytes": png((9, 0, 0)), "path": None}, "answer": 1}
+    rows = [row | {"question": f"is it {split}?"} for split in splits]
+    parts = [Dataset.from_list([row], features=kinds) for row in rows]
+    DatasetDict(dict(zip(splits, parts, strict=True))).save_to_disk(str(path))
+    return str(path)
+
+
+def test_every_split_that_save_to_disk_wrote_is_read_whatever_its_name(
+    tmp_path: Path, png: Any
+) -> None:
+    name = saved(tmp_path / "set", png, "fit", "dev", "validation")
+    examples = [row.example for row in good(["hub", name])]
+    assert [(e.split, e.question, e.answers) for e in examples] == [
+        ("fit", "is it fit?", ["yes"]),
+        ("dev", "is it dev?", ["yes"]),
+        ("val", "is it validation?", ["yes"]),
+    ]
+    (one,) = good(["hub", str(tmp_path / "set" / "dev")])
+    assert (one.example.split, one.example.question) == ("train", "is it dev?")
+
+
+def test_what_save_to_disk_wrote_has_no_subsets_and_may_be_damaged(
+    tmp_path: Path, png: Any
+) -> None:
+    name = saved(tmp_path / "set", png, "fit")
+    with pytest.raises(InputError, match="no subsets: save_to_disk"):
+        source_of(["hub", name, "--config", "en"])
+    (file,) = (tmp_path / "set" / "fit").glob("*.arrow")
+    file.write_bytes(file.read_bytes()[:400])
+    with pytest.raises(DataError, match=r"set: damaged \(.*get the data set again"):
+        source_of(["hub", name])
+
+
 def test_junk_in_a_column_is_reported(tmp_path: Path) -> None:
     (tmp_path / "set").mkdir()
     lines = [

@@ -1,4 +1,4 @@
-"""Any data set of the Hugging Face hub, or a folder in the hub's layout, by a mapping of columns.
+"""Any data set of the Hugging Face hub, a folder in its layout, or what `save_to_disk` wrote, by a mapping of columns.
 
 Records are streamed (`datasets.load_dataset(…, streaming=True)`), so that no copy of the whole is made
 beside the store. No code of a data set is run: `datasets` has no loading scripts since version 4, and
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 SPLITS = {"validation": "val", "valid": "val"}
 """What the hub's splits are called here, where it is not the same."""
+SAVED = ("dataset_dict.json", "state.json")
+"""What `save_to_disk` of `datasets` puts into the folder of a set, or of one split."""
 
 
 @dataclass(frozen=True)
@@ -94,10 +96,7 @@ class HubSplit:
         try:
             yield from data
         except (pa.ArrowException, ValueError, OverflowError) as error:
-            fix = "get the data set again"
-            raise DataError(
-                f"damaged ({first_line(error)})", where=str(self.path), fix=fix
-            ) from error
+            raise _damaged(str(self.path), error) from error
         except OSError as error:
             raise _unreachable(str(self.path), error) from error
 
@@ -170,7 +169,6 @@ def open_hub(
 
 
 def _load(name: str, config: str | None, revision: str | None) -> Mapping[str, IterableDataset]:
-    from datasets import load_dataset
     from datasets.exceptions import DatasetNotFoundError
 
     if Path(name).is_file():
@@ -179,9 +177,7 @@ def _load(name: str, config: str | None, revision: str | None) -> Mapping[str, I
         )
     try:
         with _offline() if is_local(name) else nullcontext():
-            found: Mapping[str, IterableDataset] = load_dataset(
-                name, config, revision=revision, streaming=True
-            )
+            return _opened(name, config, revision)
     except (DatasetNotFoundError, FileNotFoundError) as error:
         raise InputError(
             f"no data set here ({first_line(error)})",
@@ -196,7 +192,33 @@ def _load(name: str, config: str | None, revision: str | None) -> Mapping[str, I
             where=name,
             fix="name a subset with --config; sets that need code of their own are not loaded",
         ) from error
+
+
+def _opened(name: str, config: str | None, revision: str | None) -> Mapping[str, IterableDataset]:
+    """The splits by their names.
+
+    What `save_to_disk` wrote says itself which they are: by the names of its files some would be left out.
+    """
+    from datasets import load_dataset
+
+    if any((Path(name) / file).is_file() for file in SAVED):
+        if config is None:
+            return _saved(name)
+        raise InputError("no subsets: save_to_disk wrote it", where=name, fix="omit --config")
+    found: Mapping[str, IterableDataset]
+    found = load_dataset(name, config, revision=revision, streaming=True)
     return found
+
+
+def _saved(name: str) -> Mapping[str, IterableDataset]:
+    from datasets import Dataset, load_from_disk
+
+    try:
+        saved = load_from_disk(name)
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise _damaged(name, error) from error
+    splits = {str(saved.split or "train"): saved} if isinstance(saved, Dataset) else saved
+    return {split: data.to_iterable_dataset() for split, data in splits.items()}
 
 
 @contextmanager
@@ -216,6 +238,10 @@ def _offline() -> Iterator[None]:
             place.HF_HUB_OFFLINE = value
 
 
+def _damaged(name: str, error: Exception) -> DataError:
+    return DataError(f"damaged ({first_line(error)})", where=name, fix="get the data set again")
+
+
 def _unreachable(name: str, error: Exception) -> DownloadError:
     return DownloadError(
         f"the hub cannot be reached ({first_line(error)})",
@@ -227,9 +253,10 @@ def _unreachable(name: str, error: Exception) -> DownloadError:
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of `vqa prepare hub`."""
     parser.description = (
-        "A data set of the Hugging Face hub, or a folder in its layout, streamed. Columns are found\n"
-        "by their usual names, or named with --map, as for `table`. Splits keep their names, but\n"
-        "validation is val; a column of splits counts where --map split=COLUMN names it."
+        "A data set of the Hugging Face hub, a folder in its layout, or one that `save_to_disk` of\n"
+        "`datasets` wrote, streamed. Columns are found by their usual names, or named with --map, as\n"
+        "for `table`. Splits keep their names, but validation is val; a column of splits counts where\n"
+        "--map split=COLUMN names it."
     )
     parser.epilog = (
         "example: vqa prepare hub flaviagiammarino/vqa-rad --to STORE\n"
