@@ -237,7 +237,9 @@ def test_a_run_without_any_trusted_checkpoint_does_not_begin_anew(
         train(made, tmp_path / "run")
 
 
-def test_early_stopping_waits_as_long_as_it_is_told(experiment: Make, tmp_path: Path) -> None:
+def test_early_stopping_waits_as_long_as_it_is_told(
+    experiment: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     trainer = {
         "max_epochs": 50,
         "early_stopping": {"patience": 2, "min_delta": 100},
@@ -246,6 +248,7 @@ def test_early_stopping_waits_as_long_as_it_is_told(experiment: Make, tmp_path: 
     result = train(experiment(trainer=trainer), tmp_path / "run")
     assert result.fields["training"]["stopped_early"]
     assert result.fields["training"]["steps"] == 3 * 5
+    assert "stopped early: validations without a gain: 2" in capsys.readouterr().err
 
 
 def test_early_stopping_without_a_validation_split_is_told(

@@ -206,6 +206,10 @@ class RunLoop(Callback):
         if self.validation is not None and self._is_validated(self.progress.batches):
             shown["val accuracy"] = self._validate(trainer, self.validation)
         self.display.epoch(epoch, shown)
+        if self.progress.stopped_early:
+            self.display.say(
+                f"vqa: stopped early: validations without a gain: {self.progress.waited}"
+            )
         self._save_is_due = True
 
     def _validate(self, trainer: Trainer, validation: Validation) -> float:

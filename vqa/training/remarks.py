@@ -60,10 +60,16 @@ def changes(before: Mapping[str, str] | None, now: Mapping[str, str]) -> Iterato
 
 
 def remarks(session: Session) -> Iterator[str]:
-    """Settings that do nothing, scores that mislead, questions that are left out."""
+    """Settings that do nothing or cannot, scores that mislead, questions that are left out."""
     materials, experiment = session.materials, session.experiment
     table, protocol = materials.validation, experiment.evaluation.protocol
     yield from idle(experiment, validated=table is not None)
+    warmup, steps = experiment.optimizer.schedule.warmup_steps, session.plan.steps
+    if warmup >= steps:
+        yield (
+            f"optimizer.schedule.warmup_steps={warmup}, and the run has {steps} steps: the learning rate"
+            " never comes to optimizer.lr"
+        )
     if materials.splits.caution:
         yield materials.splits.caution
     if table is not None and protocol not in BY_LABEL and (table.label >= 0).any():
