@@ -96,6 +96,20 @@ def test_a_picture_that_was_changed_is_told(store: Store) -> None:
         Store.open(store.path).image_bytes(0)
 
 
+@pytest.mark.parametrize("column", ["image_id", "sha256"])
+def test_a_text_of_the_pictures_that_is_none_is_told_wherever_it_is_read(
+    store: Store, column: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = store.path / "images.arrow"
+    data, text = file.read_bytes(), str(store.images[3][column]).encode()
+    at = data.rindex(text)
+    file.write_bytes(data[:at] + b"\xff" + data[at + 1 :])
+    with pytest.raises(DataError, match=r"images.arrow: damaged table .* — copy the store again"):
+        Store.open(store.path).image_hashes()
+    assert main(["inspect", str(store.path)]) == 2
+    assert "images.arrow: damaged table" in capsys.readouterr().err
+
+
 def test_a_store_without_a_hash_of_its_examples_is_read_as_before(store: Store) -> None:
     file = store.path / "store.json"
     fields = json.loads(file.read_text())

@@ -89,8 +89,10 @@ class Store:
 
     @cached_property
     def image_table(self) -> pa.Table:
-        """The table of images; `image` is `{"bytes": …, "path": …}`, not decoded."""
-        return self._table(IMAGES, IMAGE_SCHEMA, self.manifest.images)
+        """The table of images; `image` is `{"bytes": …, "path": …}`, not decoded. Its texts are known to be texts."""
+        table = self._table(IMAGES, IMAGE_SCHEMA, self.manifest.images)
+        _check_table(table.select(["image_id", "sha256"]), self.path / IMAGES)
+        return table
 
     @cached_property
     def examples(self) -> Dataset:
@@ -190,11 +192,7 @@ class Store:
         """
         self.check_examples()
         for name, table in ((EXAMPLES, self.example_table), (IMAGES, self.image_table)):
-            try:
-                table.validate(full=True)
-            except pa.ArrowException as error:
-                what = f"damaged table ({error})"
-                raise DataError(what, where=str(self.path / name), fix=AGAIN) from error
+            _check_table(table, self.path / name)
 
     def check_examples(self) -> None:
         """Refuse examples that are not as they were written, as far as that is known; as quick as reading the file.
@@ -258,6 +256,14 @@ def _record(table: pa.Table, row: int) -> dict[str, Any]:
     """A row of a table; one below 0 is counted from the end."""
     found: dict[str, Any] = table.slice(range(len(table))[int(row)], 1).to_pylist()[0]
     return found
+
+
+def _check_table(table: pa.Table, file: Path) -> None:
+    """Refuse offsets that lead nowhere and texts that are none: reading them raises anything, or ends the process."""
+    try:
+        table.validate(full=True)
+    except pa.ArrowException as error:
+        raise DataError(f"damaged table ({error})", where=str(file), fix=AGAIN) from error
 
 
 def _linked(path: Path) -> bytes:
