@@ -124,6 +124,9 @@ def test_the_report_lists_what_was_left_out(easy, tmp_path, capsys):
     assert "11 questions" in out
     assert "1 records left out" in out
     assert "train/questions.json, record 5: empty question" in out
+    assert main(["inspect", str(tmp_path / "store")]) == 0
+    told = "1 records were left out, see rejected.jsonl\n            1  empty question\n"
+    assert told in capsys.readouterr().out
 
 
 def test_a_bad_record_stops_by_default(easy, tmp_path, capsys):
@@ -138,7 +141,9 @@ def test_every_bad_record_is_listed_on_request(easy, tmp_path, capsys):
     file = easy / "train" / "questions.json"
     file.write_text(json.dumps([["", "red", k % 4] for k in range(12)]))
     words = ("easy-vqa", easy, "--to", tmp_path / "store", "--max-bad", 3)
-    with pytest.raises(DataError, match=r"… 7 more — correct them \(--json lists them all\)"):
+    with pytest.raises(
+        DataError, match=r"\(and 11 more\) — correct them \(--json lists them all\)"
+    ):
         call(*words)
     assert capsys.readouterr().out == ""
     with pytest.raises(DataError, match=r"^12 of 24 records"):

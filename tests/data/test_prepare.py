@@ -247,11 +247,15 @@ def test_no_record_or_no_usable_one_makes_no_store(tmp_path, make, rows_of):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_only_the_first_bad_records_are_listed(tmp_path, make, rows_of):
-    rows = [make.row(), *(BadRow(f"file, record {k}", "bad") for k in range(40))]
-    with pytest.raises(DataError, match=r"record 4: bad; … 35 more") as caught:
-        prepare(rows_of(rows), tmp_path / "store", max_bad=39)
-    assert len(str(caught.value)) < 400
+def test_of_bad_records_the_first_of_each_reason_is_listed(tmp_path, make, rows_of):
+    many = [BadRow(f"file, record {k}", f"bad label {k}") for k in range(40)]
+    others = [BadRow(f"file, row {k}", f"bad {'x' * k}") for k in range(12)]
+    with pytest.raises(DataError, match=r"^52 of 53 records cannot be used: ") as caught:
+        prepare(rows_of([make.row(), others[0], *many, *others[1:]]), tmp_path / "store")
+    said = str(caught.value)
+    assert "used: file, record 0: bad label 0 (and 39 more); file, row 0: bad ; file, row 1" in said
+    assert "; … 3 of other reasons — correct them (--json lists them all), or leave them" in said
+    assert "row 9" not in said
 
 
 def test_an_existing_folder_is_kept(tmp_path, make, rows_of):

@@ -69,6 +69,8 @@ def lines(found: dict[str, Any]) -> Iterator[str]:
     yield f"  {found['questions']:,} questions, {found['images']:,} images{pictures}"
     if found["rejected"]:
         yield f"  {found['rejected']:,} records were left out, see rejected.jsonl"
+        for one in found["rejected_reasons"]:
+            yield f"    {one['records']:>9,}  {one['reason']}"
     yield f"  fingerprint {found['fingerprint']}"
     for name, split in found["splits"].items():
         yield ""

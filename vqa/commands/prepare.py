@@ -55,7 +55,7 @@ SOURCES = {
 BESIDE = ("features", "regions")
 """What is prepared beside a store; each has a command of its own."""
 SHOWN = 5
-"""Records left out that a report shows."""
+"""Records left out that a report shows, and their reasons."""
 PLAIN_STEP = 50_000
 """Without a terminal, a line of progress stands after every so many records."""
 
@@ -197,7 +197,7 @@ def _report(
     """Say what was made; `kin` is what the files look like that are not the published set itself."""
     compared = {"published": [one.to_json() for one in published], "looks_like": kin}
     facts = summary(store, seconds) | compared
-    from vqa.data.record import BadRow
+    from vqa.data.record import first_of_each_reason
 
     if as_json:
         print(json.dumps(facts, ensure_ascii=False, indent=2))
@@ -209,8 +209,8 @@ def _report(
     print(f"{'':<12} {facts['images']:>10,} {images}")
     if facts["rejected"]:
         print(f"{'':<12} {facts['rejected']:>10,} records left out ({facts['rejected_file']})")
-        for record in facts["first_rejected"]:
-            print(f"  {record['where']}: {BadRow(**record).said}")
+        for line in first_of_each_reason(store.rejected(), SHOWN):
+            print(f"  {line}")
     for one in published:
         print(one.line())
     if kin is not None:

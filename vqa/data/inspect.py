@@ -5,7 +5,6 @@ Everything is counted over Arrow columns and NumPy arrays, so that 400,000 quest
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
@@ -17,14 +16,12 @@ import pyarrow.compute as pc
 
 from vqa.data.cache.place import cached
 from vqa.data.distributions import distributions
-from vqa.data.record import BadRow
+from vqa.data.record import by_reason
 from vqa.data.store import Store
 from vqa.data.words import word_counts, word_coverage
 
 TOP = 10
 REASONS = 30
-VARYING = re.compile(r"""(?<!\w)(['"]).*?\1(?!\w)|(?<![\w-])(?:0x)?\d[\da-f]*(?:[.,]\d+)*""")
-"""What differs between two records with one fault: quoted texts, numbers, addresses in memory."""
 VOCABULARY_SIZES = (1000, 3000, None)
 """Answer vocabularies whose coverage is told; None is every answer."""
 TOKEN_BYTES = 4
@@ -135,18 +132,14 @@ def rejected_reasons(store: Store) -> list[dict[str, Any]]:
     its picture where that is at fault; reasons that differ in quoted words and numbers are one."""
     if not store.manifest.rejected:
         return []
-    alike: dict[str, list[BadRow]] = {}
-    for row in store.rejected():
-        alike.setdefault(VARYING.sub("…", row.reason), []).append(row)
-    groups = sorted(alike.items(), key=lambda item: -len(item[1]))[:REASONS]
     return [
         {
-            "reason": rows[0].reason if len({row.reason for row in rows}) == 1 else reason,
+            "reason": reason,
             "records": len(rows),
             "first": rows[0].where,
             "image": rows[0].image,
         }
-        for reason, rows in groups
+        for reason, rows in by_reason(store.rejected())[:REASONS]
     ]
 
 

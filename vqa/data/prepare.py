@@ -14,7 +14,7 @@ from typing import Any
 
 from vqa.data.check import Refused, checked
 from vqa.data.image import DEFAULT_LIMITS, ImageInfo, ImageLimits, check_image, read_image
-from vqa.data.record import BadRow, ImageInput, Row, Source, without_folders
+from vqa.data.record import BadRow, ImageInput, Row, Source, first_of_each_reason, without_folders
 from vqa.data.store import Store
 from vqa.data.store_writer import StoreWriter
 from vqa.data.withheld import Withheld
@@ -29,24 +29,23 @@ PIXEL = base64.b64decode(
 )
 """A PNG of one mid-grey pixel: stands for every picture of a store that is made from text only."""
 GREY = ImageInfo(1, 1, hashlib.sha256(PIXEL).hexdigest())
-SHOWN = 5
-"""Bad records that an error message lists."""
+SHOWN = 10
+"""Reasons of bad records that an error message lists."""
 
 
 class UnusableRecords(DataError):
     """More records than are borne cannot be used, or none can.
 
     Attributes:
-        records: every one of them; a message shows the first few.
+        records: every one of them; a message shows the first of each reason.
     """
 
     def __init__(self, records: Sequence[BadRow], what: str, max_bad: str = "") -> None:
         self.records = list(records)
-        shown = "; ".join(f"{row.where}: {row.said}" for row in records[:SHOWN])
-        more = f"; … {len(records) - SHOWN:,} more" if len(records) > SHOWN else ""
-        listed = " (--json lists them all)" if more else ""
+        shown = first_of_each_reason(records, SHOWN)
+        listed = " (--json lists them all)" if len(records) > len(shown) else ""
         fix = f"correct them{listed}" + (f", or leave them out with {max_bad}" if max_bad else "")
-        super().__init__(f"{what}: {shown}{more}", fix=fix)
+        super().__init__(f"{what}: {'; '.join(shown)}", fix=fix)
 
     def to_json(self) -> dict[str, Any]:
         """The message and the complete list."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 NO_LABEL = -1
 """The label of a question without choices, or whose right choice is not known."""
+VARYING = re.compile(r"""(?<!\w)(['"]).*?\1(?!\w)|(?<![\w-])(?:0x)?\d[\da-f]*(?:[.,]\d+)*""")
+"""What differs between two records with one fault: quoted texts, numbers, addresses in memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,31 @@ class BadRow:
     def said(self) -> str:
         """The reason, with the picture's file."""
         return f"image {self.image}: {self.reason}" if self.image else self.reason
+
+
+def by_reason(rows: Iterable[BadRow]) -> list[tuple[str, list[BadRow]]]:
+    """Records by why they cannot be used, the most frequent reason first; reasons that differ in quoted words and
+    numbers are one."""
+    alike: dict[str, list[BadRow]] = {}
+    for row in rows:
+        alike.setdefault(VARYING.sub("…", row.reason), []).append(row)
+    groups = sorted(alike.items(), key=lambda item: -len(item[1]))
+    return [
+        (rows[0].reason if len({row.reason for row in rows}) == 1 else reason, rows)
+        for reason, rows in groups
+    ]
+
+
+def first_of_each_reason(rows: Iterable[BadRow], most: int) -> list[str]:
+    """For each of the `most` commonest reasons the first such record, and how many more there are; then how many
+    records have others."""
+    groups = by_reason(rows)
+    lines = [
+        f"{bad[0].where}: {bad[0].said}" + (f" (and {len(bad) - 1:,} more)" if bad[1:] else "")
+        for _, bad in groups[:most]
+    ]
+    others = sum(len(bad) for _, bad in groups[most:])
+    return [*lines, f"… {others:,} of other reasons"] if others else lines
 
 
 def without_folders(where: str) -> str:
