@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from vqa.cli import main
 from vqa.commands.prepare import SOURCES, configure, run
 from vqa.data.store import Store
 from vqa.errors import DataError, InputError
