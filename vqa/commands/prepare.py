@@ -163,6 +163,7 @@ def _prepare(source: Source, name: str, options: argparse.Namespace) -> Store:
                 link_images=options.link_images,
                 text_only=options.text_only,
                 progress=progress,
+                told=lambda text: print(f"note: {text}", file=sys.stderr),
             )
     except UnusableRecords as error:
         if options.json:

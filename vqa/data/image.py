@@ -63,15 +63,21 @@ class ImageLimits:
 
 
 DEFAULT_LIMITS = ImageLimits()
+DIM = 16
+"""What the greatest value of 12 bits is of 255, where it is taken for one of 16 bits."""
 
 
 @dataclass(frozen=True)
 class ImageInfo:
-    """A picture that decodes: its size as seen (orientation applied) and the hash of its file."""
+    """A picture that decodes: its size as seen (orientation applied) and the hash of its file.
+
+    `dim`: of its 16 bits a pixel the upper four are used nowhere, so that it is seen nearly black.
+    """
 
     width: int
     height: int
     sha256: str
+    dim: bool = False
 
 
 def read_image(image: ImageInput, limits: ImageLimits = DEFAULT_LIMITS) -> bytes:
@@ -111,8 +117,9 @@ def check_image(data: bytes, *, limits: ImageLimits = DEFAULT_LIMITS, where: str
         width, height = height, width
     _draft(picture, (1, 1))
     _load(picture, where)
-    _as_rgb(picture, where)
-    return ImageInfo(width, height, hashlib.sha256(data).hexdigest())
+    seen = _as_rgb(picture, where)
+    dim = _is_wide(picture) and 0 < max(high for _, high in seen.getextrema()) <= DIM
+    return ImageInfo(width, height, hashlib.sha256(data).hexdigest(), dim)
 
 
 def decode_image(
@@ -287,13 +294,17 @@ def _upright(rgb: Image.Image, orientation: int) -> Image.Image:
     return rgb if turn is None else rgb.transpose(turn)
 
 
+def _is_wide(picture: Any) -> bool:
+    mode: str = picture.mode
+    return mode.startswith("I;16") or (mode == "I" and picture.format == "PNG")
+
+
 def _eight_bits(picture: Any, where: str) -> Image.Image:
     """Scale 16 bits a pixel to 8; refuse 32, whose range the file does not tell."""
-    mode = picture.mode
-    if mode.startswith("I;16") or (mode == "I" and picture.format == "PNG"):
+    if _is_wide(picture):
         wide = np.asarray(picture).astype(np.uint32)
         return Image.fromarray(((wide * 255 + 32767) // 65535).astype(np.uint8))
-    if mode in ("I", "F"):
+    if picture.mode in ("I", "F"):
         raise DataError("32 bits a pixel without a range", where=where, fix="convert it to 8 bits")
     return picture
 

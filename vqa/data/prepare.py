@@ -68,6 +68,7 @@ def prepare(
     limits: ImageLimits = DEFAULT_LIMITS,
     threads: int | None = None,
     progress: Progress | None = None,
+    told: Callable[[str], None] | None = None,
 ) -> Store:
     """Write the records of `source` as a store at `to`, or leave nothing there.
 
@@ -85,6 +86,7 @@ def prepare(
         limits: what one picture may cost.
         threads: threads that check pictures; one a core by default.
         progress: told how far it is, after every 1,000 records and at the end.
+        told: hears what there is to know of the pictures.
 
     Raises:
         UnusableRecords: more than `max_bad` records cannot be used, or none can.
@@ -101,6 +103,8 @@ def prepare(
                 for row in _settled(judged, pictures):
                     tally.add(row)
             tally.close(max_bad)
+            if told is not None and pictures.dim:
+                told(_dim(pictures.dim))
             return writer.commit(name or type(source).__name__, text_only=text_only)
     except OSError as error:
         raise _unwritable(error, to) from error
@@ -223,6 +227,7 @@ class _Pictures:
         self._writer, self._keep = writer, keep
         self._pool = ThreadPoolExecutor(threads or cores())
         self._known: dict[str, _Picture] = {}
+        self.dim: list[str] = []
 
     def __enter__(self) -> _Pictures:
         return self
@@ -261,12 +266,21 @@ class _Pictures:
             picture.reason = reason if error.where else f"image: {reason}"
             picture.file = error.where
             return
+        if info.dim:
+            self.dim.append(row.example.image_id)
         path = row.image.path if self._keep.link and self._keep.pictures else None
         if path is None:
             self._writer.add_image(row.example.image_id, info, data=data)
         else:
             self._writer.add_image(row.example.image_id, info, path=path.resolve())
         picture.written = True
+
+
+def _dim(images: Sequence[str]) -> str:
+    return (
+        f"pictures of 16 bits a pixel that use the lower 12 alone: {len(images):,} (the first is {images[0]!r}); they"
+        " are seen nearly black — spread their values over the whole range, or save them in 8 bits"
+    )
 
 
 def _identity(image: ImageInput) -> str | int:

@@ -95,7 +95,8 @@ class StoreWriter:
         """Append one image: its bytes, or the path where they lie."""
         self._digest.update(fingerprinted_image(image_id, info.sha256))
         image = {"bytes": data, "path": None if path is None else str(path)}
-        self._images.write({"image_id": image_id, "image": image, **vars(info)})
+        facts = {"width": info.width, "height": info.height, "sha256": info.sha256}
+        self._images.write({"image_id": image_id, "image": image, **facts})
         self._counts["images"] += 1
         self._waiting_bytes += len(data or b"")
         if self._waiting_bytes > FLUSH_BYTES:
