@@ -66,6 +66,35 @@ def test_classes_give_their_names_and_validation_is_val(tmp_path: Path, png: Any
     assert rows[1].where == f"{tmp_path / 'set' / 'train'}, row 1"
 
 
+def test_classes_and_short_numbers_in_lists_and_objects_are_as_they_were_written(
+    tmp_path: Path,
+) -> None:
+    asked = {"kind": pa.array([1, 0, -1]), "size": pa.array([2.1, 0.3, 1.5], pa.float32())}
+    table = pa.table(
+        {
+            "question": ["a?", "b?", "c?"],
+            "answers": pa.array([[1, 0], [0, 0], [1, 1]]),
+            "asked": pa.StructArray.from_arrays(list(asked.values()), list(asked)),
+        }
+    )
+    number = {"dtype": "float32", "_type": "Value"}
+    kinds = hub_features(
+        question=TEXT,
+        answers={"feature": YES_NO, "_type": "List"},
+        asked={"kind": YES_NO, "size": number},
+    )
+    (tmp_path / "set").mkdir()
+    pq.write_table(table.replace_schema_metadata(kinds), tmp_path / "set" / "train.parquet")
+    words = ["hub", str(tmp_path / "set"), "--text-only"]
+    words += ["--map", "question_type=asked.kind", "--map", "answer_type=asked.size"]
+    examples = [row.example for row in good(words)]
+    assert [(e.answers, e.question_type, e.answer_type) for e in examples] == [
+        (["yes", "no"], "yes", "2.1"),
+        (["no", "no"], "no", "0.3"),
+        (["yes", "yes"], "-1", "1.5"),
+    ]
+
+
 def test_text_alone_needs_no_column_of_pictures(tmp_path: Path) -> None:
     (tmp_path / "set").mkdir()
     columns = {"question": ["what?", "who?"], "answer": ["a dog", "a cat"]}
@@ -167,7 +196,12 @@ def test_a_picture_outside_the_folder_is_refused(tmp_path: Path, png: Any) -> No
     with pytest.raises(DataError) as caught:
         main_prepare(tmp_path)
     said = str(caught.value)
-    assert said.count("leads out of the image folder") == 2
+    assert (
+        said.count(
+            "leads out of the image folder — put the file itself into the folder (and 1 more)"
+        )
+        == 1
+    )
     assert said.count("web address") == 2
     assert "`hf download a/b --repo-type dataset --local-dir DIR`, then `vqa prepare hub" in said
 

@@ -72,15 +72,11 @@ class HubSplit:
             yield f"row {index}", {key: self._said(key, value) for key, value in record.items()}
 
     def _said(self, key: str, value: Any) -> Any:
-        """A class's name; a number of 32 bits as it was written, 2.1 and not 2.0999999046325684; a picture's place in
-        its folder, wherever that lies."""
-        if key in self._classes and isinstance(value, int) and value >= 0:
-            return self._classes[key][value]
-        if key in self._short and isinstance(value, float):
-            return float(str(np.float32(value)))
-        if isinstance(value, dict) and isinstance(value.get("path"), str):
-            return value | {"path": self._in_folder(value["path"])}
-        return value
+        """The value as it was written, and a picture's place in its folder, wherever that lies."""
+        said = _as_written(self._kinds.get(key), value)
+        if isinstance(said, dict) and isinstance(said.get("path"), str):
+            return said | {"path": self._in_folder(said["path"])}
+        return said
 
     def _in_folder(self, path: str) -> str:
         root = self.images or self.path.parent
@@ -101,16 +97,22 @@ class HubSplit:
             raise _unreachable(str(self.path), error) from error
 
     @cached_property
-    def _classes(self) -> Mapping[str, Sequence[str]]:
-        """The names of classes, by column."""
-        features = self.data.features or {}
-        return {key: kind.names for key, kind in features.items() if hasattr(kind, "names")}
+    def _kinds(self) -> Mapping[str, Any]:
+        """What is declared of each column."""
+        return self.data.features or {}
 
-    @cached_property
-    def _short(self) -> frozenset[str]:
-        """The columns with numbers of 32 bits."""
-        kinds = (self.data.features or {}).items()
-        return frozenset(key for key, kind in kinds if getattr(kind, "dtype", "") == "float32")
+
+def _as_written(kind: Any, value: Any) -> Any:
+    """A class's name; a number of 32 bits as 2.1 and not 2.0999999046325684; of lists and objects each part so."""
+    if isinstance(value, int) and value >= 0 and hasattr(kind, "names"):
+        return kind.names[value]
+    if isinstance(value, float) and getattr(kind, "dtype", "") == "float32":
+        return float(str(np.float32(value)))
+    if isinstance(value, list) and hasattr(kind, "feature"):
+        return [_as_written(kind.feature, one) for one in value]
+    if isinstance(value, dict) and isinstance(kind, dict):
+        return {key: _as_written(kind.get(key), one) for key, one in value.items()}
+    return value
 
 
 @dataclass(frozen=True)
