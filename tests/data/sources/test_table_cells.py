@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import csv
+import json
 import unicodedata
 from decimal import Decimal
 from pathlib import Path
@@ -245,3 +246,24 @@ def test_a_number_with_two_decimals_is_a_picture_s_name_as_it_stands(
     rows = read(write_csv(tmp_path / "t.csv", records))
     assert [row.image.path.name for row in rows] == ["3.00.png", "3.50.png"]
     assert [row.example.image_id for row in rows] == ["3.00", "3.50"]
+
+
+@pytest.mark.parametrize(
+    ("noted", "told"),
+    [
+        ({"info": {"features": {"answer": {"_type": "ClassLabel"}, "text": {}}}}, True),
+        ({"info": {"features": {"answer": {"feature": {"_type": "ClassLabel"}}}}}, True),
+        ({"info": {"features": {"elsewhere": {"_type": "ClassLabel"}}}}, False),
+        ({"info": []}, False),
+        (None, False),
+    ],
+)
+def test_numbers_of_classes_are_told(tmp_path, noted, told):
+    file = tmp_path / "t.parquet"
+    table = pa.table({"image": ["a.png"], "question": ["what?"], "answer": [7], "elsewhere": [1]})
+    note = {b"huggingface": json.dumps(noted).encode()}
+    pq.write_table(table.replace_schema_metadata(note), file)
+    notice = (
+        f"{file} holds numbers of classes in answer: `vqa prepare hub {tmp_path}` reads their names"
+    )
+    assert (notice in source(file).notices()) == told

@@ -33,6 +33,7 @@ from vqa.data.sources.table_columns import (
     suggestion,
 )
 from vqa.data.sources.table_files import LOOKED_AT, Broken, Record, TableFile, open_table
+from vqa.data.sources.table_parquet import ParquetFile
 from vqa.errors import DataError
 
 DEFAULT_SPLIT = "train"
@@ -284,10 +285,19 @@ def _file_notices(opened: _Opened, given: Input, splits: bool, separator: str | 
         notices.append(f"{given.path} has no column for answers (--map answer=… if it has)")
     if "label" in opened.columns and not {"choices", "answer", "answers"} & opened.columns.fields:
         notices.append(f"{given.path} has no choices: the label is taken as the answer")
+    if isinstance(opened.file, ParquetFile):
+        notices += _classes(opened.file, opened.columns)
     if given.opened is None:
         first = [record for _, record in islice(opened.file.records(), LOOKED_AT)]
         notices += _peculiar(opened, first, separator)
     return notices
+
+
+def _classes(file: ParquetFile, columns: Columns) -> Iterator[str]:
+    read = {name.partition(".")[0] for names in columns.by_field.values() for name in names}
+    if found := sorted(file.classes() & read):
+        better = f"`vqa prepare hub {file.path.parent}` reads their names"
+        yield f"{file.path} holds numbers of classes in {', '.join(found)}: {better}"
 
 
 def _unread_split(given: Input) -> list[str]:

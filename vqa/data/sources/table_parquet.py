@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,15 @@ class ParquetFile:
         names = list(self._open().schema_arrow.names)
         check_once(names, self.path)
         return names
+
+    def classes(self) -> set[str]:
+        """The columns that hold classes by their numbers, as `datasets` notes in a file that it writes."""
+        noted = (self._open().schema_arrow.metadata or {}).get(b"huggingface", b"")
+        try:
+            kinds = json.loads(noted)["info"]["features"].items()
+        except (ValueError, LookupError, TypeError, AttributeError):
+            return set()
+        return {name for name, kind in kinds if '"ClassLabel"' in json.dumps(kind)}
 
     def records(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield every record with its number from 0.
