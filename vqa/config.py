@@ -54,8 +54,7 @@ class DataConfig(Section):
     """What is learnt from.
 
     Attributes:
-        store: a prepared store; a relative path is meant from the folder in which a command runs, and `vqa submit` and
-            `vqa ablate` keep where that led.
+        store: a prepared store.
         train_split: the split whose questions train the network and make the vocabularies.
         validation_split: the split that chooses the best checkpoint; `none` trains to the end;
             `auto` takes `val`, `valid`, `validation` or `dev` where the store has one.

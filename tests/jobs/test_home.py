@@ -71,15 +71,14 @@ def test_what_is_made_is_for_this_user_alone(tmp_path: Path) -> None:
         assert folder.stat().st_mode & 0o077 == 0
 
 
-@pytest.mark.parametrize("writable", [True, False])
 def test_a_queue_where_nothing_can_be_written_says_so(
-    writable: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuses(*_: object) -> None:
         raise sqlite3.OperationalError("attempt to write a readonly database")
 
     monkeypatch.setattr(schema, "migrate", refuses)
-    monkeypatch.setattr(os, "access", lambda *_: writable)
+    monkeypatch.setattr(os, "access", lambda *_: False)
     with pytest.raises(JobError, match="attempt to write a readonly database") as caught:
         Queue(tmp_path / "queue.sqlite3")
-    assert ("cannot be written here" in str(caught.value)) is not writable
+    assert "cannot be written here" in str(caught.value)

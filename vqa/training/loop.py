@@ -18,6 +18,7 @@ from vqa.tracking.curve_names import VALIDATED
 from vqa.tracking.journal import Journal
 from vqa.tracking.mirrors import Mirrors
 from vqa.training.checkpoints import Checkpoints, State
+from vqa.training.contention import Contention
 from vqa.training.display import Display
 from vqa.training.distributed import Vote, gather, longest
 from vqa.training.module import TrainingModule
@@ -78,6 +79,7 @@ class RunLoop(Callback):
         self._clock = time.perf_counter()
         self._logged_questions, self._logged_at = self.progress.questions, self._clock
         self._vote, self._saved = Vote(self.progress.steps), self.progress.to_state()
+        self._contention = Contention(torch.get_num_threads())
 
     @override
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -197,6 +199,9 @@ class RunLoop(Callback):
     def _log(self, values: dict[str, float]) -> None:
         epoch = (self.progress.batches - 1) // self.module.batches_an_epoch
         self.mirrors.log(self.journal.log(self.progress.steps, epoch, values))
+        if self.first and (remark := self._contention.remark()):
+            self.session.run.event("warning", message=remark)
+            self.display.say(f"vqa: {remark}")
 
     def _after_epoch(self, trainer: Trainer, epoch: int) -> None:
         self.module.watch.look()
