@@ -47,9 +47,9 @@ class Contention:
         if share < SHARE:
             return None
         return (
-            f"other programs take this machine's cores: training waited for one {share:.0%} of the last"
-            f" {SECONDS:g} seconds, and its {self._threads} threads wait for each other; a small model may learn sooner"
-            " with OMP_NUM_THREADS=1 in its environment (its sums are rounded otherwise then)"
+            f"cores are short here: training waited for one {share:.0%} of the last {SECONDS:g} seconds (other programs"
+            f" have them, or a container's limit is met), and its {self._threads} threads wait for each other; a small"
+            " model may learn sooner with OMP_NUM_THREADS=1 in its environment (its sums are rounded otherwise then)"
         )
 
     def _waited(self) -> int | None:
