@@ -39,15 +39,16 @@ class Contention:
     def remark(self) -> str | None:
         """What a person should know; once, and as soon as it was so for a while."""
         now = self._clock()
-        if self._told or now - self._since < SECONDS:
+        span = now - self._since
+        if self._told or span < SECONDS:
             return None
         waited, before = self._waited(), self._before
-        share = ((waited or 0) - (before or 0)) / NANOSECONDS / (now - self._since)
+        share = ((waited or 0) - (before or 0)) / NANOSECONDS / span
         self._since, self._before, self._told = now, waited, share >= SHARE
         if share < SHARE:
             return None
         return (
-            f"cores are short here: training waited for one {share:.0%} of the last {SECONDS:g} seconds (other programs"
+            f"cores are short here: training waited for one {share:.0%} of the last {span:.0f} seconds (other programs"
             f" have them, or a container's limit is met), and its {self._threads} threads wait for each other; a small"
             " model may learn sooner with OMP_NUM_THREADS=1 in its environment (its sums are rounded otherwise then)"
         )
