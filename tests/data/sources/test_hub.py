@@ -95,6 +95,15 @@ def test_classes_and_short_numbers_in_lists_and_objects_are_as_they_were_written
     ]
 
 
+def test_a_number_of_no_class_stays_a_number(tmp_path: Path) -> None:
+    (tmp_path / "set").mkdir()
+    table = pa.table({"question": ["a?", "b?", "c?"], "answer": [0, 2, -1]})
+    kinds = hub_features(question=TEXT, answer=YES_NO)
+    pq.write_table(table.replace_schema_metadata(kinds), tmp_path / "set" / "train.parquet")
+    rows = good(["hub", str(tmp_path / "set"), "--text-only"])
+    assert [row.example.answers for row in rows] == [["no"], ["2"], ["-1"]]
+
+
 def test_text_alone_needs_no_column_of_pictures(tmp_path: Path) -> None:
     (tmp_path / "set").mkdir()
     columns = {"question": ["what?", "who?"], "answer": ["a dog", "a cat"]}

@@ -104,7 +104,7 @@ class HubSplit:
 
 def _as_written(kind: Any, value: Any) -> Any:
     """A class's name; a number of 32 bits as 2.1 and not 2.0999999046325684; of lists and objects each part so."""
-    if isinstance(value, int) and value >= 0 and hasattr(kind, "names"):
+    if isinstance(value, int) and hasattr(kind, "names") and value in range(len(kind.names)):
         return kind.names[value]
     if isinstance(value, float) and getattr(kind, "dtype", "") == "float32":
         return float(str(np.float32(value)))
