@@ -91,17 +91,20 @@ def test_classes_and_short_numbers_in_lists_and_objects_are_as_they_were_written
     assert [(e.answers, e.question_type, e.answer_type) for e in examples] == [
         (["yes", "no"], "yes", "2.1"),
         (["no", "no"], "no", "0.3"),
-        (["yes", "yes"], "-1", "1.5"),
+        (["yes", "yes"], "", "1.5"),
     ]
 
 
-def test_a_number_of_no_class_stays_a_number(tmp_path: Path) -> None:
+def test_a_number_of_no_class_stays_a_number_and_a_missing_label_is_no_answer(
+    tmp_path: Path,
+) -> None:
     (tmp_path / "set").mkdir()
-    table = pa.table({"question": ["a?", "b?", "c?"], "answer": [0, 2, -1]})
-    kinds = hub_features(question=TEXT, answer=YES_NO)
-    pq.write_table(table.replace_schema_metadata(kinds), tmp_path / "set" / "train.parquet")
+    for split, answers in {"train": [0, 2], "test": [-1, -1]}.items():
+        table = pa.table({"question": ["a?", "b?"], "answer": answers})
+        kinds = hub_features(question=TEXT, answer=YES_NO)
+        pq.write_table(table.replace_schema_metadata(kinds), tmp_path / "set" / f"{split}.parquet")
     rows = good(["hub", str(tmp_path / "set"), "--text-only"])
-    assert [row.example.answers for row in rows] == [["no"], ["2"], ["-1"]]
+    assert [row.example.answers for row in rows] == [["no"], ["2"], [], []]
 
 
 def test_text_alone_needs_no_column_of_pictures(tmp_path: Path) -> None:

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 SPLITS = {"validation": "val", "valid": "val"}
 """What the hub's splits are called here, where it is not the same."""
+MISSING = -1
+"""In a column of classes: no label is known (`datasets.ClassLabel`), as in a test split without answers."""
 SAVED = ("dataset_dict.json", "state.json")
 """What `save_to_disk` of `datasets` puts into the folder of a set, or of one split."""
 
@@ -104,8 +106,8 @@ class HubSplit:
 
 def _as_written(kind: Any, value: Any) -> Any:
     """A class's name; a number of 32 bits as 2.1 and not 2.0999999046325684; of lists and objects each part so."""
-    if isinstance(value, int) and hasattr(kind, "names") and value in range(len(kind.names)):
-        return kind.names[value]
+    if isinstance(value, int) and hasattr(kind, "names"):
+        return _name_of_class(kind.names, value)
     if isinstance(value, float) and getattr(kind, "dtype", "") == "float32":
         return float(str(np.float32(value)))
     if isinstance(value, list) and hasattr(kind, "feature"):
@@ -113,6 +115,13 @@ def _as_written(kind: Any, value: Any) -> Any:
     if isinstance(value, dict) and isinstance(kind, dict):
         return {key: _as_written(kind.get(key), one) for key, one in value.items()}
     return value
+
+
+def _name_of_class(names: Sequence[str], number: int) -> str | int | None:
+    """None for a label that is missing; a number that no class has stays one."""
+    if number == MISSING:
+        return None
+    return names[number] if number in range(len(names)) else number
 
 
 @dataclass(frozen=True)
