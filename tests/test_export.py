@@ -341,16 +341,22 @@ def test_a_text_encoder_of_transformers_travels_with_its_model(
 def test_a_backbone_of_transformers_travels_with_its_model(
     experiment: Callable[..., Experiment], picture: Path, tmp_path: Path
 ) -> None:
-    from transformers import ResNetBackbone, ResNetConfig
+    from transformers import CLIPConfig, CLIPModel, ResNetBackbone, ResNetConfig
 
-    folder = tmp_path / "resnet"
+    folder, clip = tmp_path / "resnet", tmp_path / "clip"
     settings = {"embedding_size": 4, "hidden_sizes": [4, 8], "depths": [1, 1]}
     ResNetBackbone(ResNetConfig(**settings)).save_pretrained(folder)
-    for number, encoder in enumerate(({"model": str(folder)}, {"settings": settings})):
+    half = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
+    sees = {**half, "intermediate_size": 8, "image_size": 16, "patch_size": 8}
+    reads = {**half, "intermediate_size": 8, "vocab_size": 9, "bos_token_id": 1, "eos_token_id": 2}
+    config = CLIPConfig(text_config=reads, vision_config=sees, projection_dim=4)
+    CLIPModel(config).save_pretrained(clip)
+    encoders = ({"model": str(folder)}, {"settings": settings}, {"model": str(clip)})
+    for number, encoder in enumerate(encoders):
         made = experiment(model={"image_encoder": {"name": "backbone", **encoder}})
         run = tmp_path / f"run{number}"
         train(made, run)
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(encoder.get("model", folder), ignore_errors=True)
         model = vqa.load(run)
         moved = tmp_path / f"moved{number}"
         model.save(moved)

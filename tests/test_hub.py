@@ -74,11 +74,14 @@ def test_a_name_is_told_from_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         assert not is_elsewhere(local)
 
 
-def test_no_network_is_said_in_one_clause(asked: list[str]) -> None:
+def test_no_network_is_said_in_one_clause(asked: list[str], tmp_path: Path) -> None:
     told = "there is no such folder, and the hub cannot be reached"
     assert why_not("owner/name", OSError("many\nlines")) == told
-    assert why_not("/no/such", OSError("no config.json\nmore")) == "no config.json"
-    assert why_not("/no/such", OSError()) == "OSError"
+    assert why_not(str(tmp_path), OSError("no config.json\nmore")) == "no config.json"
+    assert why_not(str(tmp_path), OSError()) == "OSError"
+    assert (
+        why_not("no/such/folder", ValueError("a name has one slash")) == "there is no such folder"
+    )
     assert why_not("owner/name", ValueError("an unknown kind")) == "an unknown kind"
     with pytest.raises(ModelError, match=f"no fast tokenizer \\({told}"):
         QuestionTokenizer.pretrained("owner/name")

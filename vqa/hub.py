@@ -42,5 +42,7 @@ def why_not(model: str, error: Exception) -> str:
     """Why a model could not be had, in one clause."""
     if isinstance(error, OSError) and is_elsewhere(model) and not is_reachable():
         return "there is no such folder, and the hub cannot be reached"
+    if not is_elsewhere(model) and not Path(model).exists():
+        return "there is no such folder"
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__

@@ -110,6 +110,17 @@ def test_a_folder_whose_weights_do_not_fit_is_refused(tiny_bert: Path, tmp_path:
         Transformers(model=str(tmp_path)).build(WORDS)
 
 
+def test_weights_in_half_precision_are_computed_with_in_float32(
+    tiny_bert: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(tiny_bert, tmp_path, dirs_exist_ok=True)
+    state = load_file(tiny_bert / "model.safetensors")
+    half = {name: tensor.bfloat16() for name, tensor in state.items()}
+    save_file(half, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    encoder = Transformers(model=str(tmp_path)).build(WORDS)
+    assert questions.vector(encoder, questions.texts()).dtype == torch.float32
+
+
 def test_what_is_cut_off_may_be_missing(tiny_bert: Path, tmp_path: Path) -> None:
     """As of a model that was published for another task than the pooling layer's."""
     shutil.copytree(tiny_bert, tmp_path, dirs_exist_ok=True)

@@ -151,7 +151,7 @@ def _file(keys: tuple[str, ...], value: str, weights: dict[str, Path], paths_all
         return str(weights[value])
     published = keys == WEIGHTS and re.fullmatch(PUBLISHED, value) is not None
     from_hub = paths_allowed and keys in (TEXT_ENCODER, BACKBONE)
-    if published or from_hub or (keys == BACKBONE and value in _kinds()):
+    if published or from_hub or (keys == BACKBONE and _is_kind(value)):
         return value
     raise _unknown("file", value, keys, list(weights))
 
@@ -161,11 +161,11 @@ def _names_a_file(fields: Fields, keys: tuple[str, ...]) -> bool:
     return keys != BACKBONE or value_at(fields, (*BACKBONE[:-1], "name")) == "backbone"
 
 
-def _kinds() -> tuple[str, ...]:
-    """Backbones that `transformers` builds from a word, with random weights."""
-    from transformers.models.auto.modeling_auto import MODEL_FOR_BACKBONE_MAPPING_NAMES
+def _is_kind(value: str) -> bool:
+    """Whether `transformers` makes an image encoder of that word, with random weights."""
+    from vqa.model.image_encoder.backbone import kinds
 
-    return tuple(MODEL_FOR_BACKBONE_MAPPING_NAMES)
+    return value in kinds()
 
 
 def _refuse_settings(fields: Fields) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +89,21 @@ def load_what_is_needed(module: nn.Module, state: dict[str, Tensor], where: str)
             fix="give the weights of the same model",
         )
     module.load_state_dict({name: state.get(name, wanted[name]) for name in wanted})
+
+
+@contextmanager
+def without_report() -> Iterator[None]:
+    """Keep back what `transformers` tells of weights, such as those of another half of the model, that it left unread.
+
+    What is missing is an error of `check_loaded`.
+    """
+    logger = logging.getLogger("transformers")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def check_loaded(

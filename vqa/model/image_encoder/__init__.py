@@ -139,16 +139,21 @@ class TorchVision(Library):
 
 
 class Backbone(Library):
-    """Any backbone of `transformers`: ResNet, ConvNeXt, Swin, DINOv2, …
+    """Any backbone of `transformers` (ResNet, Swin, DINOv2, …) or vision transformer (ViT, DeiT, CLIP, SigLIP, …).
+
+    Of a vision transformer the grid is its patch tokens, without class and register tokens: the library's last hidden
+    state, with the final norm where the library applies one (of CLIP it does not). Position embeddings are
+    interpolated to other picture sizes. Of a model that reads texts, too, the half that sees is taken.
 
     Paper: the named model's own; by default He et al. 2016, Deep residual learning for image recognition.
 
     Attributes:
         model: a local folder with configuration and weights, a name on Hugging Face's hub, or a kind
-            (`resnet`, `convnext`, `swin`, …) with random weights.
+            (`resnet`, `swin`, `vit`, `clip`, …) with random weights.
         settings: of that kind's configuration, such as {depths: [2, 2, 2, 2]}; for a kind alone.
-        stage: which stage's output is the grid: `stage3`, …; by default the last. Of several, the others are
-            resized to the first one's grid, and the channels stand side by side.
+        stage: which stage's output is the grid: `stage3`, …; by default the last. A vision transformer's stages are its
+            layers, `stem` what goes into the first. Of several, the others are resized to the first one's grid, and the
+            channels stand side by side.
         frozen: keep the weights as they are, batch-norm statistics included.
         lr: its own learning rate.
         normalize: scale each position's vector to length one.

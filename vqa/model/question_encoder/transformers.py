@@ -17,7 +17,7 @@ from vqa.model.layers import freeze_what_is_unread
 from vqa.model.parts import QuestionEncoder
 from vqa.model.question_encoder import Transformers
 from vqa.model.types import EncodedText
-from vqa.model.weights import check_loaded
+from vqa.model.weights import check_loaded, without_report
 
 
 class TransformersEncoder(QuestionEncoder):
@@ -30,7 +30,7 @@ class TransformersEncoder(QuestionEncoder):
     def __init__(self, config: Transformers, words: int, *, pretrained: bool = True) -> None:
         super().__init__()
         self.frozen, self.pooling, self.learning_rate = config.frozen, config.pooling, config.lr
-        self.network = _encoder(config.model, pretrained)
+        self.network = _encoder(config.model, pretrained).float()  # whatever it was saved in
         settings: Any = self.network.config
         if words > settings.vocab_size:
             raise ModelError(
@@ -169,12 +169,13 @@ def _load(model: str, pretrained: bool) -> tuple[Any, Mapping[str, Any]]:
         if not pretrained:
             settings = AutoConfig.from_pretrained(model, local_files_only=local)
             return AutoModel.from_config(settings), {"missing_keys": (), "mismatched_keys": ()}
-        network, info = AutoModel.from_pretrained(
-            model,
-            local_files_only=local,
-            output_loading_info=True,
-            ignore_mismatched_sizes=True,  # they are named here
-        )
+        with without_report():
+            network, info = AutoModel.from_pretrained(
+                model,
+                local_files_only=local,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,  # they are named here
+            )
     except Exception as error:  # network, disk, format: not specified
         raise ModelError(
             f"cannot load this text encoder ({why_not(model, error)})",
