@@ -303,9 +303,10 @@ def test_far_away_no_image_encoder_names_a_path_or_a_hub(
 
 def test_a_backbone_is_a_kind_or_a_folder_there(check: Check, home: Home) -> None:
     size = {"data": {"image_size": 64, "store": "scenes"}}
-    encoder = {"name": "backbone", "model": "resnet"}
-    made = check(experiment={"model": {"image_encoder": encoder}, **size})
-    assert made.experiment["model"]["image_encoder"]["model"] == "resnet"
+    for kind in ("vit", "resnet"):
+        encoder = {"name": "backbone", "model": kind}
+        made = check(experiment={"model": {"image_encoder": encoder}, **size})
+        assert made.experiment["model"]["image_encoder"]["model"] == kind
     sized = {**encoder, "settings": {"depths": [10**9]}}
     with pytest.raises(JobError, match="settings"):
         check(experiment={"model": {"image_encoder": sized}, **size})

@@ -142,8 +142,8 @@ class Backbone(Library):
     """Any backbone of `transformers` (ResNet, Swin, DINOv2, …) or vision transformer (ViT, DeiT, CLIP, SigLIP, …).
 
     Of a vision transformer the grid is its patch tokens, without class and register tokens: the library's last hidden
-    state, with the final norm where the library applies one (of CLIP it does not). Position embeddings are
-    interpolated to other picture sizes. Of a model that reads texts, too, the half that sees is taken.
+    state, with the final norm where the library applies one (of CLIP it does not). Position embeddings are interpolated
+    to other picture sizes where the model can. Of a model that reads texts, too, the half that sees is taken.
 
     Paper: the named model's own; by default He et al. 2016, Deep residual learning for image recognition.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -15,6 +15,7 @@ from vqa.errors import ModelError, first_line
 from vqa.model.layers import freeze_what_is_unread
 
 INTERPOLATE = "interpolate_pos_encoding"
+FIX = "use a vision transformer such as vit, deit, clip or siglip"
 SHAPES = "spatial_shapes"
 """What the forward of a model is called with that takes pictures already cut into patches, as SigLIP 2's does."""
 
@@ -102,6 +103,8 @@ class PatchMaps(nn.Module):
         """Hidden states, [images, tokens, dim] each."""
         inner = any(stage != self.last for stage in stages)
         output = self.network(**self._inputs(images), output_hidden_states=inner)
+        if inner and len(output.hidden_states) != self.last + 1:
+            raise ValueError(f"{len(output.hidden_states)} hidden states of {self.last} layers")
         return [
             output.last_hidden_state if stage == self.last else output.hidden_states[stage]
             for stage in stages
@@ -137,26 +140,26 @@ class PatchMaps(nn.Module):
             )
 
     def _check_places(self, size: tuple[int, int], model: str) -> None:
-        """Look which token that goes into the first layer a change of each corner's patch changes most."""
+        """Look which tokens that go into the first layer change most where the patches of three corners change."""
         rows, columns = self._grid(size)
-        corners = [(0, 0), (0, columns - 1), (rows - 1, 0), (rows - 1, columns - 1)]
+        corners = {(0, 0), (0, columns - 1), (rows - 1, columns - 1)}
         stem = self._tried(size, corners, model)
-        tokens = stem.shape[1] if stem.ndim == 3 else 0
-        first = tokens - rows * columns
-        where = [first + row * columns + column for row, column in corners]
-        if first < 0 or (not stem.is_meta and _most_changed(stem) != where):
+        first = stem.shape[1] - rows * columns if stem.ndim == 3 else -1
+        where = sorted(first + row * columns + column for row, column in corners)
+        if first < 0 or (not stem.is_meta and _most_changed(stem, len(where)) != where):
             raise ModelError(
                 "its hidden states are not the patches of a picture, row by row",
                 where=f"model.image_encoder.model={model}",
-                fix="use a vision transformer such as vit, deit, clip or siglip",
+                fix=FIX,
             )
 
-    def _tried(self, size: tuple[int, int], corners: Sequence[tuple[int, int]], model: str) -> Any:
-        """What goes into the first layer for a black picture, and for one with each of some patches white."""
-        (down, across), pictures = self.patch, torch.zeros(1 + len(corners), 3, *size)
-        for picture, (row, column) in enumerate(corners, start=1):
+    def _tried(self, size: tuple[int, int], patches: Iterable[tuple[int, int]], model: str) -> Any:
+        """What goes into the first layer for a black picture, and for one where some patches are not."""
+        (down, across), pictures = self.patch, torch.zeros(2, 3, *size)
+        for row, column in patches:
             top, left = row * down, column * across
-            pictures[picture, :, top : top + down, left : left + across] = 1
+            ramp = torch.linspace(0, 1, down * across).view(down, across)
+            pictures[1, :, top : top + down, left : left + across] = ramp
         self.network.eval()
         try:
             with torch.no_grad():
@@ -173,7 +176,7 @@ class PatchMaps(nn.Module):
             return ModelError(
                 f"gives no hidden states of pictures of {_by(size)} ({first_line(error)})",
                 where=f"model.image_encoder.model={model}",
-                fix="use a vision transformer such as vit, deit, clip or siglip",
+                fix=FIX,
             )
         return ModelError(
             f"{model} takes pictures of {_by(_pair(own))} alone, not of {_by(size)}",
@@ -190,7 +193,7 @@ def _by(size: Sequence[int]) -> str:
     return "×".join(map(str, size))
 
 
-def _most_changed(states: Tensor) -> list[int]:
-    """The token of each picture that differs most from the same of the first picture."""
-    places: list[int] = (states[1:] - states[:1]).norm(dim=2).argmax(dim=1).tolist()
-    return places
+def _most_changed(states: Tensor, count: int) -> list[int]:
+    """The tokens of the second picture that differ most from the same of the first one, ascending."""
+    places: list[int] = (states[1] - states[0]).norm(dim=1).topk(count).indices.tolist()
+    return sorted(places)
