@@ -125,6 +125,10 @@ def test_backbones_of_other_kinds(kind: str) -> None:
         ({"stage": "stage9"}, "resnet has no stage 'stage9' — choose of: stem, stage1"),
         ({"stage": ("stage1", "stage9")}, "no stage 'stage9'"),
         ({"settings": {"depth": [1]}}, "no setting 'depth' — did you mean 'depths'"),
+        (
+            {"model": "clip", "settings": {"vision_config": {"patchsize": 8}}},
+            r"settings\.vision_config: a clip has no setting 'patchsize' — did you mean 'patch_size'",
+        ),
         ({"settings": {"depths": "many"}}, "cannot load this backbone"),
         ({"settings": {**SETTINGS, "layer_type": "odd"}}, "cannot load this backbone"),
     ],

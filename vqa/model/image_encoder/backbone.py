@@ -116,13 +116,7 @@ def _of_a_kind(config: Backbone) -> Any:
 
     default = AutoConfig.for_model(config.model)
     known = default.to_dict()
-    for name in config.settings:
-        if name not in known:
-            raise ModelError(
-                f"a {config.model} has no setting {name!r}",
-                where=f"{WHERE}.settings",
-                fix=nearest(name, list(known)),
-            )
+    _check_names(config.model, config.settings, known, f"{WHERE}.settings")
     # Some kinds have tuples where their own networks want lists.
     tuples = {name: getattr(default, name, None) for name in known}
     lists = {name: list(value) for name, value in tuples.items() if isinstance(value, tuple)}
@@ -130,6 +124,19 @@ def _of_a_kind(config: Backbone) -> Any:
         return AutoConfig.for_model(config.model, **{**lists, **config.settings})
     except Exception as error:  # each kind has its own checks
         raise _unusable(config.model, error) from error
+
+
+def _check_names(
+    kind: str, settings: Mapping[str, Any], known: Mapping[str, Any], where: str
+) -> None:
+    """Refuse settings that a kind, or the part of it that they are for, does not have."""
+    for name, value in settings.items():
+        if name not in known:
+            raise ModelError(
+                f"a {kind} has no setting {name!r}", where=where, fix=nearest(name, list(known))
+            )
+        if name.endswith("_config") and isinstance(value, dict) and isinstance(known[name], dict):
+            _check_names(kind, value, known[name], f"{where}.{name}")
 
 
 def _stage_names(settings: Any) -> list[str]:
