@@ -206,9 +206,13 @@ def test_the_command_answers_and_draws(
         "--json",
     ]
     assert main([*words, "--attention", str(tmp_path / "map.png")]) == 0
-    said = json.loads(capsys.readouterr().out)
+    shown = capsys.readouterr()
+    said = json.loads(shown.out)
     assert said["answer"] in ("red", "blue")
     assert said["words"] == ["what", "colour", "?"] or "[UNK]" in said["words"]
+    assert ("has not learnt" in shown.err) == ("[UNK]" in said["words"])
+    assert main(["ask", str(run), str(picture), "what zyzzyva?", *words[4:8]]) == 0
+    assert "it reads 'what … ?'" in capsys.readouterr().err
     with Image.open(tmp_path / "map.png") as image:
         assert image.width > image.height
     assert main(["ask", str(run), str(picture), "what?", "--choice", "red"]) == 2

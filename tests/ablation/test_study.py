@@ -71,11 +71,13 @@ def test_the_first_cell_is_the_reference_and_real_differences_are_found(study: S
 
 
 @pytest.mark.parametrize("form", [to_text, to_markdown, to_latex, to_html])
-def test_beside_a_corrected_p_it_is_said_once_that_intervals_are_not(
+def test_what_intervals_are_is_said_once_and_of_lists_that_are_not_there_nothing(
     study: Study, form: Callable[[Study], str]
 ) -> None:
     told = "each interval is of its test alone, not corrected"
     assert form(study).count(told) == 1
+    assert form(study).count("half its 95") == 1
+    assert "lists of questions" not in form(study)
     one = replace(study, main_effects=[], comparison=replace(study.comparison, pairs=[]))
     assert told not in form(one)
 

@@ -113,10 +113,11 @@ def test_show_tells_what_happened_and_what_came_of_it(command, jobs) -> None:
 
 
 def test_show_gives_the_reason_and_the_last_words_of_a_failed_job(command, jobs) -> None:
-    job = jobs.ended(State.FAILED, "rank 0: the store is gone")
+    reason = f"rank 0: {'/a/folder' * 30}: the store is gone — prepare it again"
+    job = jobs.ended(State.FAILED, reason)
     jobs.log(job, "".join(f"line {i}\n" for i in range(500)) + "DataError: gone\n")
     said = command("show", job.id)
-    assert "failed: rank 0: the store is gone" in said.out
+    assert f"failed: {reason}" in said.out
     assert "DataError: gone" in said.out
     assert "line 499" in said.out
     assert "line 400" not in said.out

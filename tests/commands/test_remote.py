@@ -187,7 +187,7 @@ def test_an_ablation_is_followed_and_compared_where_its_runs_lie(
     assert re.search(r"multiply and concat|multiply beats|concat beats", said.out), said.out
     assert "there before (2 succeeded)\n" in command("ablate", file).err
     said = command("ablate", file, "--dry-run", "--group", "other", "data.store=nowhere")
-    assert (said.code, "known there: scenes" in said.err) == (2, True)
+    assert (said.code, "data.store=NAME names one of the server's: scenes" in said.err) == (2, True)
     told = command("ablate", file, "--wait", "--json").json
     assert {row["name"] for row in told["variants"]} == {"concat", "multiply"}
     job = Path(told["variants"][0]["runs"][0]).name

@@ -19,7 +19,7 @@ from vqa.data.batches import gather_choices
 from vqa.data.store import Store
 from vqa.data.table import build_choices, build_table
 from vqa.data.text import AnswerVocabulary, QuestionTokenizer
-from vqa.evaluation.evaluate import guessed, open_exam
+from vqa.evaluation.evaluate import guessed, open_exam, score
 from vqa.evaluation.multiple_choice import OUT_OF_VOCABULARY, OutOfVocabulary, choice_score
 from vqa.evaluation.predict import Exam, evaluating, predict, questions_of, ranking, right_choice
 from vqa.evaluation.predictions import Prediction, write_predictions
@@ -212,6 +212,17 @@ def test_questions_are_read_whole(scenes_store: Path) -> None:
         example = store.example(int(row))
         assert all(getattr(item, name) == getattr(example, name) for name in example.__slots__)
     assert questions_of(store, rows[:0]) == []
+
+
+def test_a_model_that_always_says_the_same_is_told() -> None:
+    def notes(*said: str, right: tuple[str, str] = ("red", "blue")) -> list[str]:
+        pairs = enumerate(zip(said, right, strict=True))
+        rows = [Prediction(f"{n}", "i", "test", answer=a, answers=[b]) for n, (a, b) in pairs]
+        return score(rows, "exact/1", "mask").notes
+
+    (told,) = notes("red", "red")
+    assert told.startswith("the model answers 'red' to every question")
+    assert notes("red", "blue") == notes("red", "red", right=("red", "red")) == []
 
 
 def test_a_table_of_some_questions_is_asked_alone(scenes_store: Path) -> None:

@@ -12,11 +12,13 @@ import pytest
 from starlette.testclient import TestClient
 
 from vqa.cli import main
+from vqa.commands.jobs import scores_text
 from vqa.jobs import queue as queues
 from vqa.jobs.home import Home
 from vqa.jobs.local_service import LocalService
 from vqa.jobs.queue import Queue
 from vqa.jobs.record import Filter, State, Submission
+from vqa.jobs.views import ScoreView
 from vqa.server.app import create_app
 from vqa.server.guard import Hosts
 from vqa.server.tokens import add
@@ -171,3 +173,11 @@ def test_the_command_prints_and_writes_them(
     with pytest.raises(SystemExit, match="2"):  # not: all but the best
         main(["jobs", "--best", "--prune", "runs", "--user", "ann"])
     assert main(["jobs", "--best", "--state", "failed"]) == 2
+
+
+def test_of_a_store_far_down_the_name_is_shown() -> None:
+    about: dict[str, Any] = {"user": "ann", "protocol": "exact/1", "split": "test", "group": None}
+    about |= {"job": "0", "name": "a", "ended": None, "jobs": 1, "data_fingerprint": "", "score": 1}
+    shown = scores_text([ScoreView(store=f"/home/{'folder/' * 9}scenes", **about)])
+    assert "folder/scenes " in shown
+    assert "/home/" not in shown

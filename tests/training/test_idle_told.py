@@ -34,5 +34,5 @@ def test_a_warm_up_that_outlasts_the_run_is_told(
     train(
         experiment(trainer={"max_epochs": 1, "accelerator": "cpu"}, optimizer=optimizer), tmp_path
     )
-    said = "warmup_steps=5, and the run has 5 steps: the learning rate never comes to optimizer.lr"
+    said = "warmup_steps=5, and the run has 5 steps: the learning rate never comes to optimizer.lr — shorten the"
     assert (said in capsys.readouterr().err) == (warmup == 5)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from vqa.ablation.alike import shortly
 from vqa.ablation.study import TYPE_KINDS, Row, Study
-from vqa.evaluation.comparison import EACH_ALONE
+from vqa.evaluation.comparison import EACH_ALONE, RIGHT
 from vqa.evaluation.table import columns
 from vqa.formatting import one_line
 
@@ -17,6 +17,7 @@ MOST_ROWS = 40
 """Data with more types than this show them in CSV, JSON and HTML alone."""
 
 NOTHING = "–"
+SPREADS = "behind a score, ± is the standard deviation over seeds; behind a difference, half its 95 % interval"
 FIGURES = (
     "variant",
     "score",
@@ -132,7 +133,9 @@ def remarks(study: Study) -> list[str]:
             tests.append(f"p is Holm's over {len(effects)} {kind}")
     if tests:
         tests.append(EACH_ALONE)
-    return [*tests, *(f"note: {note}" for note in study.notes)]
+    spread = [SPREADS] if any(row.sd is not None for row in study.rows) else []
+    notes = [f"note: {note}" for note in study.notes if note != RIGHT]
+    return [*spread, *tests, *notes]
 
 
 def left_out(study: Study) -> list[str]:

@@ -134,8 +134,8 @@ def _check_stores(plan: Plan, service: Service) -> None:
         elif isinstance(service, RemoteService):
             known = [view.name for view in service.stores()]
             if store not in known:
-                fix = f"known there: {', '.join(known[:20]) or 'none yet'}"
-                raise JobError(f"no store {store!r}", where="data.store", fix=fix)
+                fix = f"data.store=NAME names one of the server's: {', '.join(known[:20]) or 'none yet'}"
+                raise JobError(f"no store {store!r} there", where="data.store", fix=fix)
 
 
 def _calibrated(plan: Plan, wanted: bool | None, *, budget: bool) -> Plan:

@@ -57,6 +57,7 @@ def run(args: argparse.Namespace) -> int:
     for choice in args.choice:
         if choice not in dict(answer.top):
             print(f"vqa: note: the model cannot say {choice!r}", file=sys.stderr)
+    tell_unknown(answer.words)
     if args.attention is not None:
         draw(args.attention, args.image, args.question, answer)
     if args.json:
@@ -66,6 +67,17 @@ def run(args: argparse.Namespace) -> int:
     for text, probability in answer.top:
         print(f"  {100 * probability:5.1f} %  {plain(text, MAX_ANSWER)}")
     return 0
+
+
+def tell_unknown(words: Sequence[str]) -> None:
+    """Say how the question is read where words of it were not learnt: to the model they are all the same."""
+    from vqa.data.text import UNKNOWN
+    from vqa.evaluation.predictions import MAX_ANSWER
+
+    if count := words.count(UNKNOWN):
+        read = " ".join("…" if word == UNKNOWN else word for word in words)
+        told = f"words of the question that the model has not learnt: {count}; it reads"
+        print(f"vqa: note: {told} {plain(read, MAX_ANSWER)!r}", file=sys.stderr)
 
 
 def ask_here(args: argparse.Namespace) -> tuple[Answer, Sequence[str]]:

@@ -41,6 +41,8 @@ HEAD = (
     "age",
 )
 LEFT = 6
+CELL = 40
+"""Characters of a cell of --best; of a longer path the end is shown, where the name stands."""
 EPILOG = """
 --best: of each user, for each protocol, split, store and its data.
 `best` is the best validation accuracy so far, or the score of a job that has succeeded. --prune frees disk space:
@@ -130,8 +132,9 @@ def scores_text(scores: Sequence[ScoreView]) -> str:
     ]
     for one in scores:
         data = one.data_fingerprint[:12]
-        about = (one.user, one.protocol, one.split, one.store, data, one.job, one.name)
-        rows.append((*(plain(text, 40) for text in about), f"{one.score:.2f}", str(one.jobs)))
+        store = one.store if len(one.store) <= CELL else f"…{one.store[1 - CELL :]}"
+        about = (one.user, one.protocol, one.split, store, data, one.job, one.name)
+        rows.append((*(plain(text, CELL) for text in about), f"{one.score:.2f}", str(one.jobs)))
     return "\n".join(aligned(rows, len(rows[0]) - 2))
 
 

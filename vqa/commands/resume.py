@@ -32,4 +32,4 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _resumed(job: JobView) -> str:
-    return f"{job.state}; it goes on from its last checkpoint"
+    return f"{job.state}; it goes on from its last checkpoint, or begins where it has none"

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from vqa.jobs.views import ChangeView, JobDetail, JobView, Progress
 
 LOG_LINES, LOG_BYTES = 12, 4000
+MOST = 2000
+"""Characters of a reason or a warning: what is to be done stands at its end."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -45,7 +47,7 @@ def parts(detail: JobDetail, words: list[str]) -> Iterator[str]:
     if detail.result is not None and "overall" in detail.result:
         yield figures_text(detail.result)
     if detail.warnings:
-        yield "\n".join(["warnings", *(f"  {plain(text)}" for text in detail.warnings)])
+        yield "\n".join(["warnings", *(f"  {plain(text, MOST)}" for text in detail.warnings)])
     if words:
         yield "\n".join(["last lines of its log", *(f"  {text}" for text in words)])
     yield advice(detail.job)
@@ -55,7 +57,7 @@ def facts(detail: JobDetail) -> Iterator[tuple[str, str]]:
     """Names and values of what the job is and how far it has come."""
     job = detail.job
     yield "job", f"{job.id}  {plain(job.name)}"
-    yield "state", f"{job.state}{': ' + plain(job.reason) if job.reason else ''}"
+    yield "state", f"{job.state}{': ' + plain(job.reason, MOST) if job.reason else ''}"
     going = job.state in ("starting", "running")
     if job.cancel_requested and going:
         yield "", "is being stopped"

@@ -105,6 +105,9 @@ SAME = MappingProxyType(
 EACH_ALONE = "each interval is of its test alone, not corrected"
 """What is to be said wherever p is corrected."""
 
+RIGHT = "right means a score of 50 and more in the lists of questions"
+"""What is to be said beside these lists."""
+
 MCNEMAR_CAVEAT = "takes questions as independent; where images have several, read p_value instead"
 
 
@@ -267,8 +270,7 @@ def _notes(runs: Sequence[Run]) -> list[str]:
         unknown = [run.name for run in runs if not run.identity.get(name)]
         if unknown:
             notes.append(f"the {name} of {', '.join(unknown)} is not known and was not compared")
-    notes.append("right means a score of 50 and more in the lists of questions")
-    return notes
+    return [*notes, RIGHT]
 
 
 def _check_questions(first: Run, other: Run) -> None:

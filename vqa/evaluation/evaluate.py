@@ -140,6 +140,7 @@ def score(
     result = score_predictions(predictions, name, out_of_vocabulary=out_of_vocabulary)
     if vocabulary is not None and "coverage" not in result.details:
         result = _with_coverage(result, vocabulary)
+    result = replace(result, notes=[*result.notes, *_one_answer(result.unscored)])
     if file is not None:
         file.parent.mkdir(parents=True, exist_ok=True)
         write_predictions(file, result.predictions)
@@ -156,6 +157,17 @@ def _with_coverage(result: EvaluationResult, vocabulary: AnswerVocabulary) -> Ev
         details=result.details | {"coverage": {"right_answers": round(share, 4)}},
         notes=result.notes if all(can) else [*result.notes, note],
     )
+
+
+def _one_answer(predictions: Sequence[Prediction]) -> list[str]:
+    """A note where a model says the same whatever it is asked, though right answers differ: it has learnt nothing."""
+    said = {item.answer for item in predictions}
+    right = {answer for item in predictions for answer in item.answers}
+    if len(said) != 1 or len(right) < 2 or None in said:
+        return []
+    return [
+        f"the model answers {said.pop()!r} to every question, so it has not learnt to tell them apart"
+    ]
 
 
 def has_truth(predictions: list[Prediction]) -> bool:
