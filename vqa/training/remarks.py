@@ -68,7 +68,7 @@ def remarks(session: Session) -> Iterator[str]:
     if warmup >= steps:
         yield (
             f"optimizer.schedule.warmup_steps={warmup}, and the run has {steps} steps: the learning rate"
-            " never comes to optimizer.lr — shorten the warm-up, or train longer (trainer.max_epochs)"
+            " never comes to optimizer.lr — shorten the warm-up, train longer (trainer.max_epochs)"
             " or by smaller batches (data.batch_size)"
         )
     if materials.splits.caution:

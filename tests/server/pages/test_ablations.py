@@ -157,6 +157,10 @@ def test_beside_every_corrected_p_it_is_said_that_intervals_are_not(
     until_ready(site, "g")
     told = get(site, "/ablations/g").text
     assert told.count("each interval is of its test alone") == told.count("p is Holm's over") == 2
+    group.add("sum", 2, state=State.QUEUED)
+    later = get(site, "/ablations/g").text
+    assert ("so far?" in told, "so far?" in later) == (False, True)
+    assert "The answer is that of all runs" in later
 
 
 @pytest.mark.parametrize(("scheme", "size"), [("light", "wide"), ("dark", "phone")])
