@@ -18,6 +18,7 @@ from vqa.config import parse_experiment
 from vqa.jobs.home import Home
 from vqa.jobs.queue import Queue
 from vqa.jobs.record import Filter, State, Submission
+from vqa.server.pages.layout import TEMPLATES, environment, figure_text
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -157,10 +158,26 @@ def test_beside_every_corrected_p_it_is_said_that_intervals_are_not(
     until_ready(site, "g")
     told = get(site, "/ablations/g").text
     assert told.count("each interval is of its test alone") == told.count("p is Holm's over") == 2
+    assert told.count("Behind a difference, ± is") == 1
+    assert "No difference found in" not in told
     group.add("sum", 2, state=State.QUEUED)
     later = get(site, "/ablations/g").text
     assert ("so far?" in told, "so far?" in later) == (False, True)
     assert "The answer is that of all runs" in later
+
+
+@pytest.mark.parametrize(("found", "level"), [(1, 8), (1, 9), (0, 9)])
+def test_many_tests_that_found_nothing_stand_behind_their_number(found: int, level: int) -> None:
+    templates = environment(TEMPLATES)
+    templates.filters["figure"] = figure_text
+    tests = [{"adjusted_p_value": 0.01, "sentence": "a beats b"}] * found
+    tests += [{"adjusted_p_value": 0.05, "sentence": "no difference"}] * level
+    text = str(templates.get_template("ablation_parts.html.j2").module.claimed(tests, "x"))  # type: ignore[attr-defined]
+    before, _, behind = text.partition("<details")
+    assert (text.count("a beats b"), text.count("<li")) == (found, found + level)
+    assert before.count("<li") == (found if level > 8 else found + level)
+    assert (f"in {level} of {found + level} comparisons" in behind) == (level > 8)
+    assert '<ul class="claims"></ul>' not in text
 
 
 @pytest.mark.parametrize(("scheme", "size"), [("light", "wide"), ("dark", "phone")])
