@@ -108,7 +108,9 @@ EACH_ALONE = "each interval is of its test alone, not corrected"
 RIGHT = "right means a score of 50 and more in the lists of questions"
 """What is to be said beside these lists."""
 
-MCNEMAR_CAVEAT = "takes questions as independent; where images have several, read p_value instead"
+MCNEMAR_CAVEAT = (
+    "takes questions as independent; where images have several, the p of the difference holds"
+)
 
 
 @dataclass(frozen=True)

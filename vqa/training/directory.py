@@ -144,7 +144,7 @@ class RunDirectory:
         differing = self.experiment().differences(experiment)
         if differing:
             raise RunError(
-                f"holds another experiment ({', '.join(differing[:5])} differ)",
+                f"holds another experiment (it differs in {', '.join(differing[:5])})",
                 where=str(self.path),
                 fix="choose another --run directory",
             )

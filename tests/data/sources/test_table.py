@@ -294,7 +294,7 @@ DAMAGED = {
     "keys.json": (b'{"data": [{"question": "?"}], "data": []}', "key 'data' stands twice"),
     "x.parquet": (b"PAR1 and no more", "not a Parquet file"),
     "gone.parquet": (None, "no such file"),
-    "x.xlsx": (b"x", "known suffixes"),
+    "x.xlsx": (b"x", "saves a sheet as .csv"),
     "x.csv.gz": (b"\x1f\x8b cut", "damaged"),
 }
 

@@ -92,9 +92,8 @@ def open_table(path: Path, key: str | None) -> TableFile:
         suffixes.pop()
     kind = _SUFFIXES.get(suffixes[-1] if suffixes else "")
     if kind is None:
-        raise DataError(
-            "unknown kind of file", where=str(path), fix=f"known suffixes: {', '.join(_SUFFIXES)}"
-        )
+        fix = f"known suffixes: {', '.join(_SUFFIXES)}; a spreadsheet program saves a sheet as .csv"
+        raise DataError("unknown kind of file", where=str(path), fix=fix)
     if kind == "parquet":
         return ParquetFile(path)
     head = _first_lines(path)
