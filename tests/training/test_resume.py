@@ -228,7 +228,7 @@ def test_a_changed_store_is_not_gone_on_with(
 
 def test_what_differs_is_named(experiment: Make, tmp_path: Path) -> None:
     train(experiment(), tmp_path / "run")
-    with pytest.raises(RunError, match=r"model\.fusion\.dim, seed differ"):
+    with pytest.raises(RunError, match=r"it differs in model\.fusion\.dim, seed\)"):
         train(
             experiment(seed=1, model={"fusion": {"name": "multiply", "dim": 9}}), tmp_path / "run"
         )
