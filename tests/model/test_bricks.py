@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_sequence
 
+from tests.tiny import VIT
 from vqa.model.attention import AnyAttention
 from vqa.model.fusion import AnyFusion
 from vqa.model.head import AnyHead
@@ -20,14 +21,6 @@ from vqa.model.question_encoder import AnyQuestionEncoder
 from vqa.model.types import EncodedText
 
 TINY = {"embedding_size": 4, "hidden_sizes": [4, 6], "depths": [1, 1], "layer_type": "basic"}
-TINY_VIT = {
-    "hidden_size": 8,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
-    "intermediate_size": 8,
-    "image_size": 16,
-    "patch_size": 8,
-}
 WORDS, ANSWERS = 12, 5
 SIZE = (32, 24)
 GRID, IMAGE_DIM, QUESTION_DIM, CHOICE_DIM = (2, 3), 7, 6, 4
@@ -46,7 +39,7 @@ FORMS: dict[str, list[dict[str, Any]]] = {
         {"settings": TINY},
         {"settings": TINY, "stage": ("stage2", "stage1"), "normalize": True},
         {"settings": TINY, "stage": "stage1"},
-        {"model": "vit", "settings": TINY_VIT, "stage": ("stage2", "stage1")},
+        {"model": "vit", "settings": VIT, "stage": ("stage2", "stage1")},
     ],
     "timm": [{"model": "test_efficientnet", "stage": (1, 0)}],
     "regions": [

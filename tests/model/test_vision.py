@@ -11,20 +11,14 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from tests.tiny import LAYERS, VIT
 from vqa.data.cache.features import weights_digest
 from vqa.errors import ModelError
 from vqa.model.image_encoder import Backbone
 
-TINY: dict[str, Any] = {
-    "hidden_size": 8,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
-    "intermediate_size": 8,
-}
-SEES: dict[str, Any] = {**TINY, "image_size": 16, "patch_size": 8}
-READS: dict[str, Any] = {**TINY, "vocab_size": 9, "bos_token_id": 1, "eos_token_id": 2}
-CUT: dict[str, Any] = {**TINY, "num_patches": 4, "patch_size": 8}
-HALVES: dict[str, Any] = {"text_config": READS, "vision_config": SEES}
+READS: dict[str, Any] = {**LAYERS, "vocab_size": 9, "bos_token_id": 1, "eos_token_id": 2}
+CUT: dict[str, Any] = {**LAYERS, "num_patches": 4, "patch_size": 8}
+HALVES: dict[str, Any] = {"text_config": READS, "vision_config": VIT}
 UNREAD = ("pooler", "head", "post_layernorm", "mask_token")
 MEAN, STD = [0.5, 0.4, 0.3], [0.1, 0.2, 0.3]
 
@@ -54,16 +48,16 @@ def said(folder: Path, kind: str, images: Tensor, **options: Any) -> Any:
 @pytest.mark.parametrize(
     ("kind", "settings", "seeing", "before"),
     [
-        ("ViTModel", SEES, "ViTModel", 1),
-        ("ViTForImageClassification", SEES, "ViTModel", 1),  # has no pooling layer
-        ("DeiTModel", SEES, "DeiTModel", 2),
-        ("ViTMSNModel", SEES, "ViTMSNModel", 1),
-        ("IJepaModel", SEES, "IJepaModel", 0),
-        ("Data2VecVisionModel", SEES, "Data2VecVisionModel", 1),
+        ("ViTModel", VIT, "ViTModel", 1),
+        ("ViTForImageClassification", VIT, "ViTModel", 1),  # has no pooling layer
+        ("DeiTModel", VIT, "DeiTModel", 2),
+        ("ViTMSNModel", VIT, "ViTMSNModel", 1),
+        ("IJepaModel", VIT, "IJepaModel", 0),
+        ("Data2VecVisionModel", VIT, "Data2VecVisionModel", 1),
         ("CLIPModel", HALVES, "CLIPVisionModel", 1),
-        ("CLIPVisionModelWithProjection", SEES, "CLIPVisionModel", 1),
+        ("CLIPVisionModelWithProjection", VIT, "CLIPVisionModel", 1),
         ("SiglipModel", HALVES, "SiglipVisionModel", 0),
-        ("SiglipVisionModel", SEES, "SiglipVisionModel", 0),
+        ("SiglipVisionModel", VIT, "SiglipVisionModel", 0),
     ],
 )
 def test_the_grid_is_the_librarys_last_hidden_state(
@@ -105,7 +99,7 @@ def test_pictures_are_cut_into_patches_for_siglip_2(kind: str, tmp_path: Path) -
 
 
 def test_a_stage_is_a_hidden_state(tmp_path: Path) -> None:
-    folder, images = saved(tmp_path / "vit", "ViTModel", **SEES), torch.rand(2, 3, 16, 16)
+    folder, images = saved(tmp_path / "vit", "ViTModel", **VIT), torch.rand(2, 3, 16, 16)
     inner = said(folder, "ViTModel", images).hidden_states
     encoder = Backbone(model=str(folder), stage=("stage1", "stem")).build((16, 16)).eval()
     expected = torch.cat([inner[1][:, 1:], inner[0][:, 1:]], dim=2)
@@ -161,7 +155,7 @@ def test_weights_that_are_read_must_be_there(tmp_path: Path, capfd: Any) -> None
     ],
 )
 def test_other_models_are_refused(kind: str, size: tuple[int, int], message: str) -> None:
-    settings = {} if kind == "imagegpt" else SEES
+    settings = {} if kind == "imagegpt" else VIT
     settings = {**settings, "image_size": [16, 16]} if kind == "yolos" else settings
     settings = {**settings, "mask_ratio": 0.0} if kind == "vit_mae" else settings
     with pytest.raises(ModelError, match=message):
@@ -171,7 +165,7 @@ def test_other_models_are_refused(kind: str, size: tuple[int, int], message: str
 def test_a_folder_goes_before_the_kind_of_its_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    saved(tmp_path / "vit", "ViTModel", **SEES)
+    saved(tmp_path / "vit", "ViTModel", **VIT)
     monkeypatch.chdir(tmp_path)
     assert Backbone(model="vit").build((16, 16)).dim == 8
 
@@ -179,7 +173,7 @@ def test_a_folder_goes_before_the_kind_of_its_name(
 @pytest.mark.parametrize(
     ("kind", "settings"),
     [
-        ("CLIPVisionModel", SEES),
+        ("CLIPVisionModel", VIT),
         ("ResNetBackbone", {"embedding_size": 4, "hidden_sizes": [4, 8], "depths": [1, 1]}),
     ],
 )

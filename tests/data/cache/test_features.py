@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.tiny import VIT
 from vqa.config import Experiment
 from vqa.data.cache.features import features_layout, weights_digest
 from vqa.data.cache.pictures import decode_pictures
@@ -23,14 +24,6 @@ from vqa.errors import VQAError
 Make = Callable[..., Experiment]
 CPU = torch.device("cpu")
 TINY = {"depths": [1, 1], "hidden_sizes": [8, 16], "embedding_size": 8, "layer_type": "basic"}
-TINY_VIT = {
-    "hidden_size": 8,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
-    "intermediate_size": 8,
-    "image_size": 16,
-    "patch_size": 8,
-}
 ENCODERS: dict[str, dict[str, Any]] = {
     "small": {"name": "small", "channels": [4, 8], "strides": [2, 2]},
     "torchvision": {"name": "torchvision", "model": "resnet18", "stage": "layer1"},
@@ -41,7 +34,7 @@ ENCODERS: dict[str, dict[str, Any]] = {
         "normalize": True,
     },
     "backbone": {"name": "backbone", "model": "resnet", "settings": TINY, "normalize": True},
-    "vision": {"name": "backbone", "model": "vit", "settings": TINY_VIT},
+    "vision": {"name": "backbone", "model": "vit", "settings": VIT},
     "timm": {"name": "timm", "model": "resnet18", "stage": 1},
 }
 
